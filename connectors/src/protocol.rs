@@ -1,0 +1,136 @@
+//! What a tracker protocol is: bytes in, fixes and answers out. Pure: no sockets, no clock (time comes with the context).
+//!
+//! Adding one: a file in `protocols/` with a [`Framing`] and a [`Decoder`], and one line in `protocols::ALL`.
+
+use bytes::{Bytes, BytesMut};
+use smol_str::SmolStr;
+use waystream_domain::{Attributes, DeviceId, LatLon, Timestamp};
+
+/// One entry of the protocol table.
+pub struct Protocol {
+    /// Lower-case name, as installers know it.
+    pub name: &'static str,
+    /// Port that devices are pointed at.
+    pub port: u16,
+    /// Whether the protocol comes as a TCP stream.
+    pub tcp: bool,
+    /// Whether it comes as UDP datagrams (one frame each).
+    pub udp: bool,
+    /// Largest frame, bytes: checked before anything is allocated for it.
+    pub max_frame_bytes: usize,
+    /// Cuts a TCP stream into frames.
+    pub framing: fn() -> Box<dyn Framing>,
+    /// Understands the frames of one connection (TCP) or one sender (UDP).
+    pub decoder: fn() -> Box<dyn Decoder>,
+}
+
+/// Cuts a byte stream into frames, whatever the TCP segmentation.
+pub trait Framing: Send {
+    /// Takes the next whole frame off the front of `buffer`; `Ok(None)`: more bytes are needed. Bytes that belong to no frame
+    /// (noise between frames) are dropped from the buffer.
+    fn next_frame(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Fault>;
+}
+
+/// Understands the frames of one connection. Holds what a connection is told once (the login).
+pub trait Decoder: Send {
+    /// Understands one frame. Never panics, whatever the bytes.
+    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded;
+}
+
+/// What a decoder may know besides the bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// Now, for protocols that leave parts of the time out or ask for it.
+    pub received_at: Timestamp,
+    /// True for a datagram: some protocols frame and answer differently.
+    pub datagram: bool,
+}
+
+/// What one frame meant.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// The device, if this frame says who it is (login) or the session knows already. Without one, fixes cannot be stored.
+    pub device: Option<DeviceId>,
+    /// Fixes, in the order of the frame.
+    pub fixes: Vec<Fix>,
+    /// Sent to the device once everything in this frame is durable, in order.
+    pub replies: Vec<Bytes>,
+    /// Sent instead of `replies` if the device is not accepted; then the connection is closed.
+    pub refusal: Option<Bytes>,
+    /// What was wrong in this frame. The rest of it is kept.
+    pub faults: Vec<Fault>,
+}
+
+/// One fix as a device reported it, before it is known whose fleet it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fix {
+    /// When it was taken.
+    pub fix_time: Timestamp,
+    /// Where.
+    pub location: LatLon,
+    /// What the receiver says of it; exactly 0,0 is never valid.
+    pub valid: bool,
+    /// Metres.
+    pub altitude_m: Option<f32>,
+    /// Metres per second.
+    pub speed_mps: Option<f32>,
+    /// Degrees clockwise from true north.
+    pub course_deg: Option<f32>,
+    /// Metres.
+    pub accuracy_m: Option<f32>,
+    /// Everything else.
+    pub attributes: Attributes,
+}
+
+/// Something wrong with what a device sent. Faulty data is data: counted and shown, never an error of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// A short stable word for metrics: see the constants.
+    pub kind: FaultKind,
+    /// For people: what was wrong and where.
+    pub detail: SmolStr,
+}
+
+/// Kinds of faults: labels of the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// Length or structure does not hold.
+    Malformed,
+    /// Checksum differs.
+    Checksum,
+    /// Larger than the protocol allows.
+    Oversized,
+    /// Coordinates outside ±90 / ±180.
+    OutOfRange,
+    /// No usable time.
+    BadTime,
+    /// A message type that we do not know.
+    UnknownMessage,
+    /// Data before a login, or no id at all.
+    NoDevice,
+    /// The device is not in the catalog and unknown devices are refused.
+    RefusedDevice,
+}
+
+impl FaultKind {
+    /// Label in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Checksum => "checksum",
+            Self::Oversized => "oversized",
+            Self::OutOfRange => "out_of_range",
+            Self::BadTime => "bad_time",
+            Self::UnknownMessage => "unknown_message",
+            Self::NoDevice => "no_device",
+            Self::RefusedDevice => "refused_device",
+        }
+    }
+}
+
+impl Fault {
+    /// A fault with its explanation.
+    pub fn new(kind: FaultKind, detail: impl Into<SmolStr>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+}

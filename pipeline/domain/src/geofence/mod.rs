@@ -1,0 +1,48 @@
+//! Geofences: named areas that a device enters and exits.
+
+use crate::{FleetId, GeofenceId, LatLon, OrganisationId};
+use serde::{Deserialize, Serialize};
+
+/// A named area of one organisation. Its shape has been checked: see [`Shape`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Geofence {
+    /// Its key.
+    pub id: GeofenceId,
+    /// Owner.
+    pub organisation: OrganisationId,
+    /// Only for this fleet; `None`: for all fleets of the organisation.
+    pub fleet: Option<FleetId>,
+    /// For people.
+    pub name: String,
+    /// Grows with every edit (milliseconds of the edit); events carry it.
+    pub version: u64,
+    /// The area.
+    pub shape: Shape,
+    /// `#rrggbb` on the map; `None`: the map chooses.
+    pub colour: Option<String>,
+}
+
+/// The area of a geofence. Boundary counts as inside; holes are outside, their boundary inside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Shape {
+    /// One or more polygons with holes; edges are straight in longitude and latitude.
+    Polygons {
+        /// Each with its outer ring first.
+        polygons: Vec<Polygon>,
+    },
+    /// All places within `radius_m` (geodesic, WGS84) of the centre.
+    Circle {
+        /// Middle.
+        centre: LatLon,
+        /// More than zero, at most 20,003,931 m (half the Earth).
+        radius_m: f64,
+    },
+}
+
+/// Rings of places, each closed (first = last), outer first, then holes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Polygon {
+    /// At least four places each.
+    pub rings: Vec<Vec<LatLon>>,
+}

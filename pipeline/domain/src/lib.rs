@@ -1,0 +1,29 @@
+//! The nouns of fleet tracking and the one fold over them.
+//!
+//! Everything here is a value or a pure function: no I/O, no async, no clock (time is an argument). Other crates bring
+//! bytes in and carry values out. This crate is *not* a wire format for browsers (that is the gateway's `wire.rs`) and
+//! not a table layout (that is the store's).
+
+mod attributes;
+pub mod catalog;
+pub mod codec;
+mod event;
+pub mod geofence;
+mod ids;
+mod location;
+mod position;
+mod snapshot;
+mod state;
+mod timestamp;
+pub mod units;
+
+pub use attributes::{AttributeValue, Attributes};
+pub use catalog::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, SharedCatalog};
+pub use event::{Event, EventId, EventKind};
+pub use geofence::Geofence;
+pub use ids::{DeviceId, FleetId, GeofenceId, IdError, OrganisationId, UserId};
+pub use location::{LatLon, MEAN_EARTH_RADIUS_M, haversine_m};
+pub use position::Position;
+pub use snapshot::{FleetSnapshot, LivePosition};
+pub use state::{DeviceState, Inside};
+pub use timestamp::Timestamp;

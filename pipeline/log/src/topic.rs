@@ -1,0 +1,69 @@
+//! The five topics, how long each is kept, and which partition a key belongs to.
+
+use std::time::Duration;
+
+/// The topics of waystream. Key and value of each: `waystream_domain::codec`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// Key device. Written by connectors; read by dataflow and archive.
+    Positions,
+    /// Key `kind/id`. Written by the gateway's REST and the command line; read by connectors, dataflow, gateway.
+    Catalog,
+    /// Key device. Written by the dataflow; read by archive, gateway, notifiers.
+    Events,
+    /// Key device. Written by the dataflow; read by dataflow and gateway at start.
+    States,
+    /// Key fleet. Written by the dataflow; read by the gateway.
+    Snapshots,
+}
+
+/// How long records stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// At least this long.
+    For(Duration),
+    /// The newest value of each key for ever; a removed key is forgotten after a day.
+    Newest,
+}
+
+impl Topic {
+    /// Every topic.
+    pub const ALL: [Self; 5] = [Self::Positions, Self::Catalog, Self::Events, Self::States, Self::Snapshots];
+
+    /// Name in metrics, in Kafka and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Positions => "positions",
+            Self::Catalog => "catalog",
+            Self::Events => "events",
+            Self::States => "states",
+            Self::Snapshots => "snapshots",
+        }
+    }
+
+    /// Default time to keep.
+    pub const fn keep(self) -> Keep {
+        const HOUR: Duration = Duration::from_secs(3600);
+        match self {
+            Self::Positions => Keep::For(Duration::from_secs(7 * 24 * 3600)),
+            Self::Events => Keep::For(Duration::from_secs(30 * 24 * 3600)),
+            Self::Snapshots => Keep::For(HOUR),
+            Self::Catalog | Self::States => Keep::Newest,
+        }
+    }
+
+    /// Default number of partitions. `positions` and `states` share keys and number, so that a worker which owns a partition of
+    /// one owns the same of the other. The catalog has one, because all read all of it, in one order.
+    pub const fn partitions(self) -> u32 {
+        match self {
+            Self::Positions | Self::States | Self::Events => 16,
+            Self::Catalog => 1,
+            Self::Snapshots => 8,
+        }
+    }
+}
+
+/// The partition of a key among `partitions`: CRC-32 (IEEE) of the key, modulo. Fixed for ever: a device never moves.
+pub fn partition_of(key: &[u8], partitions: u32) -> u32 {
+    crc32fast::hash(key) % partitions.max(1)
+}
