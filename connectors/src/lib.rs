@@ -2,4 +2,5 @@
 //!
 //! This crate can't see the store: where positions go after the log is not its business.
 
+pub mod files;
 pub mod protocol;

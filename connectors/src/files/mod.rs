@@ -1,0 +1,88 @@
+//! Track files: readers yield one [`TrackPoint`] or one [`RowFault`] at a time, writers take positions.
+//!
+//! Reading keeps nothing but the row at hand, so files may be larger than memory.
+
+pub mod csv;
+
+use crate::protocol::{Fault, Fix};
+use flate2::read::MultiGzDecoder;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+use waystream_domain::DeviceId;
+
+/// One row of a track file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrackPoint {
+    /// Whose fix it is.
+    pub device: DeviceId,
+    /// The fix.
+    pub fix: Fix,
+}
+
+/// Why there is no point for a row, or no further rows.
+#[derive(Debug, thiserror::Error)]
+pub enum RowFault {
+    /// This row is not a fix; the next ones may be.
+    #[error("line {line}: {} ({})", fault.detail, fault.kind.as_str())]
+    Row {
+        /// Line in the file, from 1.
+        line: u64,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// Nothing can be read after this line: the iterator ends.
+    #[error("could not read on after line {line}")]
+    Unreadable {
+        /// Last line that was read, from 1; 0: none.
+        line: u64,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+}
+
+/// The points of a file.
+pub type Points = Box<dyn Iterator<Item = Result<TrackPoint, RowFault>> + Send>;
+
+/// Opens a track file, gzipped or not.
+pub fn open(path: &Path) -> io::Result<Points> {
+    Ok(Box::new(csv::read(plain(BufReader::new(File::open(path)?))?)))
+}
+
+/// The bytes of a file that may be gzipped (told by its first two bytes, whatever its name).
+fn plain(mut input: BufReader<File>) -> io::Result<Box<dyn BufRead + Send>> {
+    let gzipped = input.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+    Ok(if gzipped { Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(input))) } else { Box::new(input) })
+}
+
+/// A course as files and devices have it, made `0 ≤ course < 360`; sentinels and wrapped values beyond are no course.
+pub(crate) fn course(degrees: f64) -> Option<f32> {
+    match degrees {
+        360.0 => Some(0.0),
+        d if (0.0..360.0).contains(&d) => Some(d as f32).filter(|d| *d < 360.0),
+        _ => None,
+    }
+}
+
+/// A speed or other amount that can't be negative.
+pub(crate) fn amount(value: f64) -> Option<f64> {
+    (value.is_finite() && value >= 0.0).then_some(value)
+}
+
+/// Limits a reader so that one endless line can't fill the memory.
+pub(crate) const MAX_LINE_BYTES: u64 = 64 * 1024;
+
+/// One line without its end into `line` (cleared first); `Ok(false)` at the end of the input. A longer line than
+/// [`MAX_LINE_BYTES`] is an error: the rest of such a file is not text.
+pub(crate) fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let n = io::Read::take(input, MAX_LINE_BYTES).read_until(b'\n', line)?;
+    if n as u64 == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a line of more than {MAX_LINE_BYTES} bytes")));
+    }
+    while let Some(b'\n' | b'\r') = line.last() {
+        line.pop();
+    }
+    Ok(n > 0)
+}
