@@ -4,3 +4,6 @@
 
 pub mod files;
 pub mod protocol;
+pub mod protocols;
+mod readers;
+pub mod vocabulary;

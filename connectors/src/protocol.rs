@@ -7,27 +7,103 @@ use smol_str::SmolStr;
 use waystream_domain::{Attributes, DeviceId, LatLon, Timestamp};
 
 /// One entry of the protocol table.
+#[derive(Debug)]
 pub struct Protocol {
     /// Lower-case name, as installers know it.
     pub name: &'static str,
     /// Port that devices are pointed at.
     pub port: u16,
-    /// Whether the protocol comes as a TCP stream.
-    pub tcp: bool,
-    /// Whether it comes as UDP datagrams (one frame each).
-    pub udp: bool,
-    /// Largest frame, bytes: checked before anything is allocated for it.
+    /// Largest frame, datagram or HTTP body, bytes: checked before anything is allocated for it.
     pub max_frame_bytes: usize,
-    /// Cuts a TCP stream into frames.
-    pub framing: fn() -> Box<dyn Framing>,
-    /// Understands the frames of one connection (TCP) or one sender (UDP).
-    pub decoder: fn() -> Box<dyn Decoder>,
+    /// How its messages come.
+    pub transport: Transport,
+}
+
+/// How a protocol's messages come to us.
+#[derive(Debug, Clone, Copy)]
+pub enum Transport {
+    /// A TCP stream that is cut into frames, or UDP datagrams (one frame each), or both on one port.
+    Socket {
+        /// Whether the protocol comes as a TCP stream.
+        tcp: bool,
+        /// Whether it comes as UDP datagrams.
+        udp: bool,
+        /// Cuts a TCP stream into frames.
+        framing: fn() -> Box<dyn Framing>,
+        /// Understands the frames of one connection (TCP) or one sender (UDP).
+        decoder: fn() -> Box<dyn Decoder>,
+    },
+    /// HTTP requests, each complete in itself.
+    Http {
+        /// Understands one request. Never panics, whatever the request.
+        decode: fn(&HttpRequest<'_>, &Context) -> HttpDecoded,
+    },
+}
+
+/// The parts of an HTTP request that decoders look at.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpRequest<'a> {
+    /// Upper case.
+    pub method: &'a str,
+    /// Path and query, still percent-encoded.
+    pub uri: &'a str,
+    /// Header names (any case) and values.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The whole body.
+    pub body: &'a [u8],
+}
+
+impl<'a> HttpRequest<'a> {
+    /// The first header of this name, in any case.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| *v)
+    }
+
+    /// What follows the `?`, still percent-encoded.
+    pub fn query(&self) -> Option<&'a str> {
+        self.uri.split_once('?').map(|(_, query)| query)
+    }
+}
+
+/// What one HTTP request meant.
+#[derive(Debug)]
+pub struct HttpDecoded {
+    /// Device, fixes and faults; `replies` and `refusal` stay empty.
+    pub decoded: Decoded,
+    /// Sent once everything in this request is durable.
+    pub answer: HttpAnswer,
+    /// Sent instead if the device is not accepted.
+    pub refusal: HttpAnswer,
+}
+
+/// An HTTP response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// Status code.
+    pub status: u16,
+    /// Value of `Content-Type`; empty: none, as there is no body.
+    pub content_type: &'static str,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl HttpAnswer {
+    /// A status without a body.
+    pub const fn status(status: u16) -> Self {
+        Self { status, content_type: "", body: Bytes::new() }
+    }
+
+    /// A JSON body.
+    pub const fn json(status: u16, body: &'static str) -> Self {
+        Self { status, content_type: "application/json", body: Bytes::from_static(body.as_bytes()) }
+    }
 }
 
 /// Cuts a byte stream into frames, whatever the TCP segmentation.
 pub trait Framing: Send {
     /// Takes the next whole frame off the front of `buffer`; `Ok(None)`: more bytes are needed. Bytes that belong to no frame
-    /// (noise between frames) are dropped from the buffer.
+    /// (noise between frames) are dropped from the buffer, so an `Ok(None)` with a full buffer means an oversized frame.
+    /// `Err`: the stream has lost its framing and the connection has to be closed.
     fn next_frame(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Fault>;
 }
 
@@ -44,6 +120,30 @@ pub struct Context {
     pub received_at: Timestamp,
     /// True for a datagram: some protocols frame and answer differently.
     pub datagram: bool,
+    /// What a wrong checksum means.
+    pub checksums: Checksums,
+}
+
+impl Context {
+    /// A frame of a TCP connection or an HTTP request, checksums refused if wrong.
+    pub const fn stream(received_at: Timestamp) -> Self {
+        Self { received_at, datagram: false, checksums: Checksums::Refuse }
+    }
+
+    /// A datagram, checksums refused if wrong.
+    pub const fn datagram(received_at: Timestamp) -> Self {
+        Self { received_at, datagram: true, checksums: Checksums::Refuse }
+    }
+}
+
+/// What a wrong checksum means for its frame. It is a fault in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Checksums {
+    /// The frame is refused: nothing of it is kept and nothing answered, so that the device sends it again.
+    #[default]
+    Refuse,
+    /// The frame is kept and answered all the same: for devices that never compute it right, and for looking into frames.
+    Count,
 }
 
 /// What one frame meant.

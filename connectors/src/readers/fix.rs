@@ -1,0 +1,87 @@
+//! Making a fix from what was read: units to SI, ranges checked, nonsense left out.
+
+use crate::protocol::{Fault, FaultKind, Fix};
+use smol_str::{SmolStr, format_smolstr};
+use std::fmt::Display;
+use waystream_domain::{AttributeValue, Attributes, LatLon, Timestamp, units};
+
+/// A fault of structure.
+pub(crate) fn malformed(detail: impl Display) -> Fault {
+    Fault::new(FaultKind::Malformed, format_smolstr!("{detail}"))
+}
+
+/// Collects one fix in the units that devices use.
+#[derive(Debug, Default)]
+pub(crate) struct FixBuilder {
+    pub(crate) valid: bool,
+    altitude_m: Option<f32>,
+    speed_mps: Option<f32>,
+    course_deg: Option<f32>,
+    accuracy_m: Option<f32>,
+    attributes: Attributes,
+}
+
+impl FixBuilder {
+    pub(crate) fn valid(valid: bool) -> Self {
+        Self { valid, ..Self::default() }
+    }
+
+    pub(crate) fn altitude_m(&mut self, metres: f64) -> &mut Self {
+        self.altitude_m = finite(metres);
+        self
+    }
+
+    pub(crate) fn speed_kmh(&mut self, kmh: f64) -> &mut Self {
+        self.speed_mps = finite(kmh).filter(|v| *v >= 0.0).map(|_| units::mps_from_kmh(kmh));
+        self
+    }
+
+    pub(crate) fn speed_knots(&mut self, knots: f64) -> &mut Self {
+        self.speed_mps = finite(knots).filter(|v| *v >= 0.0).map(|_| units::mps_from_knots(knots));
+        self
+    }
+
+    pub(crate) fn speed_mps(&mut self, mps: f64) -> &mut Self {
+        self.speed_mps = finite(mps).filter(|v| *v >= 0.0);
+        self
+    }
+
+    /// A full circle counts as north; what is not on the circle is left out.
+    pub(crate) fn course_deg(&mut self, degrees: f64) -> &mut Self {
+        self.course_deg = finite(degrees).filter(|v| (0.0..=360.0).contains(v)).map(|v| if v == 360.0 { 0.0 } else { v });
+        self
+    }
+
+    pub(crate) fn accuracy_m(&mut self, metres: f64) -> &mut Self {
+        self.accuracy_m = finite(metres).filter(|v| *v >= 0.0);
+        self
+    }
+
+    /// Sets one attribute: see [`crate::vocabulary`].
+    pub(crate) fn set(&mut self, name: impl Into<SmolStr>, value: impl Into<AttributeValue>) -> &mut Self {
+        self.attributes.set(name, value);
+        self
+    }
+
+    /// The fix, if its place is one.
+    pub(crate) fn at(self, fix_time: Timestamp, lat_deg: f64, lon_deg: f64) -> Result<Fix, Fault> {
+        let location = LatLon::new(lat_deg, lon_deg).ok_or_else(|| {
+            Fault::new(FaultKind::OutOfRange, format_smolstr!("latitude {lat_deg}, longitude {lon_deg} at {fix_time}"))
+        })?;
+        Ok(Fix {
+            fix_time,
+            location,
+            valid: self.valid && LatLon::new(0.0, 0.0) != Some(location),
+            altitude_m: self.altitude_m,
+            speed_mps: self.speed_mps,
+            course_deg: self.course_deg,
+            accuracy_m: self.accuracy_m,
+            attributes: self.attributes,
+        })
+    }
+}
+
+fn finite(value: f64) -> Option<f32> {
+    let value = value as f32;
+    value.is_finite().then_some(value)
+}

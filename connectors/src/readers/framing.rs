@@ -1,0 +1,51 @@
+//! Cutting streams of texts at their delimiters.
+
+use crate::protocol::{Fault, FaultKind, Framing};
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Frames that end with a delimiter, which is not part of them; empty ones are left out.
+#[derive(Debug)]
+pub(crate) struct Delimited {
+    delimiters: &'static [&'static [u8]],
+    max_frame_bytes: usize,
+    /// How far the buffer is known to hold no delimiter.
+    searched: usize,
+}
+
+impl Delimited {
+    pub(crate) fn new(delimiters: &'static [&'static [u8]], max_frame_bytes: usize) -> Self {
+        Self { delimiters, max_frame_bytes, searched: 0 }
+    }
+}
+
+impl Framing for Delimited {
+    fn next_frame(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Fault> {
+        let longest = self.delimiters.iter().map(|d| d.len()).max().unwrap_or(1);
+        loop {
+            let from = self.searched.min(buffer.len());
+            let first = self
+                .delimiters
+                .iter()
+                .filter_map(|delimiter| Some((from + find(&buffer[from..], delimiter)?, delimiter.len())))
+                .min_by_key(|(at, length)| (*at, std::cmp::Reverse(*length)));
+            let Some((at, length)) = first else {
+                if buffer.len() > self.max_frame_bytes {
+                    return Err(Fault::new(FaultKind::Oversized, "no delimiter within the largest frame"));
+                }
+                self.searched = (buffer.len() + 1).saturating_sub(longest);
+                return Ok(None);
+            };
+            self.searched = 0;
+            let frame = buffer.split_to(at).freeze();
+            buffer.advance(length);
+            if !frame.is_empty() {
+                return Ok(Some(frame));
+            }
+        }
+    }
+}
+
+/// Where `needle` starts in `haystack`.
+pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len().max(1)).position(|window| window == needle)
+}

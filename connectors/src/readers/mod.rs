@@ -1,0 +1,13 @@
+//! What protocols share: checked reads of bytes and texts, times, fixes, framings. No read goes past the end, none panics.
+#![allow(dead_code, unused_imports)] // until the text protocols are here
+mod bytes;
+mod fix;
+mod framing;
+mod text;
+mod time;
+
+pub(crate) use bytes::{Reader, bit};
+pub(crate) use fix::{FixBuilder, malformed};
+pub(crate) use framing::{Delimited, find};
+pub(crate) use text::{ascii, bcd_text, device_id, hex, nmea_degrees};
+pub(crate) use time::{civil, from_unix_millis, from_unix_secs};
