@@ -4,8 +4,10 @@
 //! records have growing *offsets* (not always consecutive: compaction and retention leave gaps). Adapters: [`embedded`]
 //! (redb, in this process); Kafka comes with its own. This crate is *not* a message bus: nobody is called back, readers pull.
 
+pub mod catalog;
 pub mod contract;
 pub mod embedded;
+pub mod metrics;
 mod record;
 mod topic;
 

@@ -1,0 +1,177 @@
+//! The catalog as the log tells it: read whole at start, then followed; edits go into the log first and come back from there.
+
+use crate::{Log, LogError, Offsets, Record, Topic, metrics};
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use waystream_domain::codec::{decode_catalog, encode_catalog};
+use waystream_domain::{Catalog, CatalogEdit, SharedCatalog};
+
+/// Edits that a subscriber may be behind; further ones are lost to it, and it must look at the whole catalog again.
+const SUBSCRIBER_EDITS: usize = 4096;
+const BATCH: usize = 1024;
+
+/// The catalog of this process. Cheap to clone.
+#[derive(Clone)]
+pub struct CatalogHandle {
+    log: Arc<dyn Log>,
+    shared: SharedCatalog,
+    edits: broadcast::Sender<Arc<CatalogEdit>>,
+    applied: watch::Receiver<u64>,
+}
+
+/// Keeps a [`CatalogHandle`] up to date while it runs.
+pub struct CatalogFollower {
+    reader: Box<dyn crate::LogReader>,
+    shared: SharedCatalog,
+    edits: broadcast::Sender<Arc<CatalogEdit>>,
+    /// Offset in the catalog's only partition up to which edits are applied.
+    applied: watch::Sender<u64>,
+}
+
+impl CatalogFollower {
+    /// Reads the whole catalog; the handle is complete as of now. Then [`Self::run`] it.
+    pub async fn start(log: Arc<dyn Log>) -> Result<(CatalogHandle, Self), LogError> {
+        let from = Offsets::from([((Topic::Catalog, 0), 0)]);
+        let reader = log.read(Topic::Catalog, &from).await?;
+        let (edits, _) = broadcast::channel(SUBSCRIBER_EDITS);
+        let (applied, watching) = watch::channel(0);
+        let shared = Arc::new(RwLock::new(Catalog::default()));
+        let handle = CatalogHandle { log, shared: Arc::clone(&shared), edits: edits.clone(), applied: watching };
+        let mut follower = Self { reader, shared, edits, applied };
+        while let Some(batch) = follower.reader.try_next(BATCH).await? {
+            follower.apply(&batch);
+        }
+        Ok((handle, follower))
+    }
+
+    /// Follows until cancelled, or until the log is closed.
+    pub async fn run(mut self, cancel: CancellationToken) -> Result<(), LogError> {
+        while let Some(batch) = cancel.run_until_cancelled(self.reader.next(BATCH)).await {
+            self.apply(&batch?);
+        }
+        Ok(())
+    }
+
+    fn apply(&self, batch: &crate::Batch) {
+        let edits = batch.entries.iter().filter_map(|entry| {
+            let key = String::from_utf8_lossy(&entry.key);
+            match decode_catalog(&key, entry.value.as_deref()) {
+                Ok(edit) => Some(Arc::new(edit)),
+                Err(e) => {
+                    metrics::catalog_fault();
+                    warn!(%key, offset = entry.offset, error = %e, "catalog record left out");
+                    None
+                }
+            }
+        });
+        let edits: Vec<_> = edits.collect();
+        let mut catalog = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        for edit in edits {
+            catalog.apply(edit.as_ref().clone());
+            // Sent under the lock: whoever subscribes and looks under a read lock misses nothing and sees nothing twice.
+            // Without subscribers there is nobody to miss it.
+            drop(self.edits.send(edit));
+        }
+        drop(catalog);
+        self.applied.send_replace(batch.next);
+    }
+}
+
+impl CatalogHandle {
+    /// The catalog as it is now, for look-ups.
+    pub fn shared(&self) -> SharedCatalog {
+        Arc::clone(&self.shared)
+    }
+
+    /// Every edit from now on, whoever made it, in order. A receiver that lags must look at [`Self::shared`] again. To see
+    /// the catalog and every later edit without a gap, subscribe while holding a read lock on it.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<CatalogEdit>> {
+        self.edits.subscribe()
+    }
+
+    /// Makes edits, in order. Returns when they are durable and this process's view has them.
+    pub async fn edit(&self, edits: Vec<CatalogEdit>) -> Result<(), LogError> {
+        let records = edits
+            .iter()
+            .map(|edit| {
+                let (key, value) = encode_catalog(edit);
+                Record { key: key.into(), value: value.map(Into::into) }
+            })
+            .collect();
+        self.log.append(Topic::Catalog, records).await?;
+        let end = self.log.bounds(Topic::Catalog).await?.first().map_or(0, |b| b.next);
+        let mut applied = self.applied.clone();
+        match applied.wait_for(|at| *at >= end).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(LogError::Closed("the catalog is no longer followed".into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::{EmbeddedLog, EmbeddedOptions};
+    use waystream_domain::catalog::{Fleet, Organisation};
+    use waystream_domain::{CatalogEntry, CatalogKey, FleetId};
+
+    fn fleet(id: &str) -> CatalogEdit {
+        CatalogEdit::Put(CatalogEntry::Fleet(Fleet {
+            id: id.parse().expect("id"),
+            organisation: "o".parse().expect("id"),
+            name: id.to_uppercase(),
+        }))
+    }
+
+    fn ids(catalog: &CatalogHandle) -> Vec<FleetId> {
+        catalog.shared().read().expect("lock").fleets.keys().cloned().collect()
+    }
+
+    #[tokio::test]
+    async fn an_edit_is_seen_here_at_once_and_by_others_soon_and_after_a_restart() {
+        let dir = tempfile::tempdir().expect("folder");
+        let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("opens");
+        let stop = CancellationToken::new();
+        let (one, follower) = CatalogFollower::start(log.clone()).await.expect("starts");
+        let following = tokio::spawn(follower.run(stop.clone()));
+        let (other, follower) = CatalogFollower::start(log.clone()).await.expect("starts");
+        let other_following = tokio::spawn(follower.run(stop.clone()));
+        let mut seen = other.subscribe();
+
+        let organisation = Organisation { id: "o".parse().expect("id"), name: "O".into() };
+        let put = CatalogEdit::Put(CatalogEntry::Organisation(organisation));
+        one.edit(vec![put.clone(), fleet("a"), fleet("b")]).await.expect("edits");
+        assert_eq!(ids(&one), ["a".parse().expect("id"), "b".parse().expect("id")]);
+        assert_eq!(*seen.recv().await.expect("told"), put);
+        one.edit(vec![CatalogEdit::Remove(CatalogKey::Fleet("a".parse().expect("id")))]).await.expect("edits");
+        assert_eq!(ids(&one), ["b".parse().expect("id")]);
+        for _ in 0..3 {
+            seen.recv().await.expect("told");
+        }
+        assert_eq!(ids(&other), ["b".parse().expect("id")]);
+
+        stop.cancel();
+        following.await.expect("joins").expect("ends well");
+        other_following.await.expect("joins").expect("ends well");
+        drop((one, other));
+        log.close().await;
+        let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("opens again");
+        let (again, _follower) = CatalogFollower::start(log).await.expect("starts");
+        assert_eq!(ids(&again), ["b".parse().expect("id")]);
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_entry_is_left_out_and_harms_no_other() {
+        let dir = tempfile::tempdir().expect("folder");
+        let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("opens");
+        let (key, value) = encode_catalog(&fleet("a"));
+        let good = Record::new(key, value.expect("a put has a value"));
+        log.append(Topic::Catalog, vec![Record::new("fleet/x", "{"), Record::removal("nonsense"), good])
+            .await
+            .expect("appends");
+        let (catalog, _follower) = CatalogFollower::start(log).await.expect("starts");
+        assert_eq!(ids(&catalog), ["a".parse().expect("id")]);
+    }
+}
