@@ -202,14 +202,11 @@ pub struct DeviceStateMessage {
     /// Fleet id.
     #[prost(string, tag = "2")]
     pub fleet: String,
-    /// Milliseconds since the Unix epoch.
-    #[prost(sint64, tag = "3")]
-    pub newest_fix_time_ms: i64,
     /// Newest valid position.
-    #[prost(message, optional, tag = "4")]
+    #[prost(message, optional, tag = "3")]
     pub latest: Option<LivePositionMessage>,
     /// Geofences that hold it.
-    #[prost(message, repeated, tag = "5")]
+    #[prost(message, repeated, tag = "4")]
     pub inside: Vec<InsideMessage>,
 }
 
@@ -378,7 +375,6 @@ pub fn encode_state(s: &DeviceState) -> Vec<u8> {
     encode(&DeviceStateMessage {
         device: s.device.as_str().to_owned(),
         fleet: s.fleet.as_str().to_owned(),
-        newest_fix_time_ms: s.newest_fix_time.as_millis(),
         latest: s.latest.as_ref().map(live_to_message),
         inside: s
             .inside
@@ -398,7 +394,6 @@ pub fn decode_state(bytes: &[u8]) -> Result<DeviceState, CodecError> {
     Ok(DeviceState {
         device: DeviceId::new(m.device)?,
         fleet: FleetId::new(m.fleet)?,
-        newest_fix_time: timestamp(m.newest_fix_time_ms, "newest_fix_time_ms")?,
         latest: m.latest.map(live_from_message).transpose()?,
         inside: m
             .inside

@@ -51,6 +51,12 @@ impl EventId {
         Self(smol_str::format_smolstr!("{device}/{fence}/{}/{}", kind.as_str(), fix_time.as_millis()))
     }
 
+    /// The id of an enter or exit that was not shown by a fix but by an edit of the geofence: one and the same fix can show
+    /// several, one for each version.
+    pub fn of_edit(device: &DeviceId, geofence: &GeofenceId, kind: EventKind, fix_time: Timestamp, version: u64) -> Self {
+        Self(smol_str::format_smolstr!("{device}/{geofence}/{}/{}/edit/{version}", kind.as_str(), fix_time.as_millis()))
+    }
+
     /// An id read back from where one was written.
     pub fn from_text(text: &str) -> Self {
         Self(SmolStr::new(text))

@@ -25,5 +25,5 @@ pub use ids::{DeviceId, FleetId, GeofenceId, IdError, OrganisationId, UserId};
 pub use location::{LatLon, MEAN_EARTH_RADIUS_M, haversine_m};
 pub use position::Position;
 pub use snapshot::{FleetSnapshot, LivePosition};
-pub use state::{DeviceState, Inside};
+pub use state::{Advance, DeviceState, Inside};
 pub use timestamp::Timestamp;

@@ -1,4 +1,19 @@
 //! Geofences: named areas that a device enters and exits.
+//!
+//! The way of an area: [`geojson`] reads it, [`validate`] checks it and makes it planar (`rings`, `crossings`), [`prepared`]
+//! makes it fast to ask, [`index`] finds the ones that hold a place.
+
+mod crossings;
+pub mod geojson;
+pub mod index;
+pub mod prepared;
+mod rings;
+pub mod validate;
+
+pub use geojson::{Defaults, from_geojson, to_geojson};
+pub use index::{GeofenceIndex, IndexEdit, Touched};
+pub use prepared::PreparedGeofence;
+pub use validate::{Checks, Flaw};
 
 use crate::{FleetId, GeofenceId, LatLon, OrganisationId};
 use serde::{Deserialize, Serialize};
@@ -26,7 +41,7 @@ pub struct Geofence {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Shape {
-    /// One or more polygons with holes; edges are straight in longitude and latitude.
+    /// One or more polygons with holes; edges are straight in longitude and latitude and cross no ±180 meridian.
     Polygons {
         /// Each with its outer ring first.
         polygons: Vec<Polygon>,
@@ -35,7 +50,7 @@ pub enum Shape {
     Circle {
         /// Middle.
         centre: LatLon,
-        /// More than zero, at most 20,003,931 m (half the Earth).
+        /// More than zero, at most [`validate::MAX_RADIUS_M`].
         radius_m: f64,
     },
 }

@@ -1,0 +1,169 @@
+//! All geofences, arranged so that the ones holding a place are found quickly.
+
+use super::prepared::{Bounds, PreparedGeofence};
+use crate::{CatalogEdit, CatalogEntry, CatalogKey, DeviceState, FleetId, GeofenceId, LatLon, OrganisationId};
+use rstar::{AABB, RTree, RTreeObject};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Finds the geofences that hold a place, for a fleet. Changed edit by edit. Cheap to clone (areas are shared).
+#[derive(Debug, Clone, Default)]
+pub struct GeofenceIndex {
+    fences: HashMap<GeofenceId, Arc<PreparedGeofence>>,
+    /// The owner of each fleet: a geofence never applies to another organisation's fleet.
+    owners: HashMap<FleetId, OrganisationId>,
+    /// Those for all fleets of an organisation, and those for one fleet.
+    of_organisation: HashMap<OrganisationId, RTree<Leaf>>,
+    of_fleet: HashMap<FleetId, RTree<Leaf>>,
+}
+
+/// One part of a geofence. Envelopes are `f64`: exact for 32-bit integers, and rstar's areas of `i32` ones overflow.
+#[derive(Debug, Clone)]
+struct Leaf {
+    bounds: Bounds,
+    part: usize,
+    fence: Arc<PreparedGeofence>,
+}
+
+impl PartialEq for Leaf {
+    fn eq(&self, other: &Self) -> bool {
+        self.part == other.part && Arc::ptr_eq(&self.fence, &other.fence)
+    }
+}
+
+impl RTreeObject for Leaf {
+    type Envelope = AABB<[f64; 2]>;
+    fn envelope(&self) -> Self::Envelope {
+        let [west, south, east, north] = self.bounds.map(f64::from);
+        AABB::from_corners([west, south], [east, north])
+    }
+}
+
+/// A catalog edit as far as it matters here, prepared once for all workers.
+#[derive(Debug, Clone)]
+pub enum IndexEdit {
+    /// New or changed.
+    Put(Arc<PreparedGeofence>),
+    /// Gone.
+    Remove(GeofenceId),
+    /// The fleet belongs to this organisation.
+    Own(FleetId, OrganisationId),
+    /// The fleet is gone.
+    Disown(FleetId),
+}
+
+impl IndexEdit {
+    /// `None` for entries that say nothing about geofences.
+    pub fn new(edit: &CatalogEdit) -> Option<Self> {
+        match edit {
+            CatalogEdit::Put(CatalogEntry::Geofence(fence)) => Some(Self::Put(Arc::new(PreparedGeofence::new(fence)))),
+            CatalogEdit::Put(CatalogEntry::Fleet(fleet)) => Some(Self::Own(fleet.id.clone(), fleet.organisation.clone())),
+            CatalogEdit::Remove(CatalogKey::Geofence(id)) => Some(Self::Remove(id.clone())),
+            CatalogEdit::Remove(CatalogKey::Fleet(id)) => Some(Self::Disown(id.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// What some edits have touched: only devices that this concerns need a second look.
+#[derive(Debug, Default)]
+pub struct Touched {
+    fences: HashSet<GeofenceId>,
+    fleets: HashSet<FleetId>,
+    areas: Vec<Bounds>,
+}
+
+impl Touched {
+    /// Whether nothing was touched.
+    pub fn is_empty(&self) -> bool {
+        self.fences.is_empty() && self.fleets.is_empty()
+    }
+
+    /// Whether the device may now be inside of something else than before.
+    pub fn concerns(&self, state: &DeviceState) -> bool {
+        let Some(latest) = &state.latest else { return false };
+        let (x, y) = (latest.position.location.lon_e7(), latest.position.location.lat_e7());
+        self.areas.iter().any(|&[west, south, east, north]| west <= x && x <= east && south <= y && y <= north)
+            || state.inside.iter().any(|i| self.fences.contains(&i.geofence))
+            || self.fleets.contains(&state.fleet)
+    }
+}
+
+impl GeofenceIndex {
+    /// Number of geofences.
+    pub fn len(&self) -> usize {
+        self.fences.len()
+    }
+
+    /// Whether there is no geofence.
+    pub fn is_empty(&self) -> bool {
+        self.fences.is_empty()
+    }
+
+    /// The geofence of this id.
+    pub fn get(&self, id: &GeofenceId) -> Option<&PreparedGeofence> {
+        self.fences.get(id).map(Arc::as_ref)
+    }
+
+    /// Applies an edit and notes what it touched.
+    pub fn apply(&mut self, edit: IndexEdit, touched: &mut Touched) {
+        match edit {
+            IndexEdit::Put(fence) => {
+                self.remove(&fence.id);
+                let tree = match &fence.fleet {
+                    Some(fleet) => self.of_fleet.entry(fleet.clone()).or_default(),
+                    None => self.of_organisation.entry(fence.organisation.clone()).or_default(),
+                };
+                for (part, bounds) in fence.bounds().enumerate() {
+                    tree.insert(Leaf { bounds, part, fence: fence.clone() });
+                    touched.areas.push(bounds);
+                }
+                touched.fences.insert(fence.id.clone());
+                self.fences.insert(fence.id.clone(), fence);
+            }
+            IndexEdit::Remove(id) => {
+                self.remove(&id);
+                touched.fences.insert(id);
+            }
+            IndexEdit::Own(fleet, organisation) => {
+                let before = self.owners.insert(fleet.clone(), organisation.clone());
+                if before != Some(organisation) {
+                    touched.fleets.insert(fleet);
+                }
+            }
+            IndexEdit::Disown(fleet) => {
+                self.owners.remove(&fleet);
+                touched.fleets.insert(fleet);
+            }
+        }
+    }
+
+    fn remove(&mut self, id: &GeofenceId) {
+        let Some(fence) = self.fences.remove(id) else { return };
+        let tree = match &fence.fleet {
+            Some(fleet) => self.of_fleet.get_mut(fleet),
+            None => self.of_organisation.get_mut(&fence.organisation),
+        };
+        let Some(tree) = tree else { return };
+        for (part, bounds) in fence.bounds().enumerate() {
+            tree.remove(&Leaf { bounds, part, fence: fence.clone() });
+        }
+    }
+
+    /// The geofences that apply to the fleet and hold the place, sorted by id.
+    pub fn holding(&self, fleet: &FleetId, at: LatLon) -> Vec<&PreparedGeofence> {
+        let Some(owner) = self.owners.get(fleet) else { return Vec::new() };
+        let point = AABB::from_point([f64::from(at.lon_e7()), f64::from(at.lat_e7())]);
+        let trees = [self.of_organisation.get(owner), self.of_fleet.get(fleet)];
+        let mut found: Vec<&PreparedGeofence> = Vec::new();
+        for leaf in trees.into_iter().flatten().flat_map(|tree| tree.locate_in_envelope_intersecting(point)) {
+            if leaf.fence.organisation == *owner && leaf.fence.part_covers(leaf.part, at) {
+                found.push(&leaf.fence);
+            }
+        }
+        // A place on an edge shared by two parts is found twice.
+        found.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        found.dedup_by(|a, b| a.id == b.id);
+        found
+    }
+}

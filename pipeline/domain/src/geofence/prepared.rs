@@ -1,0 +1,311 @@
+//! A geofence made fast to ask: exact point-in-polygon on 1e-7 degree integers, geodesic circles. Boundary is inside.
+
+use super::{Geofence, Polygon, Shape};
+use crate::{FleetId, GeofenceId, LatLon, MEAN_EARTH_RADIUS_M, OrganisationId, haversine_m};
+use geo::{Distance, Geodesic, Point};
+
+/// West, south, east, north in 1e-7 degree, all inclusive.
+pub(super) type Bounds = [i32; 4];
+
+/// A geofence's identity and scope with its area cut into parts; in any part is in the geofence.
+#[derive(Debug)]
+pub struct PreparedGeofence {
+    /// Its key.
+    pub id: GeofenceId,
+    /// Owner.
+    pub organisation: OrganisationId,
+    /// Only for this fleet; `None`: for all fleets of the organisation.
+    pub fleet: Option<FleetId>,
+    /// Which edit this is.
+    pub version: u64,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+enum Part {
+    Polygon(Slabs),
+    Circle { centre: LatLon, radius_m: f64, bounds: Bounds },
+}
+
+impl PreparedGeofence {
+    /// Prepares a geofence; its cost grows with its vertices, so do it once and share it.
+    pub fn new(geofence: &Geofence) -> Self {
+        let parts = match &geofence.shape {
+            Shape::Polygons { polygons } => polygons.iter().filter_map(Slabs::new).map(Part::Polygon).collect(),
+            Shape::Circle { centre, radius_m } => circle_bounds(*centre, *radius_m)
+                .into_iter()
+                .map(|bounds| Part::Circle { centre: *centre, radius_m: *radius_m, bounds })
+                .collect(),
+        };
+        Self {
+            id: geofence.id.clone(),
+            organisation: geofence.organisation.clone(),
+            fleet: geofence.fleet.clone(),
+            version: geofence.version,
+            parts,
+        }
+    }
+
+    /// Whether the place lies inside or on the boundary.
+    pub fn covers(&self, at: LatLon) -> bool {
+        (0..self.parts.len()).any(|part| self.part_covers(part, at))
+    }
+
+    pub(super) fn bounds(&self) -> impl ExactSizeIterator<Item = Bounds> + '_ {
+        self.parts.iter().map(|part| match part {
+            Part::Polygon(slabs) => slabs.bounds,
+            Part::Circle { bounds, .. } => *bounds,
+        })
+    }
+
+    pub(super) fn part_covers(&self, part: usize, at: LatLon) -> bool {
+        match &self.parts[part] {
+            Part::Polygon(slabs) => slabs.covers(at.lon_e7(), at.lat_e7()),
+            Part::Circle { centre, radius_m, .. } => circle_covers(*centre, *radius_m, at),
+        }
+    }
+}
+
+/// A polygon's edges sorted into horizontal slabs of equal height, so that a place is compared with those of its slab only.
+#[derive(Debug)]
+struct Slabs {
+    bounds: Bounds,
+    /// A slab is 2^shift 1e-7 degrees high.
+    shift: u32,
+    /// Where the edges of each slab begin in `edges`; one more than there are slabs.
+    starts: Vec<u32>,
+    /// Longitude and latitude of both ends.
+    edges: Vec<[i32; 4]>,
+}
+
+/// Edges per slab aimed at, and most slabs: more would cost memory (an edge stands in every slab that it touches) and win nothing.
+const EDGES_PER_SLAB: usize = 4;
+const MAX_SLABS: i64 = 512;
+
+impl Slabs {
+    /// `None` if there is no vertex.
+    fn new(polygon: &Polygon) -> Option<Self> {
+        let outer = polygon.rings.first()?;
+        let mut bounds = [i32::MAX, i32::MAX, i32::MIN, i32::MIN];
+        for v in polygon.rings.iter().flatten() {
+            let (x, y) = (v.lon_e7(), v.lat_e7());
+            bounds = [bounds[0].min(x), bounds[1].min(y), bounds[2].max(x), bounds[3].max(y)];
+        }
+        outer.first()?;
+        let edges = || {
+            let ends = polygon.rings.iter().flat_map(|ring| ring.windows(2));
+            ends.map(|w| [w[0].lon_e7(), w[0].lat_e7(), w[1].lon_e7(), w[1].lat_e7()])
+        };
+        let wanted = i64::try_from(edges().count() / EDGES_PER_SLAB).map_or(MAX_SLABS, |n| n.clamp(1, MAX_SLABS));
+        let height = i64::from(bounds[3]) - i64::from(bounds[1]);
+        let shift = (0..).find(|shift| (height >> shift) < wanted).expect("a height shifted far enough is 0");
+        let slab = |y: i32| ((i64::from(y) - i64::from(bounds[1])) >> shift) as usize;
+        let mut slabs = vec![Vec::new(); slab(bounds[3]) + 1];
+        for edge in edges() {
+            for edges in &mut slabs[slab(edge[1].min(edge[3]))..=slab(edge[1].max(edge[3]))] {
+                edges.push(edge);
+            }
+        }
+        let mut starts = vec![0];
+        for edges in &slabs {
+            starts.push(starts[starts.len() - 1] + u32::try_from(edges.len()).ok()?);
+        }
+        Some(Self { bounds, shift, starts, edges: slabs.concat() })
+    }
+
+    /// Even-odd over all rings, boundary inside.
+    ///
+    /// Exact in 64 bits even for edges of 360° by 180°: the cross product is only needed for a place within the edge's bounding
+    /// box, where both its products have the same sign and neither exceeds 3.6e9 · 1.8e9 < 2^63.
+    fn covers(&self, x: i32, y: i32) -> bool {
+        let [west, south, east, north] = self.bounds;
+        if x < west || x > east || y < south || y > north {
+            return false;
+        }
+        let slab = ((i64::from(y) - i64::from(south)) >> self.shift) as usize;
+        let mut inside = false;
+        for &[ax, ay, bx, by] in &self.edges[self.starts[slab] as usize..self.starts[slab + 1] as usize] {
+            if y < ay.min(by) || y > ay.max(by) || x > ax.max(bx) {
+                continue;
+            }
+            let straddles = (ay > y) != (by > y);
+            if x < ax.min(bx) {
+                inside ^= straddles;
+                continue;
+            }
+            let [x, y, ax, ay, bx, by] = [x, y, ax, ay, bx, by].map(i64::from);
+            let side = (bx - ax) * (y - ay) - (by - ay) * (x - ax);
+            if side == 0 {
+                return true;
+            }
+            inside ^= straddles && (side > 0) == (by > ay);
+        }
+        inside
+    }
+}
+
+/// Smallest and largest radius of curvature of WGS84 (meridian at the equator; at the poles), metres. A geodesic is as much
+/// shorter or longer than the great circle of the mean sphere at most.
+const LEAST_CURVATURE_RADIUS_M: f64 = 6_335_439.3;
+const MOST_CURVATURE_RADIUS_M: f64 = 6_399_593.7;
+
+fn circle_covers(centre: LatLon, radius_m: f64, at: LatLon) -> bool {
+    let sphere_m = haversine_m(centre, at);
+    if sphere_m * (MOST_CURVATURE_RADIUS_M / MEAN_EARTH_RADIUS_M) <= radius_m {
+        return true;
+    }
+    if sphere_m * (LEAST_CURVATURE_RADIUS_M / MEAN_EARTH_RADIUS_M) > radius_m {
+        return false;
+    }
+    let point = |at: LatLon| Point::new(at.lon_deg(), at.lat_deg());
+    Geodesic.distance(point(centre), point(at)) <= radius_m
+}
+
+/// One box round a circle, or two if it reaches over ±180.
+fn circle_bounds(centre: LatLon, radius_m: f64) -> Vec<Bounds> {
+    // Angular radius on the sphere, rounded up by a millionth and 1e-7 degree for the arithmetic below.
+    let angle = (radius_m / LEAST_CURVATURE_RADIUS_M * 1.000_001).min(std::f64::consts::PI);
+    let e7 = |degrees: f64| (degrees * 1e7).ceil() as i64 + 1;
+    let (lat, lon) = (i64::from(centre.lat_e7()), i64::from(centre.lon_e7()));
+    let reach = e7(angle.to_degrees());
+    let (south, north) = ((lat - reach).max(-900_000_000) as i32, (lat + reach).min(900_000_000) as i32);
+    if lat.abs() + reach >= 900_000_000 {
+        return vec![[-1_800_000_000, south, 1_800_000_000, north]];
+    }
+    let reach = e7((angle.sin() / centre.lat_deg().to_radians().cos()).min(1.0).asin().to_degrees());
+    let (west, east) = (lon - reach, lon + reach);
+    let mut out = Vec::new();
+    for turn in [-3_600_000_000, 0, 3_600_000_000] {
+        let (west, east) = ((west + turn).max(-1_800_000_000), (east + turn).min(1_800_000_000));
+        if west <= east {
+            out.push([west as i32, south, east as i32, north]);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geofence::validate::{Checks, circle, polygons};
+
+    fn prepared(shape: Shape) -> PreparedGeofence {
+        PreparedGeofence::new(&Geofence {
+            id: "fence".parse().expect("id"),
+            organisation: "org".parse().expect("id"),
+            fleet: None,
+            name: String::new(),
+            version: 1,
+            shape,
+            colour: None,
+        })
+    }
+
+    fn at(lon: f64, lat: f64) -> LatLon {
+        LatLon::new(lat, lon).expect("place")
+    }
+
+    type Rings = Vec<Vec<(f64, f64)>>;
+
+    /// The cases of `cases.txt` of the shared geofence workload for which it wants an answer.
+    #[test]
+    fn edges_vertices_holes_and_the_ends_of_the_world() {
+        let square = vec![vec![(0.0, 0.0), (2.0, 0.0), (2.0, 2.0), (0.0, 2.0), (0.0, 0.0)]];
+        let diamond = vec![vec![(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)]];
+        let steps = vec![vec![(0.0, 0.0), (3.0, 0.0), (3.0, 1.0), (2.0, 1.0), (2.0, 2.0), (0.0, 2.0)]];
+        let triangle = vec![vec![(0.0, 0.0), (2.0, 0.0), (1.0, 1.0)]];
+        let clockwise = vec![square[0].iter().rev().copied().collect()];
+        let holed =
+            vec![vec![(0.0, 0.0), (4.0, 0.0), (4.0, 4.0), (0.0, 4.0)], vec![(1.0, 1.0), (3.0, 1.0), (3.0, 3.0), (1.0, 3.0)]];
+        let right = vec![vec![(2.0, 0.0), (4.0, 0.0), (4.0, 2.0), (2.0, 2.0)]];
+        let far = vec![vec![(5.0, 0.0), (6.0, 0.0), (6.0, 2.0), (5.0, 2.0)]];
+        let box_of = |w: f64, s: f64, e: f64, n: f64| vec![vec![(w, s), (e, s), (e, n), (w, n), (w, s)]];
+        let jumping = box_of(179.0, -1.0, -179.0, 1.0);
+        let beyond = box_of(179.0, -1.0, 181.0, 1.0);
+        let east = box_of(179.0, -1.0, 180.0, 1.0);
+        let west = box_of(-180.0, -1.0, -179.0, 1.0);
+        let cap = box_of(-180.0, 80.0, 180.0, 90.0);
+        let polar = vec![vec![(-180.0, 80.0), (-90.0, 80.0), (0.0, 80.0), (90.0, 80.0)]];
+        let bow_tie = vec![vec![(0.0, 0.0), (2.0, 2.0), (2.0, 0.0), (0.0, 2.0)]];
+        let line = vec![vec![(0.0, 0.0), (1.0, 1.0), (2.0, 2.0)]];
+        let spike = vec![vec![(0.0, 0.0), (2.0, 0.0), (2.0, 1.0), (4.0, 1.0), (2.0, 1.0), (2.0, 2.0), (0.0, 2.0)]];
+        let repeated = vec![vec![(0.0, 0.0), (2.0, 0.0), (2.0, 0.0), (2.0, 2.0), (2.0, 2.0), (0.0, 2.0)]];
+        let cases: &[(&str, &[&Rings], LatLon, bool)] = &[
+            ("interior", &[&square], at(1.0, 1.0), true),
+            ("on edge", &[&square], at(2.0, 1.0), true),
+            ("on horizontal edge", &[&square], at(1.0, 2.0), true),
+            ("on vertex", &[&square], at(2.0, 2.0), true),
+            ("1e-7 outside edge", &[&square], at(2.0000001, 1.0), false),
+            ("ray through 2 vertices, outside", &[&diamond], at(-2.0, 0.0), false),
+            ("ray through vertex, inside", &[&diamond], at(0.0, 0.0), true),
+            ("ray along edge, outside", &[&steps], at(-1.0, 1.0), false),
+            ("on slanted edge", &[&triangle], at(1.5, 0.5), true),
+            ("clockwise ring", &[&clockwise], at(1.0, 1.0), true),
+            ("in hole", &[&holed], at(2.0, 2.0), false),
+            ("on hole edge", &[&holed], at(1.0, 2.0), true),
+            ("on hole vertex", &[&holed], at(1.0, 1.0), true),
+            ("beside hole", &[&holed], at(0.5, 2.0), true),
+            ("multi: second part", &[&square, &far], at(5.5, 1.0), true),
+            ("multi: between", &[&square, &far], at(4.5, 1.0), false),
+            ("multi: on shared edge", &[&square, &right], at(2.0, 1.0), true),
+            ("antimeridian naive, at 179.5", &[&jumping], at(179.5, 0.0), true),
+            ("antimeridian naive, at 0", &[&jumping], at(0.0, 0.0), false),
+            ("unwrapped, at 179.5", &[&beyond], at(179.5, 0.0), true),
+            ("unwrapped, at -179.5", &[&beyond], at(-179.5, 0.0), true),
+            ("split in two, at -179.5", &[&east, &west], at(-179.5, 0.0), true),
+            ("split in two, at 180", &[&east, &west], at(180.0, 0.0), true),
+            ("split in two, at -180", &[&east, &west], at(-180.0, 0.0), true),
+            ("pole cap closed along 90N, at 89N", &[&cap], at(12.0, 89.0), true),
+            ("pole cap, at the pole", &[&cap], at(12.0, 90.0), true),
+            ("pole ring not closed over pole, at 89N", &[&polar], at(12.0, 89.0), true),
+            ("bow-tie, right lobe", &[&bow_tie], at(1.9, 1.0), true),
+            ("bow-tie, crossing point", &[&bow_tie], at(1.0, 1.0), true),
+            ("zero area line, off it", &[&line], at(1.0, 0.5), false),
+            ("inside, spike ring", &[&spike], at(1.0, 1.0), true),
+            ("duplicate vertices", &[&repeated], at(1.0, 1.0), true),
+        ];
+        for (name, rings, place, wanted) in cases {
+            let rings: Vec<Rings> = rings.iter().map(|r| (*r).clone()).collect();
+            let fence = prepared(polygons(&rings, Checks::EvenOdd).expect(name));
+            assert_eq!(fence.covers(*place), *wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_widest_edges_are_exact() {
+        // From corner to corner of the world: places one unit beside the diagonal.
+        let fence = prepared(
+            polygons(&[vec![vec![(-180.0, -90.0), (0.0, -90.0), (180.0, 90.0), (0.0, 90.0)]]], Checks::Strict).expect("fine"),
+        );
+        for (lon_e7, wanted) in [(900_000_000, true), (899_999_999, true), (900_000_001, false)] {
+            assert_eq!(fence.covers(LatLon::from_e7(0, lon_e7).expect("place")), wanted, "{lon_e7}");
+        }
+    }
+
+    #[test]
+    fn a_circle_is_geodesic_and_crosses_180_and_poles() {
+        for (centre, radius_m) in [
+            (at(9.0, 48.0), 200.0),
+            (at(179.999, 0.0), 5_000.0),
+            (at(-180.0, 60.0), 50_000.0),
+            (at(20.0, 89.9), 50_000.0),
+            (at(0.0, -90.0), 1_000_000.0),
+        ] {
+            let fence = prepared(circle(centre, radius_m).expect("fine"));
+            for bearing in 0..72 {
+                let point = Point::new(centre.lon_deg(), centre.lat_deg());
+                let probe = |factor: f64| {
+                    use geo::Destination;
+                    let p = Geodesic.destination(point, f64::from(bearing) * 5.0, radius_m * factor);
+                    let place = LatLon::new(p.y(), p.x()).expect("place");
+                    let boxed = fence
+                        .bounds()
+                        .any(|[w, s, e, n]| (w..=e).contains(&place.lon_e7()) && (s..=n).contains(&place.lat_e7()));
+                    boxed && fence.covers(place)
+                };
+                assert!(probe(0.999), "{centre:?} {radius_m} {bearing}");
+                assert!(!probe(1.001), "{centre:?} {radius_m} {bearing}");
+            }
+        }
+    }
+}
