@@ -2,6 +2,7 @@
 //!
 //! This crate can't see the store: where positions go after the log is not its business.
 
+pub mod decode;
 pub mod files;
 pub mod protocol;
 pub mod protocols;

@@ -2,10 +2,13 @@
 
 use crate::protocol::Protocol;
 
+mod gt06;
+mod osmand;
+pub mod owntracks;
 mod teltonika;
 
 /// Every protocol that we speak.
-pub const ALL: &[Protocol] = &[teltonika::PROTOCOL];
+pub const ALL: &[Protocol] = &[teltonika::PROTOCOL, gt06::PROTOCOL, osmand::PROTOCOL, owntracks::PROTOCOL];
 
 /// The protocol of this name.
 pub fn by_name(name: &str) -> Option<&'static Protocol> {

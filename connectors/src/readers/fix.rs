@@ -63,6 +63,13 @@ impl FixBuilder {
         self
     }
 
+    /// Adds the attributes of `other`.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (name, value) in other.attributes.iter() {
+            self.attributes.set(name, value.clone());
+        }
+    }
+
     /// The fix, if its place is one.
     pub(crate) fn at(self, fix_time: Timestamp, lat_deg: f64, lon_deg: f64) -> Result<Fix, Fault> {
         let location = LatLon::new(lat_deg, lon_deg).ok_or_else(|| {

@@ -60,7 +60,7 @@ pub(super) fn variable_element(fix: &mut FixBuilder, id: u16, bytes: &[u8]) {
         (_, Some("")) => fix,
         (256, Some(text)) => fix.set(name::VIN, text),
         (281, Some(text)) => fix.set(name::DTCS, text.replace(',', " ").as_str()),
-        (132 | 281 | 387, Some(text)) => fix.set(format_smolstr!("io.{id}"), text),
+        (132 | 387, Some(text)) => fix.set(format_smolstr!("io.{id}"), text),
         _ => fix.set(format_smolstr!("io.{id}"), hex(bytes).as_str()),
     };
 }

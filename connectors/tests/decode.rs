@@ -1,0 +1,84 @@
+//! What `waystream decode` prints.
+#![allow(clippy::unwrap_used)]
+
+use waystream_connectors::decode::{DecodeRequest, Input, parse_hex, run};
+use waystream_connectors::protocol::Checksums;
+use waystream_connectors::protocols;
+use waystream_domain::Timestamp;
+
+const LOGIN: &str = "000f313233343536373839303132333435";
+const PACKET: &str =
+    "000000000000002b080100000140d4e3ec6e000cc661d01674a5e0fffc00000900000004020100f0000242322318000000000100007a04";
+
+/// Whether all was understood, the lines of output, the lines of faults.
+fn decode(protocol: &str, input: Input, replies: bool) -> (bool, Vec<String>, Vec<String>) {
+    let request = DecodeRequest {
+        protocol: protocols::by_name(protocol).unwrap(),
+        input,
+        replies,
+        checksums: Checksums::Count,
+        received_at: Timestamp::parse("2026-01-01T00:00:00Z").unwrap(),
+    };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let understood = run(&request, &mut out, &mut err).unwrap();
+    let lines = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect();
+    (understood, lines(out), lines(err))
+}
+
+#[test]
+fn a_stream_becomes_lines_of_positions_and_replies() {
+    let stream = parse_hex(&[LOGIN, PACKET].concat()).unwrap();
+    let (understood, out, err) = decode("teltonika", Input::Stream(stream), true);
+    assert!(understood);
+    assert_eq!(
+        out,
+        [
+            r#"{"frame":0,"reply_hex":"01"}"#,
+            r#"{"frame":1,"device_id":"123456789012345","fix_time":"2013-08-31T15:00:41.710Z","valid":true,"lat":37.6743392,"lon":21.432776,"altitude_m":-4.0,"speed_kmh":0.0,"course_deg":0.0,"attributes":{"event":0,"in.1":false,"io.24":0,"motion":false,"power_v":12.835,"priority":0,"satellites":9}}"#,
+            r#"{"frame":1,"reply_hex":"00000001"}"#,
+        ]
+    );
+    assert_eq!(err, [""; 0]);
+}
+
+#[test]
+fn a_fault_is_told_with_its_frame() {
+    let (understood, out, err) = decode("teltonika", Input::Frames(vec![parse_hex(PACKET).unwrap()]), true);
+    assert!(!understood);
+    assert_eq!(out, [""; 0]);
+    assert_eq!(err, ["frame 0: no_device: a packet before the login"]);
+
+    let (understood, _, err) = decode("teltonika", Input::Stream(parse_hex("000f3132").unwrap()), false);
+    assert!(!understood);
+    assert_eq!(err, ["frame 0: malformed: 4 bytes at the end are no whole frame"]);
+}
+
+#[test]
+fn requests_of_http_protocols_come_whole_or_as_query_or_json() {
+    let query = "id=7&lat=60.5&lon=30&timestamp=1377177267&speed=10";
+    let whole = format!("GET /?{query} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let post = format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n{query}", query.len());
+    let twice = format!("{whole}{post}");
+    let position = |frame: usize| {
+        format!(
+            r#"{{"frame":{frame},"device_id":"7","fix_time":"2013-08-22T13:14:27.000Z","valid":true,"lat":60.5,"lon":30.0,"altitude_m":null,"speed_kmh":18.52,"course_deg":null,"attributes":{{}}}}"#
+        )
+    };
+    for input in [query, &whole, &post] {
+        assert_eq!(decode("osmand", Input::Stream(input.into()), false), (true, vec![position(0)], vec![]));
+    }
+    assert_eq!(decode("osmand", Input::Stream(twice.into()), false), (true, vec![position(0), position(1)], vec![]));
+
+    let json = r#"{"_type":"location","lat":60.5,"lon":30,"tst":1377177267,"tid":"7","vel":18.52}"#;
+    let (understood, out, _) = decode("owntracks", Input::Frames(vec![json.into()]), true);
+    assert!(understood);
+    assert_eq!(out, [position(0), r#"{"frame":0,"http_status":200,"reply_hex":"5b5d"}"#.to_owned()]);
+}
+
+#[test]
+fn text_that_is_not_hexadecimal_is_refused() {
+    assert_eq!(parse_hex("0A 0b\n").unwrap(), [10, 11]);
+    for text in ["0", "0g", "+1"] {
+        assert!(parse_hex(text).is_err(), "{text}");
+    }
+}
