@@ -1,0 +1,35 @@
+// Written from dashboard/gateway/src/wire.rs by its tests. Don't edit.
+
+export type ErrorAnswer = { error: string };
+export type PageConfig = { title: string; version: string; tiles: TileSource | null };
+export type TileSource = { url: string; attribution: string; max_zoom: number };
+export type SignIn = { user: string; password: string };
+export type NewPassword = { password: string };
+export type SessionInfo = { user: string; organisation: string; role: "owner" | "dispatcher" | "viewer"; has_password: boolean; fleets: Array<FleetInfo> };
+export type FleetInfo = { id: string; name: string };
+export type FleetEdit = { id?: string; name: string };
+export type DeviceInfo = { id: string; name: string; fleet: string };
+export type DeviceEdit = { name: string; fleet: string };
+export type DeviceDetails = { id: string; name: string; fleet: string; position: PositionInfo | null; received_at: number | null; protocol: string | null; inside: Array<InsideInfo> };
+export type InsideInfo = { id: string; name: string; since: number };
+export type PositionInfo = { fix_time: number; lat: number; lon: number; speed_mps: number | null; course_deg: number | null; altitude_m: number | null; valid: boolean; attributes: Record<string, boolean | number | string> };
+export type TrackAnswer = { device: string; positions: Array<PositionInfo>; truncated: boolean };
+export type RangeAnswer = { from: number | null; to: number | null };
+export type AlertEvent = { event_id: string; cursor: string | null; kind: string; device: string; device_name: string; fleet: string; geofence: string | null; geofence_name: string | null; fix_time: number; received_at: number; lat: number; lon: number; retracted: boolean; attributes: Record<string, boolean | number | string> };
+export type EventsAnswer = { events: Array<AlertEvent>; cursor: string };
+export type GeofenceFeature = { type: "Feature"; geometry: { type: "Polygon" | "MultiPolygon" | "Point"; coordinates: unknown }; properties: GeofenceProperties };
+export type GeofenceProperties = { id: string; name: string; fleet: string | null; colour: string | null; version: number; radius_m?: number };
+export type GeofenceCollection = { type: "FeatureCollection"; features: Array<GeofenceFeature> };
+export type SqlRequest = { query: string; format?: "json" | "csv" | "arrow" };
+export type SqlAnswer = { columns: Array<SqlColumn>; rows: unknown[][]; truncated: boolean };
+export type SqlColumn = { name: string; type: string };
+export type SlotsMessage = { epoch: number; slots: Array<[number, string, string, string]> };
+export type WatchRequest = { fleets: Array<string> | null; alerts_after: string | null };
+export type WatchAnswer = { epoch: number; fleets: Array<string>; cursor: string; error?: string };
+export type CatalogMessage = { kind: "fleet"; id: string; value: FleetInfo | null } | { kind: "device"; id: string; value: DeviceInfo | null } | { kind: "geofence"; id: string; value: GeofenceFeature | null };
+export type ReplayRequest = { id: number } & ReplayAction;
+export type ReplayAction = { action: "open"; devices: Array<string> | null; fleet: string | null; from: number; to: number; speed: number } | { action: "play" } | { action: "pause" } | { action: "seek"; at: number } | { action: "speed"; speed: number } | { action: "close" };
+export type ReplayAnswer = { ok: boolean; slots: Array<[number, string, string, string]>; from: number; to: number; error?: string };
+export type ReplayAck = { id: number; seq: number };
+export type ReplayState = { id: number; at: number; playing: boolean; speed: number; done: boolean; error?: string };
+export type ReplayAlert = { id: number } & AlertEvent;
