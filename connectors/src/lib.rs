@@ -2,9 +2,30 @@
 //!
 //! This crate can't see the store: where positions go after the log is not its business.
 
+mod config;
+mod connectors;
 pub mod decode;
+pub mod faults;
 pub mod files;
+mod http;
+pub mod ingest;
+mod listen;
+pub mod metrics;
+mod mqtt;
+mod newest;
 pub mod protocol;
 pub mod protocols;
 mod readers;
+mod tcp;
+mod udp;
 pub mod vocabulary;
+
+pub use config::{ConnectorsConfig, Limits, Listen, ListenerName};
+pub use connectors::{BoundAddress, BoundConnectors, Connectors, ConnectorsError, Transport};
+pub use ingest::UnknownDevices;
+
+/// The wall clock.
+fn now() -> waystream_domain::Timestamp {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_millis()).ok().and_then(waystream_domain::Timestamp::from_millis).unwrap_or_default()
+}

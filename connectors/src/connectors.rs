@@ -1,0 +1,250 @@
+//! All listeners together: bound first, so that a taken port is an error at start, then run until told to stop.
+
+use crate::config::{ConnectorsConfig, ListenerName, MQTT};
+use crate::faults::Faults;
+use crate::ingest::{Ingest, IngestOptions};
+use crate::listen::{Admission, accept};
+use crate::mqtt;
+use crate::newest::Newest;
+use crate::protocol::{self, Decoder, Framing, Protocol};
+use crate::{http, protocols, tcp, udp};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use waystream_log::Log;
+use waystream_log::catalog::CatalogHandle;
+
+/// Connections that may wait to be accepted: all devices of a fleet come back at once after an outage.
+const BACKLOG: u32 = 4096;
+/// A free TCP port may be taken for UDP: so many are tried.
+const FREE_PORT_TRIES: usize = 16;
+
+/// Errors by what the caller can do: change the configuration, or stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectorsError {
+    /// The port is taken, or the address is not ours.
+    #[error("could not listen for {protocol} on {address}/{transport}")]
+    Bind {
+        /// Name of the protocol.
+        protocol: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// How.
+        transport: Transport,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// The embedded MQTT broker did not start.
+    #[error("could not start the MQTT broker: {0}")]
+    Broker(String),
+    /// A fault of ours.
+    #[error("a listener ended unexpectedly")]
+    Listener(#[source] tokio::task::JoinError),
+}
+
+/// How bytes come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A stream.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+/// A listener that is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoundAddress {
+    /// Which.
+    pub listener: ListenerName,
+    /// How.
+    pub transport: Transport,
+    /// Where, with the real port.
+    pub address: SocketAddr,
+}
+
+/// The connectors, not yet listening.
+#[derive(Debug)]
+pub struct Connectors {
+    config: ConnectorsConfig,
+}
+
+/// The connectors, listening: devices may connect, and are served once it runs.
+pub struct BoundConnectors {
+    config: ConnectorsConfig,
+    listeners: Vec<Bound>,
+}
+
+struct Bound {
+    at: BoundAddress,
+    socket: Socket,
+}
+
+enum Socket {
+    Tcp(&'static Protocol, fn() -> Box<dyn Framing>, fn() -> Box<dyn Decoder>, TcpListener),
+    Udp(&'static Protocol, fn() -> Box<dyn Decoder>, UdpSocket),
+    Http(&'static Protocol, http::Decode, TcpListener),
+    Mqtt(TcpListener),
+}
+
+impl Connectors {
+    /// Connectors with these settings.
+    pub fn new(config: ConnectorsConfig) -> Self {
+        Self { config }
+    }
+
+    /// Starts to listen.
+    pub async fn bind(self) -> Result<BoundConnectors, ConnectorsError> {
+        let mut listeners = Vec::new();
+        for listener in ListenerName::all() {
+            if let Some(address) = self.config.listens_on(listener) {
+                bind(listener, address, &mut listeners).await?;
+            }
+        }
+        Ok(BoundConnectors { config: self.config, listeners })
+    }
+
+    /// Listens and serves until `stop`; returns when reports under way are answered, or after the grace period.
+    pub async fn run(self, log: Arc<dyn Log>, catalog: CatalogHandle, stop: CancellationToken) -> Result<(), ConnectorsError> {
+        self.bind().await?.run(log, catalog, stop).await
+    }
+}
+
+impl BoundConnectors {
+    /// Every listener that is on.
+    pub fn addresses(&self) -> Vec<BoundAddress> {
+        self.listeners.iter().map(|bound| bound.at).collect()
+    }
+
+    /// Where the listener of this name listens (TCP and UDP share the number of their port).
+    pub fn address_of(&self, name: &str) -> Option<SocketAddr> {
+        self.listeners.iter().find(|bound| bound.at.listener.as_str() == name).map(|bound| bound.at.address)
+    }
+
+    /// Serves until `stop`; returns when reports under way are answered, or after the grace period. The log and whoever
+    /// follows the catalog have to outlive it.
+    pub async fn run(self, log: Arc<dyn Log>, catalog: CatalogHandle, stop: CancellationToken) -> Result<(), ConnectorsError> {
+        let limits = self.config.limits;
+        let options = IngestOptions {
+            unknown_devices: self.config.unknown_devices,
+            fleet: self.config.fleet,
+            patience: limits.patience(),
+        };
+        let ingest = Ingest::new(log, catalog, options, Faults::default());
+        let admission = Admission::new(limits.max_connections, limits.max_connections_per_address);
+        let newest = Newest::default();
+        let mut running = JoinSet::new();
+        for Bound { at, socket } in self.listeners {
+            let (ingest, admission, limits, stop) = (ingest.clone(), admission.clone(), limits.clone(), stop.clone());
+            info!(protocol = at.listener.as_str(), address = %at.address, transport = %at.transport, "listening");
+            match socket {
+                Socket::Tcp(protocol, framing, decoder, listener) => {
+                    let newest = newest.clone();
+                    let shared = tcp::Shared { protocol, framing, decoder, limits, ingest, newest, stop: stop.clone() };
+                    let serve = move |stream, peer| tcp::serve(shared.clone(), stream, peer);
+                    running.spawn(accept(protocol.name, listener, admission, stop, serve));
+                }
+                Socket::Udp(protocol, decoder, socket) => {
+                    running.spawn(udp::run(udp::Shared { protocol, decoder, ingest, stop }, socket));
+                }
+                Socket::Http(protocol, decode, listener) => {
+                    let shared = http::Shared { protocol, decode, limits, ingest, stop: stop.clone() };
+                    let serve = move |stream, peer| http::serve(shared.clone(), stream, peer);
+                    running.spawn(accept(protocol.name, listener, admission, stop, serve));
+                }
+                Socket::Mqtt(listener) => {
+                    let broker = mqtt::Broker::start(ingest, limits.clone()).await?;
+                    running.spawn(broker.run(listener, admission, stop));
+                }
+            }
+        }
+        let ended = tokio::select! {
+            ended = all(&mut running) => ended,
+            () = async { stop.cancelled().await; tokio::time::sleep(limits.grace()).await } => {
+                warn!("connections are cut off that did not end within the grace period");
+                Ok(())
+            }
+        };
+        running.shutdown().await;
+        ended
+    }
+}
+
+async fn all(running: &mut JoinSet<()>) -> Result<(), ConnectorsError> {
+    while let Some(ended) = running.join_next().await {
+        ended.map_err(ConnectorsError::Listener)?;
+    }
+    Ok(())
+}
+
+async fn bind(listener: ListenerName, address: SocketAddr, to: &mut Vec<Bound>) -> Result<(), ConnectorsError> {
+    let name = listener.as_str();
+    let failed = |transport| move |error| ConnectorsError::Bind { protocol: name, address, transport, error };
+    let bound = |transport, address, socket| Bound { at: BoundAddress { listener, transport, address }, socket };
+    let Some(protocol) = protocols::by_name(name) else {
+        debug_assert_eq!(name, MQTT);
+        let (socket, at) = bind_tcp(address).map_err(failed(Transport::Tcp))?;
+        to.push(bound(Transport::Tcp, at, Socket::Mqtt(socket)));
+        return Ok(());
+    };
+    match protocol.transport {
+        protocol::Transport::Http { decode } => {
+            let (socket, at) = bind_tcp(address).map_err(failed(Transport::Tcp))?;
+            to.push(bound(Transport::Tcp, at, Socket::Http(protocol, decode, socket)));
+        }
+        protocol::Transport::Socket { tcp, udp, framing, decoder } => {
+            let (tcp, udp) = bind_both(address, tcp, udp).await.map_err(|(transport, error)| failed(transport)(error))?;
+            if let Some((socket, at)) = tcp {
+                to.push(bound(Transport::Tcp, at, Socket::Tcp(protocol, framing, decoder, socket)));
+            }
+            if let Some((socket, at)) = udp {
+                to.push(bound(Transport::Udp, at, Socket::Udp(protocol, decoder, socket)));
+            }
+        }
+    }
+    Ok(())
+}
+
+type BoundBoth = (Option<(TcpListener, SocketAddr)>, Option<(UdpSocket, SocketAddr)>);
+
+/// TCP and UDP on one port, also if it is a free one.
+async fn bind_both(address: SocketAddr, tcp: bool, udp: bool) -> Result<BoundBoth, (Transport, io::Error)> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let stream = if tcp { Some(bind_tcp(address).map_err(|error| (Transport::Tcp, error))?) } else { None };
+        if !udp {
+            return Ok((stream, None));
+        }
+        let same = stream.as_ref().map_or(address, |(_, at)| *at);
+        match UdpSocket::bind(same).await.and_then(|socket| socket.local_addr().map(|at| (socket, at))) {
+            Ok(datagrams) => return Ok((stream, Some(datagrams))),
+            Err(error) if address.port() == 0 && error.kind() == io::ErrorKind::AddrInUse && tries < FREE_PORT_TRIES => {}
+            Err(error) => return Err((Transport::Udp, error)),
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart must not wait for connections of the last run that are in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
+    let at = listener.local_addr()?;
+    Ok((listener, at))
+}

@@ -1,0 +1,128 @@
+//! Devices and phones that report over HTTP: one request, one answer, 200 only when everything in it is durable.
+
+use crate::config::Limits;
+use crate::faults::Source;
+use crate::ingest::{Ingest, Report};
+use crate::now;
+use crate::protocol::{Context, Fault, FaultKind, HttpAnswer, HttpDecoded, HttpRequest, Protocol};
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+/// Understands one request of a protocol.
+pub(crate) type Decode = fn(&HttpRequest<'_>, &Context) -> HttpDecoded;
+
+/// Larger request heads are refused by hyper.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// What all connections of a listener share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) protocol: &'static Protocol,
+    pub(crate) decode: Decode,
+    pub(crate) limits: Limits,
+    pub(crate) ingest: Ingest,
+    pub(crate) stop: CancellationToken,
+}
+
+/// Serves a connection to its end and tells why it ended.
+pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr) -> &'static str {
+    // hyper's own timer starts with the first byte of a head: who connects and says nothing is closed here.
+    tokio::select! {
+        () = shared.stop.cancelled() => return "stopping",
+        readable = tokio::time::timeout(shared.limits.login_timeout(), stream.readable()) => match readable {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return "broken",
+            Err(_) => return "late_request",
+        },
+    }
+    let stop = shared.stop.clone();
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.limits.login_timeout())
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(move |request: hyper::Request<Incoming>| {
+                let shared = shared.clone();
+                async move { Ok::<_, Infallible>(answer(&shared, request.map(Body::new), peer).await) }
+            }),
+        );
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            // The request under way is answered, no further one is read.
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    match ended {
+        Ok(()) => "closed",
+        Err(error) if error.is_timeout() => "late_request",
+        Err(error) if error.is_parse() => "senseless",
+        Err(_) => "broken",
+    }
+}
+
+async fn answer(shared: &Shared, request: Request, peer: SocketAddr) -> Response {
+    let (head, body) = request.into_parts();
+    let source = Source { protocol: shared.protocol.name, device: None, peer: Some(peer) };
+    let tell = |kind, detail: &'static str| shared.ingest.faults().tell(source, &Fault::new(kind, detail));
+    let body = axum::body::to_bytes(body, shared.protocol.max_frame_bytes);
+    let body: Bytes = match tokio::time::timeout(shared.limits.frame_timeout(), body).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => {
+            tell(FaultKind::Oversized, "the body is too large or was cut off");
+            return response(&HttpAnswer::status(413));
+        }
+        Err(_) => {
+            tell(FaultKind::Malformed, "the body did not arrive in time");
+            return response(&HttpAnswer::status(408));
+        }
+    };
+    let headers: Vec<(&str, &str)> =
+        head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
+    let uri = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let request = HttpRequest { method: head.method.as_str(), uri, headers: &headers, body: &body };
+    response(&take(shared, &request, source).await)
+}
+
+/// Decodes a request and stores what is in it; tells what may be answered.
+async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) -> HttpAnswer {
+    const UNAVAILABLE: HttpAnswer = HttpAnswer::status(503);
+    let received_at = now();
+    let HttpDecoded { decoded, answer, refusal } = (shared.decode)(request, &Context::stream(received_at));
+    let source = Source { device: decoded.device.as_ref(), ..source };
+    for fault in &decoded.faults {
+        shared.ingest.faults().tell(source, fault);
+    }
+    let Some(device) = &decoded.device else { return answer };
+    match shared.ingest.admit(source, device).await {
+        Err(_) => UNAVAILABLE,
+        Ok(None) => refusal,
+        Ok(Some(from)) => match shared.ingest.store(source, received_at, vec![Report { from, fixes: decoded.fixes }]).await {
+            Ok(()) => answer,
+            Err(_) => UNAVAILABLE,
+        },
+    }
+}
+
+fn response(answer: &HttpAnswer) -> Response {
+    let mut response = Response::new(Body::from(answer.body.clone()));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if !answer.content_type.is_empty() {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    }
+    response
+}

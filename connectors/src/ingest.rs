@@ -1,0 +1,219 @@
+//! The way of a fix into the log: its device is looked up (or registered), its position appended, and only then the caller told.
+
+use crate::faults::{Faults, Source};
+use crate::metrics;
+use crate::protocol::{Fault, FaultKind, Fix};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+use std::collections::hash_map::RandomState;
+use std::future::Future;
+use std::hash::BuildHasher;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+use tracing::{error, warn};
+use waystream_domain::catalog::Device;
+use waystream_domain::{CatalogEdit, CatalogEntry, DeviceId, FleetId, Position, Timestamp, codec};
+use waystream_log::catalog::CatalogHandle;
+use waystream_log::{Log, LogError, Record, Topic};
+
+/// A clock may be wrong by this much, milliseconds; fixes further in the future would hide all later ones.
+const MAX_FUTURE_MS: i64 = 24 * 3600 * 1000;
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
+/// Devices are registered one at a time per shard: each once, and thousands of new ones still share the log's fsyncs.
+const REGISTRATION_SHARDS: usize = 64;
+
+/// What happens to a device that is not in the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownDevices {
+    /// It is put into the catalog, in the default fleet.
+    #[default]
+    Accept,
+    /// Its positions are not taken, and it is told so if its protocol can.
+    Refuse,
+}
+
+/// How fixes are taken.
+#[derive(Debug, Clone)]
+pub struct IngestOptions {
+    /// What happens to unknown devices.
+    pub unknown_devices: UnknownDevices,
+    /// Where unknown devices go if they are accepted.
+    pub fleet: FleetId,
+    /// How long an append is tried again before its report is given up, unanswered.
+    pub patience: Duration,
+}
+
+/// Takes fixes. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Ingest(Arc<Inner>);
+
+struct Inner {
+    log: Arc<dyn Log>,
+    catalog: CatalogHandle,
+    options: IngestOptions,
+    faults: Faults,
+    hasher: RandomState,
+    registering: [Mutex<()>; REGISTRATION_SHARDS],
+}
+
+/// A device that may report, and the fleet it is in. Only [`Ingest::admit`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    device: DeviceId,
+    fleet: FleetId,
+}
+
+impl Admitted {
+    /// The device.
+    pub fn device(&self) -> &DeviceId {
+        &self.device
+    }
+}
+
+/// Fixes of one device.
+#[derive(Debug)]
+pub struct Report {
+    /// Whose.
+    pub from: Admitted,
+    /// In the order in which the device told them.
+    pub fixes: Vec<Fix>,
+}
+
+/// Nothing may be answered: the caller closes, and the device sends again.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStored {
+    /// The log was in trouble for longer than [`IngestOptions::patience`].
+    #[error("the log did not take it in time")]
+    GaveUp(#[source] LogError),
+    /// The log will not take this, now or later.
+    #[error("the log does not take it")]
+    Final(#[source] LogError),
+}
+
+impl Ingest {
+    /// An ingest into this log, by this catalog.
+    pub fn new(log: Arc<dyn Log>, catalog: CatalogHandle, options: IngestOptions, faults: Faults) -> Self {
+        let registering = std::array::from_fn(|_| Mutex::new(()));
+        Self(Arc::new(Inner { log, catalog, options, faults, hasher: RandomState::new(), registering }))
+    }
+
+    /// Where faults are told.
+    pub fn faults(&self) -> &Faults {
+        &self.0.faults
+    }
+
+    /// Whether this device may report; `None`: it is refused (told and counted). A new device is registered first, once, and
+    /// durably, so that no position is older than its device.
+    pub async fn admit(&self, source: Source<'_>, device: &DeviceId) -> Result<Option<Admitted>, NotStored> {
+        if let Some(known) = self.known(device) {
+            return Ok(Some(known));
+        }
+        match self.0.options.unknown_devices {
+            UnknownDevices::Refuse => {
+                let fault = Fault::new(FaultKind::RefusedDevice, "unknown device");
+                self.0.faults.tell(Source { device: Some(device), ..source }, &fault);
+                Ok(None)
+            }
+            UnknownDevices::Accept => self.register(source.protocol, device).await.map(Some),
+        }
+    }
+
+    fn known(&self, device: &DeviceId) -> Option<Admitted> {
+        let catalog = self.0.catalog.shared();
+        // Catalog edits are applied whole, so what a panicked writer left is still a catalog.
+        let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = catalog.devices.get(device)?;
+        Some(Admitted { device: entry.id.clone(), fleet: entry.fleet.clone() })
+    }
+
+    async fn register(&self, protocol: &'static str, device: &DeviceId) -> Result<Admitted, NotStored> {
+        let shard = self.0.hasher.hash_one(device) as usize % REGISTRATION_SHARDS;
+        let _one_at_a_time = self.0.registering[shard].lock().await;
+        if let Some(known) = self.known(device) {
+            return Ok(known);
+        }
+        let fleet = self.0.options.fleet.clone();
+        let entry = Device { id: device.clone(), fleet: fleet.clone(), name: device.to_string() };
+        let edit = CatalogEdit::Put(CatalogEntry::Device(entry));
+        self.persist(protocol, || self.0.catalog.edit(vec![edit.clone()])).await?;
+        metrics::registered(protocol);
+        Ok(Admitted { device: device.clone(), fleet })
+    }
+
+    /// Appends all fixes of these reports in one go; returns when they are durable. Fixes from the future are told as faults and
+    /// left out: sending them again would not make them better.
+    pub async fn store(&self, source: Source<'_>, received_at: Timestamp, reports: Vec<Report>) -> Result<(), NotStored> {
+        let protocol = SmolStr::new_static(source.protocol);
+        let mut records = Vec::with_capacity(reports.iter().map(|report| report.fixes.len()).sum());
+        for Report { from, fixes } in reports {
+            let key = Bytes::copy_from_slice(from.device.as_str().as_bytes());
+            for fix in fixes {
+                if fix.fix_time.millis_since(received_at) > MAX_FUTURE_MS {
+                    let fault = Fault::new(FaultKind::BadTime, format!("fix time {} is in the future", fix.fix_time));
+                    self.0.faults.tell(Source { device: Some(&from.device), ..source }, &fault);
+                    continue;
+                }
+                let position = position(&from, fix, received_at, protocol.clone());
+                records.push(Record::new(key.clone(), codec::encode_position(&position)));
+            }
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        self.persist(source.protocol, || self.0.log.append(Topic::Positions, records.clone())).await?;
+        metrics::durable(source.protocol, records.len(), started.elapsed());
+        Ok(())
+    }
+
+    /// Tries until it is done or can't be. Writing twice what may have been written is fine: (device, fix_time) is one position.
+    async fn persist<F: Future<Output = Result<(), LogError>>>(
+        &self,
+        protocol: &'static str,
+        write: impl Fn() -> F,
+    ) -> Result<(), NotStored> {
+        let deadline = Instant::now() + self.0.options.patience;
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            match write().await {
+                Ok(()) => return Ok(()),
+                Err(error @ (LogError::Unavailable(_) | LogError::Indeterminate(_))) => {
+                    metrics::append_retried();
+                    if Instant::now() + backoff > deadline {
+                        metrics::unanswered(protocol);
+                        warn!(protocol, %error, "report given up unanswered");
+                        return Err(NotStored::GaveUp(error));
+                    }
+                }
+                Err(error) => {
+                    metrics::unanswered(protocol);
+                    error!(protocol, %error, "report not taken by the log");
+                    return Err(NotStored::Final(error));
+                }
+            }
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(MAX_BACKOFF);
+        }
+    }
+}
+
+fn position(from: &Admitted, fix: Fix, received_at: Timestamp, protocol: SmolStr) -> Position {
+    Position {
+        device: from.device.clone(),
+        fleet: from.fleet.clone(),
+        fix_time: fix.fix_time,
+        received_at,
+        location: fix.location,
+        valid: fix.valid && !fix.location.is_null_island(),
+        altitude_m: fix.altitude_m,
+        speed_mps: fix.speed_mps,
+        course_deg: fix.course_deg,
+        accuracy_m: fix.accuracy_m,
+        protocol,
+        attributes: fix.attributes,
+    }
+}

@@ -1,0 +1,69 @@
+//! Every metric of this crate, and how it is told. Labels are names of protocols and fixed words only.
+
+use crate::protocol::FaultKind;
+use std::time::Duration;
+
+/// Positions made durable; label `protocol`.
+pub const POSITIONS: &str = "waystream_connectors_positions_total";
+/// Seconds that a device waited for its positions to be durable, retries included; label `protocol`.
+pub const DURABLE_SECONDS: &str = "waystream_connectors_durable_seconds";
+/// Appends that failed and were tried again.
+pub const APPEND_RETRIES: &str = "waystream_connectors_append_retries_total";
+/// Reports given up unanswered because the log did not take them; label `protocol`.
+pub const UNANSWERED: &str = "waystream_connectors_unanswered_total";
+/// Faults in what devices sent; labels `protocol`, `kind`.
+pub const FAULTS: &str = "waystream_connectors_faults_total";
+/// Unknown devices put into the catalog; label `protocol`.
+pub const REGISTERED_DEVICES: &str = "waystream_connectors_registered_devices_total";
+/// Connections open now; label `protocol`.
+pub const CONNECTIONS: &str = "waystream_connectors_connections";
+/// Connections accepted; label `protocol`.
+pub const ACCEPTED: &str = "waystream_connectors_accepted_total";
+/// Connections closed; labels `protocol`, `reason`.
+pub const CLOSED: &str = "waystream_connectors_closed_total";
+/// Connections turned away at once; labels `protocol`, `reason` (`address_limit`, `total_limit`).
+pub const TURNED_AWAY: &str = "waystream_connectors_turned_away_total";
+/// Failures of `accept`, mostly for want of file descriptors; label `protocol`.
+pub const ACCEPT_ERRORS: &str = "waystream_connectors_accept_errors_total";
+
+pub(crate) fn durable(protocol: &'static str, positions: usize, took: Duration) {
+    metrics::counter!(POSITIONS, "protocol" => protocol).increment(positions as u64);
+    metrics::histogram!(DURABLE_SECONDS, "protocol" => protocol).record(took.as_secs_f64());
+}
+
+pub(crate) fn append_retried() {
+    metrics::counter!(APPEND_RETRIES).increment(1);
+}
+
+pub(crate) fn unanswered(protocol: &'static str) {
+    metrics::counter!(UNANSWERED, "protocol" => protocol).increment(1);
+}
+
+pub(crate) fn fault(protocol: &'static str, kind: FaultKind) {
+    metrics::counter!(FAULTS, "protocol" => protocol, "kind" => kind.as_str()).increment(1);
+}
+
+pub(crate) fn registered(protocol: &'static str) {
+    metrics::counter!(REGISTERED_DEVICES, "protocol" => protocol).increment(1);
+}
+
+pub(crate) fn opened(protocol: &'static str) {
+    metrics::counter!(ACCEPTED, "protocol" => protocol).increment(1);
+    metrics::gauge!(CONNECTIONS, "protocol" => protocol).increment(1);
+}
+
+pub(crate) fn gone(protocol: &'static str) {
+    metrics::gauge!(CONNECTIONS, "protocol" => protocol).decrement(1);
+}
+
+pub(crate) fn closed(protocol: &'static str, reason: &'static str) {
+    metrics::counter!(CLOSED, "protocol" => protocol, "reason" => reason).increment(1);
+}
+
+pub(crate) fn turned_away(protocol: &'static str, reason: &'static str) {
+    metrics::counter!(TURNED_AWAY, "protocol" => protocol, "reason" => reason).increment(1);
+}
+
+pub(crate) fn accept_failed(protocol: &'static str) {
+    metrics::counter!(ACCEPT_ERRORS, "protocol" => protocol).increment(1);
+}

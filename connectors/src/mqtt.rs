@@ -1,0 +1,81 @@
+//! The embedded MQTT broker (rmqtt): it takes reports and hands nothing on. PUBACK means durable.
+//!
+//! A report is checked and appended inside rmqtt's publish-ACL hook, which is awaited before the acknowledgement. (A
+//! subscription would lose reports: it has a queue that drops.) Topics are those of OwnTracks, `owntracks/<user>/<device>`; a
+//! client that gives a user name publishes under that name only, and may subscribe to its own `…/cmd`, where no client publishes.
+
+mod hooks;
+mod relay;
+
+use crate::config::{Limits, MQTT};
+use crate::connectors::ConnectorsError;
+use crate::ingest::Ingest;
+use crate::listen::{Admission, accept};
+use crate::tcp::MAX_FRAME_BYTES;
+use rmqtt::context::ServerContext;
+use rmqtt::hook::Type;
+use rmqtt::net::{Builder, Listener};
+use rmqtt::server::MqttServer;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Nothing waits for a client that is away, so its session is not worth keeping.
+const SESSION_EXPIRY: Duration = Duration::from_secs(60);
+const MAX_CLIENT_ID_BYTES: usize = 256;
+const MAX_TOPIC_LEVELS: usize = 8;
+
+/// A broker that is ready. It listens on a port of its own on loopback; [`relay`] stands between it and the clients.
+pub(crate) struct Broker {
+    server: MqttServer,
+    address: SocketAddr,
+    limits: Limits,
+}
+
+impl Broker {
+    /// Starts a broker that gives what it takes to `ingest`.
+    pub(crate) async fn start(ingest: Ingest, limits: Limits) -> Result<Self, ConnectorsError> {
+        let failed = |error: rmqtt::Error| ConnectorsError::Broker(format!("{error:#}"));
+        let listener = listener(&limits).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        // Its idea of "busy" looks at the whole machine's load, and would turn devices away for somebody else's work.
+        let context = ServerContext::new().busy_check_enable(false).build().await;
+        let register = context.extends.hook_mgr().register();
+        for hook in [Type::MessagePublishCheckAcl, Type::ClientSubscribeCheckAcl] {
+            register.add(hook, Box::new(hooks::Hooks::new(ingest.clone()))).await;
+        }
+        register.start().await;
+        let server = MqttServer::new(context).listener_by_id(listener, address.port()).build();
+        Ok(Self { server, address, limits })
+    }
+
+    /// Serves the clients of `listener` until `stop`.
+    pub(crate) async fn run(self, listener: TcpListener, admission: Admission, stop: CancellationToken) {
+        let Self { server, address, limits } = self;
+        let serve = {
+            let stop = stop.clone();
+            move |client, _peer| relay::serve(client, address, limits.clone(), stop.clone())
+        };
+        tokio::select! {
+            () = accept(MQTT, listener, admission, stop, serve) => {}
+            ended = server.run() => tracing::error!(?ended, "the MQTT broker ended by itself"),
+        }
+    }
+}
+
+fn listener(limits: &Limits) -> rmqtt::Result<Listener> {
+    Builder::new()
+        .name(MQTT)
+        .laddr(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        .nodelay(true)
+        .max_packet_size(MAX_FRAME_BYTES as u32)
+        .max_clientid_len(MAX_CLIENT_ID_BYTES)
+        .max_topic_levels(MAX_TOPIC_LEVELS)
+        .max_connections(limits.max_connections)
+        .handshake_timeout(limits.login_timeout())
+        .session_expiry_interval(SESSION_EXPIRY)
+        .max_session_expiry_interval(SESSION_EXPIRY)
+        .bind()?
+        .tcp()
+}

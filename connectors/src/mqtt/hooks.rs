@@ -1,0 +1,136 @@
+//! What the broker asks us: may this client subscribe (hardly ever), may it publish, and is its report durable now.
+
+use crate::config::MQTT;
+use crate::faults::Source;
+use crate::ingest::{Ingest, Report};
+use crate::now;
+use crate::protocol::{Fault, FaultKind};
+use crate::protocols::owntracks;
+use async_trait::async_trait;
+use rmqtt::codec::v5::SubscribeAckReason;
+use rmqtt::hook::{Handler, HookResult, Parameter, ReturnType};
+use rmqtt::session::Session;
+use rmqtt::types::{ConnectInfo, Publish, PublishAclResult, SubscribeAclResult};
+
+/// What OwnTracks names its topics.
+const ROOT: &str = "owntracks";
+/// Where OwnTracks listens for commands.
+const COMMANDS: &str = "cmd";
+
+pub(super) struct Hooks {
+    ingest: Ingest,
+}
+
+/// What becomes of a publication.
+enum Verdict {
+    /// It is durable, or there was nothing in it to store.
+    Done,
+    /// This client may not do this, and will not be allowed to if it tries again.
+    Refused,
+    /// The log did not take it. The client has to send it again, so it must not be acknowledged.
+    NotStored,
+}
+
+impl Hooks {
+    pub(super) fn new(ingest: Ingest) -> Self {
+        Self { ingest }
+    }
+
+    async fn publish(&self, session: &Session, publish: &Publish) -> Verdict {
+        let nobody = Source { protocol: MQTT, device: None, peer: session.id.remote_addr };
+        let tell = |source, kind, detail: &str| self.ingest.faults().tell(source, &Fault::new(kind, detail));
+        let username = session.id.username.as_ref().map(AsRef::as_ref);
+        let Some(topic) = own_topic(&publish.topic, username) else {
+            tell(nobody, FaultKind::NoDevice, "a topic that this client may not publish to");
+            return Verdict::Refused;
+        };
+        let received_at = now();
+        let decoded = owntracks::decode_mqtt(topic, &publish.payload);
+        let source = Source { device: decoded.device.as_ref(), ..nobody };
+        for fault in &decoded.faults {
+            self.ingest.faults().tell(source, fault);
+        }
+        let Some(device) = &decoded.device else { return Verdict::Done };
+        match self.ingest.admit(source, device).await {
+            Err(_) => Verdict::NotStored,
+            Ok(None) => Verdict::Refused,
+            Ok(Some(from)) => match self.ingest.store(source, received_at, vec![Report { from, fixes: decoded.fixes }]).await {
+                Ok(()) => Verdict::Done,
+                Err(_) => Verdict::NotStored,
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for Hooks {
+    async fn hook(&self, parameter: &Parameter, accumulated: Option<HookResult>) -> ReturnType {
+        match parameter {
+            Parameter::MessagePublishCheckAcl(session, publish) => {
+                let result = match self.publish(session, publish).await {
+                    Verdict::Done => PublishAclResult::allow(),
+                    // MQTT 3 has no "no" but the end of the connection; MQTT 5 acknowledges with the reason.
+                    Verdict::Refused => PublishAclResult::rejected(!speaks_mqtt_5(session).await, None),
+                    Verdict::NotStored => PublishAclResult::rejected(true, Some("not stored".into())),
+                };
+                (false, Some(HookResult::PublishAclResult(result)))
+            }
+            Parameter::ClientSubscribeCheckAcl(session, subscribe) => {
+                let username = session.id.username.as_ref().map(AsRef::as_ref);
+                let result = if is_own_command_topic(&subscribe.topic_filter, username) {
+                    SubscribeAclResult::new_success(subscribe.opts.qos(), None)
+                } else {
+                    SubscribeAclResult::new_failure(SubscribeAckReason::NotAuthorized)
+                };
+                (false, Some(HookResult::SubscribeAclResult(result)))
+            }
+            _ => (true, accumulated),
+        }
+    }
+}
+
+async fn speaks_mqtt_5(session: &Session) -> bool {
+    session.connect_info().await.is_ok_and(|info| matches!(*info, ConnectInfo::V5(..)))
+}
+
+/// `owntracks/<user>/<device>` of a topic that begins so, if the client may publish there. OwnTracks appends `/event`, `/info`
+/// and the like for messages other than locations.
+fn own_topic<'a>(topic: &'a str, username: Option<&str>) -> Option<&'a str> {
+    let mut levels = topic.split('/');
+    let (root, user, device) = (levels.next()?, levels.next()?, levels.next()?);
+    let own = root == ROOT && !user.is_empty() && !device.is_empty() && username.is_none_or(|name| name == user);
+    let own = own && levels.next() != Some(COMMANDS);
+    own.then(|| &topic[..root.len() + 1 + user.len() + 1 + device.len()])
+}
+
+/// `owntracks/<user>/<device>/cmd` under the client's own name, without wildcards.
+fn is_own_command_topic(filter: &str, username: Option<&str>) -> bool {
+    let levels: Vec<&str> = filter.split('/').collect();
+    matches!(levels[..], [ROOT, user, device, COMMANDS] if Some(user) == username && !["+", "#"].contains(&device))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_publishes_under_its_own_name_only() {
+        assert_eq!(own_topic("owntracks/jane/phone", None), Some("owntracks/jane/phone"));
+        assert_eq!(own_topic("owntracks/jane/phone/event", Some("jane")), Some("owntracks/jane/phone"));
+        assert_eq!(own_topic("owntracks/jane/phone", Some("bob")), None);
+        for topic in ["owntracks/jane", "owntracks//phone", "owntracks/jane/", "other/jane/phone", "owntracks/jane/phone/cmd"] {
+            assert_eq!(own_topic(topic, None), None, "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_client_listens_to_its_own_commands_only() {
+        assert!(is_own_command_topic("owntracks/jane/phone/cmd", Some("jane")));
+        assert!(!is_own_command_topic("owntracks/jane/phone/cmd", None));
+        for filter in
+            ["#", "owntracks/#", "owntracks/+/+", "owntracks/jane/+/cmd", "owntracks/jane/phone", "owntracks/bob/phone/cmd"]
+        {
+            assert!(!is_own_command_topic(filter, Some("jane")), "{filter}");
+        }
+    }
+}

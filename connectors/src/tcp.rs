@@ -1,0 +1,276 @@
+//! One tracker's TCP connection: read, cut into frames, decode, make durable, and only then answer.
+
+use crate::config::Limits;
+use crate::faults::Source;
+use crate::ingest::{Ingest, NotStored, Report};
+use crate::newest::{Claim, Newest};
+use crate::now;
+use crate::protocol::{Context, Decoder, Fault, FaultKind, Framing, Protocol};
+use bytes::{Bytes, BytesMut};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+/// No frame is larger, whatever its protocol says: bounds the memory of a connection.
+pub(crate) const MAX_FRAME_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 4 * 1024;
+/// So many frames in a row that make no sense, and the connection is closed.
+const MAX_BAD_FRAMES: u32 = 3;
+/// A device that does not take its answer is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What all connections of a listener share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) protocol: &'static Protocol,
+    pub(crate) framing: fn() -> Box<dyn Framing>,
+    pub(crate) decoder: fn() -> Box<dyn Decoder>,
+    pub(crate) limits: Limits,
+    pub(crate) ingest: Ingest,
+    pub(crate) newest: Newest,
+    pub(crate) stop: CancellationToken,
+}
+
+/// Serves a connection to its end and tells why it ended.
+pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr) -> &'static str {
+    let session = Session {
+        framing: (shared.framing)(),
+        decoder: (shared.decoder)(),
+        max_frame_bytes: shared.protocol.max_frame_bytes.min(MAX_FRAME_BYTES),
+        replaced: CancellationToken::new(),
+        claim: None,
+        bad_frames: 0,
+        opened: Instant::now(),
+        buffer: BytesMut::new(),
+        stream,
+        peer,
+        shared,
+    };
+    session.run().await.word()
+}
+
+/// Why a connection ends: a label of the metric.
+#[derive(Debug)]
+enum End {
+    /// By the device.
+    Closed,
+    /// By the network.
+    Broken(io::Error),
+    /// No login, no whole frame, or nothing at all in its time.
+    Late(&'static str),
+    /// The stream makes no sense.
+    Senseless,
+    /// The device is not accepted.
+    Refused,
+    /// A newer connection of the same device.
+    Replaced,
+    /// The log did not take what came: no answer, the device sends again.
+    NotStored(NotStored),
+    /// We stop.
+    Stopping,
+}
+
+impl End {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Broken(error) => {
+                debug!(%error, "connection broken");
+                "broken"
+            }
+            Self::Late(what) => what,
+            Self::Senseless => "senseless",
+            Self::Refused => "refused",
+            Self::Replaced => "replaced",
+            Self::NotStored(error) => {
+                debug!(%error, "connection closed unanswered");
+                "not_stored"
+            }
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+/// What is done with the frames of one round: stored together, then answered in order.
+#[derive(Default)]
+struct Round {
+    reports: Vec<Report>,
+    replies: Vec<Bytes>,
+    /// Whether there was a whole frame.
+    progress: bool,
+    /// The connection ends after the replies.
+    end: Option<End>,
+}
+
+struct Session {
+    shared: Shared,
+    stream: TcpStream,
+    peer: SocketAddr,
+    framing: Box<dyn Framing>,
+    decoder: Box<dyn Decoder>,
+    max_frame_bytes: usize,
+    replaced: CancellationToken,
+    claim: Option<Claim>,
+    bad_frames: u32,
+    opened: Instant,
+    buffer: BytesMut,
+}
+
+impl Session {
+    async fn run(mut self) -> End {
+        match self.rounds().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    async fn rounds(&mut self) -> Result<std::convert::Infallible, End> {
+        // When the frame that is not yet whole began.
+        let mut begun = None;
+        loop {
+            self.read(begun).await?;
+            let round = self.round().await?;
+            if round.progress {
+                begun = None;
+            }
+            self.answer(round).await?;
+            if self.buffer.is_empty() {
+                // An idle connection holds no buffer.
+                self.buffer = BytesMut::new();
+                begun = None;
+            } else {
+                begun = begun.or_else(|| Some(Instant::now()));
+            }
+        }
+    }
+
+    /// Waits for bytes: for the login, for the rest of a frame, or for the next one, each in its time.
+    async fn read(&mut self, begun: Option<Instant>) -> Result<(), End> {
+        let limits = &self.shared.limits;
+        let (deadline, what) = match (begun, &self.claim) {
+            (_, None) => (self.opened + limits.login_timeout(), "late_login"),
+            (Some(begun), _) => (begun + limits.frame_timeout(), "late_frame"),
+            (None, _) => (Instant::now() + limits.idle_timeout(), "idle"),
+        };
+        loop {
+            tokio::select! {
+                () = self.shared.stop.cancelled() => return Err(End::Stopping),
+                () = self.replaced.cancelled() => return Err(End::Replaced),
+                () = tokio::time::sleep_until(deadline) => return Err(End::Late(what)),
+                readable = self.stream.readable() => readable.map_err(End::Broken)?,
+            }
+            // Only now, as most connections are idle most of the time.
+            self.buffer.reserve(READ_BYTES);
+            match self.stream.try_read_buf(&mut self.buffer) {
+                Ok(0) => return Err(End::Closed),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(End::Broken(error)),
+            }
+        }
+    }
+
+    /// Takes all whole frames off the buffer and understands them.
+    async fn round(&mut self) -> Result<Round, End> {
+        let received_at = now();
+        let context = Context::stream(received_at);
+        let mut round = Round::default();
+        while round.end.is_none() {
+            match self.framing.next_frame(&mut self.buffer) {
+                Ok(Some(frame)) => {
+                    round.progress = true;
+                    self.understand(&frame, &context, &mut round).await?;
+                }
+                Ok(None) if self.buffer.len() >= self.max_frame_bytes => {
+                    let bytes = self.buffer.len();
+                    self.tell(&Fault::new(FaultKind::Oversized, format!("a frame of {bytes} bytes or more")));
+                    round.end = Some(End::Senseless);
+                }
+                Ok(None) => break,
+                Err(fault) => {
+                    self.tell(&fault);
+                    round.end = Some(End::Senseless);
+                }
+            }
+        }
+        if !round.reports.is_empty() {
+            let reports = std::mem::take(&mut round.reports);
+            self.shared.ingest.store(self.source(), received_at, reports).await.map_err(End::NotStored)?;
+        }
+        Ok(round)
+    }
+
+    async fn understand(&mut self, frame: &[u8], context: &Context, round: &mut Round) -> Result<(), End> {
+        let decoded = self.decoder.decode(frame, context);
+        for fault in &decoded.faults {
+            self.tell(fault);
+        }
+        let makes_no_sense = |fault: &Fault| {
+            matches!(fault.kind, FaultKind::Malformed | FaultKind::Checksum | FaultKind::Oversized | FaultKind::NoDevice)
+        };
+        if decoded.fixes.is_empty() && decoded.faults.iter().any(makes_no_sense) {
+            self.bad_frames += 1;
+        } else {
+            self.bad_frames = 0;
+        }
+        if self.bad_frames >= MAX_BAD_FRAMES {
+            round.end = Some(End::Senseless);
+        }
+        let Some(device) = &decoded.device else {
+            // Nobody to store for; some protocols answer before they know who it is.
+            round.replies.extend(decoded.replies);
+            return Ok(());
+        };
+        let Some(admitted) = self.shared.ingest.admit(self.source(), device).await.map_err(End::NotStored)? else {
+            round.replies.extend(decoded.refusal);
+            round.end = Some(End::Refused);
+            return Ok(());
+        };
+        if self.claim.as_ref().is_none_or(|claim| claim.device() != device) {
+            self.claim = Some(self.shared.newest.claim(device, &self.replaced));
+        }
+        if !decoded.fixes.is_empty() {
+            round.reports.push(Report { from: admitted, fixes: decoded.fixes });
+        }
+        round.replies.extend(decoded.replies);
+        Ok(())
+    }
+
+    /// Everything in the round is durable: says so, if this connection still speaks for its device.
+    async fn answer(&mut self, round: Round) -> Result<(), End> {
+        if self.replaced.is_cancelled() {
+            return Err(End::Replaced);
+        }
+        if !round.replies.is_empty() {
+            let bytes = round.replies.concat();
+            match tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(&bytes)).await {
+                Ok(written) => written.map_err(End::Broken)?,
+                Err(_) => return Err(End::Late("late_write")),
+            }
+        }
+        match round.end {
+            None => Ok(()),
+            Some(end) => {
+                // So that the last answer arrives although there may be bytes that we never read.
+                if let Err(error) = self.stream.shutdown().await {
+                    debug!(%error, "connection broken while closing");
+                }
+                Err(end)
+            }
+        }
+    }
+
+    fn source(&self) -> Source<'_> {
+        let device = self.claim.as_ref().map(Claim::device);
+        Source { protocol: self.shared.protocol.name, device, peer: Some(self.peer) }
+    }
+
+    fn tell(&self, fault: &Fault) {
+        self.shared.ingest.faults().tell(self.source(), fault);
+    }
+}
