@@ -1,0 +1,509 @@
+//! What a browser sees, all of it: the JSON of REST and Socket.IO, and the binary frames of the live map.
+//!
+//! TypeScript gets the same types: `dashboard/web/src/wire/types.ts` is written from here (see [`typescript`]).
+//! Times are numbers: milliseconds since the Unix epoch, UTC. Socket.IO events, server to client:
+//!
+//! | event | arguments | kept in order, never lost |
+//! | --- | --- | --- |
+//! | `f` | one FT1 [`frame`] | merged for a slow client |
+//! | `slots` | [`SlotsMessage`]: before the first frame that uses them, and when a name or fleet changes | yes |
+//! | `alert` | [`AlertEvent`] | yes |
+//! | `catalog` | [`CatalogMessage`] | yes |
+//! | `r` | replay id, one FT1 frame with [`frame::flags::REPLAY`] | yes |
+//! | `replay_state` | [`ReplayState`] | yes |
+//! | `replay_alert` | [`ReplayAlert`] | yes |
+//!
+//! Client to server: `watch` ([`WatchRequest`], answered by [`WatchAnswer`]), `ack` (seq of a live frame), `replay`
+//! ([`ReplayRequest`], opening is answered by [`ReplayAnswer`]), `replay_ack` ([`ReplayAck`]).
+
+pub mod frame;
+#[cfg(test)]
+mod typescript;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use ts_rs::TS;
+use utoipa::ToSchema;
+use waystream_domain::Attributes;
+
+/// Every answer that is not a success.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct ErrorAnswer {
+    /// For people.
+    pub error: String,
+}
+
+/// What the page needs before anybody has signed in.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct PageConfig {
+    /// Of the page.
+    pub title: String,
+    /// Of the program.
+    pub version: String,
+    /// Map tiles; `null`: no tiles, coastlines only.
+    pub tiles: Option<TileSource>,
+}
+
+/// Where map tiles come from.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct TileSource {
+    /// With `{z}`, `{x}`, `{y}` and perhaps `{s}`.
+    pub url: String,
+    /// HTML to show on the map.
+    pub attribution: String,
+    /// Deepest zoom level there is.
+    pub max_zoom: u8,
+}
+
+/// Signing in.
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct SignIn {
+    /// Sign-in name.
+    pub user: String,
+    /// As typed.
+    pub password: String,
+}
+
+/// Choosing a password.
+#[derive(Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct NewPassword {
+    /// At least 10 characters.
+    pub password: String,
+}
+
+/// Who is signed in.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct SessionInfo {
+    /// Sign-in name.
+    pub user: String,
+    /// Whose fleets are seen.
+    pub organisation: String,
+    /// `owner`, `dispatcher` or `viewer`.
+    #[ts(type = "\"owner\" | \"dispatcher\" | \"viewer\"")]
+    pub role: String,
+    /// False until the user has chosen one.
+    pub has_password: bool,
+    /// All that the session may see.
+    pub fleets: Vec<FleetInfo>,
+}
+
+/// A fleet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+pub struct FleetInfo {
+    /// Key.
+    pub id: String,
+    /// For people.
+    pub name: String,
+}
+
+/// A new or changed fleet.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct FleetEdit {
+    /// Key of a new fleet; made from the name if missing. Not for changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub id: Option<String>,
+    /// For people.
+    pub name: String,
+}
+
+/// A device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+pub struct DeviceInfo {
+    /// What the device calls itself.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Key of its fleet.
+    pub fleet: String,
+}
+
+/// A new or changed device.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct DeviceEdit {
+    /// For people.
+    pub name: String,
+    /// Key of its fleet.
+    pub fleet: String,
+}
+
+/// A device with what is known of it now.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct DeviceDetails {
+    /// What the device calls itself.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Key of its fleet.
+    pub fleet: String,
+    /// The newest valid position.
+    pub position: Option<PositionInfo>,
+    /// When that position reached us.
+    #[ts(type = "number | null")]
+    pub received_at: Option<i64>,
+    /// How it reached us.
+    pub protocol: Option<String>,
+    /// Geofences that the device is inside of.
+    pub inside: Vec<InsideInfo>,
+}
+
+/// A geofence that a device is inside of.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct InsideInfo {
+    /// Key of the geofence.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Fix time of the enter.
+    #[ts(type = "number")]
+    pub since: i64,
+}
+
+/// One position.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+pub struct PositionInfo {
+    /// When the fix was taken.
+    #[ts(type = "number")]
+    pub fix_time: i64,
+    /// Degrees.
+    pub lat: f64,
+    /// Degrees.
+    pub lon: f64,
+    /// Metres per second.
+    pub speed_mps: Option<f32>,
+    /// Degrees clockwise from true north.
+    pub course_deg: Option<f32>,
+    /// Metres.
+    pub altitude_m: Option<f32>,
+    /// Whether the receiver trusts it.
+    pub valid: bool,
+    /// Everything else that was reported.
+    #[ts(type = "Record<string, boolean | number | string>")]
+    #[schema(value_type = Object)]
+    pub attributes: Attributes,
+}
+
+/// The positions of one device in a time range.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct TrackAnswer {
+    /// Whose.
+    pub device: String,
+    /// In order of fix time.
+    pub positions: Vec<PositionInfo>,
+    /// There are more after the last.
+    pub truncated: bool,
+}
+
+/// From when to when there is history.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct RangeAnswer {
+    /// First fix time; `null`: there is none.
+    #[ts(type = "number | null")]
+    pub from: Option<i64>,
+    /// Last fix time.
+    #[ts(type = "number | null")]
+    pub to: Option<i64>,
+}
+
+/// Something that happened to a device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+pub struct AlertEvent {
+    /// The same for the same happening, however often it is told.
+    pub event_id: String,
+    /// Give it as `alerts_after` or `after` to get what comes next; `null` for events of the past.
+    pub cursor: Option<String>,
+    /// `enter`, `exit`, `trip_start`, `trip_end`.
+    pub kind: String,
+    /// To whom.
+    pub device: String,
+    /// Its name now.
+    pub device_name: String,
+    /// Key of its fleet at that time.
+    pub fleet: String,
+    /// Key of the geofence.
+    pub geofence: Option<String>,
+    /// Its name now.
+    pub geofence_name: Option<String>,
+    /// Of the fix that showed it.
+    #[ts(type = "number")]
+    pub fix_time: i64,
+    /// When that fix reached us.
+    #[ts(type = "number")]
+    pub received_at: i64,
+    /// Degrees.
+    pub lat: f64,
+    /// Degrees.
+    pub lon: f64,
+    /// A later report showed that this did not happen.
+    pub retracted: bool,
+    /// Figures that belong to it.
+    #[ts(type = "Record<string, boolean | number | string>")]
+    #[schema(value_type = Object)]
+    pub attributes: Attributes,
+}
+
+/// Some events.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct EventsAnswer {
+    /// Newest last.
+    pub events: Vec<AlertEvent>,
+    /// Give it as `alerts_after` or `after` to get what comes next.
+    pub cursor: String,
+}
+
+/// A geofence as a GeoJSON feature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+pub struct GeofenceFeature {
+    /// `Feature`.
+    #[ts(type = "\"Feature\"")]
+    pub r#type: String,
+    /// `Polygon`, `MultiPolygon`, or `Point` with `radius_m`.
+    #[ts(type = "{ type: \"Polygon\" | \"MultiPolygon\" | \"Point\"; coordinates: unknown }")]
+    #[schema(value_type = Object)]
+    pub geometry: Value,
+    /// The rest.
+    pub properties: GeofenceProperties,
+}
+
+/// What a geofence has beside its shape.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, TS, ToSchema)]
+#[serde(default)]
+pub struct GeofenceProperties {
+    /// Key; given by the server.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Only for this fleet; `null`: for all.
+    pub fleet: Option<String>,
+    /// `#rrggbb`; `null`: the map chooses.
+    pub colour: Option<String>,
+    /// Grows with every edit; given by the server.
+    #[ts(type = "number")]
+    pub version: u64,
+    /// Of a circle, metres.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub radius_m: Option<f64>,
+}
+
+/// All geofences.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct GeofenceCollection {
+    /// `FeatureCollection`.
+    #[ts(type = "\"FeatureCollection\"")]
+    pub r#type: String,
+    /// Sorted by id.
+    pub features: Vec<GeofenceFeature>,
+}
+
+/// A query.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct SqlRequest {
+    /// One SELECT.
+    pub query: String,
+    /// `json` if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "\"json\" | \"csv\" | \"arrow\"")]
+    pub format: Option<String>,
+}
+
+/// A query's result.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct SqlAnswer {
+    /// In order.
+    pub columns: Vec<SqlColumn>,
+    /// One list of values a row.
+    #[ts(type = "unknown[][]")]
+    #[schema(value_type = Vec<Vec<Object>>)]
+    pub rows: Vec<Value>,
+    /// There are more rows than may be sent.
+    pub truncated: bool,
+}
+
+/// A column.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct SqlColumn {
+    /// Name.
+    pub name: String,
+    /// Arrow's name of its type.
+    pub r#type: String,
+}
+
+/// One row of the slot table: slot, device id, name, fleet id.
+pub type SlotRow = (u32, String, String, String);
+
+/// Which vehicle is meant by a slot in frames.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct SlotsMessage {
+    /// Changes with every start of the gateway; then forget all slots.
+    pub epoch: u32,
+    /// Slot, device id, name, fleet id. A slot may come again with another name or fleet.
+    #[schema(value_type = Vec<Vec<Object>>)]
+    pub slots: Vec<SlotRow>,
+}
+
+/// Socket.IO `watch`: what to see live. May come again: the new view replaces the old one and starts with a snapshot.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct WatchRequest {
+    /// Keys of fleets; `null`: all of the organisation, also those to come.
+    #[serde(default)]
+    pub fleets: Option<Vec<String>>,
+    /// Cursor of the last alert seen: those after it are sent first. `null`: only new ones.
+    #[serde(default)]
+    pub alerts_after: Option<String>,
+}
+
+/// Answer to `watch`.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct WatchAnswer {
+    /// Of the slot table.
+    pub epoch: u32,
+    /// What is watched.
+    pub fleets: Vec<String>,
+    /// Where alerts go on from.
+    pub cursor: String,
+    /// Set if nothing is watched: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub error: Option<String>,
+}
+
+/// Socket.IO `catalog`: something was edited; `value` is `null` if it is gone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum CatalogMessage {
+    /// A fleet.
+    Fleet {
+        /// Key.
+        id: String,
+        /// As it is now.
+        value: Option<FleetInfo>,
+    },
+    /// A device.
+    Device {
+        /// Key.
+        id: String,
+        /// As it is now.
+        value: Option<DeviceInfo>,
+    },
+    /// A geofence.
+    Geofence {
+        /// Key.
+        id: String,
+        /// As it is now.
+        value: Option<GeofenceFeature>,
+    },
+}
+
+/// Socket.IO `replay`.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct ReplayRequest {
+    /// Chosen by the client, one per replay.
+    pub id: u32,
+    /// What to do.
+    #[serde(flatten)]
+    pub action: ReplayAction,
+}
+
+/// What to do with a replay.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum ReplayAction {
+    /// Start one, paused at `from`.
+    Open {
+        /// These devices; `null`: those of the fleet.
+        #[serde(default)]
+        devices: Option<Vec<String>>,
+        /// All devices of this fleet; `null` with `devices` `null`: all that the session may see.
+        #[serde(default)]
+        fleet: Option<String>,
+        /// First moment.
+        #[ts(type = "number")]
+        from: i64,
+        /// Last moment.
+        #[ts(type = "number")]
+        to: i64,
+        /// Times real time.
+        #[serde(default = "one")]
+        speed: f64,
+    },
+    /// Let the clock run.
+    Play,
+    /// Stop the clock.
+    Pause,
+    /// Put the clock; a snapshot of that moment follows.
+    Seek {
+        /// The moment.
+        #[ts(type = "number")]
+        at: i64,
+    },
+    /// Change the speed.
+    Speed {
+        /// Times real time.
+        speed: f64,
+    },
+    /// End it.
+    Close,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// Answer to `replay` with `open`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, TS)]
+pub struct ReplayAnswer {
+    /// Whether it is open.
+    pub ok: bool,
+    /// Which vehicle is meant by a slot in frames of this replay: slot, device id, name, fleet id.
+    pub slots: Vec<SlotRow>,
+    /// First moment.
+    #[ts(type = "number")]
+    pub from: i64,
+    /// Last moment.
+    #[ts(type = "number")]
+    pub to: i64,
+    /// Why it is not open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub error: Option<String>,
+}
+
+/// Socket.IO `replay_ack`: a frame has been shown.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, TS)]
+pub struct ReplayAck {
+    /// Which replay.
+    pub id: u32,
+    /// `seq` of the frame.
+    pub seq: u32,
+}
+
+/// Socket.IO `replay_state`: after every action, every second while it plays, and at its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct ReplayState {
+    /// Which replay.
+    pub id: u32,
+    /// The replay's clock.
+    #[ts(type = "number")]
+    pub at: i64,
+    /// Whether the clock runs.
+    pub playing: bool,
+    /// Times real time.
+    pub speed: f64,
+    /// The clock is at the end.
+    pub done: bool,
+    /// It has ended because of this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub error: Option<String>,
+}
+
+/// Socket.IO `replay_alert`: an event whose time the replay's clock has reached.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct ReplayAlert {
+    /// Which replay.
+    pub id: u32,
+    /// What happened.
+    #[serde(flatten)]
+    pub alert: AlertEvent,
+}

@@ -1,0 +1,718 @@
+// Written from dashboard/gateway/src/wire.rs by its tests. Don't edit.
+
+/**
+ * Every answer that is not a success.
+ */
+export type ErrorAnswer = {
+/**
+ * For people.
+ */
+error: string, };
+
+/**
+ * What the page needs before anybody has signed in.
+ */
+export type PageConfig = {
+/**
+ * Of the page.
+ */
+title: string,
+/**
+ * Of the program.
+ */
+version: string,
+/**
+ * Map tiles; `null`: no tiles, coastlines only.
+ */
+tiles: TileSource | null, };
+
+/**
+ * Where map tiles come from.
+ */
+export type TileSource = {
+/**
+ * With `{z}`, `{x}`, `{y}` and perhaps `{s}`.
+ */
+url: string,
+/**
+ * HTML to show on the map.
+ */
+attribution: string,
+/**
+ * Deepest zoom level there is.
+ */
+max_zoom: number, };
+
+/**
+ * Signing in.
+ */
+export type SignIn = {
+/**
+ * Sign-in name.
+ */
+user: string,
+/**
+ * As typed.
+ */
+password: string, };
+
+/**
+ * Choosing a password.
+ */
+export type NewPassword = {
+/**
+ * At least 10 characters.
+ */
+password: string, };
+
+/**
+ * Who is signed in.
+ */
+export type SessionInfo = {
+/**
+ * Sign-in name.
+ */
+user: string,
+/**
+ * Whose fleets are seen.
+ */
+organisation: string,
+/**
+ * `owner`, `dispatcher` or `viewer`.
+ */
+role: "owner" | "dispatcher" | "viewer",
+/**
+ * False until the user has chosen one.
+ */
+has_password: boolean,
+/**
+ * All that the session may see.
+ */
+fleets: Array<FleetInfo>, };
+
+/**
+ * A fleet.
+ */
+export type FleetInfo = {
+/**
+ * Key.
+ */
+id: string,
+/**
+ * For people.
+ */
+name: string, };
+
+/**
+ * A new or changed fleet.
+ */
+export type FleetEdit = {
+/**
+ * Key of a new fleet; made from the name if missing. Not for changes.
+ */
+id?: string,
+/**
+ * For people.
+ */
+name: string, };
+
+/**
+ * A device.
+ */
+export type DeviceInfo = {
+/**
+ * What the device calls itself.
+ */
+id: string,
+/**
+ * For people.
+ */
+name: string,
+/**
+ * Key of its fleet.
+ */
+fleet: string, };
+
+/**
+ * A new or changed device.
+ */
+export type DeviceEdit = {
+/**
+ * For people.
+ */
+name: string,
+/**
+ * Key of its fleet.
+ */
+fleet: string, };
+
+/**
+ * A device with what is known of it now.
+ */
+export type DeviceDetails = {
+/**
+ * What the device calls itself.
+ */
+id: string,
+/**
+ * For people.
+ */
+name: string,
+/**
+ * Key of its fleet.
+ */
+fleet: string,
+/**
+ * The newest valid position.
+ */
+position: PositionInfo | null,
+/**
+ * When that position reached us.
+ */
+received_at: number | null,
+/**
+ * How it reached us.
+ */
+protocol: string | null,
+/**
+ * Geofences that the device is inside of.
+ */
+inside: Array<InsideInfo>, };
+
+/**
+ * A geofence that a device is inside of.
+ */
+export type InsideInfo = {
+/**
+ * Key of the geofence.
+ */
+id: string,
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * Fix time of the enter.
+ */
+since: number, };
+
+/**
+ * One position.
+ */
+export type PositionInfo = {
+/**
+ * When the fix was taken.
+ */
+fix_time: number,
+/**
+ * Degrees.
+ */
+lat: number,
+/**
+ * Degrees.
+ */
+lon: number,
+/**
+ * Metres per second.
+ */
+speed_mps: number | null,
+/**
+ * Degrees clockwise from true north.
+ */
+course_deg: number | null,
+/**
+ * Metres.
+ */
+altitude_m: number | null,
+/**
+ * Whether the receiver trusts it.
+ */
+valid: boolean,
+/**
+ * Everything else that was reported.
+ */
+attributes: Record<string, boolean | number | string>, };
+
+/**
+ * The positions of one device in a time range.
+ */
+export type TrackAnswer = {
+/**
+ * Whose.
+ */
+device: string,
+/**
+ * In order of fix time.
+ */
+positions: Array<PositionInfo>,
+/**
+ * There are more after the last.
+ */
+truncated: boolean, };
+
+/**
+ * From when to when there is history.
+ */
+export type RangeAnswer = {
+/**
+ * First fix time; `null`: there is none.
+ */
+from: number | null,
+/**
+ * Last fix time.
+ */
+to: number | null, };
+
+/**
+ * Something that happened to a device.
+ */
+export type AlertEvent = {
+/**
+ * The same for the same happening, however often it is told.
+ */
+event_id: string,
+/**
+ * Give it as `alerts_after` or `after` to get what comes next; `null` for events of the past.
+ */
+cursor: string | null,
+/**
+ * `enter`, `exit`, `trip_start`, `trip_end`.
+ */
+kind: string,
+/**
+ * To whom.
+ */
+device: string,
+/**
+ * Its name now.
+ */
+device_name: string,
+/**
+ * Key of its fleet at that time.
+ */
+fleet: string,
+/**
+ * Key of the geofence.
+ */
+geofence: string | null,
+/**
+ * Its name now.
+ */
+geofence_name: string | null,
+/**
+ * Of the fix that showed it.
+ */
+fix_time: number,
+/**
+ * When that fix reached us.
+ */
+received_at: number,
+/**
+ * Degrees.
+ */
+lat: number,
+/**
+ * Degrees.
+ */
+lon: number,
+/**
+ * A later report showed that this did not happen.
+ */
+retracted: boolean,
+/**
+ * Figures that belong to it.
+ */
+attributes: Record<string, boolean | number | string>, };
+
+/**
+ * Some events.
+ */
+export type EventsAnswer = {
+/**
+ * Newest last.
+ */
+events: Array<AlertEvent>,
+/**
+ * Give it as `alerts_after` or `after` to get what comes next.
+ */
+cursor: string, };
+
+/**
+ * A geofence as a GeoJSON feature.
+ */
+export type GeofenceFeature = {
+/**
+ * `Feature`.
+ */
+type: "Feature",
+/**
+ * `Polygon`, `MultiPolygon`, or `Point` with `radius_m`.
+ */
+geometry: { type: "Polygon" | "MultiPolygon" | "Point"; coordinates: unknown },
+/**
+ * The rest.
+ */
+properties: GeofenceProperties, };
+
+/**
+ * What a geofence has beside its shape.
+ */
+export type GeofenceProperties = {
+/**
+ * Key; given by the server.
+ */
+id: string,
+/**
+ * For people.
+ */
+name: string,
+/**
+ * Only for this fleet; `null`: for all.
+ */
+fleet: string | null,
+/**
+ * `#rrggbb`; `null`: the map chooses.
+ */
+colour: string | null,
+/**
+ * Grows with every edit; given by the server.
+ */
+version: number,
+/**
+ * Of a circle, metres.
+ */
+radius_m?: number, };
+
+/**
+ * All geofences.
+ */
+export type GeofenceCollection = {
+/**
+ * `FeatureCollection`.
+ */
+type: "FeatureCollection",
+/**
+ * Sorted by id.
+ */
+features: Array<GeofenceFeature>, };
+
+/**
+ * A query.
+ */
+export type SqlRequest = {
+/**
+ * One SELECT.
+ */
+query: string,
+/**
+ * `json` if missing.
+ */
+format?: "json" | "csv" | "arrow", };
+
+/**
+ * A query's result.
+ */
+export type SqlAnswer = {
+/**
+ * In order.
+ */
+columns: Array<SqlColumn>,
+/**
+ * One list of values a row.
+ */
+rows: unknown[][],
+/**
+ * There are more rows than may be sent.
+ */
+truncated: boolean, };
+
+/**
+ * A column.
+ */
+export type SqlColumn = {
+/**
+ * Name.
+ */
+name: string,
+/**
+ * Arrow's name of its type.
+ */
+type: string, };
+
+/**
+ * Which vehicle is meant by a slot in frames.
+ */
+export type SlotsMessage = {
+/**
+ * Changes with every start of the gateway; then forget all slots.
+ */
+epoch: number,
+/**
+ * Slot, device id, name, fleet id. A slot may come again with another name or fleet.
+ */
+slots: Array<[number, string, string, string]>, };
+
+/**
+ * Socket.IO `watch`: what to see live. May come again: the new view replaces the old one and starts with a snapshot.
+ */
+export type WatchRequest = {
+/**
+ * Keys of fleets; `null`: all of the organisation, also those to come.
+ */
+fleets: Array<string> | null,
+/**
+ * Cursor of the last alert seen: those after it are sent first. `null`: only new ones.
+ */
+alerts_after: string | null, };
+
+/**
+ * Answer to `watch`.
+ */
+export type WatchAnswer = {
+/**
+ * Of the slot table.
+ */
+epoch: number,
+/**
+ * What is watched.
+ */
+fleets: Array<string>,
+/**
+ * Where alerts go on from.
+ */
+cursor: string,
+/**
+ * Set if nothing is watched: why.
+ */
+error?: string, };
+
+/**
+ * Socket.IO `catalog`: something was edited; `value` is `null` if it is gone.
+ */
+export type CatalogMessage = { "kind": "fleet",
+/**
+ * Key.
+ */
+id: string,
+/**
+ * As it is now.
+ */
+value: FleetInfo | null, } | { "kind": "device",
+/**
+ * Key.
+ */
+id: string,
+/**
+ * As it is now.
+ */
+value: DeviceInfo | null, } | { "kind": "geofence",
+/**
+ * Key.
+ */
+id: string,
+/**
+ * As it is now.
+ */
+value: GeofenceFeature | null, };
+
+/**
+ * Socket.IO `replay`.
+ */
+export type ReplayRequest = {
+/**
+ * Chosen by the client, one per replay.
+ */
+id: number, } & ({ "action": "open",
+/**
+ * These devices; `null`: those of the fleet.
+ */
+devices: Array<string> | null,
+/**
+ * All devices of this fleet; `null` with `devices` `null`: all that the session may see.
+ */
+fleet: string | null,
+/**
+ * First moment.
+ */
+from: number,
+/**
+ * Last moment.
+ */
+to: number,
+/**
+ * Times real time.
+ */
+speed: number, } | { "action": "play" } | { "action": "pause" } | { "action": "seek",
+/**
+ * The moment.
+ */
+at: number, } | { "action": "speed",
+/**
+ * Times real time.
+ */
+speed: number, } | { "action": "close" });
+
+/**
+ * What to do with a replay.
+ */
+export type ReplayAction = { "action": "open",
+/**
+ * These devices; `null`: those of the fleet.
+ */
+devices: Array<string> | null,
+/**
+ * All devices of this fleet; `null` with `devices` `null`: all that the session may see.
+ */
+fleet: string | null,
+/**
+ * First moment.
+ */
+from: number,
+/**
+ * Last moment.
+ */
+to: number,
+/**
+ * Times real time.
+ */
+speed: number, } | { "action": "play" } | { "action": "pause" } | { "action": "seek",
+/**
+ * The moment.
+ */
+at: number, } | { "action": "speed",
+/**
+ * Times real time.
+ */
+speed: number, } | { "action": "close" };
+
+/**
+ * Answer to `replay` with `open`.
+ */
+export type ReplayAnswer = {
+/**
+ * Whether it is open.
+ */
+ok: boolean,
+/**
+ * Which vehicle is meant by a slot in frames of this replay: slot, device id, name, fleet id.
+ */
+slots: Array<[number, string, string, string]>,
+/**
+ * First moment.
+ */
+from: number,
+/**
+ * Last moment.
+ */
+to: number,
+/**
+ * Why it is not open.
+ */
+error?: string, };
+
+/**
+ * Socket.IO `replay_ack`: a frame has been shown.
+ */
+export type ReplayAck = {
+/**
+ * Which replay.
+ */
+id: number,
+/**
+ * `seq` of the frame.
+ */
+seq: number, };
+
+/**
+ * Socket.IO `replay_state`: after every action, every second while it plays, and at its end.
+ */
+export type ReplayState = {
+/**
+ * Which replay.
+ */
+id: number,
+/**
+ * The replay's clock.
+ */
+at: number,
+/**
+ * Whether the clock runs.
+ */
+playing: boolean,
+/**
+ * Times real time.
+ */
+speed: number,
+/**
+ * The clock is at the end.
+ */
+done: boolean,
+/**
+ * It has ended because of this.
+ */
+error?: string, };
+
+/**
+ * Socket.IO `replay_alert`: an event whose time the replay's clock has reached.
+ */
+export type ReplayAlert = {
+/**
+ * Which replay.
+ */
+id: number,
+/**
+ * The same for the same happening, however often it is told.
+ */
+event_id: string,
+/**
+ * Give it as `alerts_after` or `after` to get what comes next; `null` for events of the past.
+ */
+cursor: string | null,
+/**
+ * `enter`, `exit`, `trip_start`, `trip_end`.
+ */
+kind: string,
+/**
+ * To whom.
+ */
+device: string,
+/**
+ * Its name now.
+ */
+device_name: string,
+/**
+ * Key of its fleet at that time.
+ */
+fleet: string,
+/**
+ * Key of the geofence.
+ */
+geofence: string | null,
+/**
+ * Its name now.
+ */
+geofence_name: string | null,
+/**
+ * Of the fix that showed it.
+ */
+fix_time: number,
+/**
+ * When that fix reached us.
+ */
+received_at: number,
+/**
+ * Degrees.
+ */
+lat: number,
+/**
+ * Degrees.
+ */
+lon: number,
+/**
+ * A later report showed that this did not happen.
+ */
+retracted: boolean,
+/**
+ * Figures that belong to it.
+ */
+attributes: Record<string, boolean | number | string>, };
