@@ -21,8 +21,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Nothing waits for a client that is away, so its session is not worth keeping.
-const SESSION_EXPIRY: Duration = Duration::from_secs(60);
+/// Nothing waits for a client that is away, but some clients forget what was not acknowledged if their session is gone.
+const SESSION_EXPIRY: Duration = Duration::from_secs(2 * 3600);
 const MAX_CLIENT_ID_BYTES: usize = 256;
 const MAX_TOPIC_LEVELS: usize = 8;
 

@@ -1,0 +1,145 @@
+//! OsmAnd and OwnTracks over HTTP: 200 only when the log has it.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{System, in_time, short};
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use waystream_connectors::{ConnectorsConfig, UnknownDevices};
+
+const OWNTRACKS: &str = r#"{"_type":"location","lat":52.1,"lon":21.0,"tst":1718000000,"tid":"JJ"}"#;
+
+async fn connect(address: SocketAddr) -> TcpStream {
+    in_time(TcpStream::connect(address)).await.unwrap()
+}
+
+fn request(method: &str, target: &str, body: &str) -> String {
+    format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// The status and body of the next response on this connection.
+async fn response(stream: &mut TcpStream) -> (u16, String) {
+    let mut bytes = Vec::new();
+    let head = loop {
+        bytes.push(in_time(stream.read_u8()).await.unwrap());
+        if bytes.ends_with(b"\r\n\r\n") {
+            break String::from_utf8(bytes).unwrap();
+        }
+    };
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    in_time(stream.read_exact(&mut body)).await.unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), String::from_utf8(body).unwrap())
+}
+
+async fn ask(address: SocketAddr, request: &str) -> (u16, String) {
+    let mut stream = connect(address).await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    response(&mut stream).await
+}
+
+#[tokio::test]
+async fn osmand_is_answered_only_when_the_log_has_it() {
+    let system = System::start().await;
+    let mut stream = connect(system.address("osmand")).await;
+    system.gate.close();
+    let target = "/?id=123456&lat=52.1&lon=21.0&timestamp=1718000000&speed=10&bearing=90&batt=50";
+    stream.write_all(request("GET", target, "").as_bytes()).await.unwrap();
+    system.gate.held_up(1).await;
+    assert!(stream.try_read(&mut [0; 16]).is_err());
+    assert_eq!(system.positions().await, []);
+    system.gate.open();
+    assert_eq!(response(&mut stream).await.0, 200);
+    let positions = system.positions().await;
+    assert_eq!((positions.len(), positions[0].device.as_str(), positions[0].protocol.as_str()), (1, "123456", "osmand"));
+    // The connection may be used again.
+    stream.write_all(request("POST", &target.replace("1718000000", "1718000001"), "").as_bytes()).await.unwrap();
+    assert_eq!(response(&mut stream).await.0, 200);
+    assert_eq!(system.positions().await.len(), 2);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn owntracks_is_answered_with_an_empty_list() {
+    let system = System::start().await;
+    assert_eq!(ask(system.address("owntracks"), &request("POST", "/", OWNTRACKS)).await, (200, "[]".into()));
+    assert_eq!(system.positions().await[0].device.as_str(), "JJ");
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn requests_that_make_no_sense_are_refused_and_harm_nobody() {
+    let system = System::start().await;
+    let osmand = system.address("osmand");
+    let too_large = request("POST", "/?id=1", &"x".repeat(1 << 20));
+    for (request, status) in [
+        (request("GET", "/?lat=52.1&lon=21.0", ""), 400),
+        // Sending it again would not make it better.
+        (request("GET", "/?id=1&lat=91&lon=21.0&timestamp=1718000000", ""), 200),
+        (too_large, 413),
+        ("GARBAGE\r\n\r\n".to_owned(), 400),
+    ] {
+        let mut stream = connect(osmand).await;
+        // The answer may come, and the connection end, before all is written.
+        let (mut reading, mut writing) = stream.split();
+        let mut first = [0; 12];
+        let (read, _) = tokio::join!(in_time(reading.read_exact(&mut first)), writing.write_all(request.as_bytes()));
+        read.unwrap();
+        assert_eq!(String::from_utf8_lossy(&first), format!("HTTP/1.1 {status}"));
+    }
+    assert_eq!(ask(system.address("owntracks"), &request("POST", "/", "{")).await.0, 400);
+    assert_eq!(ask(osmand, &request("GET", "/?id=1&lat=52.1&lon=21.0&timestamp=1718000000", "")).await.0, 200);
+    assert_eq!(system.positions().await.len(), 1);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_device_is_refused_if_the_policy_says_so() {
+    let config = ConnectorsConfig { unknown_devices: UnknownDevices::Refuse, ..ConnectorsConfig::default() };
+    let system = System::start_with(config).await;
+    let osmand = request("GET", "/?id=1&lat=52.1&lon=21.0&timestamp=1718000000", "");
+    assert!((400..500).contains(&ask(system.address("osmand"), &osmand).await.0));
+    assert!((400..500).contains(&ask(system.address("owntracks"), &request("POST", "/", OWNTRACKS)).await.0));
+    assert_eq!(system.positions().await, []);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn lasting_trouble_of_the_log_is_answered_503() {
+    let limits = waystream_connectors::Limits { patience_s: 0, ..Default::default() };
+    let system = System::start_with(ConnectorsConfig { limits, ..ConnectorsConfig::default() }).await;
+    system.gate.fail(1);
+    assert_eq!(ask(system.address("owntracks"), &request("POST", "/", OWNTRACKS)).await.0, 503);
+    assert_eq!(ask(system.address("owntracks"), &request("POST", "/", OWNTRACKS)).await.0, 200);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn who_sends_nothing_or_half_a_request_is_closed() {
+    let system = System::start_with(ConnectorsConfig { limits: short(), ..ConnectorsConfig::default() }).await;
+    for begun in ["", "GET /?id", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{"] {
+        let mut stream = connect(system.address("owntracks")).await;
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        in_time(stream.read_to_end(&mut rest)).await.unwrap();
+        assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&rest));
+    }
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_finishes_and_answers_what_is_under_way() {
+    let system = System::start().await;
+    let (mut busy, mut idle) = (connect(system.address("owntracks")).await, connect(system.address("owntracks")).await);
+    system.gate.close();
+    busy.write_all(request("POST", "/", OWNTRACKS).as_bytes()).await.unwrap();
+    system.gate.held_up(1).await;
+    system.begin_stop();
+    assert_eq!(in_time(idle.read(&mut [0; 16])).await.unwrap(), 0);
+    system.gate.open();
+    assert_eq!(response(&mut busy).await.0, 200);
+    assert_eq!(system.positions().await.len(), 1);
+    system.stop().await;
+}

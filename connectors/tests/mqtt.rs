@@ -1,0 +1,224 @@
+//! The embedded MQTT broker with clients of other makers: mosquitto_pub and rumqttc.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{System, in_time, short};
+use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Packet, QoS, SubscribeReasonCode, v5};
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use waystream_connectors::{ConnectorsConfig, UnknownDevices};
+
+const START: i64 = 1_718_000_000;
+
+fn location(tst: i64) -> String {
+    format!(r#"{{"_type":"location","lat":52.1,"lon":21.0,"tst":{tst},"tid":"JJ","vel":36,"batt":46}}"#)
+}
+
+fn client(system: &System, id: &str) -> (AsyncClient, EventLoop) {
+    let address = system.address("mqtt");
+    let mut options = MqttOptions::new(id, address.ip().to_string(), address.port());
+    options.set_keep_alive(Duration::from_secs(30));
+    // With a clean session this client would forget what was not acknowledged.
+    options.set_clean_session(false);
+    AsyncClient::new(options, 400)
+}
+
+/// Polls until `wanted` says so.
+async fn until(events: &mut EventLoop, mut wanted: impl FnMut(&Packet) -> bool) -> Result<(), ConnectionError> {
+    in_time(async {
+        loop {
+            if let Event::Incoming(packet) = events.poll().await? {
+                if wanted(&packet) {
+                    return Ok(());
+                }
+            }
+        }
+    })
+    .await
+}
+
+async fn mosquitto_pub(system: &System, arguments: &[&str]) -> std::process::Output {
+    let address = system.address("mqtt");
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-h", "127.0.0.1", "-p", &address.port().to_string()]).args(arguments).stdin(Stdio::null());
+    in_time(command.output()).await.expect("mosquitto-clients is installed")
+}
+
+#[tokio::test]
+async fn mosquitto_publishes_and_the_position_is_in_the_log() {
+    let system = System::start().await;
+    for (version, tst) in [("mqttv311", START), ("mqttv5", START + 1)] {
+        let arguments = ["-V", version, "-q", "1", "-t", "owntracks/jane/phone", "-m", &location(tst)];
+        let output = mosquitto_pub(&system, &arguments).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let output = mosquitto_pub(&system, &["-q", "2", "-r", "-t", "owntracks/jane/phone", "-m", &location(START + 2)]).await;
+    assert!(output.status.success());
+    let positions = system.positions().await;
+    assert_eq!(positions.iter().map(|p| p.fix_time.as_millis()).collect::<Vec<_>>(), [0, 1, 2].map(|n| (START + n) * 1000));
+    assert_eq!(positions[0].device.as_str(), "owntracks/jane/phone");
+    assert_eq!((positions[0].protocol.as_str(), positions[0].speed_mps), ("mqtt", Some(10.0)));
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_publication_is_acknowledged_only_when_the_log_has_it() {
+    let system = System::start().await;
+    let (client, mut events) = client(&system, "one");
+    until(&mut events, |packet| matches!(packet, Packet::ConnAck(_))).await.unwrap();
+    system.gate.close();
+    client.publish("owntracks/jane/phone", QoS::AtLeastOnce, false, location(START)).await.unwrap();
+    let acknowledged = until(&mut events, |packet| matches!(packet, Packet::PubAck(_)));
+    tokio::select! {
+        biased;
+        _ = acknowledged => panic!("acknowledged before it was stored"),
+        () = system.gate.held_up(1) => {}
+    }
+    assert_eq!(system.positions().await, []);
+    system.gate.open();
+    until(&mut events, |packet| matches!(packet, Packet::PubAck(_))).await.unwrap();
+    assert_eq!(system.positions().await.len(), 1);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn trouble_of_the_log_disconnects_and_the_client_sends_again() {
+    let limits = waystream_connectors::Limits { patience_s: 0, ..Default::default() };
+    let system = System::start_with(ConnectorsConfig { limits, ..ConnectorsConfig::default() }).await;
+    let (client, mut events) = client(&system, "one");
+    until(&mut events, |packet| matches!(packet, Packet::ConnAck(_))).await.unwrap();
+    system.gate.fail(1);
+    client.publish("owntracks/jane/phone", QoS::AtLeastOnce, false, location(START)).await.unwrap();
+    until(&mut events, |packet| matches!(packet, Packet::PubAck(_))).await.unwrap_err();
+    assert_eq!(system.positions().await, []);
+    // The event loop keeps what was not acknowledged.
+    until(&mut events, |packet| matches!(packet, Packet::PubAck(_))).await.unwrap();
+    assert_eq!(system.positions().await.len(), 1);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn hundreds_under_way_are_all_acknowledged_and_stored() {
+    let system = System::start().await;
+    let (client, mut events) = client(&system, "one");
+    for n in 0..300 {
+        client.publish("owntracks/jane/phone", QoS::AtLeastOnce, false, location(START + n)).await.unwrap();
+    }
+    let mut acknowledged = 0;
+    until(&mut events, |packet| {
+        acknowledged += usize::from(matches!(packet, Packet::PubAck(_)));
+        acknowledged == 300
+    })
+    .await
+    .unwrap();
+    let times: BTreeSet<_> = system.positions().await.iter().map(|p| p.fix_time).collect();
+    assert_eq!(times.len(), 300);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_may_listen_to_others_or_speak_for_them() {
+    let system = System::start().await;
+    let address = system.address("mqtt");
+    let mut options = MqttOptions::new("spy", address.ip().to_string(), address.port());
+    options.set_credentials("bob", "secret");
+    let (client, mut events) = AsyncClient::new(options, 10);
+    for (filter, allowed) in [
+        ("#", false),
+        ("owntracks/+/+", false),
+        ("owntracks/jane/phone", false),
+        ("owntracks/jane/phone/cmd", false),
+        ("owntracks/bob/phone/cmd", true),
+    ] {
+        client.subscribe(filter, QoS::AtLeastOnce).await.unwrap();
+        let mut codes = Vec::new();
+        until(&mut events, |packet| match packet {
+            Packet::SubAck(ack) => {
+                codes = ack.return_codes.clone();
+                true
+            }
+            _ => false,
+        })
+        .await
+        .unwrap();
+        assert_eq!(codes != [SubscribeReasonCode::Failure], allowed, "{filter}");
+    }
+    client.publish("owntracks/jane/phone", QoS::AtLeastOnce, false, location(START)).await.unwrap();
+    until(&mut events, |packet| matches!(packet, Packet::PubAck(_))).await.unwrap_err();
+    assert_eq!(system.positions().await, []);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_device_is_refused_if_the_policy_says_so() {
+    let config = ConnectorsConfig { unknown_devices: UnknownDevices::Refuse, ..ConnectorsConfig::default() };
+    let system = System::start_with(config).await;
+    let address = system.address("mqtt");
+    let options = v5::MqttOptions::new("one", address.ip().to_string(), address.port());
+    let (client, mut events) = v5::AsyncClient::new(options, 10);
+    client.publish("owntracks/jane/phone", v5::mqttbytes::QoS::AtLeastOnce, false, location(START)).await.unwrap();
+    let reason = in_time(async {
+        loop {
+            if let v5::Event::Incoming(v5::mqttbytes::v5::Packet::PubAck(ack)) = events.poll().await.unwrap() {
+                break ack.reason;
+            }
+        }
+    })
+    .await;
+    assert_eq!(reason, v5::mqttbytes::v5::PubAckReason::NotAuthorized);
+    assert_eq!(system.positions().await, []);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn bad_payloads_are_acknowledged_and_harm_nobody() {
+    let system = System::start().await;
+    let (client, mut events) = client(&system, "one");
+    let elsewhere = r#"{"_type":"location","lat":91,"lon":21.0,"tst":1718000000}"#.to_owned();
+    for payload in
+        ["{".to_owned(), String::new(), "[]".to_owned(), r#"{"_type":"lwt","tst":1}"#.to_owned(), elsewhere, location(START)]
+    {
+        client.publish("owntracks/jane/phone", QoS::AtLeastOnce, false, payload).await.unwrap();
+        until(&mut events, |packet| matches!(packet, Packet::PubAck(_))).await.unwrap();
+    }
+    assert_eq!(system.positions().await.len(), 1);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn who_connects_and_says_nothing_is_closed() {
+    let system = System::start_with(ConnectorsConfig { limits: short(), ..ConnectorsConfig::default() }).await;
+    let mut silent = TcpStream::connect(system.address("mqtt")).await.unwrap();
+    assert_eq!(in_time(silent.read(&mut [0; 16])).await.unwrap(), 0);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_finishes_and_acknowledges_what_is_under_way() {
+    let system = System::start().await;
+    // By hand: rumqttc does not tell of an acknowledgement that arrives together with the end of the connection.
+    let mut client = TcpStream::connect(system.address("mqtt")).await.unwrap();
+    client.write_all(b"\x10\x0f\0\x04MQTT\x04\x02\0\x3c\0\x03one").await.unwrap();
+    let mut answer = [0; 4];
+    in_time(client.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(answer, [0x20, 2, 0, 0]);
+    system.gate.close();
+    let (topic, payload) = ("owntracks/jane/phone", location(START));
+    let length = u8::try_from(2 + topic.len() + 2 + payload.len()).unwrap();
+    assert!(length < 128, "one byte of length");
+    let head = [0x32, length, 0, topic.len() as u8];
+    client.write_all(&[&head[..], topic.as_bytes(), &[0, 7], payload.as_bytes()].concat()).await.unwrap();
+    system.gate.held_up(1).await;
+    system.begin_stop();
+    system.gate.open();
+    in_time(client.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(answer, [0x40, 2, 0, 7]);
+    assert_eq!(in_time(client.read(&mut [0; 16])).await.unwrap(), 0);
+    assert_eq!(system.positions().await.len(), 1);
+    system.stop().await;
+}
