@@ -1,1 +1,22 @@
-//! placeholder
+//! SQL and other questions over history: DataFusion on the store's tables, each question inside a [`Scope`].
+//!
+//! Everything that reads history goes through [`SqlEngine`]: analysts' SQL, tracks for replay and export, pages of events.
+//! This crate writes nothing but results, and knows no sessions or passwords: who may see what is decided before.
+
+mod context;
+mod engine;
+mod error;
+mod events;
+mod functions;
+pub mod output;
+mod scope;
+mod statement;
+mod tables;
+mod track;
+
+pub use engine::{QueryResult, SqlEngine, SqlOptions};
+pub use error::SqlError;
+pub use events::{EventFilter, EventsPage};
+pub use scope::Scope;
+pub use track::{Devices, TrackRequest, TrackStream};
+pub use waystream_store::{Archived, EventCursor};

@@ -22,7 +22,7 @@ pub use catalog::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, SharedCatalog}
 pub use event::{Event, EventId, EventKind};
 pub use geofence::Geofence;
 pub use ids::{DeviceId, FleetId, GeofenceId, IdError, OrganisationId, UserId};
-pub use location::{LatLon, MEAN_EARTH_RADIUS_M, haversine_m};
+pub use location::{LatLon, MEAN_EARTH_RADIUS_M, haversine_degrees_m, haversine_m};
 pub use position::Position;
 pub use snapshot::{FleetSnapshot, LivePosition};
 pub use state::{Advance, DeviceState, Inside};

@@ -79,11 +79,17 @@ impl fmt::Debug for LatLon {
 
 /// Great-circle distance in metres on a sphere of [`MEAN_EARTH_RADIUS_M`].
 pub fn haversine_m(a: LatLon, b: LatLon) -> f64 {
-    let (lat_a, lat_b) = (a.lat_deg().to_radians(), b.lat_deg().to_radians());
+    haversine_degrees_m((a.lat_deg(), a.lon_deg()), (b.lat_deg(), b.lon_deg()))
+}
+
+/// The same between two (latitude, longitude) in degrees; NaN if one of them is not finite.
+pub fn haversine_degrees_m(a: (f64, f64), b: (f64, f64)) -> f64 {
+    let (lat_a, lat_b) = (a.0.to_radians(), b.0.to_radians());
     let half_dlat = (lat_b - lat_a) / 2.0;
-    let half_dlon = (b.lon_deg() - a.lon_deg()).to_radians() / 2.0;
+    let half_dlon = (b.1 - a.1).to_radians() / 2.0;
     let h = half_dlat.sin().powi(2) + lat_a.cos() * lat_b.cos() * half_dlon.sin().powi(2);
-    2.0 * MEAN_EARTH_RADIUS_M * h.sqrt().min(1.0).asin()
+    // Rounding may lift antipodes above 1; `min` would also swallow NaN.
+    2.0 * MEAN_EARTH_RADIUS_M * (if h > 1.0 { 1.0 } else { h }).sqrt().asin()
 }
 
 #[cfg(test)]

@@ -1,1 +1,106 @@
-//! placeholder
+//! The store: all history, queryable. The second of the two seams of waystream.
+//!
+//! A [`Store`] takes what the [`archive`] loop reads from the log and gives it back as DataFusion tables, each row once
+//! however often it was appended. Adapter: [`parquet`] (sorted files in a data folder, recent rows in memory). This crate is
+//! *not* a query engine (that is `waystream-sql`) and knows no rights: its tables show everything.
+
+pub mod archive;
+mod cursor;
+mod merge;
+pub mod parquet;
+pub mod rows;
+mod table;
+
+pub use archive::{Archive, ArchiveConfig, ArchiveError};
+pub use cursor::EventCursor;
+pub use table::{EVENT_COLUMNS, POSITION_COLUMNS, Table};
+
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use std::sync::Arc;
+use waystream_domain::{Event, Position, Timestamp};
+use waystream_log::Offsets;
+
+/// A record of the log, decoded, with its place: what breaks ties between versions of a row, and what event cursors count.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Archived<T> {
+    /// Partition of the topic.
+    pub partition: u32,
+    /// Offset in the partition.
+    pub offset: u64,
+    /// The row.
+    pub row: T,
+}
+
+/// What one `append` takes: rows, and how far the log is covered once they are in.
+#[derive(Debug, Clone, Default)]
+pub struct ArchiveBatch {
+    /// From the topic `positions`.
+    pub positions: Vec<Archived<Position>>,
+    /// From the topic `events`.
+    pub events: Vec<Archived<Event>>,
+    /// Per topic and partition, the offset after the last one that this batch covers (records skipped as undecodable included).
+    /// Partitions that the batch doesn't touch are left out.
+    pub offsets: Offsets,
+}
+
+/// How much is readable but not yet durable: who appends decides by it when to [`Store::flush`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unflushed {
+    /// Rows of all tables.
+    pub rows: usize,
+    /// Bytes of memory they take.
+    pub bytes: usize,
+}
+
+/// Errors by what the caller can do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Passing trouble (disk full, service down): the same call may succeed later. Appending again is harmless.
+    #[error("store is unavailable: {0}")]
+    Unavailable(String),
+    /// What is stored can't be read or trusted: stop, an operator must look.
+    #[error("store is damaged: {0}")]
+    Damaged(String),
+    /// The store is open elsewhere, read only, or made by a newer version: the same call can't succeed.
+    #[error("store refused: {0}")]
+    Refused(String),
+}
+
+/// The seam. Guarantees:
+///
+/// - `append` is idempotent. A position is its (device, fix_time): of several versions the one received last is kept, and of
+///   those received in the same millisecond the one last in the log. An event is its id (which fixes device and fix time): the
+///   version last in the log is kept.
+/// - What an `append` that returned has taken is in the tables asked for afterwards.
+/// - What `covered` answers is durable and never goes back; everything below it is in the tables after any crash.
+/// - A table is a snapshot: it never changes, and stays readable while files are compacted or retired.
+///
+/// Non-guarantees: rows above `covered` may be gone after a crash (they are in the log: append them again); rows come in no
+/// order.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Takes rows in; they are readable when it returns, durable after the next `flush`.
+    async fn append(&self, batch: Arc<ArchiveBatch>) -> Result<Unflushed, StoreError>;
+
+    /// Makes everything appended before the call durable; answers what is covered then.
+    async fn flush(&self) -> Result<Offsets, StoreError>;
+
+    /// Where the archive must go on: per topic and partition the first offset that is not durably stored.
+    async fn covered(&self) -> Result<Offsets, StoreError>;
+
+    /// Per topic and partition the first offset whose row is not yet readable: `covered`, and what was appended since.
+    fn readable(&self) -> Offsets;
+
+    /// All positions as they are now: columns [`POSITION_COLUMNS`], then `log_partition`, `log_offset`.
+    fn positions(&self) -> Arc<dyn TableProvider>;
+
+    /// All events as they are now: columns [`EVENT_COLUMNS`], then `log_partition`, `log_offset`.
+    fn events(&self) -> Arc<dyn TableProvider>;
+
+    /// Housekeeping that may take long and can be repeated at will: compaction, retention as of `now`.
+    async fn maintain(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// What can't be read and is left out of the tables: one sentence each, naming the file.
+    fn damage(&self) -> Vec<String>;
+}

@@ -1,0 +1,328 @@
+//! The archive: reads positions and events from the log, and keeps them in the store.
+
+use crate::{ArchiveBatch, Archived, Store, StoreError, Unflushed};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use waystream_domain::Timestamp;
+use waystream_domain::codec::{self, CodecError};
+use waystream_log::{Batch, Entry, Group, Log, LogError, LogReader, Offsets, Topic};
+
+/// The topics that are archived.
+const TOPICS: [Topic; 2] = [Topic::Positions, Topic::Events];
+
+/// How the archive behaves.
+#[derive(Debug, Clone)]
+pub struct ArchiveConfig {
+    /// Records taken from the log at a time.
+    pub batch_records: usize,
+    /// Rows are made durable once there are this many, …
+    pub flush_rows: usize,
+    /// … or they take this much memory, …
+    pub flush_bytes: usize,
+    /// … or the oldest is this old.
+    pub flush_after: Duration,
+    /// Compaction and retention run this often.
+    pub maintain_every: Duration,
+    /// Waiting after a failed attempt doubles from 100 ms up to this.
+    pub retry_at_most: Duration,
+}
+
+impl Default for ArchiveConfig {
+    fn default() -> Self {
+        Self {
+            batch_records: 5_000,
+            flush_rows: 500_000,
+            flush_bytes: 128 << 20,
+            flush_after: Duration::from_secs(300),
+            maintain_every: Duration::from_secs(60),
+            retry_at_most: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why the archive stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The log can't be read any more.
+    #[error("archive can't go on reading the log")]
+    Log(#[from] LogError),
+    /// The store can't be written any more.
+    #[error("archive can't go on writing the store")]
+    Store(#[from] StoreError),
+}
+
+/// The loop log → store. One per store.
+#[derive(Debug, Clone, Default)]
+pub struct Archive {
+    config: ArchiveConfig,
+}
+
+impl Archive {
+    /// An archive that is not running yet.
+    pub fn new(config: ArchiveConfig) -> Self {
+        Self { config }
+    }
+
+    /// Runs until cancelled. The store may be down for any time: the archive waits, and goes on where it was. Offsets of the group
+    /// `archive` are committed only once the store holds the rows durably.
+    pub async fn run(self, log: Arc<dyn Log>, store: Arc<dyn Store>, token: CancellationToken) -> Result<(), ArchiveError> {
+        let Some(covered) = self.retrying(&token, "ask where to go on", || store.covered()).await? else { return Ok(()) };
+        let mut readers = Readers::open(log.as_ref(), &covered).await?;
+        let mut flushing: Option<BoxFuture<'static, Result<Offsets, StoreError>>> = None;
+        let mut maintaining: Option<BoxFuture<'static, Result<(), StoreError>>> = None;
+        let mut maintain = tokio::time::interval(self.config.maintain_every);
+        maintain.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut flush_at: Option<Instant> = None;
+        // Since the last flush failed: full memory alone is no reason to try again at once.
+        let mut failed = false;
+        // Twice the flush limits are in memory: the disk must catch up first.
+        let mut full = false;
+
+        loop {
+            // Biased: a stop first, then what frees memory, then what fills it.
+            tokio::select! {
+                biased;
+                () = token.cancelled() => break,
+                flushed = finished(&mut flushing) => {
+                    failed = !self.flushed(log.as_ref(), flushed).await?;
+                    if failed {
+                        flush_at = Some(Instant::now() + self.config.retry_at_most);
+                    } else {
+                        full = false;
+                    }
+                }
+                done = finished(&mut maintaining) => {
+                    if let Err(error) = done {
+                        warn!(error = &error as &dyn std::error::Error, "housekeeping of the store failed, will be repeated");
+                    }
+                }
+                _ = maintain.tick(), if maintaining.is_none() => {
+                    let store = store.clone();
+                    maintaining = Some(async move { store.maintain(now()).await }.boxed());
+                }
+                () = due(flush_at), if flushing.is_none() => {
+                    flush_at = None;
+                    flushing = Some(flush(store.clone()).boxed());
+                }
+                batch = readers.next(self.config.batch_records), if !full => {
+                    let batch = Arc::new(batch?);
+                    let Some(unflushed) = self.retrying(&token, "append", || store.append(batch.clone())).await? else { break };
+                    count(&batch);
+                    let at = flush_at.get_or_insert_with(|| Instant::now() + self.config.flush_after);
+                    if self.exceeded(unflushed, 1) && !failed {
+                        *at = Instant::now();
+                    }
+                    full = self.exceeded(unflushed, 2);
+                }
+            }
+        }
+        if let Some(flushed) = flushing {
+            self.flushed(log.as_ref(), flushed.await).await?;
+        }
+        self.flushed(log.as_ref(), flush(store).await).await?;
+        Ok(())
+    }
+
+    /// Whether this many times the flush limits are in memory.
+    fn exceeded(&self, unflushed: Unflushed, times: usize) -> bool {
+        unflushed.rows >= self.config.flush_rows.saturating_mul(times)
+            || unflushed.bytes >= self.config.flush_bytes.saturating_mul(times)
+    }
+
+    /// After a flush: commits what is covered now. `false` if the flush failed and must be repeated.
+    async fn flushed(&self, log: &dyn Log, flushed: Result<Offsets, StoreError>) -> Result<bool, ArchiveError> {
+        let offsets = match flushed {
+            Ok(offsets) => offsets,
+            Err(StoreError::Unavailable(reason)) => {
+                warn!(reason, "flush failed, will be repeated");
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // A commit that fails does no harm: the store itself says what it covers, and the next flush commits more.
+        match log.commit(&Group { name: "archive".into(), member: 0 }, Vec::new(), &offsets).await {
+            Ok(()) => {}
+            Err(error @ (LogError::Unavailable(_) | LogError::Indeterminate(_))) => {
+                warn!(error = &error as &dyn std::error::Error, "offsets could not be committed");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(true)
+    }
+
+    /// Repeats until it succeeds or can't; `None` when cancelled meanwhile.
+    async fn retrying<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        token: &CancellationToken,
+        what: &'static str,
+        call: impl Fn() -> F,
+    ) -> Result<Option<T>, ArchiveError> {
+        let mut wait = Duration::from_millis(100);
+        loop {
+            let reason = match call().await {
+                Ok(done) => return Ok(Some(done)),
+                Err(StoreError::Unavailable(reason)) => reason,
+                Err(error) => return Err(error.into()),
+            };
+            warn!(what, reason, wait_ms = wait.as_millis() as u64, "store is unavailable");
+            metrics::counter!("waystream_archive_retries_total").increment(1);
+            tokio::select! {
+                () = token.cancelled() => return Ok(None),
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(self.config.retry_at_most);
+        }
+    }
+}
+
+/// Appends everything that is in the log now and that the store doesn't hold yet; flushes nothing. For reading a data folder
+/// whose system is not running. Answers how many rows were appended.
+pub async fn catch_up(log: &dyn Log, store: &dyn Store) -> Result<u64, ArchiveError> {
+    let mut readers = Readers::open(log, &store.covered().await?).await?;
+    let mut rows = 0;
+    while let Some(batch) = readers.try_next(50_000).await? {
+        rows += (batch.positions.len() + batch.events.len()) as u64;
+        store.append(Arc::new(batch)).await?;
+    }
+    Ok(rows)
+}
+
+async fn flush(store: Arc<dyn Store>) -> Result<Offsets, StoreError> {
+    let started = Instant::now();
+    let flushed = store.flush().await;
+    metrics::histogram!("waystream_archive_flush_seconds").record(started.elapsed().as_secs_f64());
+    flushed
+}
+
+/// Ends when the future does; never if there is none. Cancel-safe.
+async fn finished<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
+    match future {
+        Some(running) => {
+            let result = running.await;
+            *future = None;
+            result
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends at that time; never if there is none.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(chrono::Utc::now().timestamp_millis()).expect("the clock stands between the years 1 and 9999")
+}
+
+fn count(batch: &ArchiveBatch) {
+    metrics::counter!("waystream_archive_rows_total", "table" => "positions").increment(batch.positions.len() as u64);
+    metrics::counter!("waystream_archive_rows_total", "table" => "events").increment(batch.events.len() as u64);
+}
+
+/// One cursor per archived topic.
+struct Readers {
+    positions: Box<dyn LogReader>,
+    events: Box<dyn LogReader>,
+    /// Read but not yet returned.
+    taken: ArchiveBatch,
+}
+
+impl Readers {
+    async fn open(log: &dyn Log, covered: &Offsets) -> Result<Self, LogError> {
+        let mut from = Offsets::new();
+        for topic in TOPICS {
+            for (partition, bounds) in log.bounds(topic).await?.into_iter().enumerate() {
+                let at = (topic, partition as u32);
+                let covered = covered.get(&at).copied().unwrap_or(0);
+                if covered > bounds.next {
+                    // Nobody else writes offsets: this is another log than the one that was archived.
+                    warn!(
+                        topic = topic.name(),
+                        partition,
+                        covered,
+                        next = bounds.next,
+                        "the log is younger than the store: reading all of it"
+                    );
+                }
+                from.insert(at, if covered > bounds.next { bounds.first } else { covered });
+            }
+        }
+        Ok(Self {
+            positions: log.read(Topic::Positions, &from).await?,
+            events: log.read(Topic::Events, &from).await?,
+            taken: ArchiveBatch::default(),
+        })
+    }
+
+    /// Waits for records, then takes what else is there, up to about `max`. Cancel-safe: what has been taken stays in `taken`.
+    async fn next(&mut self, max: usize) -> Result<ArchiveBatch, LogError> {
+        // Unbiased: neither topic may starve the other.
+        tokio::select! {
+            batch = self.positions.next(max) => take(Topic::Positions, batch?, &mut self.taken),
+            batch = self.events.next(max) => take(Topic::Events, batch?, &mut self.taken),
+        }
+        while self.taken.positions.len() < max
+            && let Some(batch) = self.positions.try_next(max).await?
+        {
+            take(Topic::Positions, batch, &mut self.taken);
+        }
+        Ok(std::mem::take(&mut self.taken))
+    }
+
+    async fn try_next(&mut self, max: usize) -> Result<Option<ArchiveBatch>, LogError> {
+        let mut out = ArchiveBatch::default();
+        if let Some(batch) = self.positions.try_next(max).await? {
+            take(Topic::Positions, batch, &mut out);
+        }
+        if let Some(batch) = self.events.try_next(max).await? {
+            take(Topic::Events, batch, &mut out);
+        }
+        Ok((!out.offsets.is_empty()).then_some(out))
+    }
+}
+
+/// Decodes a batch of one topic into `out`. Faulty records are counted and skipped: nothing downstream can mend them.
+fn take(topic: Topic, batch: Batch, out: &mut ArchiveBatch) {
+    if let Some(last) = batch.entries.last() {
+        let lag_ms = now().as_millis() - last.appended_at_ms;
+        metrics::gauge!("waystream_archive_lag_seconds", "topic" => topic.name()).set(lag_ms.max(0) as f64 / 1e3);
+    }
+    match topic {
+        Topic::Positions => decode(topic, &batch, codec::decode_position, &mut out.positions),
+        _ => decode(topic, &batch, codec::decode_event, &mut out.events),
+    }
+    out.offsets.insert((topic, batch.partition), batch.next);
+}
+
+fn decode<T>(topic: Topic, batch: &Batch, decode: fn(&[u8]) -> Result<T, CodecError>, out: &mut Vec<Archived<T>>) {
+    let mut faults = 0;
+    out.reserve(batch.entries.len());
+    for Entry { offset, value, .. } in &batch.entries {
+        // A record without value removes a key; these topics have none to remove.
+        let Some(value) = value else { continue };
+        match decode(value) {
+            Ok(row) => out.push(Archived { partition: batch.partition, offset: *offset, row }),
+            Err(error) => {
+                if faults == 0 {
+                    let (topic, partition) = (topic.name(), batch.partition);
+                    warn!(error = &error as &dyn std::error::Error, topic, partition, offset, "undecodable record skipped");
+                }
+                faults += 1;
+            }
+        }
+    }
+    metrics::counter!("waystream_archive_undecodable_total", "topic" => topic.name()).increment(faults);
+    if faults > 1 {
+        info!(topic = topic.name(), partition = batch.partition, faults, "more undecodable records in the same batch");
+    }
+}

@@ -1,0 +1,280 @@
+//! The engine: asks each question on its own threads, within limits, and hands the rows over as they come.
+
+use crate::context::Core;
+use crate::{Scope, SqlError, statement};
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::functions_aggregate::expr_fn::{max, min};
+use datafusion::logical_expr::col;
+use futures::StreamExt;
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use waystream_domain::{SharedCatalog, Timestamp};
+use waystream_store::{Store, Table};
+
+/// Limits of the engine.
+#[derive(Debug, Clone)]
+pub struct SqlOptions {
+    /// Threads that work on questions, all together.
+    pub threads: usize,
+    /// Memory for sorting, grouping and joining, all questions together; beyond it they use temporary files.
+    pub memory_bytes: usize,
+    /// Temporary files, all questions together.
+    pub spill_bytes: u64,
+    /// Longest time for one query.
+    pub deadline: Duration,
+    /// Most rows that one query returns; the rest is cut off, and the result says so.
+    pub max_rows: usize,
+    /// Most queries at once; one more waits for `busy_after`, then is refused.
+    pub queries: usize,
+    /// How long a query waits for its turn.
+    pub busy_after: Duration,
+}
+
+impl Default for SqlOptions {
+    fn default() -> Self {
+        Self {
+            // Half of the machine: live tracking goes first.
+            threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get).div_ceil(2),
+            memory_bytes: 512 << 20,
+            spill_bytes: 4 << 30,
+            deadline: Duration::from_secs(30),
+            max_rows: 100_000,
+            queries: 8,
+            busy_after: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Answers questions about history.
+pub struct SqlEngine {
+    pub(crate) core: Arc<Core>,
+    options: SqlOptions,
+    turns: Arc<Semaphore>,
+    /// Own threads: a question that computes for seconds must not delay live tracking. `None` only while dropping.
+    runtime: Option<Runtime>,
+}
+
+impl SqlEngine {
+    /// An engine over a store and a catalog that somebody else keeps up to date.
+    pub fn new(store: Arc<dyn Store>, catalog: SharedCatalog, options: SqlOptions) -> Result<Self, SqlError> {
+        let top_consumers = NonZeroUsize::new(3).expect("three is not zero");
+        let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), top_consumers);
+        let env = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_max_temp_directory_size(options.spill_bytes)
+            .build_arc()?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(options.threads.max(1))
+            .thread_name("sql")
+            // Planning recurses: see MAX_OPERATORS.
+            .thread_stack_size(32 << 20)
+            .enable_all()
+            .build()?;
+        let core = Core { store, catalog, env, partitions: options.threads.max(1) };
+        let turns = Arc::new(Semaphore::new(options.queries.max(1)));
+        Ok(Self { core: Arc::new(core), options, turns, runtime: Some(runtime) })
+    }
+
+    /// Runs one reading statement (SELECT, EXPLAIN, SHOW, DESCRIBE) on the tables of the scope: `positions`, `events`, `devices`,
+    /// `fleets`, `geofences`, and `information_schema`.
+    pub async fn query(&self, scope: &Scope, sql: &str) -> Result<QueryResult, SqlError> {
+        let started = Instant::now();
+        let statement = statement::parse(sql)?;
+        let turn = self.turn().await?;
+        let (core, scope, max_rows) = (self.core.clone(), scope.clone(), self.options.max_rows);
+        let (schema_out, schema) = oneshot::channel();
+        let mut rows = self.spawn(Some(self.options.deadline), move |out| async move {
+            let _turn = turn;
+            let mut stream = core.plan(&scope, statement).await?.execute_stream().await?;
+            if schema_out.send(stream.schema()).is_err() {
+                return Ok(());
+            }
+            let mut left = max_rows;
+            while let Some(batch) = stream.next().await.transpose()? {
+                let cut = batch.num_rows() > left;
+                let batch = if cut { batch.slice(0, left) } else { batch };
+                left -= batch.num_rows();
+                if out.send(Ok(Piece::Rows(batch))).await.is_err() || cut {
+                    // Nobody listens any more, or has had enough.
+                    break;
+                }
+            }
+            let truncated = left == 0 && stream.next().await.is_some();
+            // Nobody listening is no fault.
+            out.send(Ok(Piece::End { truncated })).await.ok();
+            Ok(())
+        });
+        let schema = match rows.wait(schema).await? {
+            Ok(schema) => schema,
+            // The task ended before it knew the schema: it has said why.
+            Err(_) => {
+                return Err(rows
+                    .next()
+                    .await
+                    .map_or(SqlError::Store("query was dropped".into()), |r| r.err().unwrap_or(SqlError::Busy)));
+            }
+        };
+        metrics::counter!("waystream_sql_queries_total").increment(1);
+        metrics::histogram!("waystream_sql_first_row_seconds").record(started.elapsed().as_secs_f64());
+        Ok(QueryResult { schema, rows, truncated: false })
+    }
+
+    /// First and last fix time in the scope's history; `None` if there is none.
+    pub async fn time_range(&self, scope: &Scope) -> Result<Option<(Timestamp, Timestamp)>, SqlError> {
+        let (core, scope) = (self.core.clone(), scope.clone());
+        let mut answer = self.spawn(Some(self.options.deadline), move |out| async move {
+            let time = || col("fix_time");
+            let range =
+                core.rows(&scope, Table::Positions)?.aggregate(vec![], vec![min(time()), max(time())])?.collect().await?;
+            let value = |column: usize| {
+                let batch = range.iter().find(|b| b.num_rows() > 0)?;
+                let times = batch.column(column).as_primitive_opt::<TimestampMillisecondType>()?;
+                times.iter().next().flatten().and_then(Timestamp::from_millis)
+            };
+            out.send(Ok(value(0).zip(value(1)))).await.ok();
+            Ok(())
+        });
+        answer.next().await.unwrap_or(Ok(None))
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, SqlError> {
+        match tokio::time::timeout(self.options.busy_after, self.turns.clone().acquire_owned()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(SqlError::Busy),
+        }
+    }
+
+    /// Runs `job` on the engine's threads; what it sends comes out of the answer. Dropping the answer stops the job.
+    pub(crate) fn spawn<T, F, J>(&self, deadline: Option<Duration>, job: J) -> Rows<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<(), SqlError>> + Send,
+        J: FnOnce(mpsc::Sender<Result<T, SqlError>>) -> F + Send + 'static,
+    {
+        let (out, receiver) = mpsc::channel(2);
+        let runtime = self.runtime.as_ref().expect("taken only by drop");
+        let task = runtime.spawn(async move {
+            if let Err(error) = job(out.clone()).await {
+                // Nobody listening is no fault.
+                out.send(Err(error)).await.ok();
+            }
+        });
+        let deadline = deadline.map(|after| (Instant::now() + after, after));
+        Rows { receiver, deadline, ended: false, _task: AbortOnDropHandle::new(task) }
+    }
+
+    pub(crate) fn deadline(&self) -> Duration {
+        self.options.deadline
+    }
+}
+
+impl Drop for SqlEngine {
+    fn drop(&mut self) {
+        // Waiting for threads is not allowed on somebody else's runtime.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What a job on the engine's threads sends. Past the deadline it says so once and the job is stopped.
+pub(crate) struct Rows<T> {
+    receiver: mpsc::Receiver<Result<T, SqlError>>,
+    deadline: Option<(Instant, Duration)>,
+    ended: bool,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl<T> Rows<T> {
+    /// The next piece; `None` after the last one or after an error.
+    pub(crate) async fn next(&mut self) -> Option<Result<T, SqlError>> {
+        if self.ended {
+            return None;
+        }
+        let next = match self.deadline {
+            None => self.receiver.recv().await,
+            Some((at, after)) => match tokio::time::timeout_at(at, self.receiver.recv()).await {
+                Ok(next) => next,
+                Err(_) => Some(Err(SqlError::Deadline(after))),
+            },
+        };
+        if !matches!(next, Some(Ok(_))) {
+            self.ended = true;
+            self._task.abort();
+            self.receiver.close();
+        }
+        next
+    }
+
+    /// Waits for something else that the job does, within the same deadline.
+    async fn wait<O>(&mut self, other: impl Future<Output = O>) -> Result<O, SqlError> {
+        match self.deadline {
+            None => Ok(other.await),
+            Some((at, after)) => match tokio::time::timeout_at(at, other).await {
+                Ok(done) => Ok(done),
+                Err(_) => Err(SqlError::Deadline(after)),
+            },
+        }
+    }
+}
+
+enum Piece {
+    Rows(RecordBatch),
+    End { truncated: bool },
+}
+
+/// Rows of a query as they come. Dropping it stops the query.
+pub struct QueryResult {
+    schema: SchemaRef,
+    rows: Rows<Piece>,
+    truncated: bool,
+}
+
+impl QueryResult {
+    /// Columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// The next rows; `None` at the end or after an error.
+    pub async fn next(&mut self) -> Option<Result<RecordBatch, SqlError>> {
+        match self.rows.next().await? {
+            Ok(Piece::Rows(batch)) => Some(Ok(batch)),
+            Ok(Piece::End { truncated }) => {
+                self.truncated = truncated;
+                None
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// All rows (at most `SqlOptions::max_rows`).
+    pub async fn collect(&mut self) -> Result<Vec<RecordBatch>, SqlError> {
+        let mut all = Vec::new();
+        while let Some(batch) = self.next().await {
+            all.push(batch?);
+        }
+        Ok(all)
+    }
+
+    /// After the end: whether rows were cut off at `SqlOptions::max_rows`.
+    pub fn truncated(&self) -> bool {
+        self.truncated
+    }
+}
+
+impl From<tokio::task::JoinError> for SqlError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Store(DataFusionError::ExecutionJoin(Box::new(error)).to_string())
+    }
+}

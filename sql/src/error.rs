@@ -1,0 +1,68 @@
+//! What can go wrong with a question, by what the asker does.
+
+use datafusion::common::Diagnostic;
+use datafusion::error::DataFusionError;
+use std::time::Duration;
+
+/// Errors by what the caller can do.
+#[derive(Debug, thiserror::Error)]
+pub enum SqlError {
+    /// The question is wrong: change it. Says where, if that is known.
+    #[error("{message}{}", place(*.at))]
+    Invalid {
+        /// What is wrong.
+        message: String,
+        /// Line and column in the text, both from 1.
+        at: Option<(u64, u64)>,
+    },
+    /// The statement is not a read.
+    #[error("only reading is possible here: {0}")]
+    ReadOnly(&'static str),
+    /// It took longer than allowed, and was stopped: ask for less.
+    #[error("query took longer than {} s and was stopped", .0.as_secs_f64())]
+    Deadline(Duration),
+    /// It needs more memory (or temporary files) than allowed: ask for less.
+    #[error("query needs more memory than allowed: {0}")]
+    Memory(String),
+    /// Too many queries at once: try again later.
+    #[error("too many queries at once")]
+    Busy,
+    /// History can't be read.
+    #[error("history can't be read: {0}")]
+    Store(String),
+    /// A result could not be written out.
+    #[error("result could not be written")]
+    Output(#[from] std::io::Error),
+}
+
+fn place(at: Option<(u64, u64)>) -> String {
+    at.map_or(String::new(), |(line, column)| format!(" (line {line}, column {column})"))
+}
+
+impl SqlError {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::Invalid { message: message.into(), at: None }
+    }
+}
+
+impl From<DataFusionError> for SqlError {
+    fn from(error: DataFusionError) -> Self {
+        let at = error.diagnostic().and_then(|d: &Diagnostic| d.span).map(|span| (span.start.line, span.start.column));
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(message) => Self::Memory(first_sentence(message)),
+            DataFusionError::ParquetError(_) | DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) => {
+                Self::Store(error.strip_backtrace())
+            }
+            // The parser tells the place in its own words: `…, found: x at Line: 1, Column: 8`.
+            DataFusionError::SQL(parser, _) => {
+                Self::Invalid { message: parser.to_string().replace("sql parser error: ", ""), at }
+            }
+            root => Self::Invalid { message: root.strip_backtrace().replace("Error during planning: ", ""), at },
+        }
+    }
+}
+
+/// The allocator's message goes on to list every consumer of memory, other people's queries among them.
+fn first_sentence(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,102 @@
+//! Which statements are let in: one read, of bounded depth.
+
+use crate::SqlError;
+use datafusion::config::Dialect;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+/// Longest text taken.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// Each of these tokens may make the statement's tree one deeper, and the planner walks the tree by recursion.
+const MAX_OPERATORS: usize = 1_000;
+
+/// The dialect of the parser here and in the session.
+pub(crate) const DIALECT: Dialect = Dialect::PostgreSQL;
+
+/// Parses a text that must be one reading statement.
+pub(crate) fn parse(sql: &str) -> Result<Statement, SqlError> {
+    if sql.len() > MAX_BYTES {
+        return Err(SqlError::invalid(format!("query is longer than {MAX_BYTES} bytes")));
+    }
+    let dialect = PostgreSqlDialect {};
+    let tokens = Tokenizer::new(&dialect, sql)
+        .tokenize()
+        .map_err(|e| SqlError::Invalid { message: e.message, at: Some((e.location.line, e.location.column)) })?;
+    if tokens.iter().filter(|t| deepens(t)).count() > MAX_OPERATORS {
+        return Err(SqlError::invalid(format!("query has more than {MAX_OPERATORS} operators")));
+    }
+    let mut statements = DFParserBuilder::new(sql).with_dialect(&dialect).build()?.parse_statements()?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => {
+            check(&statement)?;
+            Ok(statement)
+        }
+        (Some(_), false) => Err(SqlError::invalid("more than one statement")),
+        (None, _) => Err(SqlError::invalid("no statement")),
+    }
+}
+
+fn deepens(token: &Token) -> bool {
+    match token {
+        Token::Word(w) => matches!(
+            w.keyword,
+            Keyword::AND
+                | Keyword::OR
+                | Keyword::NOT
+                | Keyword::CASE
+                | Keyword::UNION
+                | Keyword::INTERSECT
+                | Keyword::EXCEPT
+                | Keyword::JOIN
+                | Keyword::SELECT
+                | Keyword::LIKE
+                | Keyword::ILIKE
+                | Keyword::IS
+                | Keyword::BETWEEN
+                | Keyword::CAST
+                | Keyword::OPERATOR
+                | Keyword::COLLATE
+                | Keyword::AT
+        ),
+        Token::Whitespace(_)
+        | Token::Comma
+        | Token::SemiColon
+        | Token::RParen
+        | Token::RBracket
+        | Token::RBrace
+        | Token::Number(..)
+        | Token::SingleQuotedString(_)
+        | Token::Period
+        | Token::EOF => false,
+        _ => true,
+    }
+}
+
+fn check(statement: &Statement) -> Result<(), SqlError> {
+    match statement {
+        Statement::Statement(s) => check_standard(s),
+        Statement::Explain(e) => check(&e.statement),
+        Statement::CreateExternalTable(_) => Err(SqlError::ReadOnly("CREATE EXTERNAL TABLE")),
+        Statement::CopyTo(_) => Err(SqlError::ReadOnly("COPY")),
+        Statement::Reset(_) => Err(SqlError::ReadOnly("RESET")),
+    }
+}
+
+/// The plan is checked too (for writes that hide in a query); here is the list of what may begin at all.
+fn check_standard(statement: &ast::Statement) -> Result<(), SqlError> {
+    use ast::Statement as S;
+    match statement {
+        S::Query(_)
+        | S::ExplainTable { .. }
+        | S::ShowTables { .. }
+        | S::ShowColumns { .. }
+        | S::ShowVariable { .. }
+        | S::ShowFunctions { .. } => Ok(()),
+        S::Explain { statement, .. } => check_standard(statement),
+        _ => Err(SqlError::ReadOnly("one SELECT, EXPLAIN, SHOW or DESCRIBE")),
+    }
+}

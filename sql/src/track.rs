@@ -1,0 +1,115 @@
+//! Tracks: positions of devices in a time range, in order of fix time, streamed.
+
+use crate::context::Core;
+use crate::engine::Rows;
+use crate::events::time;
+use crate::{Scope, SqlEngine, SqlError};
+use datafusion::logical_expr::{Expr, col, lit};
+use waystream_domain::{DeviceId, FleetId, Position, Timestamp};
+use waystream_store::{Table, rows};
+
+/// Whose positions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Devices {
+    /// All of the scope.
+    All,
+    /// Those that were in this fleet at the time.
+    Fleet(FleetId),
+    /// These.
+    Only(Vec<DeviceId>),
+}
+
+/// Which positions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackRequest {
+    /// Whose.
+    pub devices: Devices,
+    /// Fix time at or after this.
+    pub from: Timestamp,
+    /// Fix time at or before this.
+    pub to: Timestamp,
+    /// No more than this many.
+    pub max_rows: usize,
+}
+
+/// Positions in order of fix time (then device), batch by batch. It works ahead by two batches and no further: whoever reads
+/// slowly costs little. Dropping it stops it.
+pub struct TrackStream {
+    rows: Rows<Vec<Position>>,
+}
+
+impl TrackStream {
+    /// The next positions, at least one; `None` at the end or after an error.
+    pub async fn next(&mut self) -> Option<Result<Vec<Position>, SqlError>> {
+        self.rows.next().await
+    }
+}
+
+/// Rows that one step aims at: enough to keep a replay busy, few enough to be sorted in memory while a hundred replays are open.
+const STEP_ROWS: usize = 20_000;
+
+/// Positions per batch that comes out.
+const BATCH_ROWS: usize = 4_096;
+
+impl SqlEngine {
+    /// Positions of a scope in order of fix time. History is walked in steps of time that adapt to how dense it is.
+    pub fn track(&self, scope: &Scope, request: TrackRequest) -> TrackStream {
+        let (core, scope) = (self.core.clone(), scope.clone());
+        let rows = self.spawn(None, move |out| async move {
+            let mut left = request.max_rows;
+            let mut from = request.from;
+            // A few devices have few rows in a day; a fleet may have many in a minute.
+            let mut step_ms: i64 =
+                if matches!(&request.devices, Devices::Only(some) if some.len() <= 16) { 86_400_000 } else { 60_000 };
+            while left > 0 && from <= request.to {
+                let to = from.plus_millis(step_ms - 1).min(request.to);
+                let rows = step(&core, &scope, &request.devices, (from, to), left).await?;
+                let count = rows.len();
+                left -= count;
+                let mut rows = rows.into_iter().peekable();
+                while rows.peek().is_some() {
+                    if out.send(Ok(rows.by_ref().take(BATCH_ROWS).collect())).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                let factor = if count == 0 { 16.0 } else { (STEP_ROWS as f64 / count as f64).clamp(0.1, 4.0) };
+                step_ms = ((step_ms as f64 * factor) as i64).max(1_000);
+                if to == request.to {
+                    break;
+                }
+                from = to.plus_millis(1);
+            }
+            Ok(())
+        });
+        TrackStream { rows }
+    }
+}
+
+/// One step, sorted.
+async fn step(
+    core: &Core,
+    scope: &Scope,
+    devices: &Devices,
+    (from, to): (Timestamp, Timestamp),
+    limit: usize,
+) -> Result<Vec<Position>, SqlError> {
+    let mut all =
+        core.rows(scope, Table::Positions)?.filter(col("fix_time").gt_eq(time(from)).and(col("fix_time").lt_eq(time(to))))?;
+    if let Some(condition) = condition(devices) {
+        all = all.filter(condition)?;
+    }
+    let order = vec![col("fix_time").sort(true, false), col("device").sort(true, false)];
+    let mut positions = Vec::new();
+    for batch in all.sort(order)?.limit(0, Some(limit))?.collect().await? {
+        positions.extend(rows::positions_from(&batch).map_err(|e| SqlError::Store(e.to_string()))?);
+    }
+    Ok(positions)
+}
+
+fn condition(devices: &Devices) -> Option<Expr> {
+    match devices {
+        Devices::All => None,
+        Devices::Fleet(fleet) => Some(col("fleet").eq(lit(fleet.as_str()))),
+        Devices::Only(some) => Some(col("device").in_list(some.iter().map(|d| lit(d.as_str())).collect(), false)),
+    }
+}

@@ -1,0 +1,109 @@
+//! A small history of two organisations.
+
+use std::sync::{Arc, RwLock};
+use waystream_domain::{
+    Catalog, CatalogEdit, CatalogEntry, Device, DeviceId, Event, EventId, EventKind, Fleet, FleetId, LatLon, Organisation,
+    OrganisationId, Position, Timestamp,
+};
+use waystream_sql::{Scope, SqlEngine, SqlOptions};
+use waystream_store::parquet::{ParquetOptions, ParquetStore};
+use waystream_store::{ArchiveBatch, Archived, Store};
+
+pub fn organisation(name: &str) -> OrganisationId {
+    OrganisationId::new(name).unwrap()
+}
+
+pub fn fleet(name: &str) -> FleetId {
+    FleetId::new(name).unwrap()
+}
+
+pub fn device(name: &str) -> DeviceId {
+    DeviceId::new(name).unwrap()
+}
+
+pub fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+pub fn position(device_id: &str, fleet_id: &str, fix_time: Timestamp, lat: f64, lon: f64) -> Position {
+    Position {
+        device: device(device_id),
+        fleet: fleet(fleet_id),
+        fix_time,
+        received_at: fix_time.plus_millis(1_500),
+        location: LatLon::new(lat, lon).unwrap(),
+        valid: true,
+        altitude_m: None,
+        speed_mps: Some(10.0),
+        course_deg: None,
+        accuracy_m: None,
+        protocol: "test".into(),
+        attributes: [("ignition", true)].into_iter().collect(),
+    }
+}
+
+pub fn event(p: &Position, kind: EventKind) -> Event {
+    Event {
+        id: EventId::of(&p.device, None, kind, p.fix_time),
+        kind,
+        device: p.device.clone(),
+        fleet: p.fleet.clone(),
+        geofence: None,
+        geofence_version: None,
+        fix_time: p.fix_time,
+        received_at: p.received_at,
+        location: p.location,
+        revises: None,
+        retracted: false,
+        attributes: Default::default(),
+    }
+}
+
+pub struct Fixture {
+    pub engine: SqlEngine,
+    pub store: Arc<dyn Store>,
+    /// Organisation `acme` with fleets `north` and `south`.
+    pub acme: Scope,
+    /// Organisation `bolt` with fleet `east`.
+    pub bolt: Scope,
+    _dir: tempfile::TempDir,
+}
+
+/// Fleets `north` (n0…n4), `south` (s0…s4) of acme and `east` (e0…e4) of bolt; 10 devices × 100 positions, ten seconds apart.
+pub async fn fixture(options: SqlOptions) -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = ParquetStore::open(dir.path(), ParquetOptions::default()).unwrap();
+    let mut catalog = Catalog::default();
+    let mut put = |entry| catalog.apply(CatalogEdit::Put(entry));
+    let mut positions = Vec::new();
+    for (organisation_id, fleets) in [("acme", &["north", "south"][..]), ("bolt", &["east"])] {
+        put(CatalogEntry::Organisation(Organisation { id: organisation(organisation_id), name: organisation_id.into() }));
+        for fleet_id in fleets {
+            put(CatalogEntry::Fleet(Fleet {
+                id: fleet(fleet_id),
+                organisation: organisation(organisation_id),
+                name: fleet_id.to_uppercase(),
+            }));
+            for d in 0..5 {
+                let id = format!("{}{d}", &fleet_id[..1]);
+                put(CatalogEntry::Device(Device { id: device(&id), fleet: fleet(fleet_id), name: format!("van {id}") }));
+                for i in 0..100 {
+                    let time = at("2026-03-04T23:55:00Z").plus_millis(i * 10_000);
+                    positions.push(position(&id, fleet_id, time, 52.0 + i as f64 / 1e3, 13.0));
+                }
+            }
+        }
+    }
+    let place = |i: usize| (i % 4) as u32;
+    let events = positions.iter().step_by(10).map(|p| event(p, EventKind::Enter)).enumerate();
+    let batch = ArchiveBatch {
+        events: events.map(|(i, row)| Archived { partition: place(i), offset: i as u64, row }).collect(),
+        positions: positions.into_iter().enumerate().map(|(i, row)| Archived { partition: 0, offset: i as u64, row }).collect(),
+        offsets: (0..4).map(|p| ((waystream_log::Topic::Events, p), 150)).collect(),
+    };
+    store.append(Arc::new(batch)).await.unwrap();
+    let acme = Scope::of_organisation(organisation("acme"), &catalog);
+    let bolt = Scope::of_organisation(organisation("bolt"), &catalog);
+    let engine = SqlEngine::new(store.clone(), Arc::new(RwLock::new(catalog)), options).unwrap();
+    Fixture { engine, store, acme, bolt, _dir: dir }
+}
