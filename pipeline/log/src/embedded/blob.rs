@@ -63,7 +63,7 @@ impl BlobBuilder {
             self.seal();
         }
         if self.count == 0 {
-            self.bytes = Vec::with_capacity(self.target.min(4096).max(HEADER + size));
+            self.bytes = Vec::with_capacity(HEADER + size);
             self.bytes.resize(HEADER, 0);
             (self.first, self.last, self.first_ms, self.last_ms) = (offset, offset, appended_at_ms, appended_at_ms);
         }
@@ -85,6 +85,8 @@ impl BlobBuilder {
         bytes[25..33].copy_from_slice(&self.last_ms.to_le_bytes());
         let crc = checksum(self.place, self.first, &bytes[4..]);
         bytes[..4].copy_from_slice(&crc.to_le_bytes());
+        // Blobs stay in memory for a while, by the thousand.
+        bytes.shrink_to_fit();
         self.done.push(Blob { first: self.first, last: self.last, bytes: Bytes::from(bytes) });
         self.count = 0;
     }

@@ -6,8 +6,10 @@ use super::options::EmbeddedOptions;
 use crate::{Bounds, Entry, LogError, Topic};
 use bytes::Bytes;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock};
+use tracing::info;
 
 /// Topic number, partition, offset of the first record in the blob.
 pub(super) type Key = (u8, u32, u64);
@@ -23,12 +25,20 @@ const FORMAT_VERSION: u32 = 1;
 
 const FILE: &str = "log.redb";
 
-/// The open database; `None` once closed. Closing and reopening wait for the reads in progress.
+/// The open database. Closing and reopening wait for the reads in progress.
 #[derive(Debug)]
 pub(super) struct Db {
     path: PathBuf,
     cache_bytes: usize,
-    open: RwLock<Option<Database>>,
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open(Database),
+    /// After an I/O error it could not be opened again yet.
+    Broken,
+    Closed,
 }
 
 /// What the trouble means for a write or read that surely did not happen.
@@ -57,27 +67,33 @@ impl Db {
         let path = dir.join(FILE);
         let database = open_file(&path, options.cache_bytes)?;
         check_format(&database, layout)?;
-        Ok(Self { path, cache_bytes: options.cache_bytes, open: RwLock::new(Some(database)) })
+        Ok(Self { path, cache_bytes: options.cache_bytes, state: RwLock::new(State::Open(database)) })
     }
 
     /// Runs `work` on the open database.
     pub(super) fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, LogError>) -> Result<T, LogError> {
-        let guard = self.open.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        work(guard.as_ref().ok_or_else(closed)?)
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Open(database) => work(database),
+            State::Broken => Err(LogError::Unavailable(format!("{} could not be opened again", self.path.display()))),
+            State::Closed => Err(closed()),
+        }
     }
 
     /// Closes the database, and with it the lock on its file.
     pub(super) fn close(&self) -> Result<(), LogError> {
-        let database = self.open.write().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        database.map_or(Ok(()), |d| d.close().map_err(|e| trouble("close the log", e)))
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *state, State::Closed) {
+            State::Open(database) => database.close().map_err(|e| trouble("close the log", e)),
+            State::Broken | State::Closed => Ok(()),
+        }
     }
 
     /// After an I/O error redb wants to be opened anew, which also decides whether the last write happened.
     pub(super) fn reopen(&self) -> Result<(), LogError> {
-        let mut guard = self.open.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Dropping closes; its error is the one that brought us here.
-        drop(guard.take());
-        *guard = Some(open_file(&self.path, self.cache_bytes)?);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        // Dropping closes the database; its error would be the one that brought us here.
+        *state = State::Broken;
+        *state = State::Open(open_file(&self.path, self.cache_bytes)?);
         Ok(())
     }
 
@@ -203,6 +219,14 @@ pub(super) fn decode(place: Place, first: u64, bytes: &Bytes, from: u64, out: &m
 fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, LogError> {
     let mut builder = Builder::new();
     builder.set_cache_size(cache_bytes);
+    let file = path.display().to_string();
+    let told = Cell::new(None);
+    builder.set_repair_callback(move |repair| {
+        let tenths = (repair.progress() * 10.0) as u32;
+        if told.replace(Some(tenths)) != Some(tenths) {
+            info!(file, percent = tenths * 10, "log was not closed properly, reading it once to repair it");
+        }
+    });
     builder.create(path).map_err(|e| match e {
         redb::DatabaseError::DatabaseAlreadyOpen => {
             LogError::Closed(format!("{} is in use by another process", path.display()))

@@ -45,13 +45,16 @@ struct Done {
     next: u64,
     /// Keys there were.
     keys: u64,
+    /// When, milliseconds since the Unix epoch.
+    at_ms: i64,
 }
 
 /// Whether to compact partitions that have little to drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Thorough {
     Yes,
-    /// Only those with as many new records as keys: so each record is written again about once in its life.
+    /// Only those with as many new records as keys, so that each record is written again about once in its life; and once
+    /// in a while those with any, so that removed keys are forgotten.
     No,
 }
 
@@ -73,11 +76,15 @@ pub(super) fn pass(
             Keep::For(age) => dropped.expired += expire(shared, jobs, place, before(now_ms, age))?,
             Keep::Newest => {
                 let next = shared.next(place);
-                let worthwhile = |d: &Done| next - d.next >= WORTHWHILE.max(d.keys);
+                let forget_ms = before(now_ms, options.remember_removed);
+                let worthwhile = |d: &Done| {
+                    let new = next.saturating_sub(d.next);
+                    new >= WORTHWHILE.max(d.keys) || (new > 0 && d.at_ms <= forget_ms)
+                };
                 if thorough == Thorough::Yes || passes.done.get(&slot).is_none_or(worthwhile) {
-                    let (keys, gone) = compact(shared, jobs, place, before(now_ms, options.remember_removed))?;
+                    let (keys, gone) = compact(shared, jobs, place, forget_ms)?;
                     dropped.compacted += gone;
-                    passes.done.insert(slot, Done { next, keys });
+                    passes.done.insert(slot, Done { next, keys, at_ms: now_ms });
                 }
             }
         }

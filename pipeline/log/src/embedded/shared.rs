@@ -9,6 +9,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
+/// What a blob in memory takes beside its bytes.
+const BLOB_OVERHEAD: usize = 128;
+
 /// Shared by all handles of one open log.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -83,11 +86,11 @@ impl Shared {
         let mut partition = self.partition(place);
         for blob in blobs {
             partition.next = blob.last + 1;
-            partition.recent_bytes += blob.bytes.len();
+            partition.recent_bytes += blob.bytes.len() + BLOB_OVERHEAD;
             partition.recent.push_back(blob);
         }
         while partition.recent_bytes > self.recent_bytes && partition.recent.len() > 1 {
-            let dropped = partition.recent.pop_front().map_or(0, |b| b.bytes.len());
+            let dropped = partition.recent.pop_front().map_or(0, |b| b.bytes.len() + BLOB_OVERHEAD);
             partition.recent_bytes -= dropped;
         }
     }

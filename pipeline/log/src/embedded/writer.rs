@@ -7,6 +7,7 @@ use super::options::EmbeddedOptions;
 use super::shared::Shared;
 use crate::{LogError, Record, metrics};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -135,6 +136,7 @@ fn write_and_answer(shared: &Shared, group: Group, quick_repair: bool) {
         }
         Err(e) => {
             warn!(error = %e, calls = writes.len(), "log write failed");
+            // Decides whether the write happened. If this fails, the next write comes by here again.
             if let Err(e) = shared.db.reopen().and_then(|()| shared.recover()) {
                 error!(error = %e, "log can't be opened again");
             }
@@ -241,7 +243,11 @@ pub(super) fn start(
     std::thread::Builder::new()
         .name("log-writer".into())
         .spawn(move || {
-            run(&shared, &jobs, &options);
+            // Readers and callers must learn of the end also if redb panics.
+            if catch_unwind(AssertUnwindSafe(|| run(&shared, &jobs, &options))).is_err() {
+                error!("the log's writer panicked; the log is closed");
+            }
+            drop(jobs);
             shared.close();
             if let Err(e) = shared.db.close() {
                 error!(error = %e, "log was not closed properly");
