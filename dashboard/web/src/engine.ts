@@ -1,0 +1,110 @@
+/** The page's side of the map worker: starts it, asks it, and puts what it tells into the store. */
+
+import type { Store } from './state';
+import type { AlertEvent, CatalogMessage, ReplayAction, ReplayState } from './wire/types';
+import type { FromWorker, FrameReply, LayerName, SlotRow, ToWorker, VehicleRow, View } from './worker/protocol';
+
+export type Hit = Extract<FromWorker, { type: 'hit' }>;
+export type Rows = Extract<FromWorker, { type: 'rows' }>;
+
+/** What others want to hear of. */
+export interface EngineEvents {
+  frame: (reply: FrameReply) => void;
+  rows: (rows: Rows) => void;
+  extent: (box: [number, number, number, number]) => void;
+  alert: (alert: AlertEvent) => void;
+  catalog: (change: CatalogMessage) => void;
+  replayOpened: (opened: { id: number; error: string | null; slots: SlotRow[]; from: number; to: number }) => void;
+  replayState: (state: ReplayState) => void;
+  replayClock: (clock: { id: number; at: number; count: number }) => void;
+  replayAlert: (alert: { id: number; alert: AlertEvent }) => void;
+}
+
+export class Engine {
+  private worker = new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
+  private listeners: { [K in keyof EngineEvents]?: EngineEvents[K][] } = {};
+  private waiting = new Map<number, (message: FromWorker) => void>();
+  private nextId = 1;
+
+  constructor(private store: Store) {
+    this.worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.receive(data);
+    store.on(['options'], ({ options }) => this.post({ type: 'options', options }));
+    store.on(['filter'], ({ filter }) => this.post({ type: 'filter', filter }));
+    store.on(['selected'], ({ selected }) =>
+      this.post({ type: 'select', layer: selected?.layer ?? 'live', device: selected?.device ?? null }));
+  }
+
+  on<K extends keyof EngineEvents>(event: K, listener: EngineEvents[K]): void {
+    const list: EngineEvents[K][] = this.listeners[event] ?? [];
+    list.push(listener);
+    this.listeners[event] = list as typeof this.listeners[K];
+  }
+
+  connect(alertsAfter: string | null): void {
+    // The page may live under a prefix; Socket.IO's path is fixed by the contract.
+    this.post({ type: 'connect', origin: location.origin, alertsAfter });
+  }
+
+  draw(view: View, buffer: ArrayBuffer | null): void {
+    this.worker.postMessage({ type: 'draw', view, buffer } satisfies ToWorker, buffer ? [buffer] : []);
+  }
+
+  wantRows(from: number, to: number): void {
+    this.post({ type: 'rows', from, to });
+  }
+
+  rename(device: string, name: string, fleet: string): void {
+    this.post({ type: 'renamed', device, name, fleet });
+  }
+
+  replay(id: number, action: ReplayAction): void {
+    this.post({ type: 'replay', id, action });
+  }
+
+  async hit(x: number, y: number, radius: number): Promise<Hit> {
+    const reply = await this.ask((id) => ({ type: 'hit', id, x, y, radius }));
+    if (reply.type !== 'hit') throw new Error('the worker answered another question');
+    return reply;
+  }
+
+  async locate(layer: LayerName, device: string): Promise<VehicleRow | null> {
+    const reply = await this.ask((id) => ({ type: 'locate', id, layer, device }));
+    return reply.type === 'located' ? reply.row : null;
+  }
+
+  private post(message: ToWorker): void {
+    this.worker.postMessage(message);
+  }
+
+  private ask(message: (id: number) => ToWorker): Promise<FromWorker> {
+    const id = this.nextId++;
+    return new Promise((resolve) => {
+      this.waiting.set(id, resolve);
+      this.post(message(id));
+    });
+  }
+
+  private emit<K extends keyof EngineEvents>(event: K, ...args: Parameters<EngineEvents[K]>): void {
+    for (const listener of this.listeners[event] ?? []) (listener as (...a: Parameters<EngineEvents[K]>) => void)(...args);
+  }
+
+  private receive(message: FromWorker): void {
+    switch (message.type) {
+      case 'frame': return this.emit('frame', message);
+      case 'stats': return this.store.set({ stats: message.stats });
+      case 'rows': return this.emit('rows', message);
+      case 'hit':
+      case 'located':
+        this.waiting.get(message.id)?.(message);
+        this.waiting.delete(message.id);
+        return;
+      case 'extent': return this.emit('extent', message.box);
+      case 'alert': return this.emit('alert', message.alert);
+      case 'catalog': return this.emit('catalog', message.change);
+      case 'replay-opened': return this.emit('replayOpened', message);
+      case 'replay-state': return this.emit('replayState', message.state);
+      case 'replay-clock': return this.emit('replayClock', message);
+      case 'replay-alert': return this.emit('replayAlert', message);
+    }
+  }
+}

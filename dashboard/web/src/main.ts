@@ -1,0 +1,219 @@
+/** The life of the page: configuration, session, state, worker, map, panels. */
+
+import 'leaflet/dist/leaflet.css';
+import './styles/app.css';
+import { ApiError, api, messageOf } from './api';
+import type { App } from './app';
+import { Engine } from './engine';
+import { contains, showFences } from './map/fences';
+import { createMap, type MapView } from './map/map';
+import { alertsPanel, sentence } from './panels/alerts';
+import { detailsCard } from './panels/details';
+import { fencesPanel } from './panels/fences';
+import { replayPanel } from './panels/replay';
+import { sqlPanel } from './panels/sql';
+import { vehiclesPanel } from './panels/vehicles';
+import { Store } from './state';
+import { texts } from './texts';
+import { exposeForTests } from './testhook';
+import { h } from './ui/dom';
+import { bindKeys, createShell } from './ui/shell';
+import { choosePassword, signIn } from './ui/signin';
+import { toasts } from './ui/toast';
+import type { AlertEvent, CatalogMessage, PageConfig, SessionInfo } from './wire/types';
+import type { Grouping, Theme } from './worker/protocol';
+
+const ALERTS_KEPT = 2000;
+const ALERTS_AT_START = 500;
+/** Alerts of fixes older than this are told in the feed, not by a toast. */
+const TOAST_AGE_MS = 120_000;
+const TOASTS_A_SECOND = 3;
+
+const root = document.getElementById('root') ?? document.body;
+
+async function sessionOf(config: PageConfig): Promise<SessionInfo> {
+  try {
+    return await api.session();
+  } catch (e) {
+    if (e instanceof ApiError && e.status === 401) return signIn(root, config.title || texts.product);
+    throw e;
+  }
+}
+
+const preferred = (key: string): string | null => {
+  try {
+    return localStorage.getItem(`waystream.${key}`);
+  } catch {
+    return null;
+  }
+};
+const prefer = (key: string, value: string): void => {
+  try {
+    localStorage.setItem(`waystream.${key}`, value);
+  } catch {
+    // Without storage a preference lasts as long as the page.
+  }
+};
+
+function applyTheme(theme: Theme): void {
+  document.documentElement.dataset['theme'] = theme;
+}
+
+function startTheme(): Theme {
+  const kept = preferred('theme');
+  if (kept === 'dark' || kept === 'light') return kept;
+  return matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
+}
+
+async function start(): Promise<void> {
+  const theme = startTheme();
+  applyTheme(theme);
+  const config = await api.config();
+  document.title = config.title || texts.product;
+  const session = await sessionOf(config);
+  const [fences, recent] = await Promise.all([api.fences(), api.events({ limit: ALERTS_AT_START })]);
+  const grouping = preferred('grouping');
+  const narrow = matchMedia('(max-width: 700px)').matches;
+  const store = new Store({
+    config, session, fleets: session.fleets, panel: narrow ? null : 'vehicles', stats: null,
+    fences: new Map(fences.features.map((f) => [f.properties.id, f])),
+    alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off',
+    filter: { text: '', fleet: null, looks: [], sort: 'name' },
+    options: { theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off', live: true },
+    selected: null, vehicle: null, follow: false, replay: null, drawing: null, tilesFailing: false,
+  });
+  store.on(['options', 'toasts'], ({ options, toasts: shown }) => {
+    applyTheme(options.theme);
+    prefer('grouping', options.grouping);
+    prefer('labels', options.labels ? 'on' : 'off');
+    prefer('toasts', shown ? 'on' : 'off');
+  });
+  const app = build(store);
+  app.engine.connect(recent.cursor);
+  if (!session.has_password) choosePassword(session.user, true).then((saved) => saved && app.toast(texts.password.saved), app.report);
+}
+
+function build(store: Store): App {
+  const messages = toasts();
+  const engine = new Engine(store);
+  let view: MapView | null = null;
+  let highlight: (id: string | null) => void = () => undefined;
+  let revealFence: (id: string) => void = () => undefined;
+  const app: App = {
+    store,
+    engine,
+    get view() {
+      if (!view) throw new Error('the map is made before the panels');
+      return view;
+    },
+    select: (layer, device) => store.set({ selected: device === null ? null : { layer, device }, vehicle: null, follow: false }),
+    goTo: async (layer, device) => {
+      app.select(layer, device);
+      const row = await engine.locate(layer, device);
+      if (row) app.view.flyTo(row.lat, row.lon);
+    },
+    openPanel: (panel) => store.set({ panel }),
+    clickGround: (at) => {
+      const fence = [...store.now.fences.values()].find((f) => contains(f, at));
+      highlight(fence?.properties.id ?? null);
+      if (fence && store.now.panel === 'fences') revealFence(fence.properties.id);
+      if (!fence) app.select('live', null);
+    },
+    highlightFence: (id) => highlight(id),
+    cycleGrouping: () => {
+      const next: Record<Grouping, Grouping> = { auto: 'always', always: 'never', never: 'auto' };
+      store.set({ options: { ...store.now.options, grouping: next[store.now.options.grouping] } });
+    },
+    toggleTheme: () => {
+      const theme: Theme = store.now.options.theme === 'dark' ? 'light' : 'dark';
+      prefer('theme', theme);
+      store.set({ options: { ...store.now.options, theme } });
+    },
+    toast: messages.show,
+    report: (error) => messages.show(messageOf(error), { kind: 'error' }),
+  };
+
+  const shell = createShell(app);
+  root.replaceChildren(shell.element);
+  view = createMap(app, shell.mapBox);
+  highlight = showFences(view.map, store).highlight;
+  const fences = fencesPanel(app);
+  revealFence = fences.reveal;
+  const replay = replayPanel(app);
+  shell.fill({
+    panels: { vehicles: vehiclesPanel(app), fences, alerts: alertsPanel(app), replay, sql: sqlPanel(app) },
+    details: detailsCard(app), dock: replay.dock, toasts: messages.element,
+  });
+  bindKeys(app, (key) => fences.key(key) || replay.key(key));
+  listen(app);
+  exposeForTests(app);
+  return app;
+}
+
+/** What the server pushes. */
+function listen(app: App): void {
+  const { store, engine } = app;
+  let toasted: number[] = [];
+  let lastVehicle = 0;
+  engine.on('frame', ({ selected }) => {
+    // Panels need no more than 4 Hz; the map follows each frame by itself.
+    const now = performance.now();
+    if (now - lastVehicle < 250) return;
+    lastVehicle = now;
+    store.set({ vehicle: selected });
+  });
+  engine.on('alert', (alert) => {
+    const { alerts, panel, unseenAlerts, stats } = store.now;
+    const known = alerts.findIndex((a) => a.event_id === alert.event_id);
+    const others = known < 0 ? alerts : alerts.filter((_, i) => i !== known);
+    store.set({
+      alerts: [alert, ...others].slice(0, ALERTS_KEPT),
+      unseenAlerts: panel === 'alerts' || known >= 0 ? unseenAlerts : unseenAlerts + 1,
+    });
+    const now = Date.now();
+    toasted = toasted.filter((t) => now - t < 1000);
+    const old = now + (stats?.clockOffset ?? 0) - alert.fix_time > TOAST_AGE_MS;
+    // While somebody looks at the past, the present only counts up the badge.
+    const watching = store.now.replay === null && panel !== 'alerts';
+    if (known < 0 && !old && watching && !alert.retracted && store.now.toasts && toasted.length < TOASTS_A_SECOND) {
+      toasted.push(now);
+      alertToast(app, alert);
+    }
+  });
+  engine.on('catalog', (change) => applyCatalog(app, change));
+}
+
+function alertToast(app: App, alert: AlertEvent): void {
+  app.toast(h('span', { class: `toast-alert alert-${alert.kind}` }, sentence(alert)), {
+    kind: 'alert', onclick: () => {
+      app.select('live', alert.device);
+      app.view.flyTo(alert.lat, alert.lon);
+    },
+  });
+}
+
+/** Somebody edited something: every open dashboard shows it at once. */
+function applyCatalog({ store, engine }: App, change: CatalogMessage): void {
+  switch (change.kind) {
+    case 'geofence': {
+      const fences = new Map(store.now.fences);
+      if (change.value) fences.set(change.id, change.value);
+      else fences.delete(change.id);
+      store.set({ fences });
+      return;
+    }
+    case 'fleet': {
+      const others = store.now.fleets.filter((f) => f.id !== change.id);
+      store.set({ fleets: change.value ? [...others, change.value].sort((a, b) => a.name.localeCompare(b.name)) : others });
+      return;
+    }
+    case 'device':
+      if (change.value) engine.rename(change.id, change.value.name, change.value.fleet);
+  }
+}
+
+start().catch((error: unknown) => {
+  root.replaceChildren(h('main', { class: 'sign-in-page' }, h('div', { class: 'sign-in' },
+    h('h1', {}, texts.product), h('p', { class: 'error', role: 'alert' }, messageOf(error)),
+    h('button', { type: 'button', class: 'button primary', onclick: () => location.reload() }, texts.retry))));
+});

@@ -1,0 +1,132 @@
+/** Drawing a geofence by hand: a polygon corner by corner, a circle by dragging. */
+
+import * as L from 'leaflet';
+import { metres } from '../format';
+import type { GeofenceFeature } from '../wire/types';
+import { DEFAULT_COLOUR } from './fences';
+
+export type Drawn = GeofenceFeature['geometry'] & { radius_m?: number };
+
+/** Circles smaller than this are slips of the hand. */
+const LEAST_RADIUS_M = 5;
+/** 1e-7 degree is what the server keeps. */
+const round = (v: number): number => Math.round(v * 1e7) / 1e7;
+const place = (at: L.LatLng): [number, number] => [round(at.wrap().lng), round(at.lat)];
+
+export interface Drawing {
+  /** Takes back the last corner. */
+  undo: () => void;
+  finish: () => void;
+  cancel: () => void;
+}
+
+const LINE: L.PathOptions = { color: DEFAULT_COLOUR, weight: 2, dashArray: '5 4', fillOpacity: 0.12, interactive: false, pane: 'draw' };
+
+/** `done(null)`: it was given up. `refuse` tells why a shape can't be finished yet. */
+export function drawPolygon(map: L.Map, done: (shape: Drawn | null) => void, refuse: () => void): Drawing {
+  const corners: L.LatLng[] = [];
+  const shape = L.polygon([], LINE).addTo(map);
+  const dots = L.layerGroup().addTo(map);
+  let pointer: L.LatLng | null = null;
+  const redraw = (): void => {
+    shape.setLatLngs(pointer ? [...corners, pointer] : corners);
+    dots.clearLayers();
+    for (const corner of corners) L.circleMarker(corner, { ...LINE, dashArray: '', radius: 4, fillOpacity: 1, fillColor: '#fff' }).addTo(dots);
+  };
+  const onClick = (event: L.LeafletMouseEvent): void => {
+    const last = corners[corners.length - 1];
+    // The second click of a double-click is the same corner.
+    if (last && map.latLngToContainerPoint(last).distanceTo(event.containerPoint) < 4) return;
+    corners.push(event.latlng);
+    redraw();
+  };
+  const onMove = (event: L.LeafletMouseEvent): void => {
+    pointer = event.latlng;
+    redraw();
+  };
+  const stop = (): void => {
+    map.off('click', onClick).off('mousemove', onMove).off('dblclick', finish);
+    map.doubleClickZoom.enable();
+    map.getContainer().classList.remove('drawing');
+    shape.remove();
+    dots.remove();
+  };
+  function finish(): void {
+    if (corners.length < 3) {
+      refuse();
+      return;
+    }
+    stop();
+    const ring = corners.map(place);
+    done({ type: 'Polygon', coordinates: [[...ring, ring[0]]] });
+  }
+  map.doubleClickZoom.disable();
+  map.getContainer().classList.add('drawing');
+  map.on('click', onClick).on('mousemove', onMove).on('dblclick', finish);
+  return {
+    undo: () => {
+      corners.pop();
+      redraw();
+    },
+    finish,
+    cancel: () => {
+      stop();
+      done(null);
+    },
+  };
+}
+
+export function drawCircle(map: L.Map, done: (shape: Drawn | null) => void, refuse: () => void): Drawing {
+  const container = map.getContainer();
+  let circle: L.Circle | null = null;
+  let label: L.Tooltip | null = null;
+  const at = (event: PointerEvent): L.LatLng => map.mouseEventToLatLng(event);
+  const onDown = (event: PointerEvent): void => {
+    if (event.button !== 0 || (event.target instanceof Element && event.target.closest('.map-overlay'))) return;
+    circle?.remove();
+    label?.remove();
+    circle = L.circle(at(event), { ...LINE, radius: 0 }).addTo(map);
+    label = L.tooltip({ permanent: true, direction: 'right', className: 'draw-label' }).setLatLng(at(event));
+    container.setPointerCapture(event.pointerId);
+  };
+  const onMove = (event: PointerEvent): void => {
+    if (!circle || !container.hasPointerCapture(event.pointerId)) return;
+    circle.setRadius(circle.getLatLng().distanceTo(at(event)));
+    label?.setLatLng(at(event)).setContent(metres(circle.getRadius())).addTo(map);
+  };
+  const stop = (): void => {
+    container.removeEventListener('pointerdown', onDown);
+    container.removeEventListener('pointermove', onMove);
+    container.removeEventListener('pointerup', finish);
+    container.classList.remove('drawing');
+    map.dragging.enable();
+    circle?.remove();
+    label?.remove();
+  };
+  function finish(): void {
+    if (!circle) return;
+    if (circle.getRadius() < LEAST_RADIUS_M) {
+      circle.remove();
+      circle = null;
+      label?.remove();
+      refuse();
+      return;
+    }
+    const shape: Drawn = { type: 'Point', coordinates: place(circle.getLatLng()), radius_m: Math.round(circle.getRadius() * 10) / 10 };
+    stop();
+    done(shape);
+  }
+  map.dragging.disable();
+  container.classList.add('drawing');
+  container.addEventListener('pointerdown', onDown);
+  container.addEventListener('pointermove', onMove);
+  container.addEventListener('pointerup', finish);
+  return {
+    undo: () => undefined,
+    finish,
+    cancel: () => {
+      stop();
+      done(null);
+    },
+  };
+}

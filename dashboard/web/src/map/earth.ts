@@ -1,0 +1,173 @@
+/** Natural Earth's land and borders as a Leaflet layer: the map is never blank, online or not. */
+
+import * as L from 'leaflet';
+import { feature, mesh } from 'topojson-client';
+import type { GeometryCollection, Topology } from 'topojson-specification';
+import type { Position } from 'geojson';
+import atlas from 'world-atlas/countries-50m.json?url';
+import { mercatorX, mercatorY } from '../worker/mercator';
+import type { Theme } from '../worker/protocol';
+
+/** A line or ring in Mercator units, longitudes running on beyond the square rather than jumping at ±180°. */
+export interface Path {
+  points: Float64Array;
+  box: [x0: number, y0: number, x1: number, y1: number];
+}
+/** Outer ring and holes. */
+type Area = Path[];
+
+export interface Earth {
+  areas: Area[];
+  borders: Path[];
+}
+
+const COLOURS: Record<Theme, { sea: string; land: string; coast: string; border: string; grid: string }> = {
+  light: { sea: '#d5e3ec', land: '#f3f1ea', coast: '#a9bcc8', border: '#c9c0b2', grid: 'rgba(70,100,120,.10)' },
+  dark: { sea: '#0e1722', land: '#1b2530', coast: '#33475a', border: '#3a4652', grid: 'rgba(150,180,210,.07)' },
+};
+
+/** Follows a ring across ±180° without jumps; a ring round a pole is closed along the square's edge. */
+export function unwrap(ring: readonly Position[]): Path {
+  const points: number[] = [];
+  let previous = 0, turn = 0;
+  ring.forEach(([lon, lat], i) => {
+    if (i > 0 && lon - previous > 180) turn -= 1;
+    if (i > 0 && previous - lon > 180) turn += 1;
+    previous = lon;
+    points.push(mercatorX(lon) + turn, mercatorY(lat));
+  });
+  const isRing = ring.length > 2 && ring[0][0] === ring[ring.length - 1][0] && ring[0][1] === ring[ring.length - 1][1];
+  if (isRing && turn !== 0) {
+    const pole = ring.reduce((sum, [, lat]) => sum + lat, 0) < 0 ? 1 : 0;
+    points.push(points[points.length - 2], pole, points[0], pole);
+  }
+  const box: Path['box'] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (let i = 0; i < points.length; i += 2) {
+    box[0] = Math.min(box[0], points[i]);
+    box[1] = Math.min(box[1], points[i + 1]);
+    box[2] = Math.max(box[2], points[i]);
+    box[3] = Math.max(box[3], points[i + 1]);
+  }
+  return { points: Float64Array.from(points), box };
+}
+
+export function earthOf(topology: Topology): Earth {
+  const countries = topology.objects['countries'] as GeometryCollection;
+  const land = feature(topology, topology.objects['land'] as GeometryCollection);
+  const areas: Area[] = [];
+  for (const { geometry } of 'features' in land ? land.features : [land]) {
+    if (geometry.type === 'Polygon') areas.push(geometry.coordinates.map(unwrap));
+    if (geometry.type === 'MultiPolygon') areas.push(...geometry.coordinates.map((polygon) => polygon.map(unwrap)));
+  }
+  return { areas, borders: mesh(topology, countries, (a, b) => a !== b).coordinates.map(unwrap) };
+}
+
+async function load(): Promise<Earth> {
+  const response = await fetch(atlas);
+  if (!response.ok) throw new Error(`coastlines: ${response.status}`);
+  return earthOf((await response.json()) as Topology);
+}
+
+/** Degrees between grid lines, so that about four lie on a tile's side. */
+const gridStep = (zoom: number): number => {
+  const aim = 360 / 2 ** zoom / 2;
+  return [30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005].find((s) => s <= aim) ?? 0.0005;
+};
+
+export class EarthLayer extends L.GridLayer {
+  private earth: Earth | null = null;
+  private theme: Theme;
+
+  constructor(theme: Theme) {
+    super({ pane: 'earth', attribution: '', updateWhenZooming: false, keepBuffer: 3, className: 'earth-tiles' });
+    this.theme = theme;
+    load().then((earth) => {
+      this.earth = earth;
+      this.redraw();
+    }, () => undefined /* The sea stays; the map works. */);
+  }
+
+  setTheme(theme: Theme): void {
+    if (theme === this.theme) return;
+    this.theme = theme;
+    this.redraw();
+  }
+
+  override createTile(coords: L.Coords): HTMLElement {
+    const size = this.getTileSize();
+    const dpr = Math.min(2, window.devicePixelRatio || 1);
+    const tile = L.DomUtil.create('canvas', 'earth-tile');
+    tile.width = size.x * dpr;
+    tile.height = size.y * dpr;
+    const context = tile.getContext('2d');
+    if (context) this.draw(context, coords, size.x * dpr);
+    return tile;
+  }
+
+  private draw(c: CanvasRenderingContext2D, coords: L.Coords, edge: number): void {
+    const colours = COLOURS[this.theme];
+    const tiles = 2 ** coords.z;
+    const scale = tiles * edge;
+    c.fillStyle = colours.sea;
+    c.fillRect(0, 0, edge, edge);
+    if (coords.y < 0 || coords.y >= tiles) return;
+    const x0 = coords.x / tiles, y0 = coords.y / tiles, x1 = (coords.x + 1) / tiles, y1 = (coords.y + 1) / tiles;
+    const visible = (box: Path['box'], shift: number): boolean =>
+      box[2] + shift >= x0 && box[0] + shift <= x1 && box[3] >= y0 && box[1] <= y1;
+    const trace = (path: Path, shift: number): void => {
+      const { points } = path;
+      let px = Infinity, py = Infinity;
+      for (let i = 0; i < points.length; i += 2) {
+        const x = (points[i] + shift - x0) * scale, y = (points[i + 1] - y0) * scale;
+        // Points closer than half a pixel add nothing but time.
+        if (i > 0 && i < points.length - 2 && Math.abs(x - px) + Math.abs(y - py) < 0.5) continue;
+        if (i === 0) c.moveTo(x, y);
+        else c.lineTo(x, y);
+        px = x;
+        py = y;
+      }
+    };
+    if (this.earth) {
+      const first = Math.floor(x0) - 1, last = Math.floor(x1) + 1;
+      c.lineJoin = 'round';
+      c.fillStyle = colours.land;
+      c.strokeStyle = colours.coast;
+      c.lineWidth = edge / 256;
+      c.beginPath();
+      for (let shift = first; shift <= last; shift++) {
+        for (const area of this.earth.areas) if (visible(area[0].box, shift)) for (const ring of area) trace(ring, shift);
+      }
+      c.fill('evenodd');
+      c.stroke();
+      c.strokeStyle = colours.border;
+      c.beginPath();
+      for (let shift = first; shift <= last; shift++) {
+        for (const border of this.earth.borders) if (visible(border.box, shift)) trace(border, shift);
+      }
+      c.stroke();
+    }
+    this.drawGrid(c, coords, edge, x0, y0, scale);
+  }
+
+  /** Fine lines of latitude and longitude: deep inland without tiles they still show that and how the map moves. */
+  private drawGrid(c: CanvasRenderingContext2D, coords: L.Coords, edge: number, x0: number, y0: number, scale: number): void {
+    const step = gridStep(coords.z);
+    c.strokeStyle = COLOURS[this.theme].grid;
+    c.lineWidth = edge / 256;
+    c.beginPath();
+    const west = (x0 - 0.5) * 360, width = 360 / 2 ** coords.z;
+    for (let lon = Math.ceil(west / step) * step; lon <= west + width; lon += step) {
+      const x = (mercatorX(lon) - x0) * scale;
+      c.moveTo(x, 0);
+      c.lineTo(x, edge);
+    }
+    const latAt = (y: number): number => (Math.atan(Math.sinh(Math.PI * (1 - 2 * y))) * 180) / Math.PI;
+    const north = latAt(y0), south = latAt(y0 + 1 / 2 ** coords.z);
+    for (let lat = Math.ceil(south / step) * step; lat <= north; lat += step) {
+      const y = (mercatorY(lat) - y0) * scale;
+      c.moveTo(0, y);
+      c.lineTo(edge, y);
+    }
+    c.stroke();
+  }
+}

@@ -1,0 +1,147 @@
+/** The map: panes, coastlines, tiles, vehicles, clicks. */
+
+import * as L from 'leaflet';
+import type { App } from '../app';
+import { h, icon, iconButton } from '../ui/dom';
+import { texts } from '../texts';
+import { latOf, lonOf } from '../worker/mercator';
+import type { LayerName, VehicleRow } from '../worker/protocol';
+import { EarthLayer } from './earth';
+import { addTiles } from './tiles';
+import { VehicleLayer, bufferPoint } from './vehicles';
+
+/** How far from a vehicle a click may be, CSS px; fingers are wider. */
+const CLICK_RADIUS = 12;
+const TOUCH_RADIUS = 22;
+const MAX_ZOOM = 20;
+/** How long the note about missing tiles stays: read once, it is only in the way. */
+const NOTE_MS = 12_000;
+
+export interface MapView {
+  map: L.Map;
+  layer: VehicleLayer;
+  fit: () => void;
+  flyTo: (lat: number, lon: number, zoom?: number) => void;
+}
+
+export function createMap(app: App, container: HTMLElement): MapView {
+  const map = L.map(container, {
+    zoomControl: false, worldCopyJump: true, minZoom: 2, maxZoom: MAX_ZOOM, zoomSnap: 1, attributionControl: true, preferCanvas: true,
+    doubleClickZoom: true, keyboardPanDelta: 120,
+  });
+  for (const [pane, z] of [['earth', '150'], ['fences', '420'], ['trail', '440'], ['vehicles', '450'], ['draw', '460']] as const) {
+    map.createPane(pane).style.zIndex = z;
+  }
+  for (const pane of ['vehicles', 'earth']) (map.getPane(pane) as HTMLElement).style.pointerEvents = 'none';
+  map.attributionControl.setPrefix(`<a href="https://leafletjs.com">Leaflet</a> · <a href="https://www.naturalearthdata.com">${texts.map.naturalEarth}</a>`);
+  const stored = viewFromHash();
+  map.setView(stored ? [stored.lat, stored.lon] : [30, 10], stored?.zoom ?? 3);
+  L.control.scale({ imperial: false, position: 'bottomleft' }).addTo(map);
+
+  const earth = new EarthLayer(app.store.now.options.theme).addTo(map);
+  app.store.on(['options'], ({ options }) => earth.setTheme(options.theme));
+  const { tiles } = app.store.now.config;
+  if (tiles) addTiles(map, tiles, app.store);
+
+  const layer = new VehicleLayer(app.engine, (reply) => {
+    const { follow } = app.store.now;
+    if (follow && reply.selected) map.setView([latOf(reply.selected.y), lonOf(reply.selected.x)], map.getZoom(), { animate: false });
+  }).addTo(map);
+
+  let box: [number, number, number, number] | null = null;
+  const fit = (): void => {
+    if (!box) return;
+    const [x0, y0, x1, y1] = box;
+    map.fitBounds([[latOf(y1), lonOf(x0)], [latOf(y0), lonOf(x1)]], { padding: [40, 40], maxZoom: 14 });
+  };
+  app.engine.on('extent', (extent) => {
+    box = extent;
+    if (!stored) fit();
+  });
+  map.on('dragstart', () => app.store.set({ follow: false }));
+  map.on('moveend', () => {
+    const { lat, lng } = map.getCenter();
+    history.replaceState(null, '', `#${map.getZoom()}/${lat.toFixed(5)}/${lng.toFixed(5)}`);
+  });
+
+  const flyTo = (lat: number, lon: number, zoom = Math.max(map.getZoom(), 15)): void => {
+    const reduced = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    // On a phone the details cover the lower half: the vehicle goes above them.
+    const cover = matchMedia('(max-width: 700px)').matches ? map.getSize().y * 0.2 : 0;
+    const centre = map.unproject(map.project([lat, lon], zoom).add([0, cover]), zoom);
+    map.flyTo(centre, zoom, reduced ? { animate: false } : { duration: 0.8 });
+  };
+  map.on('click', (event: L.LeafletMouseEvent) => {
+    if (app.store.now.drawing) return;
+    const touch = event.originalEvent instanceof PointerEvent && event.originalEvent.pointerType === 'touch';
+    pickAt(app, map, event.containerPoint, touch ? TOUCH_RADIUS : CLICK_RADIUS, event.latlng).catch(app.report);
+  });
+  container.append(controls(app, map, fit));
+  new ResizeObserver(() => map.invalidateSize({ animate: false })).observe(container);
+  return { map, layer, fit, flyTo };
+}
+
+async function pickAt(app: App, map: L.Map, at: L.Point, radius: number, latlng: L.LatLng): Promise<void> {
+  const p = bufferPoint(at);
+  const dpr = p.x === 0 ? 1 : Math.min(2, window.devicePixelRatio || 1);
+  const { hits, cell } = await app.engine.hit(p.x, p.y, radius * dpr);
+  if (hits.length === 1) {
+    app.select(hits[0].layer, hits[0].row.device);
+  } else if (hits.length > 1) {
+    const near = hits.slice(0, 12);
+    L.popup({ className: 'choose', closeButton: false, offset: [0, -4], maxHeight: 260 })
+      .setLatLng(latlng).setContent(chooser(app, map, near)).openOn(map);
+  } else if (cell) {
+    map.setZoomAround(latlng, Math.min(MAX_ZOOM, map.getZoom() + 2));
+  } else {
+    app.clickGround(latlng);
+  }
+}
+
+/** Vehicles on one spot can be told apart: a list to choose from. */
+function chooser(app: App, map: L.Map, hits: { layer: LayerName; row: VehicleRow }[]): HTMLElement {
+  return h('div', { class: 'chooser' },
+    h('div', { class: 'chooser-title' }, texts.map.choose(hits.length)),
+    ...hits.map(({ layer, row }) => h('button', {
+      type: 'button', class: 'chooser-row', onclick: () => {
+        map.closePopup();
+        app.select(layer, row.device);
+      },
+    }, h('span', { class: `look look-${row.look}` }), row.name)));
+}
+
+function controls(app: App, map: L.Map, fit: () => void): HTMLElement {
+  const labels = iconButton('label', texts.map.labels, () => {
+    const { options } = app.store.now;
+    app.store.set({ options: { ...options, labels: !options.labels } });
+  }, 'map-button');
+  const group = iconButton('group', texts.map.grouping, () => app.cycleGrouping(), 'map-button');
+  app.store.on(['options'], ({ options }) => {
+    labels.setAttribute('aria-pressed', String(options.labels));
+    const mode = texts.map.groupingModes[options.grouping];
+    group.title = mode;
+    group.setAttribute('aria-label', mode);
+    group.dataset['mode'] = options.grouping;
+  });
+  const zoom = (sign: string, label: string, act: () => void): HTMLElement =>
+    h('button', { type: 'button', class: 'map-button', title: label, onclick: act, aria: { label } }, sign);
+  const note = h('div', { class: 'map-note', role: 'status', hidden: true }, texts.map.tilesOff);
+  app.store.on(['tilesFailing'], ({ tilesFailing }) => {
+    note.hidden = !tilesFailing;
+    setTimeout(() => {
+      note.hidden = true;
+    }, NOTE_MS);
+  });
+  const fitButton = h('button', { type: 'button', class: 'map-button', title: texts.map.fit, onclick: fit, aria: { label: texts.map.fit } }, icon('fit'));
+  const box = h('div', { class: 'map-controls' },
+    zoom('+', texts.map.zoomIn, () => map.zoomIn()), zoom('−', texts.map.zoomOut, () => map.zoomOut()), fitButton, labels, group);
+  L.DomEvent.disableClickPropagation(box);
+  const overlay = h('div', { class: 'map-overlay' }, note, box);
+  return overlay;
+}
+
+/** `#zoom/lat/lon`: the address of a view can be shared. */
+function viewFromHash(): { zoom: number; lat: number; lon: number } | null {
+  const [zoom, lat, lon] = location.hash.slice(1).split('/').map(Number);
+  return zoom >= 0 && zoom <= MAX_ZOOM && Math.abs(lat) <= 90 && Math.abs(lon) <= 540 ? { zoom, lat, lon } : null;
+}

@@ -1,0 +1,50 @@
+/** The way that the selected vehicle came: older parts fade. */
+
+import * as L from 'leaflet';
+import type { PositionInfo } from '../wire/types';
+
+const STEPS = 10;
+/** Nobody knows where a vehicle was that long without a report: no line. */
+const GAP_MS = 10 * 60_000;
+
+export class Trail {
+  private group = L.layerGroup();
+  private renderer = L.canvas({ pane: 'trail', padding: 0.3 });
+
+  constructor(map: L.Map) {
+    this.group.addTo(map);
+  }
+
+  clear(): void {
+    this.group.clearLayers();
+  }
+
+  show(positions: readonly PositionInfo[], colour: string): void {
+    this.clear();
+    const valid = positions.filter((p) => p.valid);
+    if (valid.length < 2) return;
+    const first = valid[0].fix_time;
+    const span = Math.max(1, valid[valid.length - 1].fix_time - first);
+    let step = -1;
+    let line: [number, number][] = [];
+    const flush = (): void => {
+      if (line.length > 1) {
+        L.polyline(line, {
+          renderer: this.renderer, pane: 'trail', interactive: false, color: colour, weight: 3, opacity: 0.2 + (0.7 * (step + 1)) / STEPS, lineCap: 'round',
+        }).addTo(this.group);
+      }
+    };
+    valid.forEach((p, i) => {
+      const now = Math.min(STEPS - 1, Math.floor(((p.fix_time - first) / span) * STEPS));
+      const gap = i > 0 && p.fix_time - valid[i - 1].fix_time > GAP_MS;
+      if (now !== step || gap) {
+        const last = line[line.length - 1];
+        flush();
+        line = last && !gap ? [last] : [];
+        step = now;
+      }
+      line.push([p.lat, p.lon]);
+    });
+    flush();
+  }
+}

@@ -1,0 +1,144 @@
+/** The Leaflet layer that shows the worker's pixel buffers, each under the view it was drawn for. */
+
+import * as L from 'leaflet';
+import type { Engine } from '../engine';
+import type { FrameReply, View } from '../worker/protocol';
+
+/** Drawn beyond the map's edge, CSS px: hides cut sprites and covers a drag until the next frame. */
+const PAD = 48;
+/** One is being drawn while one is on its way. */
+const IN_FLIGHT = 2;
+/** Phones have 3 pixels a point; nobody sees the third, everybody pays for it. */
+const MAX_DPR = 2;
+
+export class VehicleLayer extends L.Layer {
+  private canvas: HTMLCanvasElement | null = null;
+  private context: CanvasRenderingContext2D | null = null;
+  private request = 0;
+  private inFlight = 0;
+  private ready: FrameReply | null = null;
+  private spare: ArrayBuffer[] = [];
+  /** The view of the pixels on the canvas. */
+  private shown: View | null = null;
+  /** Frames put on the screen. */
+  frames = 0;
+  inView = 0;
+
+  constructor(private engine: Engine, private onFrame: (reply: FrameReply) => void) {
+    super({ pane: 'vehicles' });
+    engine.on('frame', (reply) => {
+      this.inFlight--;
+      if (this.ready) this.spare.push(this.ready.buffer);
+      this.ready = reply;
+    });
+  }
+
+  override onAdd(): this {
+    const canvas = L.DomUtil.create('canvas', 'vehicle-canvas leaflet-zoom-animated');
+    canvas.setAttribute('aria-hidden', 'true');
+    this.getPane()?.append(canvas);
+    this.canvas = canvas;
+    // Filled by putImageData only: a canvas in main memory saves the way through the graphics card.
+    this.context = canvas.getContext('2d', { willReadFrequently: true });
+    this.request = requestAnimationFrame(this.tick);
+    return this;
+  }
+
+  override onRemove(): this {
+    cancelAnimationFrame(this.request);
+    this.canvas?.remove();
+    this.canvas = null;
+    return this;
+  }
+
+  override getEvents(): { [name: string]: L.LeafletEventHandlerFn } {
+    return { zoomanim: this.onZoomAnimation as unknown as L.LeafletEventHandlerFn };
+  }
+
+  private tick = (): void => {
+    this.request = requestAnimationFrame(this.tick);
+    const map = this._map;
+    const view = viewOf(map);
+    if (view.w === 0 || view.h === 0) return;
+    if (this.inFlight < IN_FLIGHT) {
+      this.inFlight++;
+      this.engine.draw(view, this.spare.pop() ?? null);
+    }
+    // Leaflet animates the panes by CSS: the canvas has been sent to where the zoom ends.
+    if (isAnimatingZoom(map)) return;
+    const reply = this.ready;
+    if (reply) {
+      this.ready = null;
+      this.show(reply);
+    }
+    this.place(view);
+    if (reply) this.onFrame(reply);
+  };
+
+  private show(reply: FrameReply): void {
+    const { canvas, context } = this;
+    if (!canvas || !context) return;
+    const { w, h, dpr } = reply.view;
+    if (canvas.width !== w || canvas.height !== h) {
+      canvas.width = w;
+      canvas.height = h;
+      canvas.style.width = `${w / dpr}px`;
+      canvas.style.height = `${h / dpr}px`;
+      this.spare.length = 0;
+    }
+    context.putImageData(new ImageData(new Uint8ClampedArray(reply.buffer), w, h), 0, 0);
+    this.spare.push(reply.buffer);
+    this.shown = reply.view;
+    this.inView = reply.shown;
+    this.frames++;
+  }
+
+  /** Moves and scales the pixels drawn for the shown view to where the present view has them. */
+  private place(view: View): void {
+    if (!this.canvas || !this.shown) return;
+    const { shown } = this;
+    const pixel = new L.Point((shown.x0 - view.x0) * view.scale / view.dpr - PAD, (shown.y0 - view.y0) * view.scale / view.dpr - PAD);
+    const at = this._map.containerPointToLayerPoint(pixel);
+    const scale = (view.scale / view.dpr) / (shown.scale / shown.dpr);
+    if (Math.abs(scale - 1) < 1e-9) L.DomUtil.setPosition(this.canvas, at.round());
+    else L.DomUtil.setTransform(this.canvas, at, scale);
+  }
+
+  /** As Leaflet's own renderers do: the transform that the CSS animation ends at. */
+  private onZoomAnimation = (event: L.ZoomAnimEvent): void => {
+    if (!this.canvas || !this.shown) return;
+    const map = this._map;
+    const { shown } = this;
+    const origin = map.project(event.center, event.zoom).subtract(map.getSize().divideBy(2));
+    const world = 256 * 2 ** event.zoom;
+    // The frame of reference of a zoom animation is the map's pane at its end.
+    const pane = L.DomUtil.getPosition(map.getPane('mapPane') ?? map.getContainer());
+    const at = new L.Point(shown.x0 * world - origin.x, shown.y0 * world - origin.y).subtract(pane);
+    L.DomUtil.setTransform(this.canvas, at, world / (shown.scale / shown.dpr));
+  };
+}
+
+const isAnimatingZoom = (map: L.Map): boolean => (map as unknown as { _animatingZoom?: boolean })._animatingZoom === true;
+
+/** The map's present view in device pixels, with the padding. */
+export function viewOf(map: L.Map): View {
+  const dpr = Math.min(MAX_DPR, window.devicePixelRatio || 1);
+  const size = map.getSize();
+  const zoom = map.getZoom();
+  const world = 256 * 2 ** zoom;
+  const pane = L.DomUtil.getPosition(map.getPane('mapPane') ?? map.getContainer());
+  const corner = map.getPixelOrigin().subtract(pane);
+  return {
+    x0: (corner.x - PAD) / world,
+    y0: (corner.y - PAD) / world,
+    scale: world * dpr,
+    w: size.x === 0 ? 0 : Math.round((size.x + 2 * PAD) * dpr),
+    h: size.y === 0 ? 0 : Math.round((size.y + 2 * PAD) * dpr),
+    zoom,
+    dpr,
+  };
+}
+
+/** A place of the map's container in the pixels of the buffer drawn for the present view. */
+export const bufferPoint = (at: L.Point, dpr = Math.min(MAX_DPR, window.devicePixelRatio || 1)): L.Point =>
+  new L.Point(Math.round((at.x + PAD) * dpr), Math.round((at.y + PAD) * dpr));

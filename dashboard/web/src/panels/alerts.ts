@@ -1,0 +1,95 @@
+/** The feed of alerts: live, filtered, each a way to the place where it happened. */
+
+import type { App, Panel } from '../app';
+import { age, time, utc } from '../format';
+import { texts } from '../texts';
+import { h, icon, options, setText, timeElement, type IconName } from '../ui/dom';
+import type { AlertEvent } from '../wire/types';
+
+/** Rows shown; the filter finds the others. */
+const SHOWN = 200;
+/** An alert that comes this much after its fix says so. */
+const LATE_MS = 60_000;
+
+export function sentence(alert: AlertEvent): string {
+  const kind = texts.alerts.kinds[alert.kind] ?? alert.kind;
+  return `${alert.device_name || alert.device} ${kind}${alert.geofence_name ? ` ${alert.geofence_name}` : ''}`;
+}
+
+const iconOf = (kind: string): IconName => (kind === 'enter' || kind === 'exit' || kind === 'trip_start' || kind === 'trip_end' ? kind : 'alerts');
+
+export function alertRow(app: App, alert: AlertEvent, layer: 'live' | 'replay' = 'live'): HTMLElement {
+  const late = alert.received_at - alert.fix_time;
+  const mark = h('span', { class: `alert-icon alert-${alert.kind}` });
+  mark.append(icon(iconOf(alert.kind)));
+  const row = h('button', {
+    type: 'button', class: 'list-main', onclick: () => {
+      app.select(layer, alert.device);
+      app.view.flyTo(alert.lat, alert.lon);
+      if (alert.geofence) app.highlightFence(alert.geofence);
+    },
+  }, mark,
+  h('span', { class: 'row-main' },
+    h('span', { class: 'row-name' }, alert.device_name || alert.device),
+    h('span', { class: 'row-sub' }, `${texts.alerts.kinds[alert.kind] ?? alert.kind} ${alert.geofence_name ?? ''}`,
+      late > LATE_MS ? ` · ${texts.alerts.late(age(late))}` : '', alert.retracted ? ` · ${texts.alerts.retracted}` : '')),
+  h('span', { class: 'row-side' }, timeElement(time(alert.fix_time), utc(alert.fix_time))));
+  return h('li', { class: `list-item${alert.retracted ? ' retracted' : ''}`, data: { event: alert.event_id } }, row);
+}
+
+export function alertsPanel(app: App): Panel {
+  const { store } = app;
+  let kind = '';
+  let text = '';
+  const search = h('input', {
+    type: 'search', class: 'search', placeholder: texts.alerts.search, aria: { label: texts.alerts.search }, oninput: () => {
+      text = search.value.trim().toLowerCase();
+      render();
+    },
+  });
+  const select = h('select', {
+    aria: { label: texts.alerts.kind }, onchange: () => {
+      kind = select.value;
+      render();
+    },
+  });
+  options(select, [['', texts.alerts.allKinds], ...Object.entries(texts.alerts.kindNames)], '');
+  const toasts = h('input', { type: 'checkbox', checked: store.now.toasts, onchange: () => store.set({ toasts: toasts.checked }) });
+  const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.alerts } });
+  const empty = h('p', { class: 'empty' });
+
+  const rows = new Map<string, HTMLElement>();
+  let scheduled = false;
+  function render(): void {
+    if (element.hidden || scheduled) return;
+    scheduled = true;
+    // Many alerts at once are one change of the list.
+    requestAnimationFrame(() => {
+      scheduled = false;
+      const { alerts } = store.now;
+      const matching = alerts.filter((a) => (kind === '' || a.kind === kind) && (text === '' || sentence(a).toLowerCase().includes(text)));
+      const shown = matching.slice(0, SHOWN).map((a) => {
+        const key = `${a.event_id}${a.retracted}`;
+        const row = rows.get(key) ?? alertRow(app, a);
+        rows.set(key, row);
+        return row;
+      });
+      if (rows.size > 4 * SHOWN) rows.clear();
+      list.replaceChildren(...shown);
+      empty.hidden = matching.length > 0;
+      setText(empty, alerts.length === 0 ? texts.alerts.empty : texts.alerts.none);
+    });
+  }
+  const element = h('div', { class: 'panel-body list-panel' },
+    h('div', { class: 'panel-tools' }, search, h('div', { class: 'field-row' }, select,
+      h('label', { class: 'check' }, toasts, texts.alerts.toasts))),
+    empty, h('div', { class: 'scroller' }, list));
+  store.on(['alerts'], render);
+  return {
+    element,
+    shown: () => {
+      store.set({ unseenAlerts: 0 });
+      render();
+    },
+  };
+}

@@ -1,0 +1,268 @@
+/** Replay: choose vehicles and a time range here; the dock below the map plays them. */
+
+import { api, messageOf } from '../api';
+import type { App, Panel } from '../app';
+import { fromLocalInput, time, timeOfDay, date, toLocalInput, utc } from '../format';
+import type { ReplaySession } from '../state';
+import { texts } from '../texts';
+import { field, h, icon, iconButton, options, setText } from '../ui/dom';
+import { alertRow } from './alerts';
+
+const HOUR_MS = 3_600_000;
+export const SPEEDS = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+const DEFAULT_SPEED = 10;
+const STEP_MS = 60_000;
+const EVENTS_AT_MOST = 1000;
+/** The slider's steps. */
+const STEPS = 10_000;
+
+export interface ReplayPanel extends Panel {
+  dock: HTMLElement;
+  /** Keys while a replay is open. True if taken. */
+  key: (key: string) => boolean;
+}
+
+export function replayPanel(app: App): ReplayPanel {
+  const { store, engine } = app;
+  let nextId = 1;
+  let range: { from: number; to: number } | null = null;
+
+  const who = h('select', { onchange: () => setText(error, '') });
+  const from = h('input', { type: 'datetime-local', step: '1', required: true });
+  const to = h('input', { type: 'datetime-local', step: '1', required: true });
+  const speed = h('select', {});
+  options(speed, SPEEDS.map((s) => [String(s), texts.replay.times(s)] as const), String(DEFAULT_SPEED));
+  const error = h('p', { class: 'error', role: 'alert' });
+  const known = h('p', { class: 'hint' });
+  const submit = h('button', { type: 'submit', class: 'button primary' }, texts.replay.open);
+  const preset = (label: string, span: number): HTMLElement => h('button', {
+    type: 'button', class: 'button small', onclick: () => {
+      if (!range) return;
+      setRange(Math.max(range.from, range.to - span), range.to);
+    },
+  }, label);
+  const alertsList = h('ul', { class: 'plain-list', aria: { label: texts.panels.alerts } });
+  const form = h('form', {
+    class: 'form', onsubmit: (event: SubmitEvent) => {
+      event.preventDefault();
+      open();
+    },
+  },
+  field(texts.replay.who, who),
+  h('div', { class: 'button-row', role: 'group', aria: { label: texts.replay.presets } },
+    preset(texts.replay.preset.m15, HOUR_MS / 4), preset(texts.replay.preset.h1, HOUR_MS), preset(texts.replay.preset.h6, 6 * HOUR_MS),
+    preset(texts.replay.preset.h24, 24 * HOUR_MS), preset(texts.replay.preset.all, Infinity)),
+  field(texts.replay.from, from), field(texts.replay.to, to), field(texts.replay.speed, speed), known, error, submit);
+
+  store.on(['fleets', 'selected', 'vehicle'], ({ fleets, selected, vehicle }) => {
+    const name = vehicle?.row.device === selected?.device ? vehicle?.row.name : undefined;
+    const entries: [string, string][] = [];
+    if (selected) entries.push([`device:${selected.device}`, texts.replay.selected(name ?? selected.device)]);
+    entries.push(['all:', texts.replay.all], ...(fleets.length > 1 ? fleets.map((f): [string, string] => [`fleet:${f.id}`, f.name]) : []));
+    const key = JSON.stringify(entries);
+    if (who.dataset['key'] === key) return;
+    const before = who.value;
+    who.dataset['key'] = key;
+    const keep = !selected || who.dataset['device'] === selected.device;
+    who.dataset['device'] = selected?.device ?? '';
+    options(who, entries, keep && entries.some(([v]) => v === before) ? before : entries[0][0]);
+  });
+
+  function setRange(a: number, b: number): void {
+    from.value = toLocalInput(a);
+    to.value = toLocalInput(b);
+    from.title = utc(a);
+    to.title = utc(b);
+  }
+
+  async function refreshRange(): Promise<void> {
+    const answer = await api.historyRange();
+    const first = range === null;
+    range = answer.from === null || answer.to === null ? null : { from: answer.from, to: answer.to };
+    submit.disabled = range === null;
+    setText(known, range ? texts.replay.historyRange(time(range.from), time(range.to)) : texts.replay.noHistory);
+    if (range && first) setRange(Math.max(range.from, range.to - HOUR_MS), range.to);
+  }
+
+  function open(): void {
+    const a = fromLocalInput(from.value), b = fromLocalInput(to.value);
+    if (!(b > a)) {
+      setText(error, texts.replay.badRange);
+      return;
+    }
+    setText(error, '');
+    const [kind, key] = [who.value.slice(0, who.value.indexOf(':')), who.value.slice(who.value.indexOf(':') + 1)];
+    const id = nextId++;
+    submit.disabled = true;
+    setText(submit, texts.replay.opening);
+    store.set({
+      replay: {
+        id, title: who.selectedOptions[0]?.textContent ?? '', device: kind === 'device' ? key : null, from: a, to: b, at: a, playing: false,
+        speed: Number(speed.value), done: false, ready: false, count: 0, alerts: [], error: null,
+      },
+      follow: false,
+    });
+    engine.replay(id, {
+      action: 'open', devices: kind === 'device' ? [key] : null, fleet: kind === 'fleet' ? key : null, from: a, to: b, speed: Number(speed.value),
+    });
+  }
+
+  const patch = (id: number, change: Partial<ReplaySession>): void => {
+    const { replay } = store.now;
+    if (replay?.id === id) store.set({ replay: { ...replay, ...change } });
+  };
+  engine.on('replayOpened', (opened) => {
+    submit.disabled = false;
+    setText(submit, texts.replay.open);
+    if (opened.error !== null) {
+      setText(error, opened.error || texts.failed);
+      if (store.now.replay?.id === opened.id) store.set({ replay: null });
+      return;
+    }
+    patch(opened.id, { ready: true, from: opened.from, to: opened.to });
+    const session = store.now.replay;
+    if (session?.id !== opened.id) return;
+    store.set({ options: { ...store.now.options, live: false } });
+    if (session.device) store.set({ selected: { layer: 'replay', device: session.device } });
+    engine.replay(opened.id, { action: 'play' });
+    api.events({ from: opened.from, to: opened.to, limit: EVENTS_AT_MOST, ...(session.device ? { device: session.device } : {}) })
+      .then(({ events }) => patch(opened.id, { alerts: events }), app.report);
+  });
+  engine.on('replayState', (state) => patch(state.id, {
+    at: state.at, playing: state.playing && !state.done, speed: state.speed, done: state.done, ...(state.error === undefined ? {} : { error: state.error }),
+  }));
+  engine.on('replayClock', ({ id, at, count }) => patch(id, { at, count }));
+
+  function close(): void {
+    const { replay, selected } = store.now;
+    if (!replay) return;
+    engine.replay(replay.id, { action: 'close' });
+    store.set({
+      replay: null, options: { ...store.now.options, live: true },
+      ...(selected?.layer === 'replay' ? { selected: { layer: 'live' as const, device: selected.device } } : {}),
+    });
+  }
+
+  function toggle(): void {
+    const { replay } = store.now;
+    if (!replay?.ready) return;
+    if (replay.done) seek(replay.from);
+    engine.replay(replay.id, { action: replay.playing ? 'pause' : 'play' });
+    patch(replay.id, { playing: !replay.playing, done: false });
+  }
+
+  function seek(at: number): void {
+    const { replay } = store.now;
+    if (!replay?.ready) return;
+    const moment = Math.round(Math.max(replay.from, Math.min(replay.to, at)));
+    engine.replay(replay.id, { action: 'seek', at: moment });
+    patch(replay.id, { at: moment, done: false });
+  }
+  const step = (ms: number): void => {
+    const { replay } = store.now;
+    if (replay) seek(replay.at + ms);
+  };
+
+  // The dock.
+  const playButton = iconButton('play', texts.replay.play, toggle, 'icon-button big');
+  const slider = h('input', {
+    type: 'range', min: '0', max: String(STEPS), step: '1', class: 'slider', aria: { label: texts.replay.seek }, oninput: () => {
+      const { replay } = store.now;
+      if (replay) seek(replay.from + (Number(slider.value) / STEPS) * (replay.to - replay.from));
+    },
+  });
+  const ticks = h('canvas', { class: 'ticks', aria: { hidden: 'true' } });
+  const clock = h('span', { class: 'replay-clock' });
+  const day = h('span', { class: 'muted' });
+  const count = h('span', { class: 'muted' });
+  const dockTitle = h('span', { class: 'replay-title' });
+  const dockError = h('span', { class: 'error', role: 'alert' });
+  const dockSpeed = h('select', {
+    aria: { label: texts.replay.speed }, onchange: () => {
+      const { replay } = store.now;
+      if (replay) engine.replay(replay.id, { action: 'speed', speed: Number(dockSpeed.value) });
+    },
+  });
+  options(dockSpeed, SPEEDS.map((s) => [String(s), texts.replay.times(s)] as const), String(DEFAULT_SPEED));
+  const liveToo = h('input', {
+    type: 'checkbox', onchange: () => store.set({ options: { ...store.now.options, live: liveToo.checked } }),
+  });
+  const dock = h('section', { class: 'dock replay-dock', hidden: true, aria: { label: texts.replay.region } },
+    iconButton('back', texts.replay.back, () => step(-STEP_MS)), playButton, iconButton('forward', texts.replay.forward, () => step(STEP_MS)),
+    h('div', { class: 'replay-time' }, clock, day), h('div', { class: 'slider-box' }, ticks, slider), dockSpeed,
+    h('div', { class: 'replay-what' }, dockTitle, count, dockError),
+    h('label', { class: 'check' }, liveToo, texts.replay.showLive), iconButton('close', texts.close, close));
+
+  let drawnTicks: ReplaySession['alerts'] | null = null;
+  store.on(['replay'], ({ replay }) => {
+    dock.hidden = replay === null;
+    if (!replay) {
+      drawnTicks = null;
+      alertsList.replaceChildren();
+      return;
+    }
+    playButton.replaceChildren(icon(replay.playing ? 'pause' : 'play'));
+    const label = replay.playing ? texts.replay.pause : texts.replay.play;
+    playButton.title = label;
+    playButton.setAttribute('aria-label', label);
+    slider.value = String(((replay.at - replay.from) / Math.max(1, replay.to - replay.from)) * STEPS);
+    slider.setAttribute('aria-valuetext', time(replay.at));
+    setText(clock, timeOfDay(replay.at));
+    clock.title = utc(replay.at);
+    setText(day, date(replay.at));
+    setText(dockTitle, replay.title);
+    setText(count, [texts.replay.count(replay.count), replay.alerts.length > 0 ? texts.replay.events(replay.alerts.length) : ''].filter((t) => t).join(', '));
+    setText(dockError, replay.error ?? '');
+    if (document.activeElement !== dockSpeed) dockSpeed.value = String(replay.speed);
+    if (drawnTicks !== replay.alerts) {
+      drawnTicks = replay.alerts;
+      drawTicks(ticks, replay);
+      alertsList.replaceChildren(...replay.alerts.slice(0, 300).map((a) => {
+        const row = alertRow(app, a, 'replay');
+        row.addEventListener('click', () => seek(a.fix_time));
+        return row;
+      }));
+    }
+  });
+  store.on(['options'], (state) => {
+    liveToo.checked = state.options.live;
+  });
+  new ResizeObserver(() => {
+    const { replay } = store.now;
+    if (replay) drawTicks(ticks, replay);
+  }).observe(ticks);
+
+  return {
+    element: h('div', { class: 'panel-body list-panel' }, form, h('div', { class: 'scroller' }, alertsList)),
+    dock,
+    shown: () => {
+      refreshRange().catch((e: unknown) => setText(error, messageOf(e)));
+    },
+    key: (key) => {
+      if (!store.now.replay) return false;
+      if (key === ' ') toggle();
+      else if (key === 'ArrowLeft') step(-STEP_MS);
+      else if (key === 'ArrowRight') step(STEP_MS);
+      else return false;
+      return true;
+    },
+  };
+}
+
+/** One line per alert above the slider. */
+function drawTicks(canvas: HTMLCanvasElement, replay: ReplaySession): void {
+  const dpr = window.devicePixelRatio || 1;
+  const width = canvas.clientWidth, height = canvas.clientHeight;
+  canvas.width = Math.max(1, Math.round(width * dpr));
+  canvas.height = Math.max(1, Math.round(height * dpr));
+  const c = canvas.getContext('2d');
+  if (!c) return;
+  const style = getComputedStyle(canvas);
+  // The slider's thumb is 14 px wide: its centre runs from 7 px to 7 px before the end.
+  const inset = 7;
+  for (const { fix_time, kind } of replay.alerts) {
+    const x = inset + ((fix_time - replay.from) / Math.max(1, replay.to - replay.from)) * (width - 2 * inset);
+    c.fillStyle = style.getPropertyValue(kind === 'exit' ? '--exit' : kind === 'enter' ? '--enter' : '--muted');
+    c.fillRect(Math.round(x * dpr), 0, Math.max(1, dpr), canvas.height);
+  }
+}

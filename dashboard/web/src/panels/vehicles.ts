@@ -1,0 +1,160 @@
+/** The list of vehicles: only the visible rows exist, and only they are refreshed. */
+
+import type { App, Panel } from '../app';
+import { age, kmh } from '../format';
+import { texts } from '../texts';
+import { field, h, options, setText } from '../ui/dom';
+import type { Filter, SortKey, VehicleRow } from '../worker/protocol';
+
+const ROW_PX = 46;
+/** Rows beyond the visible ones, so that scrolling does not show blanks. */
+const SPARE_ROWS = 6;
+/** Browsers lay out no element beyond about 33 million px. */
+const MAX_ROWS = 700_000;
+
+interface Row {
+  element: HTMLButtonElement;
+  dot: HTMLElement;
+  name: HTMLElement;
+  sub: HTMLElement;
+  speed: HTMLElement;
+  age: HTMLElement;
+  device: string;
+}
+
+function createRow(onclick: (device: string) => void): Row {
+  const dot = h('span', { class: 'look' });
+  const name = h('span', { class: 'row-name' });
+  const sub = h('span', { class: 'row-sub' });
+  const speed = h('span', { class: 'row-speed' });
+  const ageText = h('span', { class: 'row-sub' });
+  const element = h('button', { type: 'button', class: 'vehicle-row' }, dot,
+    h('span', { class: 'row-main' }, name, sub), h('span', { class: 'row-side' }, speed, ageText));
+  const row: Row = { element, dot, name, sub, speed, age: ageText, device: '' };
+  element.onclick = () => onclick(row.device);
+  return row;
+}
+
+export function vehiclesPanel(app: App): Panel {
+  const { store, engine } = app;
+  const setFilter = (patch: Partial<Filter>): void => {
+    store.set({ filter: { ...store.now.filter, ...patch } });
+    scroller.scrollTop = 0;
+    ask();
+  };
+  const search = h('input', {
+    type: 'search', placeholder: texts.vehicles.search, class: 'search', aria: { label: texts.vehicles.search }, data: { search: '' },
+    oninput: () => setFilter({ text: search.value }),
+  });
+  const fleetSelect = h('select', { onchange: () => setFilter({ fleet: fleetSelect.value || null }) });
+  const fleetField = field(texts.vehicles.fleet, fleetSelect);
+  const sortSelect = h('select', { onchange: () => setFilter({ sort: sortSelect.value as SortKey }) });
+  options(sortSelect, Object.entries(texts.vehicles.sorts) as [SortKey, string][], 'name');
+  store.on(['fleets'], ({ fleets, filter }) => {
+    options(fleetSelect, [['', texts.vehicles.allFleets], ...fleets.map((f) => [f.id, f.name] as const)], filter.fleet ?? '');
+    fleetField.hidden = fleets.length < 2;
+  });
+
+  const chips = texts.looks.map((name, look) => {
+    const count = h('span', { class: 'chip-count' });
+    const chip = h('button', {
+      type: 'button', class: 'chip', title: texts.looksHint[look], onclick: () => {
+        const { looks } = store.now.filter;
+        setFilter({ looks: looks.includes(look) ? looks.filter((l) => l !== look) : [...looks, look] });
+      },
+    }, h('span', { class: `look look-${look}` }), name, ' ', count);
+    return { chip, count };
+  });
+  const summary = h('span', { class: 'summary', role: 'status' });
+  const empty = h('p', { class: 'empty', hidden: true });
+  const spacer = h('div', { class: 'spacer' });
+  store.on(['stats', 'filter'], ({ stats, filter }) => {
+    chips.forEach(({ chip, count }, look) => {
+      const n = stats?.looks[look] ?? 0;
+      setText(count, n.toLocaleString());
+      chip.setAttribute('aria-pressed', String(filter.looks.includes(look)));
+      chip.hidden = n === 0 && !filter.looks.includes(look);
+    });
+    const { matching, count } = stats ?? { matching: 0, count: 0 };
+    setText(summary, matching === count ? texts.vehicles.count(count) : texts.vehicles.of(matching, count));
+    setText(empty, count === 0 ? texts.vehicles.empty : texts.vehicles.none);
+    empty.hidden = matching > 0 || stats === null;
+  });
+
+  const scroller = h('div', { class: 'scroller', tabIndex: -1, onscroll: () => ask() }, spacer);
+  const rows: Row[] = [];
+  let total = 0;
+  let asked = '';
+
+  function ask(): void {
+    if (!element.isConnected || element.hidden) return;
+    const from = Math.max(0, Math.floor(scroller.scrollTop / ROW_PX) - SPARE_ROWS);
+    const to = from + Math.ceil(scroller.clientHeight / ROW_PX) + 2 * SPARE_ROWS;
+    const key = `${from}-${to}`;
+    if (key === asked) return;
+    asked = key;
+    engine.wantRows(from, to);
+  }
+
+  function fill(row: Row, vehicle: VehicleRow, index: number): void {
+    const { element, dot, name, sub, speed } = row;
+    const { selected, fleets, stats } = store.now;
+    row.device = vehicle.device;
+    element.style.transform = `translateY(${index * ROW_PX}px)`;
+    element.setAttribute('aria-current', String(selected?.layer === 'live' && selected.device === vehicle.device));
+    dot.className = `look look-${vehicle.look}`;
+    dot.title = texts.looks[vehicle.look];
+    setText(name, vehicle.name);
+    const fleet = fleets.length > 1 ? (fleets.find((f) => f.id === vehicle.fleet)?.name ?? '') : '';
+    setText(sub, [vehicle.device === vehicle.name ? '' : vehicle.device, fleet].filter((t) => t !== '').join(' · ') || texts.looks[vehicle.look]);
+    setText(speed, kmh(vehicle.speedKmh));
+    setText(row.age, age(Date.now() + (stats?.clockOffset ?? 0) - vehicle.fixTime));
+  }
+
+  engine.on('rows', (reply) => {
+    if (reply.total !== total) {
+      total = reply.total;
+      spacer.style.height = `${Math.min(total, MAX_ROWS) * ROW_PX}px`;
+    }
+    while (rows.length < reply.rows.length) {
+      const row = createRow((device) => {
+        app.goTo('live', device).catch(app.report);
+      });
+      rows.push(row);
+      spacer.append(row.element);
+    }
+    rows.forEach((row, i) => {
+      row.element.hidden = i >= reply.rows.length;
+      if (i < reply.rows.length) fill(row, reply.rows[i], reply.from + i);
+    });
+  });
+
+  scroller.addEventListener('keydown', (event) => {
+    if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;
+    const shown = rows.filter((r) => !r.element.hidden);
+    const at = shown.findIndex((r) => r.element === document.activeElement);
+    const next = shown[at + (event.key === 'ArrowDown' ? 1 : -1)];
+    if (next) {
+      next.element.focus({ preventScroll: true });
+      scroller.scrollTop += event.key === 'ArrowDown' ? ROW_PX : -ROW_PX;
+      event.preventDefault();
+    }
+  });
+
+  const element = h('div', { class: 'panel-body list-panel' },
+    h('div', { class: 'panel-tools' }, search,
+      h('div', { class: 'field-row' }, fleetField, field(texts.vehicles.sort, sortSelect)),
+      h('div', { class: 'chips' }, ...chips.map((c) => c.chip)), summary),
+    empty, scroller);
+  new ResizeObserver(() => {
+    asked = '';
+    ask();
+  }).observe(scroller);
+  return {
+    element,
+    shown: () => {
+      asked = '';
+      ask();
+    },
+  };
+}

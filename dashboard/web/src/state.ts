@@ -1,0 +1,78 @@
+/** The page's state in one place; panels and layers subscribe to the parts they show. */
+
+import type { AlertEvent, FleetInfo, GeofenceFeature, PageConfig, SessionInfo } from './wire/types';
+import type { DrawOptions, Filter, LayerName, Selected, Stats } from './worker/protocol';
+
+export type PanelName = 'vehicles' | 'fences' | 'alerts' | 'replay' | 'sql';
+
+export interface ReplaySession {
+  id: number;
+  title: string;
+  /** One device if it is the only one, for events and export. */
+  device: string | null;
+  from: number;
+  to: number;
+  at: number;
+  playing: boolean;
+  speed: number;
+  done: boolean;
+  /** False until the server has answered. */
+  ready: boolean;
+  /** Vehicles on the map. */
+  count: number;
+  alerts: AlertEvent[];
+  error: string | null;
+}
+
+export interface State {
+  config: PageConfig;
+  session: SessionInfo;
+  panel: PanelName | null;
+  stats: Stats | null;
+  fleets: FleetInfo[];
+  fences: ReadonlyMap<string, GeofenceFeature>;
+  /** Newest first. */
+  alerts: readonly AlertEvent[];
+  unseenAlerts: number;
+  toasts: boolean;
+  filter: Filter;
+  options: DrawOptions;
+  selected: { layer: LayerName; device: string } | null;
+  /** The selected vehicle as of the last quarter second. */
+  vehicle: Selected | null;
+  follow: boolean;
+  replay: ReplaySession | null;
+  drawing: 'polygon' | 'circle' | null;
+  tilesFailing: boolean;
+}
+
+type Listener = (state: Readonly<State>) => void;
+
+export class Store {
+  private listeners: { keys: ReadonlySet<keyof State>; listener: Listener }[] = [];
+
+  constructor(private state: State) {}
+
+  get now(): Readonly<State> {
+    return this.state;
+  }
+
+  set(patch: Partial<State>): void {
+    const changed = (Object.keys(patch) as (keyof State)[]).filter((k) => this.state[k] !== patch[k]);
+    if (changed.length === 0) return;
+    this.state = { ...this.state, ...patch };
+    for (const { keys, listener } of [...this.listeners]) {
+      if (changed.some((k) => keys.has(k))) listener(this.state);
+    }
+  }
+
+  /** Calls at once and then after each change of one of the keys. Returns the way to stop it. */
+  on(keys: (keyof State)[], listener: Listener): () => void {
+    const entry = { keys: new Set(keys), listener };
+    this.listeners.push(entry);
+    listener(this.state);
+    return () => {
+      this.listeners = this.listeners.filter((l) => l !== entry);
+    };
+  }
+}

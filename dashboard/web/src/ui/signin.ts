@@ -1,0 +1,68 @@
+/** Signing in, and choosing a password after a one-time link. */
+
+import { api, messageOf, ApiError } from '../api';
+import { texts } from '../texts';
+import { field, h, setText } from './dom';
+import type { SessionInfo } from '../wire/types';
+
+/** Shows the form until somebody has signed in. */
+export function signIn(root: HTMLElement, title: string): Promise<SessionInfo> {
+  return new Promise((resolve) => {
+    const user = h('input', { name: 'username', autocomplete: 'username', required: true, autofocus: true });
+    const password = h('input', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
+    const error = h('p', { class: 'error', role: 'alert' });
+    const submit = h('button', { type: 'submit', class: 'button primary wide' }, texts.signIn.submit);
+    const form = h('form', {
+      class: 'sign-in', onsubmit: (event: SubmitEvent) => {
+        event.preventDefault();
+        submit.disabled = true;
+        setText(error, '');
+        api.signIn(user.value.trim(), password.value).then(() => api.session()).then((session) => {
+          page.remove();
+          resolve(session);
+        }).catch((e: unknown) => {
+          submit.disabled = false;
+          setText(error, e instanceof ApiError && e.status === 401 ? texts.signIn.wrong : messageOf(e));
+          password.select();
+        });
+      },
+    },
+    h('div', { class: 'sign-in-brand' }, h('span', { class: 'brand-mark', aria: { hidden: 'true' } }), title),
+    h('h1', {}, texts.signIn.title),
+    field(texts.signIn.user, user), field(texts.signIn.password, password), error, submit, h('p', { class: 'hint' }, texts.signIn.hint));
+    const page = h('main', { class: 'sign-in-page' }, form);
+    root.replaceChildren(page);
+    user.focus();
+  });
+}
+
+/** A dialog; resolves with whether a password was set. */
+export function choosePassword(user: string, first: boolean): Promise<boolean> {
+  return new Promise((resolve) => {
+    const password = h('input', { type: 'password', autocomplete: 'new-password', minLength: 10, required: true });
+    const error = h('p', { class: 'error', role: 'alert' });
+    let saved = false;
+    const form = h('form', {
+      class: 'form', onsubmit: (event: SubmitEvent) => {
+        event.preventDefault();
+        api.setPassword(password.value).then(() => {
+          saved = true;
+          dialog.close();
+        }).catch((e: unknown) => setText(error, messageOf(e)));
+      },
+    },
+    // For password managers: whose password it is.
+    h('input', { autocomplete: 'username', value: user, hidden: true, readOnly: true }),
+    h('h2', {}, texts.password.title), first && h('p', { class: 'hint' }, texts.password.why),
+    field(texts.password.field, password), error,
+    h('div', { class: 'button-row' },
+      h('button', { type: 'submit', class: 'button primary' }, texts.save),
+      h('button', { type: 'button', class: 'button', onclick: () => dialog.close() }, first ? texts.password.later : texts.cancel)));
+    const dialog = h('dialog', { class: 'dialog', onclose: () => {
+      dialog.remove();
+      resolve(saved);
+    } }, form);
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}

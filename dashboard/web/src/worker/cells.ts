@@ -1,0 +1,112 @@
+/** Counts vehicles that can't be told apart: cells of a grid fixed to the ground, with their worst status. */
+
+import { LOOKS, Look } from './fleet';
+import type { Projection, Viewport } from './fleet';
+
+/** Worst last. */
+const SEVERITY: Record<number, number> = {
+  [Look.Parked]: 0, [Look.Idle]: 1, [Look.Moving]: 2, [Look.Offline]: 3, [Look.Late]: 4, [Look.Alarm]: 5,
+};
+
+export interface Cell {
+  /** Middle of the cell's vehicles, moved so that its mark stays inside the cell, px. */
+  x: number;
+  y: number;
+  /** Of the mark, px. */
+  radius: number;
+  count: number;
+  /** The look that most have. */
+  usual: number;
+  worst: number;
+  /** The vehicle, if it is the only one. */
+  only: number;
+}
+
+/** More vehicles than this per occupied 16 px square (on average) are a blot. */
+const DENSE = 5;
+const SPARSE = 3.5;
+/** Nearer than this zoom, vehicles are always drawn one by one. */
+const MAX_ZOOM = 12;
+
+/** Radius of a mark as a share of the cell's edge: grows with the count, and neighbours never overlap. */
+const radiusShare = (n: number): number => Math.min(0.375, 0.14 + Math.log2(n) * 0.025);
+
+export class Cells {
+  private columns = 0;
+  private touched: number[] = [];
+  private count = new Uint32Array(0);
+  private sumX = new Float64Array(0);
+  private sumY = new Float64Array(0);
+  private looks = new Uint32Array(0);
+  private only = new Uint32Array(0);
+  private occupied = new Uint8Array(0);
+  private dense = false;
+
+  /** Whether this many vehicles at these places are a blot; with hysteresis, so that it does not flicker. */
+  isDense(projection: Projection, n: number, view: Viewport & { zoom: number; dpr: number }): boolean {
+    if (view.zoom >= MAX_ZOOM || n < 200) return (this.dense = false);
+    const square = 16 * view.dpr;
+    const columns = Math.ceil(view.w / square) + 1;
+    const size = columns * (Math.ceil(view.h / square) + 1);
+    if (this.occupied.length < size) this.occupied = new Uint8Array(size);
+    else this.occupied.fill(0);
+    let squares = 0;
+    for (let k = 0; k < n; k++) {
+      const at = Math.floor(projection.py[k] / square) * columns + Math.floor(projection.px[k] / square);
+      squares += 1 - this.occupied[at];
+      this.occupied[at] = 1;
+    }
+    return (this.dense = n / squares > (this.dense ? SPARSE : DENSE));
+  }
+
+  gather(projection: Projection, n: number, looks: Uint8Array, view: Viewport, edge: number): Cell[] {
+    // The grid is fixed to the ground: a pan moves the cells, it does not regroup them.
+    const shiftX = ((view.x0 * view.scale) % edge + edge) % edge;
+    const shiftY = ((view.y0 * view.scale) % edge + edge) % edge;
+    this.columns = Math.ceil(view.w / edge) + 2;
+    const size = this.columns * (Math.ceil(view.h / edge) + 2);
+    if (this.count.length < size) {
+      this.count = new Uint32Array(size);
+      this.sumX = new Float64Array(size);
+      this.sumY = new Float64Array(size);
+      this.looks = new Uint32Array(size * LOOKS);
+      this.only = new Uint32Array(size);
+    }
+    for (const at of this.touched) {
+      this.count[at] = 0;
+      this.sumX[at] = this.sumY[at] = 0;
+      this.looks.fill(0, at * LOOKS, (at + 1) * LOOKS);
+    }
+    this.touched.length = 0;
+    const { count, sumX, sumY, only, columns } = this;
+    for (let k = 0; k < n; k++) {
+      const x = projection.px[k], y = projection.py[k];
+      const at = Math.floor((y + shiftY) / edge) * columns + Math.floor((x + shiftX) / edge);
+      const slot = projection.slot[k];
+      if (count[at]++ === 0) this.touched.push(at);
+      this.looks[at * LOOKS + looks[slot]]++;
+      sumX[at] += x;
+      sumY[at] += y;
+      only[at] = slot;
+    }
+    return this.touched.map((at) => {
+      const n = count[at];
+      const radius = n === 1 ? 0 : edge * radiusShare(n);
+      const left = (at % columns) * edge - shiftX, top = Math.floor(at / columns) * edge - shiftY;
+      const within = (v: number, from: number): number => Math.round(Math.max(from + radius, Math.min(from + edge - radius, v)));
+      return {
+        x: within(sumX[at] / n, left), y: within(sumY[at] / n, top), radius, count: n, only: only[at], ...this.summary(at),
+      };
+    });
+  }
+
+  private summary(at: number): { usual: number; worst: number } {
+    let usual = 0, worst = -1;
+    for (let look = 0; look < LOOKS; look++) {
+      const n = this.looks[at * LOOKS + look];
+      if (n > this.looks[at * LOOKS + usual]) usual = look;
+      if (n > 0 && (worst < 0 || SEVERITY[look] > SEVERITY[worst])) worst = look;
+    }
+    return { usual, worst };
+  }
+}

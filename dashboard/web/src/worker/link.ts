@@ -1,0 +1,111 @@
+/** The connection: one socket, watched fleets, frames acknowledged, alerts caught up after a break. */
+
+import { io, type Socket } from 'socket.io-client';
+import type {
+  AlertEvent, CatalogMessage, ReplayAck, ReplayAlert, ReplayAnswer, ReplayRequest, ReplayState, SlotsMessage, WatchAnswer,
+  WatchRequest,
+} from '../wire/types';
+import type { LinkState, ReplayOpen } from './protocol';
+
+interface FromServer {
+  f: (frame: ArrayBuffer) => void;
+  slots: (slots: SlotsMessage) => void;
+  alert: (alert: AlertEvent) => void;
+  catalog: (change: CatalogMessage) => void;
+  r: (id: number, frame: ArrayBuffer) => void;
+  replay_state: (state: ReplayState) => void;
+  replay_alert: (alert: ReplayAlert) => void;
+}
+interface ToServer {
+  watch: (request: WatchRequest, reply: (answer: WatchAnswer) => void) => void;
+  ack: (seq: number) => void;
+  replay: (request: ReplayRequest, reply?: (answer: ReplayAnswer) => void) => void;
+  replay_ack: (ack: ReplayAck) => void;
+}
+
+export interface LinkHandlers {
+  state: (state: LinkState) => void;
+  /** The watch was accepted: a snapshot follows. */
+  watching: (reply: WatchAnswer) => void;
+  frame: (bytes: Uint8Array) => void;
+  slots: (slots: SlotsMessage) => void;
+  alert: (alert: AlertEvent) => void;
+  catalog: (change: CatalogMessage) => void;
+  replayFrame: (id: number, bytes: Uint8Array) => void;
+  replayState: (state: ReplayState) => void;
+  replayAlert: (id: number, alert: AlertEvent) => void;
+}
+
+/** How the server refuses a socket without a session. */
+const UNAUTHORISED = 'unauthorised';
+
+export class Link {
+  private socket: Socket<FromServer, ToServer>;
+  /** The newest alert seen: after a break the server sends what came after it. */
+  private alertsAfter: string | null;
+
+  constructor(origin: string, alertsAfter: string | null, handlers: LinkHandlers) {
+    this.alertsAfter = alertsAfter;
+    const socket: Socket<FromServer, ToServer> = io(origin, {
+      transports: ['websocket', 'polling'],
+      tryAllTransports: true,
+      reconnectionDelay: 500,
+      reconnectionDelayMax: 10_000,
+      // Half of each delay is random: a restarted server isn't met by all browsers at once.
+      randomizationFactor: 0.5,
+    });
+    this.socket = socket;
+    socket.on('connect', () => {
+      socket.emit('watch', { fleets: null, alerts_after: this.alertsAfter }, (reply) => {
+        if (reply.error !== undefined) {
+          handlers.state('unauthorised');
+          return;
+        }
+        this.alertsAfter ??= reply.cursor;
+        handlers.watching(reply);
+        handlers.state('online');
+      });
+    });
+    socket.on('disconnect', (reason) => {
+      handlers.state('lost');
+      // The client does not come back by itself after the server has closed it.
+      if (reason === 'io server disconnect') setTimeout(() => socket.connect(), 1_000 + Math.random() * 2_000);
+    });
+    socket.on('connect_error', (error) => {
+      if (error.message.includes(UNAUTHORISED)) {
+        socket.disconnect();
+        handlers.state('unauthorised');
+        return;
+      }
+      handlers.state('lost');
+      // Refused by the server rather than unreachable: the client gives up, we don't.
+      if (!socket.active) setTimeout(() => socket.connect(), 2_000 + Math.random() * 3_000);
+    });
+    socket.on('f', (frame) => handlers.frame(new Uint8Array(frame)));
+    socket.on('slots', handlers.slots);
+    socket.on('alert', (alert) => {
+      this.alertsAfter = alert.cursor ?? this.alertsAfter;
+      handlers.alert(alert);
+    });
+    socket.on('catalog', handlers.catalog);
+    socket.on('r', (id, frame) => handlers.replayFrame(id, new Uint8Array(frame)));
+    socket.on('replay_state', handlers.replayState);
+    socket.on('replay_alert', (alert) => handlers.replayAlert(alert.id, alert));
+  }
+
+  ack(seq: number): void {
+    this.socket.emit('ack', seq);
+  }
+
+  openReplay(id: number, open: ReplayOpen, reply: (answer: ReplayAnswer) => void): void {
+    this.socket.emit('replay', { id, ...open }, reply);
+  }
+
+  replay(request: ReplayRequest): void {
+    this.socket.emit('replay', request);
+  }
+
+  ackReplay(id: number, seq: number): void {
+    this.socket.emit('replay_ack', { id, seq });
+  }
+}

@@ -1,0 +1,236 @@
+/** Draws one frame of vehicles into a pixel buffer. */
+
+import { Cells, type Cell } from './cells';
+import { Look, Projection, type Fleet, type Viewport } from './fleet';
+import { Occupancy, StampCache } from './labels';
+import { LOOK_RGB, REPLAY_RGB, pixel } from './palette';
+import { PickGrid } from './pick';
+import type { DrawOptions, View } from './protocol';
+import { REPLAY_COLOUR, SpriteSet, putSprite, putStamp } from './sprites';
+import type { Trails } from './trails';
+
+/** A fleet to draw, with the clock it lives by. */
+export interface Scene {
+  fleet: Fleet;
+  clock: number;
+  nameOf: (slot: number) => string;
+  /** Slot of the selected vehicle, -1 if none. */
+  selected: number;
+  /** The past: one colour and trails. */
+  trails: Trails | null;
+  /** How far back trails go, ms of the scene's clock. */
+  trailSpan: number;
+}
+
+/** Picked tags: scene index in the top bits, slot below. */
+const SCENE_SHIFT = 24;
+const SLOT_MASK = (1 << SCENE_SHIFT) - 1;
+/** A counted cell's tag, whose low bits are its index. */
+const CELL_TAG = 1 << 30;
+
+const LABEL_ZOOM = 13;
+const LABELS_AT_MOST = 250;
+const CELL_EDGE_PX = 66;
+const TRAILS_AT_MOST = 2000;
+
+export type Picked = { scene: number; slot: number } | { cell: Cell };
+
+export class Painter {
+  private projection = new Projection();
+  private cells = new Cells();
+  private pick = new PickGrid();
+  private stamps = new StampCache();
+  private occupancy = new Occupancy();
+  private sprites: SpriteSet | null = null;
+  private sizeStep = 0;
+  private drawnCells: Cell[] = [];
+  /** Whose label was drawn last: they keep it, so that labels don't flicker. */
+  private labelled: Set<number> = new Set();
+
+  /** Returns how many vehicles are inside the view. */
+  paint(buffer: Uint32Array, view: View, scenes: readonly Scene[], options: DrawOptions, wall: number): number {
+    buffer.fill(0);
+    const total = scenes.reduce((sum, s) => sum + s.fleet.n, 0);
+    this.pick.reset(view.w, view.h, total + 1);
+    this.drawnCells = [];
+    let inView = 0;
+    scenes.forEach((scene, index) => {
+      inView += this.paintScene(buffer, view, scene, index, options, wall);
+    });
+    return inView;
+  }
+
+  /** What was drawn within `radius` of a place in the last frame. */
+  near(x: number, y: number, radius: number, limit: number): Picked[] {
+    return this.pick.near(x, y, radius, limit).map((tag) =>
+      tag & CELL_TAG ? { cell: this.drawnCells[tag & ~CELL_TAG] } : { scene: tag >> SCENE_SHIFT, slot: tag & SLOT_MASK });
+  }
+
+  private paintScene(buffer: Uint32Array, view: View, scene: Scene, index: number, options: DrawOptions, wall: number): number {
+    const { fleet, clock, selected } = scene;
+    const viewport: Viewport & { zoom: number; dpr: number } = { ...view, margin: Math.ceil(14 * view.dpr) };
+    const p = this.projection;
+    const n = fleet.project(viewport, clock, wall, p);
+    const replayed = scene.trails !== null;
+    const sprites = this.spritesFor(n, view, options);
+    const grouped = !replayed && (options.grouping === 'always' ? view.zoom < 15
+      : options.grouping === 'auto' && this.cells.isDense(p, n, viewport));
+    if (scene.trails && n <= TRAILS_AT_MOST) {
+      for (let k = 0; k < n; k++) {
+        scene.trails.draw(buffer, viewport, p.slot[k], p.px[k], p.py[k], clock, scene.trailSpan, REPLAY_RGB);
+      }
+    }
+    if (grouped) this.paintCells(buffer, view, viewport, fleet, n, sprites, index, options);
+    else if (sprites) this.paintSprites(buffer, view, fleet, n, sprites, replayed, index);
+    else this.paintDots(buffer, view, fleet, n, replayed, index);
+
+    if (options.labels && !grouped && sprites && view.zoom >= LABEL_ZOOM) this.paintLabels(buffer, view, scene, n, options);
+    if (selected >= 0) this.paintSelected(buffer, view, viewport, scene, index, options, wall);
+    return n;
+  }
+
+  /** Null: so many that each is a dot. The steps have hysteresis, so that sizes don't flicker. */
+  private spritesFor(n: number, view: View, options: DrawOptions): SpriteSet | null {
+    const density = n / ((view.w * view.h) / (view.dpr * view.dpr)) * 1e6;
+    const limits = [1_500, 9_000];
+    let step = 0;
+    limits.forEach((limit, i) => {
+      if (density > limit * (this.sizeStep > i ? 0.8 : 1.2)) step = i + 1;
+    });
+    if (view.zoom < 11) step = Math.max(step, 1);
+    if (view.zoom >= 14) step = Math.min(step, 1);
+    this.sizeStep = step;
+    return step === 2 ? null : this.spriteSet((step === 0 ? (view.zoom >= 15 ? 11 : 9) : 6.5) * view.dpr, view.w, options);
+  }
+
+  private spriteSet(size: number, stride: number, options: DrawOptions): SpriteSet {
+    const s = this.sprites;
+    if (s && s.size === size && s.stride === stride && s.theme === options.theme) return s;
+    return (this.sprites = new SpriteSet(size, stride, options.theme));
+  }
+
+  private paintDots(buffer: Uint32Array, view: View, fleet: Fleet, n: number, replayed: boolean, index: number): void {
+    const w = view.w;
+    const colours = LOOK_RGB.map(([r, g, b]) => pixel(r, g, b));
+    const replay = pixel(...REPLAY_RGB);
+    const { slot, px, py } = this.projection;
+    const big = view.dpr > 1.4;
+    for (let k = 0; k < n; k++) {
+      const at = py[k] * w + px[k];
+      const c = replayed ? replay : colours[fleet.look[slot[k]]];
+      buffer[at] = c; buffer[at + 1] = c; buffer[at - 1] = c; buffer[at + w] = c; buffer[at - w] = c;
+      buffer[at + w + 1] = c; buffer[at + w - 1] = c; buffer[at - w + 1] = c; buffer[at - w - 1] = c;
+      if (big) {
+        buffer[at + 2] = c; buffer[at + 2 + w] = c; buffer[at + 2 - w] = c;
+        buffer[at + 2 * w] = c; buffer[at + 2 * w + 1] = c; buffer[at + 2 * w - 1] = c; buffer[at + 2 * w + 2] = c;
+      }
+      this.pick.add(px[k], py[k], (index << SCENE_SHIFT) | slot[k]);
+    }
+  }
+
+  private paintSprites(buffer: Uint32Array, view: View, fleet: Fleet, n: number, sprites: SpriteSet, replayed: boolean,
+    index: number): void {
+    const { slot, px, py } = this.projection;
+    for (let k = 0; k < n; k++) {
+      const i = slot[k];
+      const look = fleet.look[i];
+      putSprite(buffer, py[k] * view.w + px[k], sprites.of(look, fleet.course[i], replayed ? REPLAY_COLOUR : look));
+      this.pick.add(px[k], py[k], (index << SCENE_SHIFT) | i);
+    }
+  }
+
+  private paintCells(buffer: Uint32Array, view: View, viewport: Viewport, fleet: Fleet, n: number, sprites: SpriteSet | null,
+    index: number, options: DrawOptions): void {
+    const cells = this.cells.gather(this.projection, n, fleet.look, viewport, CELL_EDGE_PX * view.dpr);
+    const arrows = sprites ?? this.spriteSet(6.5 * view.dpr, view.w, options);
+    // Small ones first: a big count is never covered.
+    for (const cell of cells.sort((a, b) => a.count - b.count)) {
+      if (cell.count === 1) {
+        const look = fleet.look[cell.only];
+        putSprite(buffer, cell.y * view.w + cell.x, arrows.of(look, fleet.course[cell.only], look));
+        this.pick.add(cell.x, cell.y, (index << SCENE_SHIFT) | cell.only);
+      } else {
+        const stamp = this.stamps.count(cell, options.theme, view.dpr);
+        putStamp(buffer, view.w, view.h, stamp, cell.x - (stamp.w >> 1), cell.y - (stamp.h >> 1));
+        this.drawnCells.push(cell);
+        this.pick.add(cell.x, cell.y, CELL_TAG | (this.drawnCells.length - 1));
+      }
+    }
+  }
+
+  private paintLabels(buffer: Uint32Array, view: View, scene: Scene, n: number, options: DrawOptions): void {
+    const { slot, px, py } = this.projection;
+    this.occupancy.reset(view.w, view.h);
+    this.reserveSelected(view, scene, n);
+    const before = this.labelled;
+    const now = new Set<number>();
+    const place = (k: number): void => {
+      const name = slot[k] === scene.selected ? '' : scene.nameOf(slot[k]);
+      if (name === '') return;
+      const stamp = this.stamps.label(name, options.theme, view.dpr, false);
+      const x = px[k] + Math.round(12 * view.dpr), y = py[k] - (stamp.h >> 1);
+      if (!this.occupancy.take(x, y, stamp.w, stamp.h)) return;
+      putStamp(buffer, view.w, view.h, stamp, x, y);
+      now.add(slot[k]);
+    };
+    for (let k = 0; k < n; k++) if (before.has(slot[k])) place(k);
+    for (let k = 0; k < n && now.size < LABELS_AT_MOST; k++) if (!before.has(slot[k])) place(k);
+    this.labelled = now;
+  }
+
+  /** Keeps other labels away from the selected vehicle and its name, which is drawn last. */
+  private reserveSelected(view: View, scene: Scene, n: number): void {
+    const { slot, px, py } = this.projection;
+    for (let k = 0; k < n; k++) {
+      if (slot[k] !== scene.selected) continue;
+      const r = Math.round(16 * view.dpr);
+      this.occupancy.take(px[k] - r, py[k] - r, Math.round(140 * view.dpr), 2 * r);
+    }
+  }
+
+  /** The selected vehicle lies on top of everything, whatever the filter or the grouping. */
+  private paintSelected(buffer: Uint32Array, view: View, viewport: Viewport, scene: Scene, index: number, options: DrawOptions,
+    wall: number): void {
+    const { fleet, selected, clock } = scene;
+    if (selected >= fleet.n || !fleet.present[selected]) return;
+    const X = fleet.reckonX(selected, clock, wall) - view.x0;
+    const x = Math.floor((X - Math.floor(X)) * view.scale);
+    const y = Math.floor((fleet.reckonY(selected, clock, wall) - view.y0) * view.scale);
+    const m = Math.ceil(24 * view.dpr);
+    if (x < m || y < m || x >= viewport.w - m || y >= viewport.h - m) return;
+    const look = fleet.look[selected];
+    const colour = scene.trails ? REPLAY_COLOUR : look;
+    halo(buffer, view.w, x, y, 15 * view.dpr, 2.2 * view.dpr, pixel(...(scene.trails ? REPLAY_RGB : LOOK_RGB[Look.Moving])));
+    putSprite(buffer, y * view.w + x, this.selectedSprite(view, options, look, fleet.course[selected], colour));
+    const name = scene.nameOf(selected);
+    if (name !== '') {
+      const stamp = this.stamps.label(name, options.theme, view.dpr, true);
+      putStamp(buffer, view.w, view.h, stamp, x + Math.round(20 * view.dpr), y - (stamp.h >> 1));
+    }
+    this.pick.add(x, y, (index << SCENE_SHIFT) | selected);
+  }
+
+  private selectedSet: SpriteSet | null = null;
+  private selectedSprite(view: View, options: DrawOptions, look: number, course: number, colour: number): ReturnType<SpriteSet['of']> {
+    const size = 10 * view.dpr;
+    let s = this.selectedSet;
+    if (!s || s.size !== size || s.stride !== view.w || s.theme !== options.theme) {
+      s = this.selectedSet = new SpriteSet(size, view.w, options.theme);
+    }
+    return s.of(look, course, colour);
+  }
+}
+
+/** A white disc with a coloured edge under the selected vehicle. */
+function halo(buffer: Uint32Array, w: number, x: number, y: number, r: number, edge: number, colour: number): void {
+  const span = Math.ceil(r + edge);
+  for (let dy = -span; dy <= span; dy++) {
+    for (let dx = -span; dx <= span; dx++) {
+      const d = Math.hypot(dx, dy);
+      if (d > r + 0.5) continue;
+      const alpha = d > r - 0.5 ? r + 0.5 - d : 1;
+      if (d >= r - edge) buffer[(y + dy) * w + x + dx] = ((colour & 0xffffff) | (Math.round(255 * alpha) << 24)) >>> 0;
+      else buffer[(y + dy) * w + x + dx] = pixel(255, 255, 255, 130);
+    }
+  }
+}

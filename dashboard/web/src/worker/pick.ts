@@ -1,0 +1,57 @@
+/** Which vehicles were drawn where: a grid of lists over the buffer, filled while painting. */
+
+const CELL_SHIFT = 4;
+
+export class PickGrid {
+  private columns = 0;
+  private rows = 0;
+  private head = new Int32Array(0);
+  private next = new Int32Array(0);
+  private px = new Int32Array(0);
+  private py = new Int32Array(0);
+  private tag = new Int32Array(0);
+  private count = 0;
+
+  reset(w: number, h: number, atMost: number): void {
+    this.columns = (w >> CELL_SHIFT) + 1;
+    this.rows = (h >> CELL_SHIFT) + 1;
+    const cells = this.columns * this.rows;
+    if (this.head.length < cells) this.head = new Int32Array(cells);
+    else this.head.fill(0);
+    if (this.next.length < atMost) {
+      const size = 2 ** Math.ceil(Math.log2(atMost));
+      this.next = new Int32Array(size);
+      this.px = new Int32Array(size);
+      this.py = new Int32Array(size);
+      this.tag = new Int32Array(size);
+    }
+    this.count = 0;
+  }
+
+  /** Adds one drawn thing. The last added lies on top. */
+  add(x: number, y: number, tag: number): void {
+    const cell = (y >> CELL_SHIFT) * this.columns + (x >> CELL_SHIFT);
+    const i = this.count++;
+    this.px[i] = x;
+    this.py[i] = y;
+    this.tag[i] = tag;
+    this.next[i] = this.head[cell];
+    this.head[cell] = i + 1;
+  }
+
+  /** Tags within `radius` px, nearest first, at most `limit`. */
+  near(x: number, y: number, radius: number, limit: number): number[] {
+    const found: { tag: number; d: number }[] = [];
+    const c0 = Math.max(0, (x - radius) >> CELL_SHIFT), c1 = Math.min(this.columns - 1, (x + radius) >> CELL_SHIFT);
+    const r0 = Math.max(0, (y - radius) >> CELL_SHIFT), r1 = Math.min(this.rows - 1, (y + radius) >> CELL_SHIFT);
+    for (let r = r0; r <= r1; r++) {
+      for (let c = c0; c <= c1; c++) {
+        for (let i = this.head[r * this.columns + c] - 1; i >= 0; i = this.next[i] - 1) {
+          const d = (this.px[i] - x) ** 2 + (this.py[i] - y) ** 2;
+          if (d <= radius * radius) found.push({ tag: this.tag[i], d });
+        }
+      }
+    }
+    return found.sort((a, b) => a.d - b.d).slice(0, limit).map((f) => f.tag);
+  }
+}

@@ -1,0 +1,118 @@
+/** What the page and the map worker say to each other. */
+
+import type { AlertEvent, CatalogMessage, ReplayAction, ReplayState, SlotsMessage } from '../wire/types';
+
+export type SlotRow = SlotsMessage['slots'][number];
+export type ReplayOpen = Extract<ReplayAction, { action: 'open' }>;
+
+export type Theme = 'light' | 'dark';
+export type LayerName = 'live' | 'replay';
+/** Count vehicles that can't be told apart: when they are dense, always, or never. */
+export type Grouping = 'auto' | 'always' | 'never';
+export type SortKey = 'name' | 'status' | 'speed' | 'age';
+
+/** A view of the map in device pixels: pixel = (mercator - origin) * scale. */
+export interface View {
+  x0: number;
+  y0: number;
+  scale: number;
+  w: number;
+  h: number;
+  zoom: number;
+  /** Device pixels a CSS pixel. */
+  dpr: number;
+}
+
+export interface DrawOptions {
+  theme: Theme;
+  grouping: Grouping;
+  labels: boolean;
+  live: boolean;
+}
+
+export interface Filter {
+  text: string;
+  fleet: string | null;
+  /** Looks to show; all if empty. */
+  looks: number[];
+  sort: SortKey;
+}
+
+export type ToWorker =
+  | { type: 'connect'; origin: string; alertsAfter: string | null }
+  | { type: 'draw'; view: View; buffer: ArrayBuffer | null }
+  | { type: 'options'; options: DrawOptions }
+  | { type: 'filter'; filter: Filter }
+  | { type: 'rows'; from: number; to: number }
+  | { type: 'select'; layer: LayerName; device: string | null }
+  | { type: 'locate'; id: number; layer: LayerName; device: string }
+  | { type: 'hit'; id: number; x: number; y: number; radius: number }
+  | { type: 'renamed'; device: string; name: string; fleet: string }
+  | { type: 'replay'; id: number; action: ReplayAction };
+
+export interface VehicleRow {
+  slot: number;
+  device: string;
+  name: string;
+  fleet: string;
+  look: number;
+  /** Null if the vehicle does not tell it. */
+  speedKmh: number | null;
+  courseDeg: number;
+  fixTime: number;
+  lat: number;
+  lon: number;
+}
+
+export type LinkState = 'connecting' | 'online' | 'lost' | 'unauthorised';
+
+export interface Stats {
+  link: LinkState;
+  /** Vehicles by Look, over all that pass no filter. */
+  looks: number[];
+  count: number;
+  matching: number;
+  shown: number;
+  applied: number;
+  frames: number;
+  badFrames: number;
+  refused: number;
+  missedFrames: number;
+  /** Age of the newest live frame, ms; null before the first. */
+  ageMs: number | null;
+  /** The server's clock minus ours, ms. */
+  clockOffset: number;
+  /** 95th percentile of frame time base to frame taken over, of the last second, ms. */
+  lagP95: number | null;
+  drawMs: number;
+}
+
+export interface Selected {
+  layer: LayerName;
+  row: VehicleRow;
+  /** Reckoned Mercator position. */
+  x: number;
+  y: number;
+}
+
+export interface FrameReply {
+  type: 'frame';
+  buffer: ArrayBuffer;
+  view: View;
+  shown: number;
+  selected: Selected | null;
+}
+
+export type FromWorker =
+  | FrameReply
+  | { type: 'stats'; stats: Stats }
+  | { type: 'rows'; from: number; total: number; rows: VehicleRow[] }
+  | { type: 'hit'; id: number; hits: { layer: LayerName; row: VehicleRow }[]; cell: { x: number; y: number } | null }
+  | { type: 'located'; id: number; row: VehicleRow | null }
+  | { type: 'extent'; box: [number, number, number, number] }
+  | { type: 'alert'; alert: AlertEvent }
+  | { type: 'catalog'; change: CatalogMessage }
+  | { type: 'replay-opened'; id: number; error: string | null; slots: SlotRow[]; from: number; to: number }
+  | { type: 'replay-state'; state: ReplayState }
+  | { type: 'replay-clock'; id: number; at: number; count: number }
+  | { type: 'replay-alert'; id: number; alert: AlertEvent };
