@@ -94,7 +94,7 @@ pub trait LogReader: Send {
     /// ONE partition in offset order; partitions take turns. Cancel-safe: a record not returned is returned next time.
     async fn next(&mut self, max: usize) -> Result<Batch, LogError>;
 
-    /// Like `next`, but `None` at once if there is nothing to read now.
+    /// Like `next`, but `None` once all that was acknowledged before this call has been returned.
     async fn try_next(&mut self, max: usize) -> Result<Option<Batch>, LogError>;
 }
 
