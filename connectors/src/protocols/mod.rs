@@ -2,13 +2,26 @@
 
 use crate::protocol::Protocol;
 
+mod gl200;
+mod gps103;
 mod gt06;
+mod h02;
 mod osmand;
 pub mod owntracks;
 mod teltonika;
+mod wialon;
 
 /// Every protocol that we speak.
-pub const ALL: &[Protocol] = &[teltonika::PROTOCOL, gt06::PROTOCOL, osmand::PROTOCOL, owntracks::PROTOCOL];
+pub const ALL: &[Protocol] = &[
+    teltonika::PROTOCOL,
+    gt06::PROTOCOL,
+    osmand::PROTOCOL,
+    owntracks::PROTOCOL,
+    h02::PROTOCOL,
+    gl200::PROTOCOL,
+    gps103::PROTOCOL,
+    wialon::PROTOCOL,
+];
 
 /// The protocol of this name.
 pub fn by_name(name: &str) -> Option<&'static Protocol> {

@@ -1,20 +1,28 @@
 //! Cutting streams of texts at their delimiters.
 
 use crate::protocol::{Fault, FaultKind, Framing};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
-/// Frames that end with a delimiter, which is not part of them; empty ones are left out.
+/// Frames that end with a delimiter; empty ones are left out.
 #[derive(Debug)]
 pub(crate) struct Delimited {
     delimiters: &'static [&'static [u8]],
+    /// Whether the delimiter is part of the frame.
+    keep: bool,
     max_frame_bytes: usize,
     /// How far the buffer is known to hold no delimiter.
     searched: usize,
 }
 
 impl Delimited {
-    pub(crate) fn new(delimiters: &'static [&'static [u8]], max_frame_bytes: usize) -> Self {
-        Self { delimiters, max_frame_bytes, searched: 0 }
+    /// Frames without their delimiters.
+    pub(crate) fn stripping(delimiters: &'static [&'static [u8]], max_frame_bytes: usize) -> Self {
+        Self { delimiters, keep: false, max_frame_bytes, searched: 0 }
+    }
+
+    /// Frames with their delimiters.
+    pub(crate) fn keeping(delimiters: &'static [&'static [u8]], max_frame_bytes: usize) -> Self {
+        Self { delimiters, keep: true, max_frame_bytes, searched: 0 }
     }
 }
 
@@ -36,9 +44,11 @@ impl Framing for Delimited {
                 return Ok(None);
             };
             self.searched = 0;
-            let frame = buffer.split_to(at).freeze();
-            buffer.advance(length);
-            if !frame.is_empty() {
+            let mut frame = buffer.split_to(at + length).freeze();
+            if !self.keep {
+                frame.truncate(at);
+            }
+            if at > 0 {
                 return Ok(Some(frame));
             }
         }

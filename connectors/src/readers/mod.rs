@@ -9,5 +9,5 @@ mod time;
 pub(crate) use bytes::{Reader, bit};
 pub(crate) use fix::{FixBuilder, malformed};
 pub(crate) use framing::{Delimited, find};
-pub(crate) use text::{ascii, bcd_text, device_id, hex, nmea_degrees};
-pub(crate) use time::{civil, from_unix_millis, from_unix_secs};
+pub(crate) use text::{Fields, ascii, bcd_text, device_id, hex, nmea_degrees, number, pairs};
+pub(crate) use time::{civil, dmy, from_unix_millis, from_unix_secs, ymd};

@@ -44,3 +44,69 @@ pub(crate) fn nmea_degrees(text: &str, hemisphere: &str) -> Result<f64, Fault> {
         other => Err(malformed(format_args!("{other:?} is not a hemisphere"))),
     }
 }
+
+/// The fields of a message between separators. A field that is not there is empty.
+#[derive(Debug)]
+pub(crate) struct Fields<'a>(Vec<&'a str>);
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(text: &'a str, separator: char) -> Self {
+        Self(text.split(separator).map(str::trim).collect())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn get(&self, index: usize) -> &'a str {
+        self.0.get(index).copied().unwrap_or_default()
+    }
+
+    /// The fields from `index` on.
+    pub(crate) fn from(&self, index: usize) -> &[&'a str] {
+        self.0.get(index..).unwrap_or_default()
+    }
+
+    /// A number, if the field holds one.
+    pub(crate) fn number(&self, index: usize) -> Option<f64> {
+        number(self.get(index))
+    }
+
+    /// A whole number, if the field holds one.
+    pub(crate) fn int(&self, index: usize) -> Option<i64> {
+        self.get(index).parse().ok()
+    }
+
+    /// A hexadecimal number, if the field holds one.
+    pub(crate) fn hex(&self, index: usize) -> Option<u64> {
+        u64::from_str_radix(self.get(index), 16).ok()
+    }
+
+    /// A number that has to be there.
+    pub(crate) fn needed(&self, index: usize) -> Result<f64, Fault> {
+        self.number(index).ok_or_else(|| malformed(format_args!("field {index} is no number: {:?}", self.get(index))))
+    }
+
+    /// Latitude and longitude from degrees and minutes with their hemispheres, in four fields from `index` on.
+    pub(crate) fn nmea_place(&self, index: usize) -> Result<(f64, f64), Fault> {
+        Ok((nmea_degrees(self.get(index), self.get(index + 1))?, nmea_degrees(self.get(index + 2), self.get(index + 3))?))
+    }
+}
+
+/// A finite number.
+pub(crate) fn number(text: &str) -> Option<f64> {
+    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// Two-digit numbers that stand without separators, such as `ddmmyy`.
+pub(crate) fn pairs<const N: usize>(text: &str) -> Result<[u32; N], Fault> {
+    let digits = text.as_bytes();
+    let mut numbers = [0; N];
+    for (index, number) in numbers.iter_mut().enumerate() {
+        *number = match digits.get(2 * index..2 * index + 2) {
+            Some([tens @ b'0'..=b'9', ones @ b'0'..=b'9']) => u32::from(tens - b'0') * 10 + u32::from(ones - b'0'),
+            _ => return Err(malformed(format_args!("{text:?} has not {N} two-digit numbers"))),
+        };
+    }
+    Ok(numbers)
+}

@@ -1,0 +1,139 @@
+//! Queclink's binary messages: header, mask, length, device, and fixes of which only the first has to be found.
+
+use crate::protocol::{Fault, FaultKind, Fix};
+use crate::readers::{FixBuilder, Reader, civil, device_id, malformed};
+use crate::vocabulary as name;
+use smol_str::format_smolstr;
+use waystream_domain::DeviceId;
+
+/// What the beginning of a message says of its length.
+pub(super) enum Length {
+    /// Of the whole message.
+    Known(usize),
+    /// Not enough bytes yet.
+    Open,
+    /// It is a text.
+    Text,
+}
+
+/// The length of a binary message stands at a place that depends on its header.
+pub(super) fn frame_length(bytes: &[u8]) -> Length {
+    let (at, width) = match bytes {
+        [] => return Length::Open,
+        [b'+', 0, ..] => (2, 2),
+        [b'+', a, b, c, ..] => match &[*a, *b, *c] {
+            // `+ACK:` is a text.
+            b"ACK" => match bytes.get(4) {
+                None => return Length::Open,
+                Some(b':') => return Length::Text,
+                Some(_) => (6, 1),
+            },
+            b"HBD" => (5, 1),
+            b"CRD" | b"BRD" | b"LGN" => (6, 2),
+            b"INF" | b"BNF" => (7, 2),
+            b"RSP" | b"BSP" | b"EVT" | b"BVT" => (9, 2),
+            _ => return Length::Text,
+        },
+        [b'+', ..] => return Length::Open,
+        _ => return Length::Text,
+    };
+    match bytes.get(at..at + width) {
+        Some(length) => Length::Known(length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)).max(at + width)),
+        None => Length::Open,
+    }
+}
+
+/// The device and the fixes of a message.
+pub(super) fn message(frame: &[u8]) -> Result<(Option<DeviceId>, Vec<Fix>), Fault> {
+    let header = frame.get(1..4).ok_or_else(|| malformed("a binary message without a header"))?;
+    if !matches!(header, b"RSP" | b"BSP" | b"EVT" | b"BVT") {
+        return match header {
+            b"ACK" | b"HBD" | b"CRD" | b"BRD" | b"LGN" | b"INF" | b"BNF" => Ok((None, Vec::new())),
+            _ => Err(Fault::new(FaultKind::UnknownMessage, format_smolstr!("binary header {header:02x?}"))),
+        };
+    }
+    let mut reader = Reader::new(frame);
+    reader.skip(4)?;
+    let kind = reader.u8()?;
+    reader.skip(4 + 2 + 1 + 2 + 2)?; // mask, length, device type, versions
+    let id = reader.array::<8>()?;
+    let device = device_id(&identity(id)).ok();
+    // Seconds packed as differences of bits.
+    const COMPRESSED: u8 = 0x64;
+    if kind == COMPRESSED {
+        return Err(Fault::new(FaultKind::UnknownMessage, "compressed fixes"));
+    }
+
+    let Some(first) = (TIME_AT..frame.len()).find(|at| fix_ends_at(frame, reader_start(frame, reader), *at)) else {
+        return Ok((device, Vec::new()));
+    };
+    let count = usize::from(frame[first - TIME_AT]);
+    let mut fixes = Vec::new();
+    for index in 0..count.max(1) {
+        let start = first - TIME_AT + 1 + index * FIX_BYTES;
+        let Some(bytes) = frame.get(start..start + FIX_BYTES - CELL_BYTES) else { break };
+        fixes.push(fix(&mut Reader::new(bytes))?);
+    }
+    Ok((device, fixes))
+}
+
+fn reader_start(frame: &[u8], reader: Reader<'_>) -> usize {
+    frame.len() - reader.left()
+}
+
+/// From the count of fixes to the time: count, accuracy, speed of 3, course and altitude of 2, longitude and latitude of 4.
+const TIME_AT: usize = 17;
+/// Accuracy to time, then the cell.
+const FIX_BYTES: usize = TIME_AT - 1 + 7 + CELL_BYTES;
+const CELL_BYTES: usize = 11;
+
+/// Whether the bytes at `at` are a time, and those in front of it a course and a place.
+fn fix_ends_at(frame: &[u8], start: usize, at: usize) -> bool {
+    if at < start + TIME_AT {
+        return false;
+    }
+    let Some(bytes) = frame.get(at - TIME_AT..at + 7) else { return false };
+    let mut reader = Reader::new(bytes);
+    let mut plausible = || {
+        let count = reader.u8()?;
+        reader.skip(1 + 3)?;
+        let course = reader.u16()?;
+        reader.skip(2)?;
+        let (lon, lat) = (reader.i32()?, reader.i32()?);
+        let year = reader.u16()?;
+        let [month, day, hour, minute, second] = reader.array()?;
+        Ok::<_, Fault>(
+            (1..=15).contains(&count)
+                && course <= 360
+                && lon.unsigned_abs() <= 180_000_000
+                && lat.unsigned_abs() <= 90_000_000
+                && (2008..2100).contains(&year)
+                && (1..=12).contains(&month)
+                && (1..=31).contains(&day)
+                && hour < 24
+                && minute < 60
+                && second < 60,
+        )
+    };
+    plausible().unwrap_or(false)
+}
+
+/// Eight bytes of name, or the IMEI: each byte two digits, the last one digit.
+fn identity(bytes: [u8; 8]) -> String {
+    if bytes[..7].iter().all(|byte| *byte <= 99) && bytes[7] <= 9 {
+        return bytes[..7].iter().map(|pair| format!("{pair:02}")).chain([bytes[7].to_string()]).collect();
+    }
+    String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned()
+}
+
+fn fix(reader: &mut Reader<'_>) -> Result<Fix, Fault> {
+    let accuracy = reader.u8()?;
+    let speed = f64::from(reader.u16()?) + f64::from(reader.u8()?) / 10.0;
+    let (course, altitude) = (reader.u16()?, reader.i16()?);
+    let (lon, lat) = (reader.i32()?, reader.i32()?);
+    let year = reader.u16()?;
+    let [month, day, hour, minute, second] = reader.array()?.map(u32::from);
+    let mut fix = FixBuilder::valid(accuracy > 0);
+    fix.speed_kmh(speed).course_deg(course.into()).altitude_m(altitude.into()).set(name::HDOP, i64::from(accuracy));
+    fix.at(civil([year.into(), month, day], [hour, minute, second])?, f64::from(lat) / 1e6, f64::from(lon) / 1e6)
+}
