@@ -5,6 +5,7 @@ import './styles/app.css';
 import { ApiError, api, messageOf } from './api';
 import type { App } from './app';
 import { Engine } from './engine';
+import { timeOfDay } from './format';
 import { contains, showFences } from './map/fences';
 import { createMap, type MapView } from './map/map';
 import { alertsPanel, sentence } from './panels/alerts';
@@ -55,6 +56,8 @@ const prefer = (key: string, value: string): void => {
   }
 };
 
+const isNarrow = (): boolean => matchMedia('(max-width: 700px)').matches;
+
 function applyTheme(theme: Theme): void {
   document.documentElement.dataset['theme'] = theme;
 }
@@ -73,9 +76,8 @@ async function start(): Promise<void> {
   const session = await sessionOf(config);
   const [fences, recent] = await Promise.all([api.fences(), api.events({ limit: ALERTS_AT_START })]);
   const grouping = preferred('grouping');
-  const narrow = matchMedia('(max-width: 700px)').matches;
   const store = new Store({
-    config, session, fleets: session.fleets, panel: narrow ? null : 'vehicles', stats: null,
+    config, session, fleets: session.fleets, panel: isNarrow() ? null : 'vehicles', stats: null,
     fences: new Map(fences.features.map((f) => [f.properties.id, f])),
     alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off',
     filter: { text: '', fleet: null, looks: [], sort: 'name' },
@@ -109,6 +111,8 @@ function build(store: Store): App {
     select: (layer, device) => store.set({ selected: device === null ? null : { layer, device }, vehicle: null, follow: false }),
     goTo: async (layer, device) => {
       app.select(layer, device);
+      // On a phone the list would cover both the map and the details.
+      if (isNarrow()) app.openPanel(null);
       const row = await engine.locate(layer, device);
       if (row) app.view.flyTo(row.lat, row.lon);
     },
@@ -179,6 +183,9 @@ function listen(app: App): void {
       toasted.push(now);
       alertToast(app, alert);
     }
+  });
+  engine.on('replayAlert', ({ id, alert }) => {
+    if (id === store.now.replay?.id) app.toast(h('span', { class: `toast-alert alert-${alert.kind}` }, `${timeOfDay(alert.fix_time)} ${sentence(alert)}`), { kind: 'alert' });
   });
   engine.on('catalog', (change) => applyCatalog(app, change));
 }

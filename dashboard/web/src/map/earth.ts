@@ -1,66 +1,16 @@
 /** Natural Earth's land and borders as a Leaflet layer: the map is never blank, online or not. */
 
 import * as L from 'leaflet';
-import { feature, mesh } from 'topojson-client';
-import type { GeometryCollection, Topology } from 'topojson-specification';
-import type { Position } from 'geojson';
+import type { Topology } from 'topojson-specification';
 import atlas from 'world-atlas/countries-50m.json?url';
-import { mercatorX, mercatorY } from '../worker/mercator';
+import { latOf, lonOf, mercatorX, mercatorY } from '../worker/mercator';
 import type { Theme } from '../worker/protocol';
-
-/** A line or ring in Mercator units, longitudes running on beyond the square rather than jumping at ±180°. */
-export interface Path {
-  points: Float64Array;
-  box: [x0: number, y0: number, x1: number, y1: number];
-}
-/** Outer ring and holes. */
-type Area = Path[];
-
-export interface Earth {
-  areas: Area[];
-  borders: Path[];
-}
+import { earthOf, type Earth, type Path } from './outlines';
 
 const COLOURS: Record<Theme, { sea: string; land: string; coast: string; border: string; grid: string }> = {
   light: { sea: '#d5e3ec', land: '#f3f1ea', coast: '#a9bcc8', border: '#c9c0b2', grid: 'rgba(70,100,120,.10)' },
   dark: { sea: '#0e1722', land: '#1b2530', coast: '#33475a', border: '#3a4652', grid: 'rgba(150,180,210,.07)' },
 };
-
-/** Follows a ring across ±180° without jumps; a ring round a pole is closed along the square's edge. */
-export function unwrap(ring: readonly Position[]): Path {
-  const points: number[] = [];
-  let previous = 0, turn = 0;
-  ring.forEach(([lon, lat], i) => {
-    if (i > 0 && lon - previous > 180) turn -= 1;
-    if (i > 0 && previous - lon > 180) turn += 1;
-    previous = lon;
-    points.push(mercatorX(lon) + turn, mercatorY(lat));
-  });
-  const isRing = ring.length > 2 && ring[0][0] === ring[ring.length - 1][0] && ring[0][1] === ring[ring.length - 1][1];
-  if (isRing && turn !== 0) {
-    const pole = ring.reduce((sum, [, lat]) => sum + lat, 0) < 0 ? 1 : 0;
-    points.push(points[points.length - 2], pole, points[0], pole);
-  }
-  const box: Path['box'] = [Infinity, Infinity, -Infinity, -Infinity];
-  for (let i = 0; i < points.length; i += 2) {
-    box[0] = Math.min(box[0], points[i]);
-    box[1] = Math.min(box[1], points[i + 1]);
-    box[2] = Math.max(box[2], points[i]);
-    box[3] = Math.max(box[3], points[i + 1]);
-  }
-  return { points: Float64Array.from(points), box };
-}
-
-export function earthOf(topology: Topology): Earth {
-  const countries = topology.objects['countries'] as GeometryCollection;
-  const land = feature(topology, topology.objects['land'] as GeometryCollection);
-  const areas: Area[] = [];
-  for (const { geometry } of 'features' in land ? land.features : [land]) {
-    if (geometry.type === 'Polygon') areas.push(geometry.coordinates.map(unwrap));
-    if (geometry.type === 'MultiPolygon') areas.push(...geometry.coordinates.map((polygon) => polygon.map(unwrap)));
-  }
-  return { areas, borders: mesh(topology, countries, (a, b) => a !== b).coordinates.map(unwrap) };
-}
 
 async function load(): Promise<Earth> {
   const response = await fetch(atlas);
@@ -155,14 +105,13 @@ export class EarthLayer extends L.GridLayer {
     c.strokeStyle = COLOURS[this.theme].grid;
     c.lineWidth = edge / 256;
     c.beginPath();
-    const west = (x0 - 0.5) * 360, width = 360 / 2 ** coords.z;
+    const west = lonOf(x0), width = 360 / 2 ** coords.z;
     for (let lon = Math.ceil(west / step) * step; lon <= west + width; lon += step) {
       const x = (mercatorX(lon) - x0) * scale;
       c.moveTo(x, 0);
       c.lineTo(x, edge);
     }
-    const latAt = (y: number): number => (Math.atan(Math.sinh(Math.PI * (1 - 2 * y))) * 180) / Math.PI;
-    const north = latAt(y0), south = latAt(y0 + 1 / 2 ** coords.z);
+    const north = latOf(y0), south = latOf(y0 + 1 / 2 ** coords.z);
     for (let lat = Math.ceil(south / step) * step; lat <= north; lat += step) {
       const y = (mercatorY(lat) - y0) * scale;
       c.moveTo(0, y);

@@ -59,9 +59,14 @@ export function createMap(app: App, container: HTMLElement): MapView {
     if (!stored) fit();
   });
   map.on('dragstart', () => app.store.set({ follow: false }));
+  let hashTimer = 0;
   map.on('moveend', () => {
-    const { lat, lng } = map.getCenter();
-    history.replaceState(null, '', `#${map.getZoom()}/${lat.toFixed(5)}/${lng.toFixed(5)}`);
+    // Following a vehicle moves the map 60 times a second; the address need not.
+    clearTimeout(hashTimer);
+    hashTimer = window.setTimeout(() => {
+      const { lat, lng } = map.getCenter();
+      history.replaceState(null, '', `#${map.getZoom()}/${lat.toFixed(5)}/${lng.toFixed(5)}`);
+    }, 400);
   });
 
   const flyTo = (lat: number, lon: number, zoom = Math.max(map.getZoom(), 15)): void => {

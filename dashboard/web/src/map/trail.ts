@@ -15,8 +15,16 @@ export class Trail {
     this.group.addTo(map);
   }
 
+  private tip: L.Polyline | null = null;
+
   clear(): void {
     this.group.clearLayers();
+    this.tip = null;
+  }
+
+  /** Where the vehicle is now: the trail reaches it between two fetches. */
+  reach(lat: number, lon: number): void {
+    this.tip?.addLatLng([lat, lon]);
   }
 
   show(positions: readonly PositionInfo[], colour: string): void {
@@ -46,5 +54,9 @@ export class Trail {
       line.push([p.lat, p.lon]);
     });
     flush();
+    const { lat, lon } = valid[valid.length - 1];
+    this.tip = L.polyline([[lat, lon]], {
+      renderer: this.renderer, pane: 'trail', interactive: false, color: colour, weight: 3, opacity: 0.9, lineCap: 'round',
+    }).addTo(this.group);
   }
 }

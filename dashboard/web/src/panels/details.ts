@@ -174,7 +174,7 @@ export function detailsCard(app: App): HTMLElement {
     setText(bearing, course(row.courseDeg));
     setText(fixAge, age(now - row.fixTime));
     fixAge.title = utc(row.fixTime);
-    card.dataset['place'] = coordinates(latOf(vehicle.y), lonOf(vehicle.x));
+    if (layer === 'live') trail.reach(latOf(vehicle.y), lonOf(vehicle.x));
   });
   store.on(['follow'], (state) => follow.setAttribute('aria-pressed', String(state.follow)));
   return card;

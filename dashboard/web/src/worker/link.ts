@@ -38,6 +38,7 @@ export interface LinkHandlers {
 
 /** How the server refuses a socket without a session. */
 const UNAUTHORISED = 'unauthorised';
+const WATCH_AGAIN_MS = 5_000;
 
 export class Link {
   private socket: Socket<FromServer, ToServer>;
@@ -55,17 +56,19 @@ export class Link {
       randomizationFactor: 0.5,
     });
     this.socket = socket;
-    socket.on('connect', () => {
+    const watch = (): void => {
       socket.emit('watch', { fleets: null, alerts_after: this.alertsAfter }, (reply) => {
         if (reply.error !== undefined) {
-          handlers.state('unauthorised');
+          handlers.state('lost');
+          setTimeout(() => socket.connected && watch(), WATCH_AGAIN_MS);
           return;
         }
         this.alertsAfter ??= reply.cursor;
         handlers.watching(reply);
         handlers.state('online');
       });
-    });
+    };
+    socket.on('connect', watch);
     socket.on('disconnect', (reason) => {
       handlers.state('lost');
       // The client does not come back by itself after the server has closed it.

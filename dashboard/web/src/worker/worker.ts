@@ -9,7 +9,7 @@ import { Link } from './link';
 import { latOf, lonOf } from './mercator';
 import { Painter, type Scene } from './painter';
 import type {
-  DrawOptions, FromWorker, LayerName, LinkState, Selected, ToWorker, VehicleRow, View,
+  DrawOptions, FromWorker, LayerName, LinkState, ReplayOpen, Selected, SlotRow, ToWorker, VehicleRow, View,
 } from './protocol';
 import { Roster } from './roster';
 import { Trails } from './trails';
@@ -28,6 +28,8 @@ const serverClock = new ServerClock();
 const live = { fleet: new Fleet(), roster: new Roster(), directory: new Directory(), selected: '' };
 const replay = {
   id: 0, fleet: new Fleet(), roster: new Roster(), clock: new ReplayClock(), trails: new Trails(), selected: '',
+  /** How it was opened, to open it again after the connection was lost. */
+  opened: null as ReplayOpen | null,
 };
 let options: DrawOptions = { theme: 'light', grouping: 'auto', labels: true, live: true };
 let link: Link | null = null;
@@ -112,6 +114,7 @@ function connect(origin: string, alertsAfter: string | null): void {
         epoch = reply.epoch;
       }
       lastSeq = -1;
+      resumeReplay();
     },
     frame: liveFrame,
     slots: (slots) => {
@@ -278,25 +281,49 @@ setInterval(() => {
   sendExtent();
 }, 250);
 
-function openReplay(id: number, open: Extract<ReplayAction, { action: 'open' }>): void {
+function openReplay(id: number, open: ReplayOpen): void {
   closeReplay();
   replay.id = id;
   replay.clock.playing = false;
   replay.clock.speed = open.speed;
   replay.clock.set(open.from, Date.now());
+  requestReplay(open, (error, slots, from, to) => post({ type: 'replay-opened', id, error, slots, from, to }));
+}
+
+function requestReplay(open: ReplayOpen, done: (error: string | null, slots: SlotRow[], from: number, to: number) => void): void {
+  const { id } = replay;
   link?.openReplay(id, open, (answer) => {
     if (id !== replay.id) return;
-    if (answer.ok) replay.roster.add(answer.slots);
-    else replay.id = 0;
-    post({
-      type: 'replay-opened', id, error: answer.ok ? null : (answer.error ?? ''), slots: answer.slots, from: answer.from, to: answer.to,
-    });
+    if (answer.ok) {
+      replay.roster.add(answer.slots);
+      replay.opened = open;
+    } else {
+      replay.id = 0;
+    }
+    done(answer.ok ? null : (answer.error ?? ''), answer.slots, answer.from, answer.to);
+  });
+}
+
+/** The server's side of a replay ended with the socket: it goes on from where it was. */
+function resumeReplay(): void {
+  const { id, opened, clock } = replay;
+  if (!opened) return;
+  const at = clock.now(Date.now());
+  const { playing, speed } = clock;
+  requestReplay({ ...opened, speed }, (error) => {
+    if (error !== null) {
+      post({ type: 'replay-state', state: { id, at, playing: false, speed, done: true, error } });
+      return;
+    }
+    controlReplay(id, { action: 'seek', at: Math.round(at) });
+    if (playing) controlReplay(id, { action: 'play' });
   });
 }
 
 function closeReplay(): void {
   if (replay.id !== 0) link?.replay({ id: replay.id, action: 'close' });
   replay.id = 0;
+  replay.opened = null;
   replay.selected = '';
   replay.fleet.clear();
   replay.roster.clear();

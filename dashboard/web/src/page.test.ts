@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { readFileSync } from 'node:fs';
+import type { Topology } from 'topojson-specification';
+import { address } from './api';
+import { age, attribute, course, metres, utc } from './format';
+import { earthOf, unwrap } from './map/outlines';
+import { cell } from './panels/sql';
+import { Store, type State } from './state';
+import { chartPath } from './ui/chart';
+
+describe('numbers as people read them', () => {
+  it.each([[0, 'now'], [4_400, '4 s'], [99_000, '99 s'], [150_000, '3 min'], [7_200_000, '2 h'], [10 * 86_400_000, '10 d']])('%i ms is %s', (ms, text) => {
+    expect(age(ms)).toBe(text);
+  });
+  it('takes the unit of an attribute from its name', () => {
+    expect(attribute('power_v', 12.6)).toEqual({ label: 'Power', text: '12.6 V' });
+    expect(attribute('ignition', true)).toEqual({ label: 'Ignition', text: 'yes' });
+    expect(attribute('io.72', 214)).toEqual({ label: 'Io.72', text: '214' });
+    // A text is never a measurement.
+    expect(attribute('mode_s', 'eco').text).toBe('eco');
+  });
+  it('names courses and distances', () => {
+    expect(course(0)).toBe('N 0°');
+    expect(course(359.7)).toBe('N 0°');
+    expect(course(226)).toBe('SW 226°');
+    expect(metres(999)).toBe('999 m');
+    expect(metres(1500)).toBe('1.50 km');
+  });
+  it('gives UTC for any time, and nothing for none', () => {
+    expect(utc(1_750_000_000_000)).toBe('2025-06-15 15:06:40 UTC');
+    expect(utc(1_750_000_000_250)).toBe('2025-06-15 15:06:40.250 UTC');
+    expect(utc(Number.NaN)).toBe('');
+  });
+});
+
+it('writes addresses with only the given parts, encoded', () => {
+  expect(address('events', { after: 'a/b', from: undefined, limit: 5 })).toBe('api/events?after=a%2Fb&limit=5');
+  expect(address('config')).toBe('api/config');
+});
+
+it('shows SQL values as text', () => {
+  expect([cell(null), cell(0), cell(false), cell({ a: 1 }), cell('x')]).toEqual(['', '0', 'false', '{"a":1}', 'x']);
+});
+
+it('tells subscribers of their keys only', () => {
+  const store = new Store({ panel: null, follow: false } as State);
+  const heard: (string | null)[] = [];
+  const stop = store.on(['panel'], ({ panel }) => heard.push(panel));
+  store.set({ follow: true });
+  store.set({ panel: 'sql' });
+  store.set({ panel: 'sql' });
+  stop();
+  store.set({ panel: null });
+  expect(heard).toEqual([null, 'sql']);
+});
+
+it('leaves holes in the chart where nothing was reported', () => {
+  const path = chartPath([{ t: 0, v: 0 }, { t: 60_000, v: 10 }, { t: 1_000_000, v: 5 }], 0, 3_600_000, 10);
+  expect(path.match(/[ML]/g)).toEqual(['M', 'L', 'M']);
+});
+
+describe('the coastlines', () => {
+  const topology = JSON.parse(readFileSync(new URL('../node_modules/world-atlas/countries-50m.json', import.meta.url), 'utf8')) as Topology;
+  const earth = earthOf(topology);
+
+  it('cross the 180th meridian without a line round the world', () => {
+    let longest = 0;
+    for (const path of [...earth.areas.flat(), ...earth.borders]) {
+      // The two last steps of a ring round a pole run along the edge of the map.
+      const end = path.points.length - (path.box[1] <= 0 || path.box[3] >= 1 ? 6 : 2);
+      for (let i = 0; i < end; i += 2) longest = Math.max(longest, Math.abs(path.points[i + 2] - path.points[i]));
+    }
+    expect(earth.areas.length).toBeGreaterThan(1000);
+    expect(longest).toBeLessThan(0.1);
+  });
+
+  it('close a ring round the south pole along the edge', () => {
+    const ring = unwrap([[-180, -70], [-90, -75], [0, -70], [90, -75], [180, -70], [-180, -70]]);
+    expect(ring.box[3]).toBe(1);
+    expect(ring.box[2] - ring.box[0]).toBeCloseTo(1, 6);
+  });
+});

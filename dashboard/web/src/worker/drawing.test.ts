@@ -1,0 +1,136 @@
+import { describe, expect, it } from 'vitest';
+import { Cells } from './cells';
+import { Look, Projection } from './fleet';
+import { Occupancy } from './labels';
+import { pixel } from './palette';
+import { PickGrid } from './pick';
+import { SpriteSet, blend, putSprite, putStamp } from './sprites';
+import { clip, line } from './trails';
+
+const projection = (places: [x: number, y: number][]): Projection => {
+  const p = new Projection();
+  p.reserve(places.length);
+  places.forEach(([x, y], i) => {
+    p.slot[i] = i;
+    p.px[i] = x;
+    p.py[i] = y;
+  });
+  return p;
+};
+const VIEW = { x0: 0, y0: 0, scale: 1, w: 640, h: 480, margin: 8, zoom: 6, dpr: 1 };
+
+describe('counted cells', () => {
+  it('count every vehicle once and tell the usual and the worst status', () => {
+    const looks = Uint8Array.from([Look.Moving, Look.Moving, Look.Alarm, Look.Parked]);
+    const cells = new Cells().gather(projection([[10, 10], [20, 20], [30, 30], [300, 300]]), 4, looks, VIEW, 64);
+    expect(cells.map(({ count, usual, worst }) => ({ count, usual, worst }))).toEqual([
+      { count: 3, usual: Look.Moving, worst: Look.Alarm }, { count: 1, usual: Look.Parked, worst: Look.Parked },
+    ]);
+    expect(cells[1].only).toBe(3);
+  });
+
+  it('start anew with each frame', () => {
+    const cells = new Cells();
+    const looks = new Uint8Array(2);
+    cells.gather(projection([[10, 10], [12, 12]]), 2, looks, VIEW, 64);
+    expect(cells.gather(projection([[10, 10], [12, 12]]), 2, looks, VIEW, 64)[0].count).toBe(2);
+  });
+
+  it('keep their marks apart from their neighbours', () => {
+    const places: [number, number][] = [];
+    for (let i = 0; i < 500; i++) places.push([62, 30], [66, 30]);
+    const [a, b] = new Cells().gather(projection(places), 1000, new Uint8Array(1000), VIEW, 64);
+    expect(Math.abs(a.x - b.x)).toBeGreaterThanOrEqual(Math.floor(a.radius + b.radius));
+  });
+
+  it('come for blots only, and not flickering', () => {
+    const cells = new Cells();
+    const spread = projection(Array.from({ length: 400 }, (_, i) => [(i % 20) * 30 + 10, Math.floor(i / 20) * 22 + 10]));
+    const blot = projection(Array.from({ length: 400 }, (_, i) => [100 + (i % 60), 100 + (i % 50)]));
+    expect(cells.isDense(spread, 400, VIEW)).toBe(false);
+    expect(cells.isDense(blot, 400, VIEW)).toBe(true);
+    expect(cells.isDense(blot, 400, { ...VIEW, zoom: 15 })).toBe(false);
+  });
+});
+
+describe('picking', () => {
+  it('finds what was drawn near, nearest first, across squares of the grid', () => {
+    const grid = new PickGrid();
+    grid.reset(200, 200, 3);
+    grid.add(15, 15, 1);
+    grid.add(17, 17, 2);
+    grid.add(120, 120, 3);
+    expect(grid.near(18, 18, 6, 10)).toEqual([2, 1]);
+    expect(grid.near(60, 60, 10, 10)).toEqual([]);
+    grid.reset(200, 200, 3);
+    expect(grid.near(18, 18, 6, 10)).toEqual([]);
+  });
+});
+
+describe('labels', () => {
+  it('never overlap and never leave the picture', () => {
+    const ground = new Occupancy();
+    ground.reset(100, 100);
+    expect(ground.take(10, 10, 40, 16)).toBe(true);
+    expect(ground.take(30, 20, 40, 16)).toBe(false);
+    expect(ground.take(30, 40, 40, 16)).toBe(true);
+    expect(ground.take(80, 10, 40, 16)).toBe(false);
+    expect(ground.take(-8, 10, 40, 16)).toBe(false);
+  });
+});
+
+describe('sprites', () => {
+  it('point where the vehicle goes', () => {
+    const w = 41;
+    const set = new SpriteSet(10, w, 'light');
+    const centroid = (course: number): [number, number] => {
+      const buffer = new Uint32Array(w * w);
+      putSprite(buffer, 20 * w + 20, set.of(Look.Moving, course, Look.Moving));
+      // The tip reaches further from the centre than the tail.
+      let top = 0, right = 0;
+      buffer.forEach((p, at) => {
+        if (p === 0) return;
+        top = Math.max(top, 20 - Math.floor(at / w));
+        right = Math.max(right, (at % w) - 20);
+      });
+      return [top, right];
+    };
+    const [north] = centroid(0);
+    const [, east] = centroid(64);
+    const [south] = centroid(128);
+    expect(north).toBe(east);
+    expect(north).toBeGreaterThan(south);
+  });
+
+  it('put whole pixels over and smooth edges under what is there', () => {
+    const sprite = {
+      whole: Int32Array.of(0), wholeColour: Uint32Array.of(pixel(1, 2, 3)), partial: Int32Array.of(1, 2), partialColour: Uint32Array.of(7, 8),
+    };
+    const buffer = Uint32Array.of(9, 9, 0);
+    putSprite(buffer, 0, sprite);
+    expect([...buffer]).toEqual([pixel(1, 2, 3), 9, 8]);
+  });
+
+  it('cut stamps at the edges', () => {
+    const stamp = { w: 2, h: 2, px: Uint32Array.of(pixel(1, 1, 1), pixel(2, 2, 2), pixel(3, 3, 3), pixel(4, 4, 4)) };
+    const buffer = new Uint32Array(9);
+    putStamp(buffer, 3, 3, stamp, -1, -1);
+    putStamp(buffer, 3, 3, stamp, 2, 2);
+    expect([...buffer]).toEqual([pixel(4, 4, 4), 0, 0, 0, 0, 0, 0, 0, pixel(1, 1, 1)]);
+  });
+
+  it('blend like paper over paper', () => {
+    expect(blend(0, pixel(10, 20, 30, 40))).toBe(pixel(10, 20, 30, 40));
+    expect(blend(pixel(0, 0, 0), pixel(255, 255, 255, 128))).toBe(pixel(128, 128, 128));
+  });
+});
+
+describe('trails', () => {
+  it('are clipped to the picture', () => {
+    expect(clip(-10, 5, 30, 5, 20, 20)).toEqual([0, 5, 20, 5]);
+    expect(clip(-10, -5, 30, -5, 20, 20)).toBeNull();
+    const buffer = new Uint32Array(100);
+    line(buffer, 10, 10, -1e9, 3, 1e9, 3, 1);
+    expect(buffer.filter((p) => p === 1).length).toBeGreaterThan(8);
+  });
+});
