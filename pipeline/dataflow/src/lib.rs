@@ -1,1 +1,145 @@
-//! placeholder
+//! The dataflow: positions and catalog edits out of the log; events, device states and fleet snapshots back into it.
+//!
+//! The way of a position: [`feed`] reads it, [`worker`] gives it to timely, [`graph`] closes its epoch, [`fold`] draws the
+//! conclusions, [`commit`] makes them durable together with the offsets they follow from. After a crash [`restore`] begins where
+//! the last commit ended, so every conclusion is in the log exactly once. What a position *means* is not decided here but in the
+//! domain's fold; who looks at the results is not known here.
+
+mod commit;
+mod config;
+mod feed;
+mod fold;
+mod graph;
+mod metrics;
+mod restore;
+mod worker;
+
+pub use config::DataflowConfig;
+
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use waystream_log::{Bounds, Log, LogError, Topic};
+
+/// Name of the consumer group whose offsets say what is done.
+pub const GROUP: &str = "dataflow";
+
+/// Pause before beginning again after passing trouble with the log.
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
+
+/// Why the dataflow has stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum DataflowError {
+    /// The log can't be used; an operator must look, or it is closing.
+    #[error("the dataflow's log failed")]
+    Log(#[from] LogError),
+    /// A fault in this program.
+    #[error("a dataflow worker broke down (number {0:?})")]
+    Worker(Option<usize>),
+}
+
+/// How many records of `positions` and `catalog` the dataflow has not concluded yet; 0 if it is up to date.
+pub async fn lag(log: &dyn Log) -> Result<u64, LogError> {
+    let mut lag = 0;
+    for topic in [Topic::Positions, Topic::Catalog] {
+        let bounds = log.bounds(topic).await?;
+        for ((_, partition), committed) in log.committed(GROUP, topic).await? {
+            // What retention has dropped can't be waited for.
+            let behind = |b: &Bounds| b.next.saturating_sub(committed.max(b.first));
+            lag += bounds.get(partition as usize).map_or(0, behind);
+        }
+    }
+    Ok(lag)
+}
+
+/// The dataflow of one process.
+#[derive(Debug, Clone, Default)]
+pub struct Dataflow {
+    config: DataflowConfig,
+}
+
+impl Dataflow {
+    /// With these settings.
+    pub fn new(config: DataflowConfig) -> Self {
+        Self { config }
+    }
+
+    /// Runs until cancelled; then what has been read is concluded and committed first.
+    ///
+    /// Passing trouble with the log is waited for. If a commit may or may not have happened, everything in memory is dropped
+    /// and loaded again from the log, which knows.
+    ///
+    /// # Errors
+    /// The log is damaged, refuses or is closed; or a worker has broken down.
+    pub async fn run(self, log: Arc<dyn Log>, token: CancellationToken) -> Result<(), DataflowError> {
+        loop {
+            let error = match self.run_once(&log, &token).await {
+                Err(DataflowError::Log(e @ (LogError::Unavailable(_) | LogError::Indeterminate(_)))) => e,
+                other => return other,
+            };
+            if token.is_cancelled() {
+                return Err(error.into());
+            }
+            warn!(%error, "dataflow begins again from its last commit");
+            metrics::restarted();
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = tokio::time::sleep(RESTART_PAUSE) => {}
+            }
+        }
+    }
+
+    /// From the last commit until cancelled or the first error.
+    async fn run_once(&self, log: &Arc<dyn Log>, token: &CancellationToken) -> Result<(), DataflowError> {
+        let partitions = log.partitions(Topic::Positions);
+        let peers = u32::try_from(self.config.workers).unwrap_or(u32::MAX).clamp(1, partitions);
+        let restore::Restored { index, catalog, catalog_next } = restore::catalog(log).await?;
+        info!(workers = peers, geofences = index.len(), "dataflow starts");
+        let mut catalog = Some(catalog);
+        let clock = worker::Clock::new(self.config.epoch_ms);
+        let (stop, abort) = (token.child_token(), CancellationToken::new());
+        // If this future is dropped, the threads must not go on.
+        let _abort_when_dropped = abort.clone().drop_guard();
+        let mut tasks: JoinSet<Result<(), DataflowError>> = JoinSet::new();
+        let mut starts = Vec::new();
+        for member in 0..peers {
+            let (sink, fed) = mpsc::channel(feed::BATCHES_WAITING);
+            let (closed, closing) = mpsc::channel(commit::EPOCHS_WAITING);
+            let (thread, started) = oneshot::channel();
+            let life = worker::Life { clock, fed, closed, abort: abort.clone() };
+            starts.push(worker::Start {
+                fold: fold::Fold::new(index.clone(), (member == 0).then_some(catalog_next)),
+                life,
+                thread,
+            });
+            let (log, stop, catalog) = (log.clone(), stop.clone(), catalog.take());
+            let partitions = (0..partitions).filter(|p| p % peers == member).collect();
+            tasks.spawn(async move {
+                // If it has not started, the supervisor says so.
+                let Ok(wake) = started.await else { return Ok(()) };
+                let feed = feed::Feed { log: log.clone(), partitions, sink, wake: wake.clone() };
+                let committing = commit::run(log, member, closing, wake, stop.clone());
+                tokio::try_join!(feed.run(catalog, stop), committing)?;
+                Ok(())
+            });
+        }
+        let ended = worker::run_all(starts);
+        tasks.spawn(async move { ended.await.unwrap_or(Err(None)).map_err(DataflowError::Worker) });
+        let mut first_error = None;
+        while let Some(joined) = tasks.join_next().await {
+            let result = joined.unwrap_or_else(|panic| {
+                tracing::error!(%panic, "a dataflow task panicked");
+                Err(DataflowError::Worker(None))
+            });
+            if let Err(error) = result {
+                first_error.get_or_insert(error);
+                stop.cancel();
+                abort.cancel();
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,85 @@
+//! From the log to one worker: states first, then positions and catalog edits as they come.
+
+use crate::restore;
+use std::sync::Arc;
+use std::thread::Thread;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use waystream_domain::geofence::IndexEdit;
+use waystream_log::{Batch, Log, LogError, LogReader};
+
+/// Batches that wait for a busy worker; then the log is read no further.
+pub(crate) const BATCHES_WAITING: usize = 16;
+/// Most records of a batch.
+const BATCH: usize = 4096;
+
+/// What a worker gets.
+pub(crate) enum Fed {
+    /// States of its devices.
+    States(Batch),
+    /// That were all states.
+    Restored,
+    /// Positions of one of its partitions.
+    Positions(Batch),
+    /// Edits of the catalog, for all workers, and where the catalog goes on.
+    Edits(Vec<IndexEdit>, u64),
+}
+
+/// Reads for one worker.
+pub(crate) struct Feed {
+    pub(crate) log: Arc<dyn Log>,
+    /// The worker's, of `positions` and `states`.
+    pub(crate) partitions: Vec<u32>,
+    pub(crate) sink: mpsc::Sender<Fed>,
+    pub(crate) wake: Thread,
+}
+
+impl Feed {
+    /// Reads until stopped, or until the worker has ended. One worker's feed also follows the catalog.
+    pub(crate) async fn run(self, catalog: Option<Box<dyn LogReader>>, stop: CancellationToken) -> Result<(), LogError> {
+        let wake = self.wake.clone();
+        let result = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            () = self.sink.closed() => Ok(()),
+            result = self.follow(catalog) => result,
+        };
+        // The worker finds the channel closed only if it looks.
+        drop(self);
+        wake.unpark();
+        result
+    }
+
+    async fn follow(&self, mut catalog: Option<Box<dyn LogReader>>) -> Result<(), LogError> {
+        let Some(mut positions) = restore::states(self).await? else { return Ok(()) };
+        loop {
+            let edited = async {
+                match &mut catalog {
+                    Some(reader) => reader.next(BATCH).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Edits first: an area drawn before a position came should hold it.
+            let fed = tokio::select! {
+                biased;
+                batch = edited => edits(batch?).await,
+                batch = positions.next(BATCH) => Fed::Positions(batch?),
+            };
+            if !self.give(fed).await {
+                return Ok(());
+            }
+        }
+    }
+
+    /// False if the worker has ended.
+    pub(crate) async fn give(&self, fed: Fed) -> bool {
+        let given = self.sink.send(fed).await.is_ok();
+        self.wake.unpark();
+        given
+    }
+}
+
+async fn edits(batch: Batch) -> Fed {
+    let next = batch.next;
+    let edits = restore::off_the_runtime(move || restore::index_edits(&batch.entries)).await;
+    Fed::Edits(edits, next)
+}

@@ -1,0 +1,217 @@
+//! One worker's memory, and what an epoch of positions and edits makes of it: pure, no timely, no I/O.
+
+use crate::commit::Closed;
+use crate::metrics::{self, Tally};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use tracing::warn;
+use waystream_domain::codec::{decode_position, decode_state, encode_event, encode_snapshot, encode_state};
+use waystream_domain::geofence::{GeofenceIndex, IndexEdit, Touched};
+use waystream_domain::{Advance, DeviceId, DeviceState, Event, EventKind, FleetId, FleetSnapshot, Position, Timestamp};
+use waystream_log::{Batch, Entry, Offsets, Record, Topic};
+
+/// A position whose record is larger is left out: its state would not fit into the log. Connectors refuse such long before.
+const MAX_POSITION_BYTES: usize = 256 << 10;
+/// Devices of one snapshot record at most, and its size: it must fit into the log, and into a gateway's stride.
+const SNAPSHOT_DEVICES: usize = 512;
+const SNAPSHOT_BYTES: usize = 512 << 10;
+/// States written within this time before the newest one were perhaps committed without their snapshot: it is repeated.
+const LAST_COMMIT_MS: i64 = 1000;
+
+/// States and geofences of one worker.
+pub(crate) struct Fold {
+    index: GeofenceIndex,
+    states: HashMap<DeviceId, DeviceState>,
+    /// Where the catalog goes on, if this worker commits that.
+    catalog_next: Option<u64>,
+    /// Restored states with the time they were written, milliseconds, until the first epoch.
+    restored: Vec<(i64, DeviceId)>,
+}
+
+/// What one epoch is made of.
+#[derive(Default)]
+pub(crate) struct Epoch {
+    pub(crate) edits: Vec<IndexEdit>,
+    /// Where the catalog goes on behind the edits.
+    pub(crate) catalog_next: Option<u64>,
+    /// In log order for each partition.
+    pub(crate) positions: Vec<Batch>,
+}
+
+/// What has changed in one epoch.
+#[derive(Default)]
+struct Changes {
+    events: Vec<Event>,
+    /// To be written.
+    states: HashSet<DeviceId>,
+    /// To be shown.
+    moved: HashSet<DeviceId>,
+    left: BTreeMap<FleetId, Vec<DeviceId>>,
+    tally: Tally,
+}
+
+impl Fold {
+    /// With the catalog's geofences; `catalog_next` if this worker commits the catalog's offset.
+    pub(crate) fn new(index: GeofenceIndex, catalog_next: Option<u64>) -> Self {
+        Self { index, states: HashMap::new(), catalog_next, restored: Vec::new() }
+    }
+
+    /// Takes in states of the last commit.
+    pub(crate) fn restore(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            let Some(value) = entry.value else { continue };
+            match decode_state(&value) {
+                Ok(state) => {
+                    self.restored.push((entry.appended_at_ms, state.device.clone()));
+                    self.states.insert(state.device.clone(), state);
+                }
+                Err(error) => {
+                    metrics::state_fault();
+                    warn!(key = %String::from_utf8_lossy(&entry.key), %error, "state left out");
+                }
+            }
+        }
+    }
+
+    /// The first epoch: geofences may have changed since the states were written, and the last snapshots may be missing.
+    pub(crate) fn first(&mut self, closed_at: Timestamp) -> Closed {
+        let mut changes = Changes::default();
+        for state in self.states.values_mut() {
+            reconsider(state, &self.index, &mut changes);
+        }
+        let restored = std::mem::take(&mut self.restored);
+        let newest = restored.iter().map(|(at, _)| *at).max().unwrap_or_default();
+        changes.moved.extend(restored.into_iter().filter(|(at, _)| *at >= newest - LAST_COMMIT_MS).map(|(_, device)| device));
+        let offsets = self.catalog_next.map(|next| ((Topic::Catalog, 0), next));
+        self.close(changes, offsets.into_iter().collect(), closed_at)
+    }
+
+    /// Folds an epoch: edits first.
+    pub(crate) fn epoch(&mut self, epoch: Epoch, closed_at: Timestamp) -> Closed {
+        let (mut changes, mut offsets) = (Changes::default(), Offsets::new());
+        let mut touched = Touched::default();
+        for edit in epoch.edits {
+            self.index.apply(edit, &mut touched);
+        }
+        if !touched.is_empty() {
+            for state in self.states.values_mut().filter(|state| touched.concerns(state)) {
+                reconsider(state, &self.index, &mut changes);
+            }
+        }
+        if let Some(next) = epoch.catalog_next.filter(|_| self.catalog_next.is_some()) {
+            offsets.insert((Topic::Catalog, 0), next);
+        }
+        for batch in epoch.positions {
+            offsets.insert((Topic::Positions, batch.partition), batch.next);
+            for entry in batch.entries {
+                match read(&entry) {
+                    Some(position) => self.advance(position, entry.offset, &mut changes),
+                    None => changes.tally.unreadable += 1,
+                }
+            }
+        }
+        self.close(changes, offsets, closed_at)
+    }
+
+    fn advance(&mut self, position: Position, seq: u64, changes: &mut Changes) {
+        let device = position.device.clone();
+        let state = match self.states.get_mut(&device) {
+            Some(state) => state,
+            None if !position.valid => {
+                changes.tally.invalid += 1;
+                return;
+            }
+            None => {
+                let new = DeviceState::new(device.clone(), position.fleet.clone());
+                self.states.entry(device.clone()).or_insert(new)
+            }
+        };
+        match state.advance(position, seq, &self.index) {
+            Advance::Moved { mut events, left } => {
+                changes.tally.moved += 1;
+                changes.events.append(&mut events);
+                if let Some(fleet) = left {
+                    changes.left.entry(fleet).or_default().push(device.clone());
+                }
+                changes.moved.insert(device);
+            }
+            Advance::Invalid => changes.tally.invalid += 1,
+            Advance::Duplicate => changes.tally.duplicate += 1,
+            Advance::Late => changes.tally.late += 1,
+        }
+    }
+
+    /// Writes down what has changed.
+    fn close(&self, changes: Changes, offsets: Offsets, closed_at: Timestamp) -> Closed {
+        let Changes { events, mut states, moved, left, mut tally } = changes;
+        let mut records = Vec::with_capacity(events.len() + moved.len());
+        for event in &events {
+            match event.kind {
+                EventKind::Enter => tally.enters += 1,
+                EventKind::Exit => tally.exits += 1,
+                EventKind::TripStart | EventKind::TripEnd => {}
+            }
+            records.push((Topic::Events, Record::new(event.device.to_string(), encode_event(event))));
+        }
+        let mut fleets: BTreeMap<&FleetId, FleetSnapshot> = BTreeMap::new();
+        let empty = |fleet: &FleetId| FleetSnapshot { fleet: fleet.clone(), closed_at, live: Vec::new(), left: Vec::new() };
+        for (fleet, devices) in &left {
+            // Unless it has come back within the epoch.
+            let gone = devices.iter().filter(|d| self.states.get(*d).is_none_or(|s| s.fleet != *fleet));
+            fleets.entry(fleet).or_insert_with(|| empty(fleet)).left.extend(gone.cloned());
+        }
+        let live = moved.iter().filter_map(|device| self.states.get(device));
+        for (state, latest) in live.filter_map(|state| Some((state, state.latest.as_ref()?))) {
+            fleets.entry(&state.fleet).or_insert_with(|| empty(&state.fleet)).live.push(latest.clone());
+        }
+        let snapshots = fleets.into_values().flat_map(snapshot_records).collect();
+        states.extend(moved);
+        for state in states.iter().filter_map(|device| self.states.get(device)) {
+            records.push((Topic::States, Record::new(state.device.to_string(), encode_state(state))));
+        }
+        metrics::folded(tally);
+        Closed { records, offsets, snapshots, ended_at: closed_at }
+    }
+
+    /// Devices and geofences held.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.states.len(), self.index.len())
+    }
+}
+
+fn reconsider(state: &mut DeviceState, index: &GeofenceIndex, changes: &mut Changes) {
+    let before = state.inside.clone();
+    changes.events.append(&mut state.reconsider(index));
+    if state.inside != before {
+        changes.states.insert(state.device.clone());
+    }
+}
+
+fn read(entry: &Entry) -> Option<Position> {
+    let value = entry.value.as_ref()?;
+    if value.len() > MAX_POSITION_BYTES {
+        warn!(offset = entry.offset, bytes = value.len(), "position too large");
+        return None;
+    }
+    match decode_position(value) {
+        Ok(position) => Some(position),
+        Err(error) => {
+            warn!(offset = entry.offset, %error, "position left out");
+            None
+        }
+    }
+}
+
+/// A snapshot as one or more records of bounded size.
+fn snapshot_records(mut snapshot: FleetSnapshot) -> Vec<Record> {
+    if snapshot.live.len() <= SNAPSHOT_DEVICES {
+        let value = encode_snapshot(&snapshot);
+        if value.len() <= SNAPSHOT_BYTES || snapshot.live.len() <= 1 {
+            return vec![Record::new(snapshot.fleet.to_string(), value)];
+        }
+    }
+    let live = snapshot.live.split_off(snapshot.live.len() / 2);
+    let rest = FleetSnapshot { fleet: snapshot.fleet.clone(), closed_at: snapshot.closed_at, live, left: Vec::new() };
+    let mut records = snapshot_records(snapshot);
+    records.append(&mut snapshot_records(rest));
+    records
+}

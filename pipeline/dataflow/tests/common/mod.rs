@@ -1,0 +1,134 @@
+//! What the dataflow's tests share: an embedded log in a folder, geofences and positions in it, and what came out.
+#![allow(clippy::unwrap_used, dead_code)]
+
+use std::path::Path;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use waystream_dataflow::{Dataflow, DataflowConfig, DataflowError, lag};
+use waystream_domain::catalog::Fleet;
+use waystream_domain::codec::{decode_event, decode_snapshot, encode_catalog, encode_position};
+use waystream_domain::geofence::{Checks, Shape, validate};
+use waystream_domain::{
+    Attributes, CatalogEdit, CatalogEntry, CatalogKey, Event, FleetSnapshot, Geofence, LatLon, Position, Timestamp,
+};
+use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
+use waystream_log::{Log, Offsets, Record, Topic};
+
+pub(crate) fn open(dir: &Path) -> Arc<EmbeddedLog> {
+    let options = EmbeddedOptions { quick_repair: false, ..EmbeddedOptions::default() };
+    EmbeddedLog::open(dir, options).unwrap()
+}
+
+/// A dataflow that runs until it is stopped.
+pub(crate) struct Running {
+    pub(crate) token: CancellationToken,
+    pub(crate) task: JoinHandle<Result<(), DataflowError>>,
+}
+
+pub(crate) fn start(log: Arc<dyn Log>, workers: usize) -> Running {
+    let token = CancellationToken::new();
+    let dataflow = Dataflow::new(DataflowConfig { workers, epoch_ms: 10 });
+    Running { task: tokio::spawn(dataflow.run(log, token.clone())), token }
+}
+
+impl Running {
+    pub(crate) async fn stop(self) -> Result<(), DataflowError> {
+        self.token.cancel();
+        self.task.await.unwrap()
+    }
+}
+
+/// Returns when everything appended so far is concluded.
+pub(crate) async fn caught_up(log: &dyn Log) {
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(5));
+    while lag(log).await.unwrap() > 0 {
+        tick.tick().await;
+    }
+}
+
+pub(crate) async fn edit(log: &dyn Log, edits: Vec<CatalogEdit>) {
+    let records = edits.iter().map(|edit| {
+        let (key, value) = encode_catalog(edit);
+        Record { key: key.into(), value: value.map(Into::into) }
+    });
+    log.append(Topic::Catalog, records.collect()).await.unwrap();
+}
+
+pub(crate) fn own(fleet: &str) -> CatalogEdit {
+    let fleet = Fleet { id: fleet.parse().unwrap(), organisation: "org".parse().unwrap(), name: fleet.to_owned() };
+    CatalogEdit::Put(CatalogEntry::Fleet(fleet))
+}
+
+pub(crate) fn put(id: &str, version: u64, shape: Shape) -> CatalogEdit {
+    CatalogEdit::Put(CatalogEntry::Geofence(Geofence {
+        id: id.parse().unwrap(),
+        organisation: "org".parse().unwrap(),
+        fleet: None,
+        name: id.to_owned(),
+        version,
+        shape,
+        colour: None,
+    }))
+}
+
+pub(crate) fn remove(id: &str) -> CatalogEdit {
+    CatalogEdit::Remove(CatalogKey::Geofence(id.parse().unwrap()))
+}
+
+pub(crate) fn box_of(west: f64, south: f64, east: f64, north: f64) -> Shape {
+    let ring = vec![(west, south), (east, south), (east, north), (west, north)];
+    validate::polygons(&[vec![ring]], Checks::Strict).unwrap()
+}
+
+pub(crate) fn fix(device: &str, fleet: &str, seconds: i64, lat: f64, lon: f64) -> Position {
+    Position {
+        device: device.parse().unwrap(),
+        fleet: fleet.parse().unwrap(),
+        fix_time: Timestamp::from_secs(seconds).unwrap(),
+        received_at: Timestamp::from_secs(1_700_000_000).unwrap(),
+        location: LatLon::new(lat, lon).unwrap(),
+        valid: true,
+        altitude_m: None,
+        speed_mps: None,
+        course_deg: None,
+        accuracy_m: None,
+        protocol: "test".into(),
+        attributes: Attributes::default(),
+    }
+}
+
+pub(crate) async fn append(log: &dyn Log, positions: &[Position]) {
+    let record = |p: &Position| Record::new(p.device.to_string(), encode_position(p));
+    log.append(Topic::Positions, positions.iter().map(record).collect()).await.unwrap();
+}
+
+/// Every record of a topic, partition by partition, in order.
+pub(crate) async fn records(log: &dyn Log, topic: Topic) -> Vec<Vec<u8>> {
+    let from: Offsets = (0..log.partitions(topic)).map(|p| ((topic, p), 0)).collect();
+    let mut reader = log.read(topic, &from).await.unwrap();
+    let mut out = Vec::new();
+    while let Some(batch) = reader.try_next(1024).await.unwrap() {
+        out.extend(batch.entries.into_iter().filter_map(|e| Some(e.value?.to_vec())));
+    }
+    out
+}
+
+pub(crate) async fn events(log: &dyn Log) -> Vec<Event> {
+    records(log, Topic::Events).await.iter().map(|v| decode_event(v).unwrap()).collect()
+}
+
+pub(crate) async fn snapshots(log: &dyn Log) -> Vec<FleetSnapshot> {
+    records(log, Topic::Snapshots).await.iter().map(|v| decode_snapshot(v).unwrap()).collect()
+}
+
+/// `truck enter depot@10`, sorted.
+pub(crate) fn told(events: &[Event]) -> Vec<String> {
+    let line = |e: &Event| {
+        let fence = e.geofence.as_ref().unwrap();
+        format!("{} {} {fence}@{}", e.device, e.kind.as_str(), e.fix_time.as_millis() / 1000)
+    };
+    let mut lines: Vec<_> = events.iter().map(line).collect();
+    lines.sort();
+    lines
+}

@@ -1,0 +1,225 @@
+//! Whatever the dataflow is doing with the log when it dies: after the restart every event is there, once.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use async_trait::async_trait;
+use common::{append, box_of, caught_up, edit, events, fix, open, own, put, snapshots, start};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use waystream_dataflow::DataflowError;
+use waystream_domain::{Event, Position};
+use waystream_log::{Batch, Bounds, Group, Log, LogError, LogReader, Offsets, Record, Topic};
+
+/// What happens at the chosen call.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    /// The caller dies before the call has an effect.
+    DieBefore,
+    /// The caller dies after it, and does not know.
+    DieAfter,
+    /// The call fails and surely had no effect.
+    Unavailable,
+    /// The call fails and had no effect, but the caller can't know.
+    IndeterminateBefore,
+    /// The call fails though it had its effect.
+    IndeterminateAfter,
+}
+
+/// A log where the n-th call (reads count too) goes wrong. A dead caller is shut out from then on.
+struct Faulty {
+    inner: Arc<dyn Log>,
+    calls: AtomicU64,
+    at: u64,
+    fault: Fault,
+}
+
+fn dead() -> LogError {
+    LogError::Closed("the caller is dead".into())
+}
+
+impl Faulty {
+    async fn call<T>(&self, effect: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let deadly = matches!(self.fault, Fault::DieBefore | Fault::DieAfter);
+        if call < self.at || (call > self.at && !deadly) {
+            return effect.await;
+        }
+        if call > self.at {
+            return Err(dead());
+        }
+        match self.fault {
+            Fault::DieBefore => Err(dead()),
+            Fault::DieAfter => effect.await.and(Err(dead())),
+            Fault::Unavailable => Err(LogError::Unavailable("test".into())),
+            Fault::IndeterminateBefore => Err(LogError::Indeterminate("test".into())),
+            Fault::IndeterminateAfter => effect.await.and(Err(LogError::Indeterminate("test".into()))),
+        }
+    }
+}
+
+#[async_trait]
+impl Log for Faulty {
+    fn partitions(&self, topic: Topic) -> u32 {
+        self.inner.partitions(topic)
+    }
+    async fn append(&self, topic: Topic, records: Vec<Record>) -> Result<(), LogError> {
+        self.call(self.inner.append(topic, records)).await
+    }
+    async fn read(&self, topic: Topic, from: &Offsets) -> Result<Box<dyn LogReader>, LogError> {
+        self.call(self.inner.read(topic, from)).await
+    }
+    async fn commit(&self, group: &Group, records: Vec<(Topic, Record)>, offsets: &Offsets) -> Result<(), LogError> {
+        self.call(self.inner.commit(group, records, offsets)).await
+    }
+    async fn committed(&self, group: &str, topic: Topic) -> Result<Offsets, LogError> {
+        self.call(self.inner.committed(group, topic)).await
+    }
+    async fn bounds(&self, topic: Topic) -> Result<Vec<Bounds>, LogError> {
+        self.call(self.inner.bounds(topic)).await
+    }
+    async fn offsets_at(&self, topic: Topic, time_ms: i64) -> Result<Offsets, LogError> {
+        self.call(self.inner.offsets_at(topic, time_ms)).await
+    }
+}
+
+/// A log that hands out few records at a time, so that there are many epochs.
+struct Slow(Arc<dyn Log>);
+struct SlowReader(Box<dyn LogReader>);
+
+#[async_trait]
+impl Log for Slow {
+    fn partitions(&self, topic: Topic) -> u32 {
+        self.0.partitions(topic)
+    }
+    async fn append(&self, topic: Topic, records: Vec<Record>) -> Result<(), LogError> {
+        self.0.append(topic, records).await
+    }
+    async fn read(&self, topic: Topic, from: &Offsets) -> Result<Box<dyn LogReader>, LogError> {
+        let reader = self.0.read(topic, from).await?;
+        Ok(if topic == Topic::Positions { Box::new(SlowReader(reader)) } else { reader })
+    }
+    async fn commit(&self, group: &Group, records: Vec<(Topic, Record)>, offsets: &Offsets) -> Result<(), LogError> {
+        self.0.commit(group, records, offsets).await
+    }
+    async fn committed(&self, group: &str, topic: Topic) -> Result<Offsets, LogError> {
+        self.0.committed(group, topic).await
+    }
+    async fn bounds(&self, topic: Topic) -> Result<Vec<Bounds>, LogError> {
+        self.0.bounds(topic).await
+    }
+    async fn offsets_at(&self, topic: Topic, time_ms: i64) -> Result<Offsets, LogError> {
+        self.0.offsets_at(topic, time_ms).await
+    }
+}
+
+#[async_trait]
+impl LogReader for SlowReader {
+    async fn next(&mut self, _: usize) -> Result<Batch, LogError> {
+        // The pause stands for a slow source; nothing is concluded from it.
+        tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+        self.0.next(10).await
+    }
+    async fn try_next(&mut self, max: usize) -> Result<Option<Batch>, LogError> {
+        self.0.try_next(max).await
+    }
+}
+
+fn trips() -> Vec<Position> {
+    let step = |s: i64| (0..6).map(move |t| fix(&format!("truck-{t}"), "north", s * 10, 1.0, (9 - (s % 18 - 9).abs()) as f64));
+    (0..36).flat_map(step).collect()
+}
+
+async fn prepare(dir: &std::path::Path) -> Arc<dyn Log> {
+    let log = open(dir);
+    edit(&*log, vec![own("north"), put("a", 1, box_of(2.0, 0.0, 4.0, 2.0)), put("b", 1, box_of(3.0, 0.0, 6.0, 2.0))]).await;
+    append(&*log, &trips()).await;
+    log
+}
+
+fn by_id(mut events: Vec<Event>) -> Vec<Event> {
+    events.sort_by(|a, b| a.id.cmp(&b.id));
+    events
+}
+
+/// Kills (or fails) the dataflow at every call in turn, until it gets through without meeting the chosen one.
+async fn at_every_call(fault: Fault, workers: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let log = prepare(dir.path()).await;
+    let running = start(log.clone(), 1);
+    caught_up(&*log).await;
+    running.stop().await.unwrap();
+    let wanted = by_id(events(&*log).await);
+    assert_eq!(wanted.len(), 6 * 2 * 2 * 4);
+
+    for at in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        let log = prepare(dir.path()).await;
+        let faulty = Arc::new(Faulty { inner: Arc::new(Slow(log.clone())), calls: AtomicU64::new(0), at, fault });
+        let mut running = start(faulty.clone(), workers);
+        let mut met = tokio::select! {
+            ended = &mut running.task => {
+                assert!(matches!(ended.unwrap(), Err(DataflowError::Log(LogError::Closed(_)))));
+                true
+            }
+            () = caught_up(&*log) => {
+                // Stopped in the middle of the trouble it may say so.
+                running.token.cancel();
+                running.task.await.unwrap().is_err()
+            }
+        };
+        met |= faulty.calls.load(Ordering::SeqCst) > at;
+        let running = start(log.clone(), workers);
+        // Waiting for something new: the old may have been concluded before the end.
+        append(&*log, &[fix("new", "north", 0, 50.0, 50.0)]).await;
+        caught_up(&*log).await;
+        running.stop().await.unwrap();
+        check(&*log, &wanted, &format!("{fault:?} at call {at}")).await;
+        if !met {
+            break;
+        }
+    }
+}
+
+async fn check(log: &dyn Log, wanted: &[Event], when: &str) {
+    assert_eq!(by_id(events(log).await), wanted, "{when}");
+    // The map shows where everybody is in the end, and never went back.
+    let mut seqs: HashMap<String, u64> = HashMap::new();
+    for live in snapshots(log).await.into_iter().flat_map(|s| s.live) {
+        let seen = seqs.entry(live.position.device.to_string()).or_insert(0);
+        assert!(*seen <= live.seq, "{when}: {} goes back", live.position.device);
+        *seen = live.seq;
+    }
+    let bounds = log.bounds(Topic::Positions).await.unwrap();
+    for (device, seq) in seqs {
+        let partition = waystream_log::partition_of(device.as_bytes(), log.partitions(Topic::Positions));
+        // Its last position is followed by those of the six others at most.
+        assert!(bounds[partition as usize].next - seq <= 7, "{when}: {device} is not shown where it is");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_before_any_call() {
+    at_every_call(Fault::DieBefore, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_after_any_call() {
+    at_every_call(Fault::DieAfter, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unavailable_at_any_call() {
+    at_every_call(Fault::Unavailable, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn not_written_and_not_known_at_any_call() {
+    at_every_call(Fault::IndeterminateBefore, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn written_and_not_known_at_any_call() {
+    at_every_call(Fault::IndeterminateAfter, 1).await;
+}

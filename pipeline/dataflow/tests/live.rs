@@ -1,0 +1,149 @@
+//! The dataflow on an embedded log: positions and edits in, events, states and snapshots out.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{append, box_of, caught_up, edit, events, fix, open, own, put, records, remove, snapshots, start, told};
+use std::collections::HashMap;
+use waystream_domain::Position;
+use waystream_domain::codec::decode_state;
+use waystream_log::{Log, Record, Topic};
+
+/// Trucks on a round trip through two geofences, seen at every whole degree of longitude from 0 to 9 and back.
+fn round_trips(trucks: usize, rounds: i64) -> Vec<Position> {
+    let mut out = Vec::new();
+    for step in 0..rounds * 18 {
+        let lon = (9 - (step % 18 - 9).abs()) as f64;
+        out.extend((0..trucks).map(|t| fix(&format!("truck-{t}"), "north", step * 10, 1.0, lon)));
+    }
+    out
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_and_two_workers_agree_and_a_restart_goes_on_where_it_was() {
+    let trips = round_trips(40, 4);
+    let mut results = Vec::new();
+    for (workers, pieces) in [(1, 1), (2, 1), (2, 5)] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        edit(&*log, vec![own("north"), put("a", 1, box_of(2.0, 0.0, 4.0, 2.0)), put("b", 1, box_of(3.0, 0.0, 6.0, 2.0))]).await;
+        for piece in trips.chunks(trips.len().div_ceil(pieces)) {
+            let running = start(log.clone(), workers);
+            append(&*log, piece).await;
+            caught_up(&*log).await;
+            running.stop().await.unwrap();
+        }
+        let mut all = events(&*log).await;
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        assert_eq!(all.len(), 40 * 4 * 2 * 4);
+        results.push(all);
+    }
+    assert_eq!(results[0], results[1]);
+    assert_eq!(results[0], results[2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_before_the_stop_is_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    edit(&*log, vec![own("north"), put("a", 1, box_of(0.0, 0.0, 2.0, 2.0))]).await;
+    append(&*log, &[fix("truck", "north", 0, 1.0, 1.0)]).await;
+    let running = start(log.clone(), 2);
+    caught_up(&*log).await;
+    running.stop().await.unwrap();
+    assert_eq!(told(&events(&*log).await), ["truck enter a@0"]);
+    let states = records(&*log, Topic::States).await;
+    assert_eq!(decode_state(&states[0]).unwrap().inside.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edits_reach_standing_vehicles_on_every_worker() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let here = || box_of(0.0, 0.0, 2.0, 2.0);
+    edit(&*log, vec![own("north")]).await;
+    let running = start(log.clone(), 2);
+    let parked: Vec<_> = (0..8).map(|t| fix(&format!("t{t}"), "north", 5, 1.0, 1.0)).collect();
+    append(&*log, &parked).await;
+    caught_up(&*log).await;
+    assert!(events(&*log).await.is_empty());
+    edit(&*log, vec![put("a", 1, here())]).await;
+    caught_up(&*log).await;
+    running.stop().await.unwrap();
+    let mut wanted: Vec<_> = (0..8).map(|t| format!("t{t} enter a@5")).collect();
+    assert_eq!(told(&events(&*log).await), wanted);
+
+    // Removed and drawn anew while the dataflow is down, and changed without consequence.
+    edit(&*log, vec![remove("a"), put("b", 2, here())]).await;
+    let running = start(log.clone(), 1);
+    caught_up(&*log).await;
+    edit(&*log, vec![put("b", 3, here())]).await;
+    caught_up(&*log).await;
+    running.stop().await.unwrap();
+    for t in 0..8 {
+        wanted.extend([format!("t{t} exit a@5"), format!("t{t} enter b@5")]);
+    }
+    wanted.sort();
+    let all = events(&*log).await;
+    assert_eq!(told(&all), wanted);
+    assert!(all.iter().all(|e| e.attributes.get("reason").is_some()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn snapshots_show_the_latest_never_go_back_and_name_who_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    edit(&*log, vec![own("north"), own("south")]).await;
+    let running = start(log.clone(), 2);
+    for piece in round_trips(30, 2).chunks(100) {
+        append(&*log, piece).await;
+    }
+    let late = fix("truck-3", "north", 1, 1.0, 50.0);
+    append(&*log, &[late, fix("truck-7", "south", 100_000, 2.0, 2.0)]).await;
+    caught_up(&*log).await;
+    running.stop().await.unwrap();
+    let running = start(log.clone(), 1);
+    append(&*log, &[fix("truck-9", "north", 100_000, 3.0, 3.0)]).await;
+    caught_up(&*log).await;
+    running.stop().await.unwrap();
+
+    // Per fleet in log order; a device is in one partition of positions, so its seq grows.
+    let mut seqs: HashMap<(String, String), u64> = HashMap::new();
+    let mut last: HashMap<String, Position> = HashMap::new();
+    let mut left = Vec::new();
+    for snapshot in snapshots(&*log).await {
+        for live in snapshot.live {
+            let device = live.position.device.to_string();
+            let seen = seqs.entry((snapshot.fleet.to_string(), device.clone())).or_insert(0);
+            assert!(*seen <= live.seq, "{device} goes back");
+            *seen = live.seq;
+            let newest = last.entry(device).or_insert_with(|| live.position.clone());
+            if newest.fix_time <= live.position.fix_time {
+                *newest = live.position;
+            }
+        }
+        left.extend(snapshot.left.into_iter().map(|d| (snapshot.fleet.to_string(), d.to_string())));
+    }
+    assert_eq!(left, [("north".to_owned(), "truck-7".to_owned())]);
+    assert_eq!(last.len(), 30);
+    assert_eq!(last["truck-7"].fleet.as_str(), "south");
+    assert_eq!(last["truck-9"].location.lat_deg(), 3.0);
+    assert_eq!(last["truck-3"].location.lon_deg(), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rubbish_in_the_log_harms_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    edit(&*log, vec![own("north"), put("a", 1, box_of(0.0, 0.0, 2.0, 2.0))]).await;
+    log.append(Topic::Catalog, vec![Record::new("geofence/x", "{"), Record::removal("nonsense")]).await.unwrap();
+    let running = start(log.clone(), 1);
+    let rubbish = vec![Record::new("truck", vec![9, 9]), Record::removal("truck"), Record::new("truck", vec![1, 255])];
+    log.append(Topic::Positions, rubbish).await.unwrap();
+    log.append(Topic::Positions, vec![Record::new("truck", vec![0; 300 << 10])]).await.unwrap();
+    let no_fix = Position { valid: false, ..fix("truck", "north", 0, 1.0, 1.0) };
+    append(&*log, &[no_fix, fix("truck", "north", 1, 1.0, 1.0)]).await;
+    caught_up(&*log).await;
+    running.stop().await.unwrap();
+    assert_eq!(told(&events(&*log).await), ["truck enter a@1"]);
+}
