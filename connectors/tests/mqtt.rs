@@ -32,10 +32,10 @@ fn client(system: &System, id: &str) -> (AsyncClient, EventLoop) {
 async fn until(events: &mut EventLoop, mut wanted: impl FnMut(&Packet) -> bool) -> Result<(), ConnectionError> {
     in_time(async {
         loop {
-            if let Event::Incoming(packet) = events.poll().await? {
-                if wanted(&packet) {
-                    return Ok(());
-                }
+            if let Event::Incoming(packet) = events.poll().await?
+                && wanted(&packet)
+            {
+                return Ok(());
             }
         }
     })

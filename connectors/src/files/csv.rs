@@ -2,11 +2,12 @@
 //!
 //! Columns are found by name, in any order; unknown ones are ignored. Empty means "not reported".
 
-use super::{RowFault, TrackPoint, amount, course, next_line};
-use crate::protocol::{Fault, FaultKind, Fix};
+use super::{RowFault, TrackPoint, next_line};
+use crate::protocol::{Fault, FaultKind};
+use crate::readers::{FixBuilder, device_id, malformed};
 use ::csv::{ByteRecord, ReaderBuilder};
 use std::io::{self, BufReader, Read};
-use waystream_domain::{Attributes, DeviceId, LatLon, Timestamp, units};
+use waystream_domain::{Attributes, Timestamp};
 
 /// Reads track CSV (not gzipped: [`super::open`] sees to that).
 pub fn read<R: Read>(input: R) -> Reader<R> {
@@ -113,43 +114,42 @@ impl Columns {
     }
 
     fn point(&self, row: &ByteRecord) -> Result<TrackPoint, Fault> {
-        let malformed = |what: &str, i: usize| {
-            let field = String::from_utf8_lossy(row.get(i).unwrap_or_default()).into_owned();
-            Fault::new(FaultKind::Malformed, format!("{field:?} is not a {what}"))
+        let not_a = |what: &str, i: usize| {
+            malformed(format_args!("{:?} is not a {what}", String::from_utf8_lossy(row.get(i).unwrap_or_default())))
         };
         let text = |i: usize| row.get(i).and_then(|field| std::str::from_utf8(field).ok()).map_or("", str::trim);
         let number = |i: Option<usize>, what: &str| match i.map(|i| (i, text(i))) {
             None | Some((_, "")) => Ok(None),
-            Some((i, field)) => field.parse::<f64>().map(Some).map_err(|_| malformed(what, i)),
+            Some((i, field)) => field.parse::<f64>().map(Some).map_err(|_| not_a(what, i)),
         };
 
-        let device = DeviceId::new(text(self.device)).map_err(|e| Fault::new(FaultKind::NoDevice, e.to_string()))?;
+        let device = device_id(text(self.device))?;
         let fix_time = time(text(self.time))
             .ok_or_else(|| Fault::new(FaultKind::BadTime, format!("{:?} is not an ISO 8601 time", text(self.time))))?;
         let (Some(lat), Some(lon)) = (number(Some(self.lat), "latitude")?, number(Some(self.lon), "longitude")?) else {
-            return Err(Fault::new(FaultKind::Malformed, "no latitude or longitude"));
+            return Err(malformed("no latitude or longitude"));
         };
-        let location = LatLon::new(lat, lon)
-            .ok_or_else(|| Fault::new(FaultKind::OutOfRange, format!("{lat},{lon} is not a place on Earth")))?;
-        let flagged_valid = match self.valid.map(|i| (i, text(i))) {
+        let mut fix = FixBuilder::valid(match self.valid.map(|i| (i, text(i))) {
             None | Some((_, "" | "true" | "1")) => true,
             Some((_, "false" | "0")) => false,
-            Some((i, _)) => return Err(malformed("true or false", i)),
-        };
-        let attributes = match self.attributes.map(|i| (i, text(i))) {
-            None | Some((_, "")) => Attributes::default(),
-            Some((i, json)) => serde_json::from_str(json).map_err(|_| malformed("JSON object of attributes", i))?,
-        };
-        let fix = Fix {
-            fix_time,
-            location,
-            valid: flagged_valid && !location.is_null_island(),
-            altitude_m: number(self.altitude, "altitude")?.filter(|m| m.is_finite()).map(|m| m as f32),
-            speed_mps: number(self.speed, "speed")?.and_then(amount).map(units::mps_from_kmh),
-            course_deg: number(self.course, "course")?.and_then(course),
-            accuracy_m: number(self.accuracy, "accuracy")?.and_then(amount).map(|m| m as f32),
-            attributes,
-        };
+            Some((i, _)) => return Err(not_a("true or false", i)),
+        });
+        if let Some(kmh) = number(self.speed, "speed")? {
+            fix.speed_kmh(kmh);
+        }
+        if let Some(degrees) = number(self.course, "course")? {
+            fix.course_deg(degrees);
+        }
+        if let Some(metres) = number(self.altitude, "altitude")? {
+            fix.altitude_m(metres);
+        }
+        if let Some(metres) = number(self.accuracy, "accuracy")? {
+            fix.accuracy_m(metres);
+        }
+        let mut fix = fix.at(fix_time, lat, lon)?;
+        if let Some((i, json)) = self.attributes.map(|i| (i, text(i))).filter(|(_, json)| !json.is_empty()) {
+            fix.attributes = serde_json::from_str::<Attributes>(json).map_err(|_| not_a("JSON object of attributes", i))?;
+        }
         Ok(TrackPoint { device, fix })
     }
 }
@@ -177,6 +177,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use std::path::Path;
+    use waystream_domain::{LatLon, units};
 
     const HEADER: &str = "device_id,time,lat,lon,speed_kmh,course_deg,altitude_m\n";
 
@@ -212,7 +213,7 @@ mod tests {
         assert_eq!(
             faults,
             [
-                "line 2: 91,181 is not a place on Earth (out_of_range)",
+                "line 2: latitude 91, longitude 181 at 2017-03-21T05:00:31.000Z (out_of_range)",
                 "line 3: \"yesterday\" is not an ISO 8601 time (bad_time)",
                 "line 5: identifier is empty (no_device)",
                 "line 6: no latitude or longitude (malformed)",

@@ -3,6 +3,9 @@
 //! Reading keeps nothing but the row at hand, so files may be larger than memory.
 
 pub mod csv;
+pub mod gpx;
+pub mod nmea;
+pub mod write;
 
 use crate::protocol::{Fault, Fix};
 use flate2::read::MultiGzDecoder;
@@ -45,29 +48,52 @@ pub enum RowFault {
 /// The points of a file.
 pub type Points = Box<dyn Iterator<Item = Result<TrackPoint, RowFault>> + Send>;
 
-/// Opens a track file, gzipped or not.
+/// Opens a track file, gzipped or not, of any format that we read. GPX and NMEA do not say whose track they hold: it is that
+/// of a device named like the file, without its extensions.
 pub fn open(path: &Path) -> io::Result<Points> {
-    Ok(Box::new(csv::read(plain(BufReader::new(File::open(path)?))?)))
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let device = DeviceId::new(stem).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    open_as(path, device)
+}
+
+/// Like [`open`], for files that do not say whose track they hold: it is this device's.
+pub fn open_as(path: &Path, device: DeviceId) -> io::Result<Points> {
+    let mut input = plain(BufReader::new(File::open(path)?))?;
+    Ok(match Format::of(input.fill_buf()?, path) {
+        Format::Csv => Box::new(csv::read(input)),
+        Format::Gpx => Box::new(gpx::read(input, device)),
+        Format::Nmea => Box::new(nmea::read(input, device)),
+    })
+}
+
+/// Formats that we read.
+enum Format {
+    Csv,
+    Gpx,
+    Nmea,
+}
+
+impl Format {
+    /// Told by what the file begins with; NMEA logs may begin with anything, but have names of their own.
+    fn of(beginning: &[u8], path: &Path) -> Self {
+        let name = path.to_string_lossy().to_ascii_lowercase();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let beginning = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start();
+        match beginning.first() {
+            Some(b'<') => Self::Gpx,
+            Some(b'$' | b'!') => Self::Nmea,
+            _ if [".nmea", ".log"].iter().any(|extension| name.ends_with(extension)) => Self::Nmea,
+            _ => Self::Csv,
+        }
+    }
 }
 
 /// The bytes of a file that may be gzipped (told by its first two bytes, whatever its name).
 fn plain(mut input: BufReader<File>) -> io::Result<Box<dyn BufRead + Send>> {
     let gzipped = input.fill_buf()?.starts_with(&[0x1f, 0x8b]);
     Ok(if gzipped { Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(input))) } else { Box::new(input) })
-}
-
-/// A course as files and devices have it, made `0 ≤ course < 360`; sentinels and wrapped values beyond are no course.
-pub(crate) fn course(degrees: f64) -> Option<f32> {
-    match degrees {
-        360.0 => Some(0.0),
-        d if (0.0..360.0).contains(&d) => Some(d as f32).filter(|d| *d < 360.0),
-        _ => None,
-    }
-}
-
-/// A speed or other amount that can't be negative.
-pub(crate) fn amount(value: f64) -> Option<f64> {
-    (value.is_finite() && value >= 0.0).then_some(value)
 }
 
 /// Limits a reader so that one endless line can't fill the memory.
