@@ -108,7 +108,7 @@ export const texts = {
     replay: 'Replay',
     centre: 'Centre',
     exportGpx: 'GPX',
-    rename: 'Name',
+    rename: 'Rename',
     past: 'In the replay',
     unknown: 'unknown',
     invalid: 'fix not trusted by the receiver',

@@ -61,6 +61,8 @@ export function createMap(app: App, container: HTMLElement): MapView {
   map.on('dragstart', () => app.store.set({ follow: false }));
   let hashTimer = 0;
   map.on('moveend', () => {
+    // The view before the first vehicle is nobody's choice.
+    if (!box && !stored) return;
     // Following a vehicle moves the map 60 times a second; the address need not.
     clearTimeout(hashTimer);
     hashTimer = window.setTimeout(() => {

@@ -151,7 +151,6 @@ export function detailsCard(app: App): HTMLElement {
     facts.replaceChildren();
     attributes.replaceChildren();
     chartBox.replaceChildren(h('p', { class: 'muted' }, texts.loading));
-    card.hidden = selected === null;
     if (!selected) return;
     setText(title, selected.device);
     quietly(refreshDetails());
@@ -175,6 +174,10 @@ export function detailsCard(app: App): HTMLElement {
     setText(fixAge, age(now - row.fixTime));
     fixAge.title = utc(row.fixTime);
     if (layer === 'live') trail.reach(latOf(vehicle.y), lonOf(vehicle.x));
+  });
+  // While somebody draws, the map needs all the room.
+  store.on(['selected', 'drawing'], ({ selected, drawing }) => {
+    card.hidden = selected === null || drawing !== null;
   });
   store.on(['follow'], (state) => follow.setAttribute('aria-pressed', String(state.follow)));
   return card;

@@ -100,6 +100,7 @@ export function vehiclesPanel(app: App): Panel {
     const { element, dot, name, sub, speed } = row;
     const { selected, fleets, stats } = store.now;
     row.device = vehicle.device;
+    element.dataset['device'] = vehicle.device;
     element.style.transform = `translateY(${index * ROW_PX}px)`;
     element.setAttribute('aria-current', String(selected?.layer === 'live' && selected.device === vehicle.device));
     dot.className = `look look-${vehicle.look}`;

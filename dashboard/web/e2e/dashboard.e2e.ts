@@ -1,0 +1,228 @@
+/** The whole system as a person uses it: real binary, real browser, simulated trackers on real sockets. */
+
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { chromium, type Browser, type Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { System } from './system';
+
+const SHOTS = join(import.meta.dirname, '../test-results');
+const PASSWORD = 'correct horse battery staple';
+const FENCE = 'Test yard';
+const VEHICLES = 400;
+const FLAGS = [
+  '--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run',
+  '--disable-quic',
+];
+
+let system: System;
+let browser: Browser;
+let page: Page;
+/** What the page complained about; failures to reach map tiles don't count. */
+const complaints: string[] = [];
+
+const shot = (name: string): Promise<Buffer> => page.screenshot({ path: join(SHOTS, `${name}.png`) });
+const panel = async (name: string): Promise<void> => {
+  const button = page.locator(`[data-panel=${name}]`);
+  if (await button.getAttribute('aria-pressed') !== 'true') await button.click();
+};
+const vehiclesShown = (): Promise<unknown> =>
+  page.waitForFunction(() => (window.waystream?.stats?.count ?? 0) > 0 && (window.waystream?.inView ?? 0) > 0, null, { timeout: 60_000 });
+const locate = async (device: string): Promise<{ lat: number; lon: number; fixTime: number }> => {
+  const place = await page.evaluate((d) => window.waystream?.locate(d), device);
+  if (!place) throw new Error(`${device} is not on the map`);
+  return place;
+};
+/** A number that is another if any pixel is another. */
+const mapPixels = (): Promise<number> => page.evaluate(() => {
+  const canvas = document.querySelector<HTMLCanvasElement>('.vehicle-canvas');
+  const pixels = canvas?.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data ?? [];
+  let sum = 0;
+  for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] !== 0) sum = (Math.imul(sum, 31) + i + pixels[i]) | 0;
+  return sum;
+});
+
+beforeAll(async () => {
+  await mkdir(SHOTS, { recursive: true });
+  system = await System.create();
+  await system.start('demo', '--vehicles', String(VEHICLES), '--history', '20');
+  browser = await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: FLAGS });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'light' });
+  page = await context.newPage();
+  page.on('pageerror', (error) => complaints.push(error.stack ?? error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) complaints.push(message.text());
+  });
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await system?.destroy();
+});
+
+it('lets nobody in without a session', async () => {
+  expect((await fetch(`${system.origin}/api/devices`)).status).toBe(401);
+  await page.goto(system.origin);
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  await page.locator('input[name=username]').fill('admin');
+  await page.locator('input[name=password]').fill('a wrong password');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('alert').filter({ hasText: 'wrong' }).waitFor();
+  await shot('1-sign-in');
+});
+
+it('signs in by the one-time link and asks for a password, which then signs in too', async () => {
+  await page.goto(await system.link());
+  await page.getByRole('heading', { name: 'Choose a password' }).waitFor();
+  await page.locator('dialog input[type=password]').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('dialog').waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'Account' }).click();
+  await page.getByRole('menuitem', { name: 'Sign out' }).click();
+  await page.locator('input[name=username]').fill('admin');
+  await page.locator('input[name=password]').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await vehiclesShown();
+});
+
+it('shows vehicles that move', async () => {
+  await page.waitForFunction((n) => (window.waystream?.stats?.count ?? 0) >= n, VEHICLES);
+  await page.locator('select').filter({ has: page.locator('option[value=speed]') }).selectOption('speed');
+  const row = page.locator('.vehicle-row:visible').first();
+  await row.waitFor();
+  const device = await row.getAttribute('data-device') ?? '';
+  const before = await locate(device);
+  const pixels = await mapPixels();
+  await page.waitForFunction(async ([d, lat, lon]) => {
+    const now = await window.waystream?.locate(d as string);
+    return now && (now.lat !== lat || now.lon !== lon);
+  }, [device, before.lat, before.lon] as const, { timeout: 60_000 });
+  await expect.poll(mapPixels, { timeout: 30_000 }).not.toBe(pixels);
+  const stats = await page.evaluate(() => window.waystream?.stats);
+  expect(stats).toMatchObject({ link: 'online', badFrames: 0, refused: 0 });
+  expect(stats?.looks.reduce((sum, n) => sum + n, 0)).toBe(stats?.count);
+  await shot('2-live');
+});
+
+it('tells all about a vehicle', async () => {
+  await page.locator('.vehicle-row:visible').first().click();
+  const card = page.getByRole('complementary', { name: 'Vehicle details' });
+  await card.getByText('Protocol').waitFor();
+  await card.locator('.attributes dt').first().waitFor();
+  await card.locator('svg.chart').waitFor();
+  await shot('3-details');
+});
+
+it('raises an alert when a vehicle drives through a fence drawn by hand', async () => {
+  const device = await page.locator('.vehicle-row:visible').first().getAttribute('data-device') ?? '';
+  const { lat, lon } = await locate(device);
+  await panel('fences');
+  await page.evaluate(([a, b]) => window.waystream?.setView(a, b, 15), [lat, lon] as const);
+  await page.locator('[data-draw=polygon]').click();
+  const { x, y } = await page.evaluate(([a, b]) => window.waystream?.pointOf(a, b) ?? { x: 0, y: 0 }, [lat, lon] as const);
+  for (const [dx, dy] of [[-130, -120], [140, -110], [120, 130]]) await page.mouse.click(x + dx, y + dy);
+  await page.mouse.dblclick(x - 120, y + 120);
+  await page.locator('.panel .form').getByLabel('Name').fill(FENCE);
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('[data-fence]').filter({ hasText: FENCE }).waitFor();
+  await shot('4-fence');
+  await panel('alerts');
+  await page.locator('[data-event]').filter({ hasText: FENCE }).first().waitFor({ timeout: 90_000 });
+  await shot('5-alerts');
+});
+
+it('says at the place what is wrong with a fence', async () => {
+  await panel('fences');
+  await page.locator('[data-draw=polygon]').click();
+  const map = await page.locator('.map').boundingBox();
+  if (!map) throw new Error('no map');
+  const at = (dx: number, dy: number): [number, number] => [map.x + map.width / 2 + dx, map.y + map.height / 2 + dy];
+  // A bow tie.
+  await page.mouse.click(...at(-80, -80));
+  await page.mouse.click(...at(80, 80));
+  await page.mouse.click(...at(80, -80));
+  await page.mouse.dblclick(...at(-80, 80));
+  await page.locator('.panel .form').getByLabel('Name').fill('Bow tie');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('.form .error').filter({ hasText: /\w/ }).waitFor();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+});
+
+it('draws a circle, and another dashboard sees it at once', async () => {
+  const other = await page.context().newPage();
+  await other.goto(system.origin);
+  await other.waitForFunction(() => (window.waystream?.stats?.link) === 'online');
+  const before = await other.evaluate(() => window.waystream?.fences ?? 0);
+  await page.bringToFront();
+  await page.locator('[data-draw=circle]').click();
+  const map = await page.locator('.map').boundingBox();
+  if (!map) throw new Error('no map');
+  await page.mouse.move(map.x + map.width / 2, map.y + map.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(map.x + map.width / 2 + 90, map.y + map.height / 2 + 40, { steps: 4 });
+  await page.mouse.up();
+  await page.locator('.panel .form').getByLabel('Name').fill('Test circle');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('[data-fence]').filter({ hasText: 'Test circle' }).waitFor();
+  await other.waitForFunction((n) => window.waystream?.fences === n + 1, before);
+  await other.close();
+});
+
+it('replays the past: play, seek, pause, close', async () => {
+  await panel('replay');
+  await page.getByRole('button', { name: '15 min' }).click();
+  await page.locator('.panel .form').getByLabel('Vehicles').selectOption('all:');
+  await page.locator('.panel .form').getByLabel('Speed').selectOption('10');
+  await page.getByRole('button', { name: 'Start replay' }).click();
+  await page.waitForFunction(() => (window.waystream?.replay?.count ?? 0) > 50, null, { timeout: 60_000 });
+  const start = await page.evaluate(() => window.waystream?.replay?.at ?? 0);
+  await page.waitForFunction((t) => (window.waystream?.replay?.at ?? 0) > t + 10_000, start);
+  const dock = page.getByRole('region', { name: 'Replay controls' });
+  await dock.getByLabel('Speed').selectOption('100');
+  const slider = await dock.getByLabel('Moment').boundingBox();
+  if (!slider) throw new Error('no slider');
+  await page.mouse.click(slider.x + slider.width / 2, slider.y + slider.height / 2);
+  await page.waitForFunction((t) => (window.waystream?.replay?.at ?? 0) > t + 300_000 && (window.waystream?.replay?.count ?? 0) > 50, start);
+  await shot('6-replay');
+  await dock.getByRole('button', { name: 'Pause' }).click();
+  await dock.getByRole('button', { name: 'Play' }).waitFor();
+  await dock.getByRole('button', { name: 'Close' }).click();
+  await page.waitForFunction(() => window.waystream?.replay === null);
+});
+
+it('answers SQL with a table, and bad SQL with the reason', async () => {
+  await panel('sql');
+  await page.getByLabel('SQL query').fill('SELECT device, count(*) AS n FROM positions GROUP BY device ORDER BY n DESC LIMIT 20');
+  await page.getByRole('button', { name: 'Run' }).click();
+  await page.locator('.sql-result tbody tr').nth(19).waitFor();
+  await shot('7-sql');
+  await page.getByLabel('SQL query').fill('SELECT nonsense FROM positions');
+  await page.getByRole('button', { name: 'Run' }).click();
+  await page.locator('.sql-error').filter({ hasText: 'nonsense' }).waitFor();
+});
+
+it('is usable in the dark and on a phone', async () => {
+  await panel('vehicles');
+  await page.getByRole('button', { name: 'Dark mode' }).click();
+  await page.getByRole('button', { name: 'Show all vehicles' }).click();
+  await page.waitForFunction(() => (window.waystream?.inView ?? 0) > 100);
+  await shot('8-dark');
+  await page.getByRole('button', { name: 'Light mode' }).click();
+  await page.setViewportSize({ width: 390, height: 780 });
+  await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>('.vehicle-canvas')?.width === 390 + 96);
+  await shot('9-phone');
+  await page.setViewportSize({ width: 1280, height: 800 });
+});
+
+it('goes on by itself after the server was restarted', async () => {
+  await system.stop();
+  await page.waitForFunction(() => window.waystream?.stats?.link === 'lost', null, { timeout: 30_000 });
+  await page.getByRole('status').filter({ hasText: 'Connection lost' }).waitFor();
+  await system.start('run');
+  await page.waitForFunction(() => window.waystream?.stats?.link === 'online', null, { timeout: 60_000 });
+  await page.waitForFunction((n) => (window.waystream?.stats?.count ?? 0) >= n, VEHICLES);
+});
+
+it('complained about nothing', () => {
+  expect(complaints).toEqual([]);
+});

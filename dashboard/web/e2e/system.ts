@@ -1,0 +1,86 @@
+/** Starts the real binary on free ports, with a data folder of its own. */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const START_MS = 120_000;
+const LINK = /https?:\/\/\S+\/sign-in\?token=[\w-]+/;
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+export class System {
+  private child: ChildProcess | null = null;
+  private output = '';
+
+  private constructor(private binary: string, readonly data: string, private environment: NodeJS.ProcessEnv, readonly origin: string) {}
+
+  static async create(): Promise<System> {
+    const { WAYSTREAM_BIN, WAYSTREAM_WEB_OUT: _, ...inherited } = process.env;
+    if (!WAYSTREAM_BIN) throw new Error('set WAYSTREAM_BIN to the waystream binary');
+    const web = await freePort();
+    const environment: NodeJS.ProcessEnv = { ...inherited, WAYSTREAM_GATEWAY__ADDRESS: `127.0.0.1:${web}` };
+    for (const listener of ['TELTONIKA', 'GT06', 'OSMAND', 'OWNTRACKS', 'MQTT']) {
+      environment[`WAYSTREAM_CONNECTORS__LISTENERS__${listener}`] = String(await freePort());
+    }
+    return new System(WAYSTREAM_BIN, await mkdtemp(join(tmpdir(), 'waystream-e2e-')), environment, `http://127.0.0.1:${web}`);
+  }
+
+  /** Resolves when the dashboard answers. */
+  async start(...args: string[]): Promise<void> {
+    this.output = '';
+    const child = spawn(this.binary, [...args, '--data', this.data], { env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = child;
+    const hear = (chunk: Buffer): void => {
+      this.output += chunk.toString();
+    };
+    child.stdout.on('data', hear);
+    child.stderr.on('data', hear);
+    await this.until(async () => {
+      if (child.exitCode !== null) throw new Error(`waystream ended with ${child.exitCode}:\n${this.output}`);
+      return (await fetch(`${this.origin}/readyz`).catch(() => null))?.ok === true;
+    }, 'it is ready');
+  }
+
+  /** The one-time link that it printed. */
+  async link(): Promise<string> {
+    await this.until(() => Promise.resolve(LINK.test(this.output)), 'it has printed a one-time link');
+    return LINK.exec(this.output)?.[0] ?? '';
+  }
+
+  async stop(): Promise<void> {
+    const { child } = this;
+    this.child = null;
+    if (!child || child.exitCode !== null) return;
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  }
+
+  async destroy(): Promise<void> {
+    await this.stop();
+    await rm(this.data, { recursive: true, force: true });
+  }
+
+  get log(): string {
+    return this.output;
+  }
+
+  private async until(holds: () => Promise<boolean>, what: string): Promise<void> {
+    for (const end = Date.now() + START_MS; Date.now() < end;) {
+      if (await holds()) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`gave up waiting until ${what}:\n${this.output}`);
+  }
+}
