@@ -152,7 +152,7 @@ export const texts = {
     none: 'No alert matches.',
     retracted: 'withdrawn: a later report showed that it did not happen',
     more: (n: number): string => `and ${plural(n, 'more alert', 'more alerts')}`,
-    toasts: 'Show alerts on the map',
+    toasts: 'Pop-ups',
     late: (age: string): string => `reported ${age} later`,
   },
 

@@ -12,6 +12,8 @@ const HOUR_MS = 3_600_000;
 export const SPEEDS = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 const DEFAULT_SPEED = 10;
 const STEP_MS = 60_000;
+/** A dragged slider asks for a hundred moments a second; the last one of such a while is sent. */
+const SLIDER_MS = 100;
 const EVENTS_AT_MOST = 1000;
 /** The slider's steps. */
 const STEPS = 10_000;
@@ -131,7 +133,7 @@ export function replayPanel(app: App): ReplayPanel {
   engine.on('replayState', (state) => patch(state.id, {
     at: state.at, playing: state.playing && !state.done, speed: state.speed, done: state.done, ...(state.error === undefined ? {} : { error: state.error }),
   }));
-  engine.on('replayClock', ({ id, at, count }) => patch(id, { at, count }));
+  engine.on('replayClock', ({ id, at, count }) => patch(id, seeking === 0 ? { at, count } : { count }));
 
   function close(): void {
     const { replay, selected } = store.now;
@@ -151,12 +153,20 @@ export function replayPanel(app: App): ReplayPanel {
     patch(replay.id, { playing: !replay.playing, done: false });
   }
 
-  function seek(at: number): void {
+  /** Timer of a seek that is not sent yet. */
+  let seeking = 0;
+  function seek(at: number, afterMs = 0): void {
     const { replay } = store.now;
     if (!replay?.ready) return;
     const moment = Math.round(Math.max(replay.from, Math.min(replay.to, at)));
-    engine.replay(replay.id, { action: 'seek', at: moment });
     patch(replay.id, { at: moment, done: false });
+    clearTimeout(seeking);
+    const send = (): void => {
+      seeking = 0;
+      engine.replay(replay.id, { action: 'seek', at: moment });
+    };
+    if (afterMs === 0) send();
+    else seeking = window.setTimeout(send, afterMs);
   }
   const step = (ms: number): void => {
     const { replay } = store.now;
@@ -168,7 +178,7 @@ export function replayPanel(app: App): ReplayPanel {
   const slider = h('input', {
     type: 'range', min: '0', max: String(STEPS), step: '1', class: 'slider', aria: { label: texts.replay.seek }, oninput: () => {
       const { replay } = store.now;
-      if (replay) seek(replay.from + (Number(slider.value) / STEPS) * (replay.to - replay.from));
+      if (replay) seek(replay.from + (Number(slider.value) / STEPS) * (replay.to - replay.from), SLIDER_MS);
     },
   });
   const ticks = h('canvas', { class: 'ticks', aria: { hidden: 'true' } });

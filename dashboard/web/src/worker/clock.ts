@@ -27,6 +27,8 @@ export class ServerClock {
   }
 }
 
+const WAIT_AFTER_MS = 1_500;
+
 /** A replay's clock: runs at its speed between the frames that set it. */
 export class ReplayClock {
   private base = 0;
@@ -40,7 +42,7 @@ export class ReplayClock {
   }
 
   now(wall: number): number {
-    // Frames come at least every 250 ms while playing: without one the clock waits, rather than run away.
-    return this.playing ? this.base + Math.min(wall - this.wall, 500) * this.speed : this.base;
+    // The server tells its clock every second while it plays: without word of it the clock waits, rather than run away.
+    return this.playing ? this.base + Math.min(wall - this.wall, WAIT_AFTER_MS) * this.speed : this.base;
   }
 }

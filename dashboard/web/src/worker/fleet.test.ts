@@ -89,11 +89,15 @@ describe('a fleet', () => {
     expect(latOf(fleet.y[2])).toBeCloseTo(52, 5);
   });
 
-  it('keeps the newer fix when an older one comes late', () => {
+  it('forgets who is not in a new snapshot, once that is complete', () => {
     const fleet = new Fleet();
-    apply(fleet, [{ lat: 10, lon: 10 }]);
-    apply(fleet, [{ lat: 20, lon: 20, ageMs: 60_000 }]);
-    expect(latOf(fleet.y[0])).toBeCloseTo(10, 5);
+    apply(fleet, [{ slot: 0, lat: 1, lon: 1 }, { slot: 1, lat: 2, lon: 2 }, { slot: 2, lat: 3, lon: 3 }]);
+    fleet.expectSnapshot();
+    apply(fleet, [{ slot: 0, lat: 1, lon: 1 }]);
+    expect(fleet.count).toBe(3);
+    apply(fleet, [{ slot: 2, lat: 3, lon: 3 }]);
+    fleet.endSnapshot();
+    expect([fleet.count, ...fleet.present.subarray(0, 3)]).toEqual([2, 1, 0, 1]);
   });
 
   it('forgets removed vehicles and projects only those in the view', () => {

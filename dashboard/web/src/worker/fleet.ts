@@ -74,6 +74,9 @@ export class Fleet {
   speed = new Uint16Array(0);
   status = new Uint8Array(0);
   look = new Uint8Array(0);
+  /** The generation in which the vehicle was last told of. */
+  private told = new Uint32Array(0);
+  private generation = 0;
 
   clear(): void {
     this.present.fill(0);
@@ -81,10 +84,25 @@ export class Fleet {
     this.count = 0;
   }
 
+  /** A snapshot is on its way: from now on it is noted who is told of. */
+  expectSnapshot(): void {
+    this.generation++;
+  }
+
+  /** The snapshot is complete: whoever was not told of since is gone. Nobody vanishes before. */
+  endSnapshot(): void {
+    for (let i = 0; i < this.n; i++) {
+      if (this.present[i] && this.told[i] !== this.generation) {
+        this.present[i] = 0;
+        this.count--;
+      }
+    }
+  }
+
   private reserve(slots: number): void {
     if (slots <= this.x.length) return;
     const size = Math.max(4096, 2 ** Math.ceil(Math.log2(slots)));
-    const grow = <T extends Float64Array | Float32Array | Uint8Array | Uint16Array>(old: T, fresh: T): T => {
+    const grow = <T extends Float64Array | Float32Array | Uint32Array | Uint16Array | Uint8Array>(old: T, fresh: T): T => {
       fresh.set(old);
       return fresh;
     };
@@ -103,11 +121,11 @@ export class Fleet {
     this.speed = grow(this.speed, new Uint16Array(size));
     this.status = grow(this.status, new Uint8Array(size));
     this.look = grow(this.look, new Uint8Array(size));
+    this.told = grow(this.told, new Uint32Array(size));
   }
 
-  /** Takes over the decoder's columns. `clock`: the sender's time now; `wall`: ours. Returns true if a slot is new. */
-  apply(columns: Ft1Decoder, frame: FrameHeader, clock: number, wall: number): boolean {
-    let fresh = false;
+  /** Takes over the decoder's columns. `clock`: the sender's time now; `wall`: ours. Frames never go back in time. */
+  apply(columns: Ft1Decoder, frame: FrameHeader, clock: number, wall: number): void {
     for (let k = 0; k < frame.n; k++) {
       const lat = columns.lat[k] * 1e-6;
       const lon = columns.lon[k] * 1e-6;
@@ -119,6 +137,7 @@ export class Fleet {
       this.reserve(slot + 1);
       const fix = frame.t0 - columns.dt[k] * 10;
       const isNew = this.present[slot] === 0;
+      this.told[slot] = this.generation;
       if (isNew) {
         this.present[slot] = 1;
         this.shown[slot] = 1;
@@ -126,15 +145,10 @@ export class Fleet {
         this.period[slot] = FIRST_PERIOD_MS;
         this.ex[slot] = this.ey[slot] = 0;
         if (slot >= this.n) this.n = slot + 1;
-        fresh = true;
-      } else if (fix < this.fix[slot]) {
-        // A frame that was overtaken (a replay that went back is cleared first).
-        continue;
       }
       this.move(slot, lat, lon, fix, columns.course[k], columns.speed[k], columns.status[k], clock, wall, isNew);
     }
     this.applied += frame.n;
-    return fresh;
   }
 
   private move(slot: number, lat: number, lon: number, fix: number, course: number, speed: number, status: number,

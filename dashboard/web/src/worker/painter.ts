@@ -32,6 +32,7 @@ const LABEL_ZOOM = 13;
 const LABELS_AT_MOST = 250;
 const CELL_EDGE_PX = 66;
 const TRAILS_AT_MOST = 2000;
+const OFFLINE_MS = 600_000;
 
 export type Picked = { scene: number; slot: number } | { cell: Cell };
 
@@ -81,7 +82,7 @@ export class Painter {
       }
     }
     if (grouped) this.paintCells(buffer, view, viewport, fleet, n, sprites, index, options);
-    else if (sprites) this.paintSprites(buffer, view, fleet, n, sprites, replayed, index);
+    else if (sprites) this.paintSprites(buffer, view, scene, n, sprites, index);
     else this.paintDots(buffer, view, fleet, n, replayed, index);
 
     if (options.labels && !grouped && sprites && view.zoom >= LABEL_ZOOM) this.paintLabels(buffer, view, scene, n, options);
@@ -128,12 +129,14 @@ export class Painter {
     }
   }
 
-  private paintSprites(buffer: Uint32Array, view: View, fleet: Fleet, n: number, sprites: SpriteSet, replayed: boolean,
-    index: number): void {
+  private paintSprites(buffer: Uint32Array, view: View, scene: Scene, n: number, sprites: SpriteSet, index: number): void {
     const { slot, px, py } = this.projection;
+    const { fleet, clock } = scene;
+    const replayed = scene.trails !== null;
     for (let k = 0; k < n; k++) {
       const i = slot[k];
-      const look = fleet.look[i];
+      // A replay tells no link state: who has not reported for long was offline.
+      const look = replayed && clock - fleet.fix[i] > OFFLINE_MS ? Look.Offline : fleet.look[i];
       putSprite(buffer, py[k] * view.w + px[k], sprites.of(look, fleet.course[i], replayed ? REPLAY_COLOUR : look));
       this.pick.add(px[k], py[k], (index << SCENE_SHIFT) | i);
     }

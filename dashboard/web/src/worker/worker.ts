@@ -4,7 +4,7 @@ import type { AlertEvent, ReplayAction } from '../wire/types';
 import { ReplayClock, ServerClock } from './clock';
 import { Directory } from './directory';
 import { Fleet } from './fleet';
-import { FrameFault, Ft1Decoder, KIND_REMOVED, KIND_SNAPSHOT, type FrameHeader } from './ft1';
+import { FLAG_LAST, FrameFault, Ft1Decoder, KIND_REMOVED, KIND_SNAPSHOT, type FrameHeader } from './ft1';
 import { Link } from './link';
 import { latOf, lonOf } from './mercator';
 import { Painter, type Scene } from './painter';
@@ -30,6 +30,8 @@ const replay = {
   id: 0, fleet: new Fleet(), roster: new Roster(), clock: new ReplayClock(), trails: new Trails(), selected: '',
   /** How it was opened, to open it again after the connection was lost. */
   opened: null as ReplayOpen | null,
+  /** Time of the snapshot that is being received. */
+  snapshotAt: Number.NaN,
 };
 let options: DrawOptions = { theme: 'light', grouping: 'auto', labels: true, live: true };
 let link: Link | null = null;
@@ -78,6 +80,7 @@ function liveFrame(bytes: Uint8Array): void {
   } else {
     serverClock.sample(frame.t0, wall);
     live.fleet.apply(decoder, frame, serverClock.now(wall), wall);
+    if (frame.kind === KIND_SNAPSHOT && frame.flags & FLAG_LAST) live.fleet.endSnapshot();
     if (frame.kind !== KIND_SNAPSHOT && lags.length < 1000) lags.push(serverClock.now(wall) - frame.t0);
     counters.newestFrame = wall;
   }
@@ -89,10 +92,13 @@ function replayFrame(id: number, bytes: Uint8Array): void {
   const frame = decode(bytes);
   if (!frame || id !== replay.id) return;
   const wall = Date.now();
-  if (frame.kind === KIND_SNAPSHOT || frame.t0 < replay.clock.now(wall) - 60_000) {
-    // A seek: what was shown belongs to another time.
-    replay.fleet.clear();
-    replay.trails.clear();
+  if (frame.kind === KIND_SNAPSHOT) {
+    // A new moment: what was shown belongs to another time. All frames of one snapshot have its time.
+    if (frame.t0 !== replay.snapshotAt) {
+      replay.fleet.clear();
+      replay.trails.clear();
+    }
+    replay.snapshotAt = frame.flags & FLAG_LAST ? Number.NaN : frame.t0;
   }
   replay.clock.set(frame.t0, wall);
   if (frame.kind === KIND_REMOVED) {
@@ -102,7 +108,6 @@ function replayFrame(id: number, bytes: Uint8Array): void {
     replay.trails.note(replay.fleet, decoder.slot, frame.n);
   }
   link?.ackReplay(id, frame.seq);
-  post({ type: 'replay-clock', id, at: frame.t0, count: replay.fleet.count });
 }
 
 function connect(origin: string, alertsAfter: string | null): void {
@@ -113,6 +118,7 @@ function connect(origin: string, alertsAfter: string | null): void {
         live.fleet.clear();
         epoch = reply.epoch;
       }
+      live.fleet.expectSnapshot();
       lastSeq = -1;
       resumeReplay();
     },
@@ -276,6 +282,7 @@ setInterval(() => {
     lagP95 = percentile95(lags);
     lags = [];
   }
+  if (replay.id !== 0) post({ type: 'replay-clock', id: replay.id, at: replay.clock.now(Date.now()), count: replay.fleet.count });
   if (rowsWanted.to > rowsWanted.from) sendRows();
   sendStats();
   sendExtent();
