@@ -6,9 +6,12 @@ mod gl200;
 mod gps103;
 mod gt06;
 mod h02;
+mod jt808;
 mod osmand;
 pub mod owntracks;
+mod ruptela;
 mod teltonika;
+mod tk103;
 mod wialon;
 
 /// Every protocol that we speak.
@@ -21,6 +24,9 @@ pub const ALL: &[Protocol] = &[
     gl200::PROTOCOL,
     gps103::PROTOCOL,
     wialon::PROTOCOL,
+    jt808::PROTOCOL,
+    tk103::PROTOCOL,
+    ruptela::PROTOCOL,
 ];
 
 /// The protocol of this name.

@@ -1,0 +1,249 @@
+//! JT/T 808, editions 2011 to 2019: `7e…7e`, escaped, XOR-checked. Every message of a terminal is answered by number.
+//!
+//! Header: type, attributes (bit 13: part of a longer message, bit 14: edition 2019), from 2019 a version, the terminal's id as
+//! digits, a serial number, for parts their total and index. Locks (`55xx`) have a short header of their own and packed digits.
+
+mod framing;
+mod location;
+
+use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Protocol, Transport};
+use crate::readers::{Reader, bit, device_id, hex, malformed};
+use bytes::Bytes;
+use chrono::{DateTime, Datelike, Timelike, Utc};
+use framing::{Jt808Framing, escape};
+use smol_str::format_smolstr;
+use waystream_domain::DeviceId;
+
+pub(super) const PROTOCOL: Protocol = Protocol {
+    name: "jt808",
+    port: 5015,
+    max_frame_bytes: framing::MAX_FRAME_BYTES,
+    transport: Transport::Socket {
+        tcp: true,
+        udp: false,
+        framing: || Box::new(Jt808Framing),
+        decoder: || Box::new(Jt808 { device: None, parts: None }),
+    },
+};
+
+const REGISTRATION: u16 = 0x0100;
+const LOCATION: u16 = 0x0200;
+const LOCATION_BATCH: u16 = 0x0704;
+const LOCK_LOCATION: u16 = 0x5501;
+/// Kept while there was no network.
+const LOCK_LOCATION_KEPT: u16 = 0x5502;
+const TIME_REQUEST: u16 = 0x0109;
+const TIME_REQUEST_2019: u16 = 0x0004;
+
+/// What parts of one message may have together.
+const MAX_PARTS: u16 = 64;
+
+struct Jt808 {
+    device: Option<DeviceId>,
+    /// A message that comes in parts, as far as it came.
+    parts: Option<Parts>,
+}
+
+struct Parts {
+    kind: u16,
+    total: u16,
+    body: Vec<u8>,
+    /// Serial numbers to answer once the message is whole.
+    serials: Vec<u16>,
+}
+
+struct Header<'a> {
+    kind: u16,
+    edition_2019: bool,
+    version: u8,
+    /// The terminal's id as it came.
+    id: &'a [u8],
+    serial: u16,
+}
+
+impl Decoder for Jt808 {
+    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
+        let mut decoded = Decoded::default();
+        let understood = match frame.first() {
+            Some(b'(') => self.text(frame, context, &mut decoded),
+            _ => self.message(frame, context, &mut decoded),
+        };
+        decoded.faults.extend(understood.err());
+        decoded.device = self.device.clone();
+        decoded
+    }
+}
+
+impl Jt808 {
+    /// Locks ask for the time in a text: `(id,1,001,BASE,2,TIME)`.
+    fn text(&self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        let text = String::from_utf8_lossy(frame);
+        if self.device.is_none() {
+            return Err(Fault::new(FaultKind::NoDevice, "a text before the first message"));
+        }
+        if let Some(request) = text.strip_suffix("TIME)") {
+            let now = DateTime::<Utc>::from(context.received_at).format("%Y%m%d%H%M%S");
+            decoded.replies.push(format!("{request}{now})").into());
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        let Some([_, content @ .., checksum, _]) = frame.get(..).filter(|frame| frame.len() > 12) else {
+            return Err(malformed(format_args!("a message of {} bytes", frame.len())));
+        };
+        let expected = content.iter().fold(0, |sum, byte| sum ^ byte);
+        if *checksum != expected {
+            let detail = format_smolstr!("checksum is {checksum:02x}, not {expected:02x}");
+            decoded.faults.push(Fault::new(FaultKind::Checksum, detail));
+            if context.checksums == Checksums::Refuse {
+                return Ok(());
+            }
+        }
+        let mut reader = Reader::new(content);
+        let kind = reader.u16()?;
+        let attributes = reader.u16()?;
+        if kind == LOCK_LOCATION || kind == LOCK_LOCATION_KEPT {
+            return self.lock(kind, attributes, &mut reader, decoded);
+        }
+        let edition_2019 = bit(attributes, 14);
+        let version = if edition_2019 { reader.u8()? } else { 0 };
+        let id = reader.take(if edition_2019 { 10 } else { 6 })?;
+        let header = Header { kind, edition_2019, version, id, serial: reader.u16()? };
+        self.device = Some(device_id(&identity(id))?);
+        if bit(attributes, 13) {
+            let (total, index) = (reader.u16()?, reader.u16()?);
+            return self.part(&header, total, index, reader.rest(), context, decoded);
+        }
+        whole(&header, reader.rest(), decoded);
+        decoded.replies.extend(answer(&header, header.serial, context));
+        Ok(())
+    }
+
+    /// A part is answered only when the message is whole: until then nothing of it is durable.
+    fn part(
+        &mut self,
+        header: &Header<'_>,
+        total: u16,
+        index: u16,
+        body: &[u8],
+        context: &Context,
+        decoded: &mut Decoded,
+    ) -> Result<(), Fault> {
+        if !(1..=MAX_PARTS).contains(&total) || !(1..=total).contains(&index) {
+            return Err(malformed(format_args!("part {index} of {total}")));
+        }
+        let next = self.parts.take().filter(|parts| (parts.kind, parts.total) == (header.kind, total));
+        let mut parts = match next {
+            Some(parts) if usize::from(index) == parts.serials.len() + 1 => parts,
+            _ if index == 1 => Parts { kind: header.kind, total, body: Vec::new(), serials: Vec::new() },
+            _ => return Err(malformed(format_args!("part {index} of {total} without the parts before it"))),
+        };
+        parts.body.extend_from_slice(body);
+        parts.serials.push(header.serial);
+        if index < total {
+            self.parts = Some(parts);
+            return Ok(());
+        }
+        whole(header, &parts.body, decoded);
+        decoded.replies.extend(parts.serials.iter().filter_map(|serial| answer(header, *serial, context)));
+        Ok(())
+    }
+
+    /// Id of six bytes, one byte of serial number, then the report. Answered if the top bit of the attributes is set.
+    fn lock(&mut self, kind: u16, attributes: u16, reader: &mut Reader<'_>, decoded: &mut Decoded) -> Result<(), Fault> {
+        let id = reader.take(6)?;
+        self.device = Some(device_id(&identity(id))?);
+        reader.skip(1)?;
+        if bit(attributes, 15) {
+            let body = [&[1], &kind.to_be_bytes()[..], &[0]].concat();
+            decoded.replies.push(escape(&[&0x4401u16.to_be_bytes()[..], &3u16.to_be_bytes(), id, &body].concat()));
+        }
+        decoded.fixes.push(location::lock(reader, kind == LOCK_LOCATION)?);
+        Ok(())
+    }
+}
+
+/// Digits without leading zeros; or, if they are no digits, the first 14 digits of an IMEI as a number.
+fn identity(id: &[u8]) -> String {
+    let digits = hex(id);
+    if digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return match digits.trim_start_matches('0') {
+            "" => "0".to_owned(),
+            digits => digits.to_owned(),
+        };
+    }
+    let number = id.iter().fold(0u128, |number, byte| number << 8 | u128::from(*byte)).to_string();
+    let check = luhn(&number);
+    format!("{number}{check}")
+}
+
+/// The check digit that follows these digits (ISO/IEC 7812-1).
+fn luhn(digits: &str) -> u32 {
+    let sum: u32 = digits
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(index, digit)| {
+            let digit = u32::from(digit - b'0') * if index % 2 == 0 { 2 } else { 1 };
+            digit / 10 + digit % 10
+        })
+        .sum();
+    (10 - sum % 10) % 10
+}
+
+/// Takes the fixes out of a whole message's body.
+fn whole(header: &Header<'_>, body: &[u8], decoded: &mut Decoded) {
+    let mut reader = Reader::new(body);
+    let mut keep = |report: &mut Reader<'_>| match location::report(report) {
+        Ok(fix) => decoded.fixes.push(fix),
+        Err(fault) => decoded.faults.push(fault),
+    };
+    match header.kind {
+        LOCATION => keep(&mut reader),
+        LOCATION_BATCH => {
+            let mut each = || {
+                let count = reader.u16()?;
+                reader.skip(1)?;
+                for _ in 0..count {
+                    let length = usize::from(reader.u16()?);
+                    keep(&mut reader.part(length)?);
+                }
+                Ok::<_, Fault>(())
+            };
+            let read = each();
+            decoded.faults.extend(read.err());
+        }
+        _ => {}
+    }
+}
+
+/// What the terminal waits for.
+fn answer(header: &Header<'_>, serial: u16, context: &Context) -> Option<Bytes> {
+    let now = DateTime::<Utc>::from(context.received_at);
+    let rest = [now.month(), now.day(), now.hour(), now.minute(), now.second()].map(|part| part as u8);
+    let (kind, body) = match header.kind {
+        // Its own answers to us, and driver's cards, commands' texts: not answered.
+        0x0001 | 0x0104 | 0x0107 | 0x0702 | 0x1300 => return None,
+        REGISTRATION => {
+            // The code that it has to identify itself with from now on: its own id.
+            let code = hex(header.id);
+            (0x8100, [&serial.to_be_bytes()[..], &[0], code.as_bytes()].concat())
+        }
+        TIME_REQUEST => (0x8109, [&(now.year() as u16).to_be_bytes()[..], &rest, &[0]].concat()),
+        TIME_REQUEST_2019 => {
+            let packed = |part: u8| ((part / 10) << 4) | (part % 10);
+            (0x8004, [&[packed((now.year() % 100) as u8)][..], &rest.map(packed)].concat())
+        }
+        kind => (0x8001, [&serial.to_be_bytes()[..], &kind.to_be_bytes(), &[0]].concat()),
+    };
+    let attributes = body.len() as u16 | if header.edition_2019 { 1 << 14 } else { 0 };
+    let mut message = [u16::to_be_bytes(kind), attributes.to_be_bytes()].concat();
+    if header.edition_2019 {
+        message.push(header.version);
+    }
+    message.extend_from_slice(header.id);
+    message.extend_from_slice(&[0, 0]);
+    message.extend_from_slice(&body);
+    Some(escape(&message))
+}

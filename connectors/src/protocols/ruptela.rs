@@ -1,0 +1,192 @@
+//! Ruptela: `u16` length, IMEI as `u64`, command, payload, CRC-16/KERMIT. Records are answered by one packet for all.
+
+use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
+use crate::readers::{FixBuilder, Reader, ascii, device_id, from_unix_secs};
+use crate::vocabulary as name;
+use bytes::{Bytes, BytesMut};
+use crc::{CRC_16_KERMIT, Crc};
+use smol_str::format_smolstr;
+use waystream_domain::DeviceId;
+
+pub(super) const PROTOCOL: Protocol = Protocol {
+    name: "ruptela",
+    port: 5046,
+    max_frame_bytes: MAX_FRAME_BYTES,
+    transport: Transport::Socket {
+        tcp: true,
+        udp: false,
+        framing: || Box::new(RuptelaFraming),
+        decoder: || Box::new(Ruptela { device: None }),
+    },
+};
+
+/// Packets have at most 1 KiB of payload.
+const MAX_FRAME_BYTES: usize = 4096;
+const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_KERMIT);
+/// Stands for a coordinate that is not known.
+const UNKNOWN: i32 = i32::MIN;
+
+const RECORDS: u8 = 0x01;
+const TROUBLE_CODES: u8 = 0x09;
+const EXTENDED_RECORDS: u8 = 0x44;
+
+struct RuptelaFraming;
+
+impl Framing for RuptelaFraming {
+    fn next_frame(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Fault> {
+        let [high, low, ..] = buffer[..] else { return Ok(None) };
+        let length = usize::from(u16::from_be_bytes([high, low])) + 4;
+        if length > MAX_FRAME_BYTES {
+            return Err(Fault::new(FaultKind::Oversized, format_smolstr!("a packet of {length} bytes")));
+        }
+        Ok((buffer.len() >= length).then(|| buffer.split_to(length).freeze()))
+    }
+}
+
+struct Ruptela {
+    device: Option<DeviceId>,
+}
+
+impl Decoder for Ruptela {
+    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
+        let mut decoded = Decoded::default();
+        let understood = self.understand(frame, context, &mut decoded);
+        decoded.faults.extend(understood.err());
+        decoded.device = self.device.clone();
+        decoded
+    }
+}
+
+impl Ruptela {
+    fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        let mut reader = Reader::new(frame);
+        reader.skip(2)?;
+        let mut data = reader.part(reader.left().saturating_sub(2))?;
+        let (found, expected) = (reader.u16()?, CRC.checksum(data.rest()));
+        if found != expected {
+            decoded.faults.push(Fault::new(FaultKind::Checksum, format_smolstr!("CRC is {found:04x}, not {expected:04x}")));
+            if context.checksums == Checksums::Refuse {
+                return Ok(());
+            }
+        }
+        self.device = Some(device_id(&format!("{:015}", data.u64()?))?);
+        let command = data.u8()?;
+        match command {
+            // Both kinds of records are answered alike. What was refused here is answered too, or it would come again for ever.
+            RECORDS | EXTENDED_RECORDS => {
+                decoded.replies.push(reply(100));
+                records(&mut data, command == EXTENDED_RECORDS, decoded)?;
+            }
+            TROUBLE_CODES => {
+                decoded.replies.push(reply(100 + command));
+                for _ in 0..data.u8()? {
+                    match trouble_code(&mut data)? {
+                        Ok(fix) => decoded.fixes.push(fix),
+                        Err(fault) => decoded.faults.push(fault),
+                    }
+                }
+            }
+            // Identification and heartbeat.
+            0x0f | 0x10 => decoded.replies.push(reply(100 + command)),
+            // Answers to our commands, texts, files.
+            0x02..=0x08 | 0x25 => {}
+            _ => return Err(Fault::new(FaultKind::UnknownMessage, format_smolstr!("command {command:02x}"))),
+        }
+        Ok(())
+    }
+}
+
+fn reply(command: u8) -> Bytes {
+    let data = [command, 1];
+    [&[0, 2], &data[..], &CRC.checksum(&data).to_be_bytes()].concat().into()
+}
+
+fn records(data: &mut Reader<'_>, extended: bool, decoded: &mut Decoded) -> Result<(), Fault> {
+    data.skip(1)?; // records that are left in the device
+    for _ in 0..data.u8()? {
+        let (continues, record) = record(data, extended)?;
+        match record {
+            Ok(Some(fix)) if continues && decoded.fixes.last().is_some_and(|last| last.fix_time == fix.fix_time) => {
+                // One fix with more elements than a record holds.
+                let last = decoded.fixes.last_mut().expect("there is a last one");
+                for (name, value) in fix.attributes.iter() {
+                    last.attributes.set(name, value.clone());
+                }
+            }
+            Ok(fix) => decoded.fixes.extend(fix),
+            Err(fault) => decoded.faults.push(fault),
+        }
+    }
+    Ok(())
+}
+
+/// Outer error: the record's end was not found. Inner error: the record is whole, but its fix is no fix.
+type Record = Result<(bool, Result<Option<Fix>, Fault>), Fault>;
+
+/// One record, and whether it continues the one before.
+fn record(data: &mut Reader<'_>, extended: bool) -> Record {
+    let time = data.u32()?;
+    data.skip(1)?;
+    // Upper half: how many records belong together, less one. Lower half: which of them this is.
+    let continues = extended && data.u8()? & 0xf > 0;
+    data.skip(1)?; // priority
+    let (lon, lat) = (data.i32()?, data.i32()?);
+    let (altitude, course) = (data.u16()?, data.u16()?);
+    let (satellites, speed, hdop) = (data.u8()?, data.u16()?, data.u8()?);
+    let id_bytes = if extended { 2 } else { 1 };
+    let event = data.uint(id_bytes)?;
+
+    let mut fix = FixBuilder::valid(satellites >= 3);
+    if altitude != u16::MAX {
+        fix.altitude_m(f64::from(altitude as i16) / 10.0);
+    }
+    if course != u16::MAX {
+        fix.course_deg(f64::from(course) / 100.0);
+    }
+    if speed != u16::MAX {
+        fix.speed_kmh(speed.into());
+    }
+    fix.set(name::SATELLITES, i64::from(satellites)).set(name::HDOP, f64::from(hdop) / 10.0).set(name::EVENT, event as i64);
+    for width in [1, 2, 4, 8] {
+        for _ in 0..data.u8()? {
+            let id = data.uint(id_bytes)?;
+            element(&mut fix, id, data.uint(width)?);
+        }
+    }
+    if lon == UNKNOWN || lat == UNKNOWN {
+        return Ok((continues, Ok(None)));
+    }
+    let fix = from_unix_secs(time.into()).and_then(|time| fix.at(time, f64::from(lat) / 1e7, f64::from(lon) / 1e7));
+    Ok((continues, fix.map(Some)))
+}
+
+fn element(fix: &mut FixBuilder, id: u64, value: u64) {
+    match id {
+        2..=5 => fix.set(format_smolstr!("in.{}", id - 1), value != 0),
+        29 => fix.set(name::POWER_V, value as f64 / 1e3),
+        30 => fix.set(name::BATTERY_V, value as f64 / 1e3),
+        65 => fix.set(name::ODOMETER_M, value as i64),
+        150 => fix.set(name::OPERATOR, value as i64),
+        173 => fix.set(name::MOTION, value == 1),
+        251 | 409 => fix.set(name::IGNITION, value == 1),
+        _ => fix.set(format_smolstr!("io.{id}"), value as i64),
+    };
+}
+
+/// Where a trouble code was seen.
+fn trouble_code(data: &mut Reader<'_>) -> Result<Result<Fix, Fault>, Fault> {
+    data.skip(1)?;
+    let time = data.u32()?;
+    let (lon, lat) = (data.i32()?, data.i32()?);
+    let kept = data.u8()? == 2;
+    let code = data.take(5)?;
+    let mut fix = FixBuilder::valid(true);
+    if kept {
+        fix.set(name::ARCHIVE, true);
+    }
+    let finish = |mut fix: FixBuilder| {
+        fix.set(name::DTCS, ascii(code)?);
+        fix.at(from_unix_secs(time.into())?, f64::from(lat) / 1e7, f64::from(lon) / 1e7)
+    };
+    Ok(finish(fix))
+}

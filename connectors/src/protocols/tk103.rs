@@ -1,0 +1,179 @@
+//! TK103 and kin: texts in brackets, `(id` + command + payload`)` or `(id,command,…)`; `$` hides brackets in free text.
+
+use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
+use crate::readers::{Fields, FixBuilder, device_id, dmy, malformed, nmea_degrees, number, ymd};
+use crate::vocabulary::{self as name, alarm};
+use bytes::{Buf, Bytes, BytesMut};
+use waystream_domain::DeviceId;
+
+pub(super) const PROTOCOL: Protocol = Protocol {
+    name: "tk103",
+    port: 5002,
+    max_frame_bytes: MAX_FRAME_BYTES,
+    transport: Transport::Socket {
+        tcp: true,
+        udp: true,
+        framing: || Box::new(Tk103Framing::default()),
+        decoder: || Box::new(Tk103 { device: None }),
+    },
+};
+
+const MAX_FRAME_BYTES: usize = 4096;
+
+#[derive(Default)]
+struct Tk103Framing {
+    /// How far the buffer has been looked at, and whether that ends in free text.
+    searched: usize,
+    in_text: bool,
+}
+
+impl Framing for Tk103Framing {
+    fn next_frame(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Fault> {
+        if self.searched == 0 {
+            let start = buffer.iter().position(|byte| *byte == b'(').unwrap_or(buffer.len());
+            buffer.advance(start);
+        }
+        while let Some(byte) = buffer.get(self.searched) {
+            self.searched += 1;
+            match byte {
+                b'$' => self.in_text = !self.in_text,
+                b')' if !self.in_text => {
+                    let frame = buffer.split_to(self.searched).freeze();
+                    *self = Self::default();
+                    return Ok(Some(frame));
+                }
+                _ => {}
+            }
+        }
+        if buffer.len() > MAX_FRAME_BYTES {
+            return Err(Fault::new(FaultKind::Oversized, "no closing bracket within the largest message"));
+        }
+        Ok(None)
+    }
+}
+
+struct Tk103 {
+    device: Option<DeviceId>,
+}
+
+impl Decoder for Tk103 {
+    fn decode(&mut self, frame: &[u8], _context: &Context) -> Decoded {
+        let mut decoded = Decoded::default();
+        let understood = self.understand(&String::from_utf8_lossy(frame), &mut decoded);
+        decoded.faults.extend(understood.err());
+        decoded.device = self.device.clone();
+        decoded
+    }
+}
+
+impl Tk103 {
+    fn understand(&mut self, text: &str, decoded: &mut Decoded) -> Result<(), Fault> {
+        let text = text.trim();
+        let text = text.strip_prefix('(').unwrap_or(text);
+        let text = text.strip_suffix(')').unwrap_or(text);
+        let (id, command, rest) = take_apart(text)?;
+        self.device = Some(device_id(id)?);
+        match command {
+            // Models that put a comma behind the id do not wait for an answer.
+            _ if text[id.len()..].starts_with(',') => {}
+            "BP00" => decoded.replies.push(format!("({id}AP01HSO)").into()),
+            "BP05" => decoded.replies.push(format!("({id}AP05)").into()),
+            _ => {}
+        }
+        if let Some(fix) = packed(command, rest).or_else(|| separated(command, rest)) {
+            decoded.fixes.push(fix?);
+        }
+        Ok(())
+    }
+}
+
+/// Id, command of two letters and two more, and what follows. The id ends at a comma, or where the command begins.
+fn take_apart(text: &str) -> Result<(&str, &str, &str), Fault> {
+    let is_command = |text: &str| matches!(text.as_bytes(), [a, b, c, d] if a.is_ascii_uppercase() && b.is_ascii_uppercase() && c.is_ascii_alphanumeric() && d.is_ascii_hexdigit());
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    for at in [digits, 12, 11] {
+        if let Some((id, rest)) = text.split_at_checked(at)
+            && !id.is_empty()
+            && let rest = rest.strip_prefix(',').unwrap_or(rest)
+            && let Some(command) = rest.get(..4).filter(|command| is_command(command))
+        {
+            return Ok((id, command, &rest[4..]));
+        }
+    }
+    Err(malformed(format_args!("no command in {text:.40?}")))
+}
+
+/// `yymmddA` latitude`N` longitude`E` speed of 5, time of 6, course of 6, state of 8, `L` odometer in hexadecimal.
+fn packed(command: &str, text: &str) -> Option<Result<Fix, Fault>> {
+    let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let valid_at = (6..bytes.len())
+        .find(|at| matches!(bytes[*at], b'A' | b'V') && (at - 6..*at).all(digit) && digit(at + 1) && digit(at + 2))?;
+    let mut rest = text.get(valid_at + 1..)?;
+    let (lat, north) = until(&mut rest, ['N', 'S'])?;
+    let (lon, east) = until(&mut rest, ['E', 'W'])?;
+    let date = &text[valid_at - 6..valid_at];
+    let read = || {
+        let part = |from: usize, to: usize| rest.get(from..to).unwrap_or_default();
+        let mut fix = FixBuilder::valid(bytes[valid_at] == b'A');
+        fix.speed_kmh(number(part(0, 5)).unwrap_or(-1.0)).course_deg(number(part(11, 17)).unwrap_or(-1.0));
+        if let [charge, ignition, ..] = part(17, 25).as_bytes() {
+            fix.set(name::CHARGE, *charge == b'0').set(name::IGNITION, *ignition == b'1');
+        }
+        if let Some(digits) = part(25, 34).strip_prefix('L')
+            && let Ok(metres) = i64::from_str_radix(digits, 16)
+        {
+            fix.set(name::ODOMETER_M, metres);
+        }
+        name_alarm(command, text, &mut fix);
+        fix.at(ymd(date, part(5, 11))?, nmea_degrees(lat, north)?, nmea_degrees(lon, east)?)
+    };
+    Some(read())
+}
+
+/// What stands in front of the next of two letters, and that letter.
+fn until<'a>(text: &mut &'a str, letters: [char; 2]) -> Option<(&'a str, &'a str)> {
+    let at = text.find(letters)?;
+    let (value, rest) = text.split_at(at);
+    let (letter, rest) = rest.split_at(1);
+    *text = rest;
+    Some((value, letter))
+}
+
+/// `,ddmmyy,A,` latitude`N,` longitude`E,` speed, time, course.
+fn separated(command: &str, text: &str) -> Option<Result<Fix, Fault>> {
+    let fields = Fields::new(text.strip_prefix(',')?, ',');
+    if !matches!(fields.get(1), "A" | "V") || !fields.get(2).ends_with(['N', 'S']) {
+        return None;
+    }
+    let read = || {
+        let degrees = |at: usize| {
+            let text = fields.get(at);
+            let (value, letter) = text.split_at(text.len().saturating_sub(1));
+            nmea_degrees(value, letter)
+        };
+        let mut fix = FixBuilder::valid(fields.get(1) == "A");
+        fix.speed_kmh(fields.number(4).unwrap_or(-1.0)).course_deg(fields.number(6).unwrap_or(-1.0));
+        name_alarm(command, text, &mut fix);
+        fix.at(dmy(fields.get(0), fields.get(5))?, degrees(2)?, degrees(3)?)
+    };
+    Some(read())
+}
+
+fn name_alarm(command: &str, text: &str, fix: &mut FixBuilder) {
+    let word = match (command, text.as_bytes().first()) {
+        ("BO01", Some(b'0')) => alarm::POWER_CUT,
+        ("BO01", Some(b'1')) => alarm::ACCIDENT,
+        ("BO01", Some(b'2')) => alarm::SOS,
+        ("BO01", Some(b'3')) => alarm::VIBRATION,
+        ("BO01", Some(b'5')) => alarm::OVERSPEED,
+        ("BO01", Some(b'6')) => alarm::GEOFENCE,
+        ("ZC11", _) => alarm::MOVEMENT,
+        ("ZC12", _) => alarm::LOW_BATTERY,
+        ("ZC13", _) => alarm::POWER_CUT,
+        ("ZC17", _) => alarm::TAMPERING,
+        ("BQ81", _) => alarm::OVERSPEED,
+        _ => return,
+    };
+    fix.set(name::ALARM, word);
+}
