@@ -2,8 +2,8 @@
 
 import { texts } from './texts';
 import type {
-  DeviceDetails, DeviceInfo, EventsAnswer, FleetInfo, GeofenceCollection, GeofenceFeature, PageConfig, RangeAnswer, SessionInfo,
-  SlotsMessage, SqlAnswer, TrackAnswer,
+  DeviceDetails, DeviceInfo, EventsAnswer, GeofenceCollection, GeofenceFeature, PageConfig, RangeAnswer, SessionInfo, SqlAnswer,
+  TrackAnswer,
 } from './wire/types';
 
 export class ApiError extends Error {
@@ -52,7 +52,6 @@ export const api = {
   signIn: (user: string, password: string) => send('POST', address('session'), { user, password }),
   signOut: () => send('DELETE', address('session')),
   setPassword: (password: string) => send('PUT', address('session/password'), { password }),
-  fleets: () => json<FleetInfo[]>('GET', address('fleets')),
   device: (device: string) => json<DeviceDetails>('GET', address(`devices/${id(device)}`)),
   editDevice: (device: DeviceInfo) =>
     send('PUT', address(`devices/${id(device.id)}`), { name: device.name, fleet: device.fleet }),
@@ -65,7 +64,6 @@ export const api = {
   createFence: (fence: GeofenceFeature) => json<GeofenceFeature>('POST', address('geofences'), fence),
   changeFence: (fence: GeofenceFeature) => send('PUT', address(`geofences/${id(fence.properties.id)}`), fence),
   deleteFence: (fence: string) => send('DELETE', address(`geofences/${id(fence)}`)),
-  slots: (epoch: number) => json<SlotsMessage>('GET', address('slots', { epoch })),
   sql: (query: string) => json<SqlAnswer>('POST', address('sql'), { query, format: 'json' }),
   sqlCsv: async (query: string): Promise<Blob> => (await send('POST', address('sql'), { query, format: 'csv' })).blob(),
   exportUrl: (format: 'csv' | 'gpx' | 'geojson', device: string, from: number, to: number): string =>

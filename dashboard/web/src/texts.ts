@@ -159,7 +159,6 @@ export const texts = {
   replay: {
     who: 'Vehicles',
     selected: (name: string): string => `Selected: ${name}`,
-    selectHint: 'Selected vehicle (none)',
     all: 'All vehicles',
     from: 'From',
     to: 'To',
@@ -186,6 +185,7 @@ export const texts = {
 
   sql: {
     editor: 'SQL query',
+    result: 'Result',
     examples: 'Examples',
     run: 'Run',
     running: 'Running…',

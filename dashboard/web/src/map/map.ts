@@ -8,7 +8,7 @@ import { latOf, lonOf } from '../worker/mercator';
 import type { LayerName, VehicleRow } from '../worker/protocol';
 import { EarthLayer } from './earth';
 import { addTiles } from './tiles';
-import { VehicleLayer, bufferPoint } from './vehicles';
+import { VehicleLayer, bufferPoint, pixelRatio } from './vehicles';
 
 /** How far from a vehicle a click may be, CSS px; fingers are wider. */
 const CLICK_RADIUS = 12;
@@ -90,8 +90,7 @@ export function createMap(app: App, container: HTMLElement): MapView {
 
 async function pickAt(app: App, map: L.Map, at: L.Point, radius: number, latlng: L.LatLng): Promise<void> {
   const p = bufferPoint(at);
-  const dpr = p.x === 0 ? 1 : Math.min(2, window.devicePixelRatio || 1);
-  const { hits, cell } = await app.engine.hit(p.x, p.y, radius * dpr);
+  const { hits, cell } = await app.engine.hit(p.x, p.y, radius * pixelRatio());
   if (hits.length === 1) {
     app.select(hits[0].layer, hits[0].row.device);
   } else if (hits.length > 1) {

@@ -9,7 +9,7 @@ const PAD = 48;
 /** One is being drawn while one is on its way. */
 const IN_FLIGHT = 2;
 /** Phones have 3 pixels a point; nobody sees the third, everybody pays for it. */
-const MAX_DPR = 2;
+const MAX_RATIO = 2;
 
 export class VehicleLayer extends L.Layer {
   private canvas: HTMLCanvasElement | null = null;
@@ -120,9 +120,12 @@ export class VehicleLayer extends L.Layer {
 
 const isAnimatingZoom = (map: L.Map): boolean => (map as unknown as { _animatingZoom?: boolean })._animatingZoom === true;
 
+/** Device pixels a CSS pixel. */
+export const pixelRatio = (): number => Math.min(MAX_RATIO, window.devicePixelRatio || 1);
+
 /** The map's present view in device pixels, with the padding. */
 export function viewOf(map: L.Map): View {
-  const dpr = Math.min(MAX_DPR, window.devicePixelRatio || 1);
+  const dpr = pixelRatio();
   const size = map.getSize();
   const zoom = map.getZoom();
   const world = 256 * 2 ** zoom;
@@ -140,5 +143,5 @@ export function viewOf(map: L.Map): View {
 }
 
 /** A place of the map's container in the pixels of the buffer drawn for the present view. */
-export const bufferPoint = (at: L.Point, dpr = Math.min(MAX_DPR, window.devicePixelRatio || 1)): L.Point =>
-  new L.Point(Math.round((at.x + PAD) * dpr), Math.round((at.y + PAD) * dpr));
+export const bufferPoint = (at: L.Point): L.Point =>
+  new L.Point(Math.round((at.x + PAD) * pixelRatio()), Math.round((at.y + PAD) * pixelRatio()));

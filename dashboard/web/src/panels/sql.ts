@@ -42,7 +42,7 @@ export function sqlPanel(app: App): Panel {
   const csvButton = h('button', { type: 'button', class: 'button', onclick: () => csv().catch(app.report) }, texts.sql.csv);
   const status = h('span', { class: 'muted', role: 'status' });
   const error = h('pre', { class: 'error sql-error', role: 'alert', hidden: true });
-  const result = h('div', { class: 'sql-result', tabIndex: 0, role: 'region', aria: { label: texts.panels.sql } });
+  const result = h('div', { class: 'sql-result', tabIndex: 0, role: 'group', aria: { label: texts.sql.result } });
   /** Answers to queries that were replaced meanwhile are dropped. */
   let asked = 0;
 
@@ -93,7 +93,7 @@ export function sqlPanel(app: App): Panel {
     result.scrollTop = 0;
   }
 
-  const element = h('div', { class: 'panel-body sql-panel' },
+  const element = h('section', { class: 'panel-body sql-panel', aria: { label: texts.panels.sql } },
     h('div', { class: 'sql-side' }, editor,
       h('div', { class: 'button-row' }, runButton, csvButton, examples),
       h('p', { class: 'hint' }, texts.sql.hint), error),

@@ -114,7 +114,7 @@ function bar(app: App): HTMLElement {
     theme.setAttribute('aria-label', label);
   });
   return h('header', { class: 'bar' },
-    h('div', { class: 'brand' }, h('span', { class: 'brand-mark', aria: { hidden: 'true' } }), h('span', {}, store.now.config.title || texts.product)),
+    h('h1', { class: 'brand' }, h('span', { class: 'brand-mark', aria: { hidden: 'true' } }), h('span', {}, store.now.config.title || texts.product)),
     counts, h('span', { class: 'grow' }), link, theme, account(app));
 }
 

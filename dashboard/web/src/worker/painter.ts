@@ -1,6 +1,6 @@
 /** Draws one frame of vehicles into a pixel buffer. */
 
-import { Cells, type Cell } from './cells';
+import { Cells } from './cells';
 import { Look, Projection, type Fleet, type Viewport } from './fleet';
 import { Occupancy, StampCache } from './labels';
 import { LOOK_RGB, REPLAY_RGB, pixel } from './palette';
@@ -25,7 +25,7 @@ export interface Scene {
 /** Picked tags: scene index in the top bits, slot below. */
 const SCENE_SHIFT = 24;
 const SLOT_MASK = (1 << SCENE_SHIFT) - 1;
-/** A counted cell's tag, whose low bits are its index. */
+/** A counted cell's tag. */
 const CELL_TAG = 1 << 30;
 
 const LABEL_ZOOM = 13;
@@ -34,7 +34,8 @@ const CELL_EDGE_PX = 66;
 const TRAILS_AT_MOST = 2000;
 const OFFLINE_MS = 600_000;
 
-export type Picked = { scene: number; slot: number } | { cell: Cell };
+/** A vehicle, or null for a counted cell. */
+export type Picked = { scene: number; slot: number } | null;
 
 export class Painter {
   private projection = new Projection();
@@ -44,7 +45,6 @@ export class Painter {
   private occupancy = new Occupancy();
   private sprites: SpriteSet | null = null;
   private sizeStep = 0;
-  private drawnCells: Cell[] = [];
   /** Whose label was drawn last: they keep it, so that labels don't flicker. */
   private labelled: Set<number> = new Set();
 
@@ -53,7 +53,6 @@ export class Painter {
     buffer.fill(0);
     const total = scenes.reduce((sum, s) => sum + s.fleet.n, 0);
     this.pick.reset(view.w, view.h, total + 1);
-    this.drawnCells = [];
     let inView = 0;
     scenes.forEach((scene, index) => {
       inView += this.paintScene(buffer, view, scene, index, options, wall);
@@ -64,7 +63,7 @@ export class Painter {
   /** What was drawn within `radius` of a place in the last frame. */
   near(x: number, y: number, radius: number, limit: number): Picked[] {
     return this.pick.near(x, y, radius, limit).map((tag) =>
-      tag & CELL_TAG ? { cell: this.drawnCells[tag & ~CELL_TAG] } : { scene: tag >> SCENE_SHIFT, slot: tag & SLOT_MASK });
+      tag === CELL_TAG ? null : { scene: tag >> SCENE_SHIFT, slot: tag & SLOT_MASK });
   }
 
   private paintScene(buffer: Uint32Array, view: View, scene: Scene, index: number, options: DrawOptions, wall: number): number {
@@ -155,8 +154,7 @@ export class Painter {
       } else {
         const stamp = this.stamps.count(cell, options.theme, view.dpr);
         putStamp(buffer, view.w, view.h, stamp, cell.x - (stamp.w >> 1), cell.y - (stamp.h >> 1));
-        this.drawnCells.push(cell);
-        this.pick.add(cell.x, cell.y, CELL_TAG | (this.drawnCells.length - 1));
+        this.pick.add(cell.x, cell.y, CELL_TAG);
       }
     }
   }

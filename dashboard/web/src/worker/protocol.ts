@@ -107,7 +107,7 @@ export type FromWorker =
   | FrameReply
   | { type: 'stats'; stats: Stats }
   | { type: 'rows'; from: number; total: number; rows: VehicleRow[] }
-  | { type: 'hit'; id: number; hits: { layer: LayerName; row: VehicleRow }[]; cell: { x: number; y: number } | null }
+  | { type: 'hit'; id: number; hits: { layer: LayerName; row: VehicleRow }[]; /** A counted cell was hit. */ cell: boolean }
   | { type: 'located'; id: number; row: VehicleRow | null }
   | { type: 'extent'; box: [number, number, number, number] }
   | { type: 'alert'; alert: AlertEvent }

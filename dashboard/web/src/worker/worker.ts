@@ -44,6 +44,8 @@ let inView = 0;
 let dirty = true;
 
 const counters = { frames: 0, badFrames: 0, missedFrames: 0, newestFrame: 0, drawMs: 0 };
+/** More vehicles on one spot than a list to choose from should hold. */
+const HITS_AT_MOST = 16;
 /** Frame time base to taken over, since the last statistics. */
 let lags: number[] = [];
 
@@ -198,20 +200,15 @@ function draw(view: View, buffer: ArrayBuffer | null): void {
 }
 
 function hit(id: number, x: number, y: number, radius: number): void {
-  const hits: { layer: LayerName; row: VehicleRow }[] = [];
-  let cell: { x: number; y: number } | null = null;
-  const seen = new Set<string>();
-  for (const picked of painter.near(x, y, radius, 16)) {
-    if ('cell' in picked) {
-      cell ??= { x: picked.cell.x, y: picked.cell.y };
-      continue;
-    }
+  const hits = new Map<string, { layer: LayerName; row: VehicleRow }>();
+  for (const picked of painter.near(x, y, radius, HITS_AT_MOST)) {
+    if (!picked) continue;
     const layer: LayerName = options.live && picked.scene === 0 ? 'live' : 'replay';
-    const key = `${layer}${picked.slot}`;
-    if (!seen.has(key)) hits.push({ layer, row: rowOf(layer, picked.slot) });
-    seen.add(key);
+    hits.set(`${layer}${picked.slot}`, { layer, row: rowOf(layer, picked.slot) });
   }
-  post({ type: 'hit', id, hits, cell });
+  // The mark of a counted cell is wider than a vehicle.
+  const cell = hits.size === 0 && painter.near(x, y, 2 * radius, HITS_AT_MOST).includes(null);
+  post({ type: 'hit', id, hits: [...hits.values()], cell });
 }
 
 function sendRows(): void {
