@@ -10,6 +10,7 @@ export type Rows = Extract<FromWorker, { type: 'rows' }>;
 /** What others want to hear of. */
 export interface EngineEvents {
   frame: (reply: FrameReply) => void;
+  wake: () => void;
   rows: (rows: Rows) => void;
   extent: (box: [number, number, number, number]) => void;
   alert: (alert: AlertEvent) => void;
@@ -91,6 +92,7 @@ export class Engine {
   private receive(message: FromWorker): void {
     switch (message.type) {
       case 'frame': return this.emit('frame', message);
+      case 'wake': return this.emit('wake');
       case 'stats': return this.store.set({ stats: message.stats });
       case 'rows': return this.emit('rows', message);
       case 'hit':

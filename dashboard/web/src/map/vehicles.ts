@@ -18,6 +18,10 @@ export class VehicleLayer extends L.Layer {
   private inFlight = 0;
   private ready: FrameReply | null = null;
   private spare: ArrayBuffer[] = [];
+  /** The view for which the last drawing was asked. */
+  private asked: View | null = null;
+  /** The last picture holds as long as the view does. */
+  private still = false;
   /** The view of the pixels on the canvas. */
   private shown: View | null = null;
   /** Frames put on the screen. */
@@ -30,6 +34,10 @@ export class VehicleLayer extends L.Layer {
       this.inFlight--;
       if (this.ready) this.spare.push(this.ready.buffer);
       this.ready = reply;
+      this.still = reply.still;
+    });
+    engine.on('wake', () => {
+      this.still = false;
     });
   }
 
@@ -60,8 +68,10 @@ export class VehicleLayer extends L.Layer {
     const map = this._map;
     const view = viewOf(map);
     if (view.w === 0 || view.h === 0) return;
-    if (this.inFlight < IN_FLIGHT) {
+    const holds = this.still && this.asked !== null && sameView(this.asked, view);
+    if (this.inFlight < IN_FLIGHT && !holds) {
       this.inFlight++;
+      this.asked = view;
       this.engine.draw(view, this.spare.pop() ?? null);
     }
     // Leaflet animates the panes by CSS: the canvas has been sent to where the zoom ends.
@@ -119,6 +129,9 @@ export class VehicleLayer extends L.Layer {
 }
 
 const isAnimatingZoom = (map: L.Map): boolean => (map as unknown as { _animatingZoom?: boolean })._animatingZoom === true;
+
+const sameView = (a: View, b: View): boolean =>
+  a.x0 === b.x0 && a.y0 === b.y0 && a.scale === b.scale && a.w === b.w && a.h === b.h && a.dpr === b.dpr;
 
 /** Device pixels a CSS pixel. */
 export const pixelRatio = (): number => Math.min(MAX_RATIO, window.devicePixelRatio || 1);

@@ -160,7 +160,7 @@ export function detailsCard(app: App): HTMLElement {
       window.setInterval(() => quietly(refreshTrack()), TRACK_MS),
     ];
   });
-  store.on(['vehicle', 'fleets'], ({ vehicle, selected, stats, fleets, replay }) => {
+  store.on(['vehicle', 'fleets', 'stats'], ({ vehicle, selected, stats, fleets, replay }) => {
     if (!vehicle || !selected || vehicle.row.device !== selected.device) return;
     const { row, layer } = vehicle;
     const now = layer === 'replay' && replay ? replay.at : Date.now() + (stats?.clockOffset ?? 0);

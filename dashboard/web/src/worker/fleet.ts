@@ -75,6 +75,8 @@ export class Fleet {
   status = new Uint8Array(0);
   look = new Uint8Array(0);
   /** The generation in which the vehicle was last told of. */
+  /** Whether the last projection found anybody on the move, shown or not. */
+  active = false;
   private told = new Uint32Array(0);
   private generation = 0;
 
@@ -225,6 +227,7 @@ export class Fleet {
     const right = view.w - margin;
     const bottom = view.h - margin;
     let count = 0;
+    let active = false;
     for (let i = 0; i < this.n; i++) {
       if (present[i] === 0 || shown[i] === 0) continue;
       let age = clock - fix[i];
@@ -233,10 +236,12 @@ export class Fleet {
       if (limit < OVERDUE_MIN_MS) limit = OVERDUE_MIN_MS;
       else if (limit > OVERDUE_MAX_MS) limit = OVERDUE_MAX_MS;
       if (age > limit) age = limit;
+      else if (vx[i] !== 0 || vy[i] !== 0) active = true;
       let X = x[i] + vx[i] * age;
       let Y = y[i] + vy[i] * age;
       const since = wall - heard[i];
       if (since < EASE_MS) {
+        active = true;
         const left = 1 - since / EASE_MS;
         X += ex[i] * left;
         Y += ey[i] * left;
@@ -250,6 +255,7 @@ export class Fleet {
       py[count] = sy;
       count++;
     }
+    this.active = active;
     return count;
   }
 }

@@ -101,10 +101,13 @@ export interface FrameReply {
   view: View;
   shown: number;
   selected: Selected | null;
+  /** Nothing moves: the picture holds until the view changes or a `wake` comes. */
+  still: boolean;
 }
 
 export type FromWorker =
   | FrameReply
+  | { type: 'wake' }
   | { type: 'stats'; stats: Stats }
   | { type: 'rows'; from: number; total: number; rows: VehicleRow[] }
   | { type: 'hit'; id: number; hits: { layer: LayerName; row: VehicleRow }[]; /** A counted cell was hit. */ cell: boolean }

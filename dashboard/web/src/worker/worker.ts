@@ -42,6 +42,14 @@ let extentSent = false;
 let rowsWanted = { from: 0, to: 0 };
 let inView = 0;
 let dirty = true;
+/** The page has a picture that holds. */
+let still = false;
+
+/** Something changed that the picture shows. */
+function wake(): void {
+  if (still) post({ type: 'wake' });
+  still = false;
+}
 
 const counters = { frames: 0, badFrames: 0, missedFrames: 0, newestFrame: 0, drawMs: 0 };
 /** More vehicles on one spot than a list to choose from should hold. */
@@ -88,6 +96,7 @@ function liveFrame(bytes: Uint8Array): void {
   }
   link?.ack(frame.seq);
   dirty = true;
+  wake();
 }
 
 function replayFrame(id: number, bytes: Uint8Array): void {
@@ -110,6 +119,7 @@ function replayFrame(id: number, bytes: Uint8Array): void {
     replay.trails.note(replay.fleet, decoder.slot, frame.n);
   }
   link?.ackReplay(id, frame.seq);
+  wake();
 }
 
 function connect(origin: string, alertsAfter: string | null): void {
@@ -134,6 +144,7 @@ function connect(origin: string, alertsAfter: string | null): void {
       }
       live.roster.add(slots.slots);
       dirty = true;
+      wake();
     },
     alert: (alert: AlertEvent) => post({ type: 'alert', alert }),
     catalog: (change) => post({ type: 'catalog', change }),
@@ -196,7 +207,8 @@ function draw(view: View, buffer: ArrayBuffer | null): void {
   }
   inView = painter.paint(new Uint32Array(pixels), view, scenes, options, wall);
   counters.drawMs += (performance.now() - began - counters.drawMs) * 0.1;
-  scope.postMessage({ type: 'frame', buffer: pixels, view, shown: inView, selected: selection(wall) }, [pixels]);
+  still = !scenes.some((scene) => scene.fleet.active);
+  scope.postMessage({ type: 'frame', buffer: pixels, view, shown: inView, selected: selection(wall), still }, [pixels]);
 }
 
 function hit(id: number, x: number, y: number, radius: number): void {
@@ -354,6 +366,7 @@ function controlReplay(id: number, action: Exclude<ReplayAction, { action: 'open
 }
 
 scope.onmessage = ({ data }) => {
+  if (data.type !== 'draw' && data.type !== 'rows' && data.type !== 'hit' && data.type !== 'locate') wake();
   switch (data.type) {
     case 'connect':
       connect(data.origin, data.alertsAfter);
