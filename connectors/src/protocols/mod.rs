@@ -7,9 +7,11 @@ mod gps103;
 mod gt06;
 mod h02;
 mod jt808;
+mod meitrack;
 mod osmand;
 pub mod owntracks;
 mod ruptela;
+mod suntech;
 mod teltonika;
 mod tk103;
 mod wialon;
@@ -27,6 +29,8 @@ pub const ALL: &[Protocol] = &[
     jt808::PROTOCOL,
     tk103::PROTOCOL,
     ruptela::PROTOCOL,
+    meitrack::PROTOCOL,
+    suntech::PROTOCOL,
 ];
 
 /// The protocol of this name.
