@@ -44,7 +44,7 @@ pub struct ListenerName(&'static str);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Connections in all, over all protocols.
+    /// Connections in all, over all protocols. One of MQTT counts as three: so many file descriptors it takes.
     pub max_connections: usize,
     /// Connections from one address. Mobile operators put thousands of devices behind one.
     pub max_connections_per_address: usize,

@@ -15,13 +15,15 @@ use tracing::{debug, warn};
 
 /// After `accept` failed (no file descriptors, most likely): connections that end meanwhile give theirs back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// File descriptors kept for files, the dashboard and the log.
+/// File descriptors kept for files, the dashboard and the log; of a small limit, a quarter.
 const RESERVED_DESCRIPTORS: u64 = 512;
 
 /// How many connections there may be. Cheap to clone; all clones count together.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
+    /// One permit per file descriptor.
     all: Arc<Semaphore>,
+    descriptors: u32,
     per_address: usize,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
@@ -42,17 +44,25 @@ impl Admission {
             warn!(%error, "the limit of open files could not be read");
             wanted
         });
-        let all = usize::try_from(allowed.saturating_sub(RESERVED_DESCRIPTORS)).unwrap_or(usize::MAX);
+        let reserved = RESERVED_DESCRIPTORS.min(allowed / 4);
+        let all = usize::try_from(allowed - reserved).unwrap_or(usize::MAX);
         let all = all.clamp(1, max_connections.max(1));
         if all < max_connections {
             warn!(max_connections, open_files = allowed, connections = all, "open files limit connections");
         }
-        Self { all: Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS))), per_address, by_address: Arc::default() }
+        let all = Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS)));
+        Self { all, descriptors: 1, per_address, by_address: Arc::default() }
+    }
+
+    /// The same places, for connections that take more than one file descriptor.
+    pub(crate) fn with_descriptors(mut self, descriptors: u32) -> Self {
+        self.descriptors = descriptors;
+        self
     }
 
     /// A place for a connection from this address, or the limit that is reached.
     pub(crate) fn admit(&self, address: IpAddr) -> Result<Place, &'static str> {
-        let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| "total_limit")?;
+        let permit = Arc::clone(&self.all).try_acquire_many_owned(self.descriptors).map_err(|_| "total_limit")?;
         // Counts are right between any two statements here, so a panic elsewhere does not spoil them.
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_address.entry(address).or_insert(0);

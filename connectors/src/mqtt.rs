@@ -17,6 +17,7 @@ use rmqtt::hook::Type;
 use rmqtt::net::{Builder, Listener};
 use rmqtt::server::MqttServer;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ const MAX_TOPIC_LEVELS: usize = 8;
 /// A broker that is ready. It listens on a port of its own on loopback; [`relay`] stands between it and the clients.
 pub(crate) struct Broker {
     server: MqttServer,
+    ingest: Arc<Ingest>,
     address: SocketAddr,
     limits: Limits,
 }
@@ -41,26 +43,28 @@ impl Broker {
         let address = listener.local_addr().map_err(failed)?;
         // Its idea of "busy" looks at the whole machine's load, and would turn devices away for somebody else's work.
         let context = ServerContext::new().busy_check_enable(false).build().await;
+        let ingest = Arc::new(ingest);
         let register = context.extends.hook_mgr().register();
         for hook in [Type::MessagePublishCheckAcl, Type::ClientSubscribeCheckAcl] {
-            register.add(hook, Box::new(hooks::Hooks::new(ingest.clone()))).await;
+            register.add(hook, Box::new(hooks::Hooks::new(Arc::downgrade(&ingest)))).await;
         }
         register.start().await;
         let server = MqttServer::new(context).listener_by_id(listener, address.port()).build();
-        Ok(Self { server, address, limits })
+        Ok(Self { server, ingest, address, limits })
     }
 
     /// Serves the clients of `listener` until `stop`.
     pub(crate) async fn run(self, listener: TcpListener, admission: Admission, stop: CancellationToken) {
-        let Self { server, address, limits } = self;
+        let Self { server, ingest, address, limits } = self;
         let serve = {
             let stop = stop.clone();
             move |client, _peer| relay::serve(client, address, limits.clone(), stop.clone())
         };
         tokio::select! {
-            () = accept(MQTT, listener, admission, stop, serve) => {}
+            () = accept(MQTT, listener, admission.with_descriptors(relay::DESCRIPTORS), stop, serve) => {}
             ended = server.run() => tracing::error!(?ended, "the MQTT broker ended by itself"),
         }
+        drop(ingest);
     }
 }
 

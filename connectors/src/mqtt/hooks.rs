@@ -11,14 +11,16 @@ use rmqtt::codec::v5::SubscribeAckReason;
 use rmqtt::hook::{Handler, HookResult, Parameter, ReturnType};
 use rmqtt::session::Session;
 use rmqtt::types::{ConnectInfo, Publish, PublishAclResult, SubscribeAclResult};
+use std::sync::Weak;
 
 /// What OwnTracks names its topics.
 const ROOT: &str = "owntracks";
 /// Where OwnTracks listens for commands.
 const COMMANDS: &str = "cmd";
 
+/// Sessions of clients that are away outlive the broker, and hooks live as long as they: they must not keep the log open.
 pub(super) struct Hooks {
-    ingest: Ingest,
+    ingest: Weak<Ingest>,
 }
 
 /// What becomes of a publication.
@@ -32,29 +34,31 @@ enum Verdict {
 }
 
 impl Hooks {
-    pub(super) fn new(ingest: Ingest) -> Self {
+    pub(super) fn new(ingest: Weak<Ingest>) -> Self {
         Self { ingest }
     }
 
     async fn publish(&self, session: &Session, publish: &Publish) -> Verdict {
-        let nobody = Source { protocol: MQTT, device: None, peer: session.id.remote_addr };
-        let tell = |source, kind, detail: &str| self.ingest.faults().tell(source, &Fault::new(kind, detail));
+        let Some(ingest) = self.ingest.upgrade() else { return Verdict::NotStored };
+        // The broker knows the relay's address only.
+        let nobody = Source { protocol: MQTT, device: None, peer: None };
         let username = session.id.username.as_ref().map(AsRef::as_ref);
         let Some(topic) = own_topic(&publish.topic, username) else {
-            tell(nobody, FaultKind::NoDevice, "a topic that this client may not publish to");
+            let fault = Fault::new(FaultKind::NoDevice, "a topic that this client may not publish to");
+            ingest.faults().tell(nobody, &fault);
             return Verdict::Refused;
         };
         let received_at = now();
         let decoded = owntracks::decode_mqtt(topic, &publish.payload);
         let source = Source { device: decoded.device.as_ref(), ..nobody };
         for fault in &decoded.faults {
-            self.ingest.faults().tell(source, fault);
+            ingest.faults().tell(source, fault);
         }
         let Some(device) = &decoded.device else { return Verdict::Done };
-        match self.ingest.admit(source, device).await {
+        match ingest.admit(source, device).await {
             Err(_) => Verdict::NotStored,
             Ok(None) => Verdict::Refused,
-            Ok(Some(from)) => match self.ingest.store(source, received_at, vec![Report { from, fixes: decoded.fixes }]).await {
+            Ok(Some(from)) => match ingest.store(source, received_at, vec![Report { from, fixes: decoded.fixes }]).await {
                 Ok(()) => Verdict::Done,
                 Err(_) => Verdict::NotStored,
             },

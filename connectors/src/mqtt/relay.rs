@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
+/// Sockets of one connection: the client's, and both ends of the one to the broker.
+pub(super) const DESCRIPTORS: u32 = 3;
 const READ_BYTES: usize = 4 * 1024;
 
 /// Relays until both sides have ended, and tells why.

@@ -67,9 +67,15 @@ impl Tracker {
     /// Connected and logged in.
     pub async fn login(address: SocketAddr, imei: &str) -> Self {
         let mut tracker = Self::connect(address).await;
-        tracker.send(&login(imei)).await;
-        assert_eq!(tracker.answer(1).await.expect("an answer"), [1]);
+        tracker.try_login(imei).await.expect("the login is accepted");
         tracker
+    }
+
+    /// Says who it is; an error if the other side does not want to know.
+    pub async fn try_login(&mut self, imei: &str) -> io::Result<()> {
+        in_time(self.stream.write_all(&login(imei))).await?;
+        let answer = self.answer(1).await?;
+        if answer == [1] { Ok(()) } else { Err(io::Error::other("refused")) }
     }
 
     pub async fn send(&mut self, bytes: &[u8]) {
@@ -85,6 +91,12 @@ impl Tracker {
     /// Sends one packet and gives the number of records that were acknowledged.
     pub async fn report(&mut self, data: &[u8]) -> io::Result<u32> {
         self.send(&packet(data)).await;
+        self.acknowledged().await
+    }
+
+    /// Like [`Self::report`], for connections that may be gone.
+    pub async fn try_report(&mut self, data: &[u8]) -> io::Result<u32> {
+        in_time(self.stream.write_all(&packet(data))).await?;
         self.acknowledged().await
     }
 
