@@ -100,13 +100,14 @@ fn report(fields: &Fields<'_>) -> Result<Fix, Fault> {
     fix.at(time(fields.get(2), fields.get(5))?, lat, lon)
 }
 
-/// A missing hemisphere is north or east.
+/// Values and hemispheres, in one version the other way round. A missing hemisphere is north or east.
 fn place(fields: &Fields<'_>) -> Result<(f64, f64), Fault> {
+    let swapped = usize::from(matches!(fields.get(7), "N" | "S"));
     let degrees = |at: usize| {
-        let value = fields.needed(at)?;
+        let value = fields.needed(at + swapped)?;
         let whole = (value / 100.0).trunc();
         let angle = whole + (value - whole * 100.0) / 60.0;
-        Ok(if matches!(fields.get(at + 1), "S" | "W") { -angle } else { angle })
+        Ok(if matches!(fields.get(at + 1 - swapped), "S" | "W") { -angle } else { angle })
     };
     Ok((degrees(7)?, degrees(9)?))
 }

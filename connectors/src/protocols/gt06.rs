@@ -5,6 +5,7 @@
 
 mod framing;
 mod messages;
+mod others;
 
 use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Protocol, Transport};
 use crate::readers::{Reader, bcd_text, device_id, malformed};

@@ -1,5 +1,5 @@
 //! What protocols share: checked reads of bytes and texts, times, fixes, framings. No read goes past the end, none panics.
-#![allow(dead_code, unused_imports)] // until the text protocols are here
+
 mod bytes;
 mod fix;
 mod framing;

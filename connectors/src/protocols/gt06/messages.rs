@@ -1,7 +1,8 @@
 //! The messages of GT06 that hold a fix, and what stands behind the fix in each.
 
+use super::others;
 use crate::protocol::{Fault, Fix};
-use crate::readers::{FixBuilder, Reader, bit, civil, from_unix_secs, hex};
+use crate::readers::{FixBuilder, Reader, bit, civil, hex};
 use crate::vocabulary::{self as name, alarm};
 use waystream_domain::Timestamp;
 
@@ -26,13 +27,17 @@ pub(super) fn fix(extended: bool, kind: u8, content: &[u8], utc_offset_ms: i64) 
         (false, 0x24 | 0x36 | 0xa2) if has_fix(content) => {
             Some(place(reader, zone).and_then(|place| place.finish(|fix| behind(kind, reader, fix))))
         }
-        (false, 0x34) => {
-            Some(reader.skip(4).and_then(|()| place(reader, zone)).and_then(|place| place.finish(|fix| x1(reader, fix))))
+        (false, 0x25 | 0xa3) if place_at(content).is_some() => {
+            Some(place(reader, zone).and_then(|place| place.finish(|fix| behind(kind, reader, fix))))
         }
-        (false, 0x95) => driving_event(reader, zone),
-        (true, 0x32) => az735(reader, zone),
+        (false, 0x34) => Some(
+            reader.skip(4).and_then(|()| place(reader, zone)).and_then(|place| place.finish(|fix| others::x1(reader, fix))),
+        ),
+        (false, 0x95) => others::driving_event(reader, zone),
+        (true, 0x21) => others::current_position(content, zone),
+        (true, 0x32) => others::az735(reader, zone),
         (true, 0x38) => Some(place(reader, zone).and_then(|place| place.finish(|_| Ok(())))),
-        (true, 0x70) => modular(content),
+        (true, 0x70) => others::modular(content),
         _ => None,
     }
 }
@@ -48,7 +53,7 @@ fn plausible_time(bytes: &[u8]) -> bool {
 }
 
 /// A fix whose attributes are still to be read.
-struct Place {
+pub(super) struct Place {
     time: Timestamp,
     lat_deg: f64,
     lon_deg: f64,
@@ -57,33 +62,36 @@ struct Place {
 
 impl Place {
     /// Reads what stands behind the fix. What is missing there is no fault: it differs between makes and models.
-    fn finish(mut self, behind: impl FnOnce(&mut FixBuilder) -> Result<(), Fault>) -> Result<Fix, Fault> {
+    pub(super) fn finish(mut self, behind: impl FnOnce(&mut FixBuilder) -> Result<(), Fault>) -> Result<Fix, Fault> {
         behind(&mut self.builder).ok();
         self.builder.at(self.time, self.lat_deg, self.lon_deg)
     }
 }
 
-/// Time, satellites, latitude, longitude, speed, course. Some models put their IMEI first, one also a byte and a second time.
-fn place(reader: &mut Reader<'_>, zone: i64) -> Result<Place, Fault> {
-    let bytes = reader.rest();
-    if !plausible_time(bytes) && bytes.get(8..).is_some_and(plausible_time) {
-        reader.skip(8)?;
-    } else if bytes.first() == Some(&1)
-        && bytes.get(9..).is_some_and(plausible_time)
-        && bytes.get(15..).is_some_and(plausible_time)
-    {
-        reader.skip(15)?;
+/// Where time and place begin: some models put their IMEI first, one also a byte and the time of sending.
+fn place_at(content: &[u8]) -> Option<usize> {
+    let time_at = |at: usize| content.get(at..).is_some_and(|bytes| bytes.len() >= FIX_BYTES && plausible_time(bytes));
+    match () {
+        () if time_at(0) => Some(0),
+        () if time_at(8) => Some(8),
+        () if content.first() == Some(&1) && time_at(9) && time_at(15) => Some(15),
+        () => None,
     }
+}
+
+/// Time, satellites, latitude, longitude, speed, course.
+fn place(reader: &mut Reader<'_>, zone: i64) -> Result<Place, Fault> {
+    reader.skip(place_at(reader.rest()).unwrap_or(0))?;
     let time = time(reader, zone)?;
     coordinates(reader, time)
 }
 
-fn time(reader: &mut Reader<'_>, zone: i64) -> Result<Timestamp, Fault> {
+pub(super) fn time(reader: &mut Reader<'_>, zone: i64) -> Result<Timestamp, Fault> {
     let [year, month, day, hour, minute, second] = reader.array::<6>()?.map(u32::from);
     Ok(civil([year, month, day], [hour, minute, second])?.plus_millis(-zone))
 }
 
-fn coordinates(reader: &mut Reader<'_>, time: Timestamp) -> Result<Place, Fault> {
+pub(super) fn coordinates(reader: &mut Reader<'_>, time: Timestamp) -> Result<Place, Fault> {
     let satellites = reader.u8()? & 0xf;
     let (lat, lon) = (reader.u32()?, reader.u32()?);
     let speed = reader.u8()?;
@@ -93,7 +101,7 @@ fn coordinates(reader: &mut Reader<'_>, time: Timestamp) -> Result<Place, Fault>
 }
 
 /// Ten bits of course; then north, west, valid; then whether the ignition is told, and the ignition.
-fn course(word: u16, lat: u32, lon: u32) -> (f64, f64, FixBuilder) {
+pub(super) fn course(word: u16, lat: u32, lon: u32) -> (f64, f64, FixBuilder) {
     let lat_deg = f64::from(lat) / UNITS_PER_DEGREE * if bit(word, 10) { 1.0 } else { -1.0 };
     let lon_deg = f64::from(lon) / UNITS_PER_DEGREE * if bit(word, 11) { -1.0 } else { 1.0 };
     let mut builder = FixBuilder::valid(bit(word, 12));
@@ -274,109 +282,4 @@ fn elements(reader: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(), Fault> 
         }
     }
     Ok(())
-}
-
-/// Behind the fix of the X1: odometer, cell, driver's card, voltages.
-fn x1(reader: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(), Fault> {
-    reader.skip(2)?;
-    fix.set(name::ODOMETER_M, i64::from(reader.u32()?));
-    reader.skip(9)?;
-    let driver = reader.u32()?;
-    if driver > 0 {
-        fix.set(name::DRIVER_ID, driver.to_string().as_str());
-    }
-    fix.set(name::POWER_V, f64::from(reader.u16()?) / 100.0).set(name::BATTERY_V, f64::from(reader.u16()?) / 100.0);
-    Ok(())
-}
-
-/// JC400 cameras: an event with or without its place. A second form begins with `ffff01` and has satellites, a wider speed and
-/// the voltage.
-fn driving_event(reader: &mut Reader<'_>, zone: i64) -> Option<Result<Fix, Fault>> {
-    const EVENT_WITH_PLACE_BYTES: usize = 6 + 4 + 4 + 2 + 1;
-    if reader.left() < EVENT_WITH_PLACE_BYTES {
-        return None;
-    }
-    let mut read = || {
-        let long = reader.rest().starts_with(&[0xff, 0xff]);
-        if long {
-            reader.skip(3)?;
-        }
-        let time = time(reader, zone)?;
-        let satellites = if long { Some(reader.u8()? & 0xf) } else { None };
-        let (lat, lon) = (reader.u32()?, reader.u32()?);
-        let (lat_deg, lon_deg, mut fix) = course(reader.u16()?, lat, lon);
-        if let Some(satellites) = satellites {
-            fix.set(name::SATELLITES, i64::from(satellites)).speed_kmh(reader.u16()?.into());
-            fix.set(name::POWER_V, f64::from(reader.u16()?) / 10.0);
-        }
-        let event = reader.u8()?;
-        fix.set(name::EVENT, i64::from(event));
-        fix.set(
-            name::ALARM,
-            match event {
-                0x01 => alarm::SOS,
-                0x80 => alarm::VIBRATION,
-                0x90 => alarm::HARD_ACCELERATION,
-                0x91 => alarm::HARD_BRAKING,
-                0x92 => alarm::HARD_CORNERING,
-                0x93 => alarm::ACCIDENT,
-                _ => alarm::GENERAL,
-            },
-        );
-        fix.at(time, lat_deg, lon_deg)
-    };
-    Some(read())
-}
-
-/// AZ735: time, then the length of the fix, zero if there is none.
-fn az735(reader: &mut Reader<'_>, zone: i64) -> Option<Result<Fix, Fault>> {
-    let mut read = || {
-        let time = time(reader, zone)?;
-        if reader.u8()? == 0 {
-            return Ok(None);
-        }
-        coordinates(reader, time)?.finish(|_| Ok(())).map(Some)
-    };
-    read().transpose()
-}
-
-/// Elements of `u16` id, `u16` length, value; 0x33 is the fix.
-fn modular(content: &[u8]) -> Option<Result<Fix, Fault>> {
-    let read = || {
-        let mut reader = Reader::new(content);
-        let mut place = None;
-        let mut attributes = FixBuilder::default();
-        while reader.left() >= 4 {
-            let id = reader.u16()?;
-            let length = usize::from(reader.u16()?);
-            let mut value = reader.part(length)?;
-            match id {
-                0x0a if length == 10 => {
-                    attributes.set(name::ICCID, hex(value.rest()).trim_end_matches('f'));
-                }
-                0x18 => {
-                    attributes.set(name::BATTERY_V, f64::from(value.u16()?) / 100.0);
-                }
-                0x28 => {
-                    attributes.set(name::HDOP, value.uint(length)? as f64 / 10.0);
-                }
-                0x33 => place = Some(value),
-                0x34 => {
-                    attributes.set(name::EVENT, i64::from(value.u8()?));
-                }
-                _ => {}
-            }
-        }
-        let Some(mut place) = place else { return Ok(None) };
-        let time = from_unix_secs(place.u32()?.into())?;
-        let satellites = place.u8()?;
-        let altitude = place.i16()?;
-        let (lat, lon) = (place.u32()?, place.u32()?);
-        let speed = place.u8()?;
-        let (lat_deg, lon_deg, mut fix) = course(place.u16()?, lat, lon);
-        fix.altitude_m(altitude.into()).speed_kmh(speed.into()).set(name::SATELLITES, i64::from(satellites));
-        fix.merge(attributes);
-        fix.at(time, lat_deg, lon_deg).map(Some)
-    };
-    read().transpose()
 }

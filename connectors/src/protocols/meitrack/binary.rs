@@ -9,27 +9,20 @@ use smol_str::format_smolstr;
 /// 2000-01-01, where the device's seconds begin.
 const EPOCH_SECS: i64 = 946_684_800;
 
-/// Version, length of a record, count, cached count; then records. Gives the count to answer with, also of those that were refused.
-pub(super) fn fixed_records(reader: &mut Reader<'_>) -> Result<(u16, Vec<Fix>, Vec<Fault>), Fault> {
+/// Version, length of a record, two counts that makes fill differently; then records. Gives how many there are, also of those
+/// that were refused, which is what the device waits for.
+pub(super) fn fixed_records(reader: &mut Reader<'_>) -> Result<(usize, Vec<Fix>, Vec<Fault>), Fault> {
     reader.skip(2)?;
     let length = usize::from(reader.u16_le()?);
-    let count = reader.u16_le()?;
-    reader.skip(2)?;
+    reader.skip(4)?;
     let (mut fixes, mut faults) = (Vec::new(), Vec::new());
-    for _ in 0..count {
-        let mut record = match reader.part(length) {
-            Ok(record) => record,
-            Err(fault) => {
-                faults.push(fault);
-                break;
-            }
-        };
-        match fixed_record(&mut record) {
+    while length > 0 && reader.left() >= length {
+        match fixed_record(&mut reader.part(length)?) {
             Ok(fix) => fixes.push(fix),
             Err(fault) => faults.push(fault),
         }
     }
-    Ok((count, fixes, faults))
+    Ok((fixes.len() + faults.len(), fixes, faults))
 }
 
 fn fixed_record(record: &mut Reader<'_>) -> Result<Fix, Fault> {

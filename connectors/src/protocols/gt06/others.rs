@@ -1,0 +1,136 @@
+//! Messages of single makes: X1, JC400 cameras, AZ735, modular ones, and answers to a question for the place.
+
+use super::messages::{coordinates, course, time};
+use crate::protocol::{Fault, Fix};
+use crate::readers::{FixBuilder, Reader, civil, from_unix_secs, hex, number, pairs};
+use crate::vocabulary::{self as name, alarm};
+
+/// Behind the fix of the X1: odometer, cell, driver's card, voltages.
+pub(super) fn x1(reader: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(), Fault> {
+    reader.skip(2)?;
+    fix.set(name::ODOMETER_M, i64::from(reader.u32()?));
+    reader.skip(9)?;
+    let driver = reader.u32()?;
+    if driver > 0 {
+        fix.set(name::DRIVER_ID, driver.to_string().as_str());
+    }
+    fix.set(name::POWER_V, f64::from(reader.u16()?) / 100.0).set(name::BATTERY_V, f64::from(reader.u16()?) / 100.0);
+    Ok(())
+}
+
+/// JC400 cameras: an event with or without its place. A second form begins with `ffff01` and has satellites, a wider speed and
+/// the voltage.
+pub(super) fn driving_event(reader: &mut Reader<'_>, zone: i64) -> Option<Result<Fix, Fault>> {
+    const EVENT_WITH_PLACE_BYTES: usize = 6 + 4 + 4 + 2 + 1;
+    if reader.left() < EVENT_WITH_PLACE_BYTES {
+        return None;
+    }
+    let mut read = || {
+        let long = reader.rest().starts_with(&[0xff, 0xff]);
+        if long {
+            reader.skip(3)?;
+        }
+        let time = time(reader, zone)?;
+        let satellites = if long { Some(reader.u8()? & 0xf) } else { None };
+        let (lat, lon) = (reader.u32()?, reader.u32()?);
+        let (lat_deg, lon_deg, mut fix) = course(reader.u16()?, lat, lon);
+        if let Some(satellites) = satellites {
+            fix.set(name::SATELLITES, i64::from(satellites)).speed_kmh(reader.u16()?.into());
+            fix.set(name::POWER_V, f64::from(reader.u16()?) / 10.0);
+        }
+        let event = reader.u8()?;
+        fix.set(name::EVENT, i64::from(event));
+        fix.set(
+            name::ALARM,
+            match event {
+                0x01 => alarm::SOS,
+                0x80 => alarm::VIBRATION,
+                0x90 => alarm::HARD_ACCELERATION,
+                0x91 => alarm::HARD_BRAKING,
+                0x92 => alarm::HARD_CORNERING,
+                0x93 => alarm::ACCIDENT,
+                _ => alarm::GENERAL,
+            },
+        );
+        fix.at(time, lat_deg, lon_deg)
+    };
+    Some(read())
+}
+
+/// AZ735: time, then the length of the fix, zero if there is none.
+pub(super) fn az735(reader: &mut Reader<'_>, zone: i64) -> Option<Result<Fix, Fault>> {
+    let mut read = || {
+        let time = time(reader, zone)?;
+        if reader.u8()? == 0 {
+            return Ok(None);
+        }
+        coordinates(reader, time)?.finish(|_| Ok(())).map(Some)
+    };
+    read().transpose()
+}
+
+/// Elements of `u16` id, `u16` length, value; 0x33 is the fix.
+pub(super) fn modular(content: &[u8]) -> Option<Result<Fix, Fault>> {
+    let read = || {
+        let mut reader = Reader::new(content);
+        let mut place = None;
+        let mut attributes = FixBuilder::default();
+        while reader.left() >= 4 {
+            let id = reader.u16()?;
+            let length = usize::from(reader.u16()?);
+            let mut value = reader.part(length)?;
+            match id {
+                0x0a if length == 10 => {
+                    attributes.set(name::ICCID, hex(value.rest()).trim_end_matches('f'));
+                }
+                0x18 => {
+                    attributes.set(name::BATTERY_V, f64::from(value.u16()?) / 100.0);
+                }
+                0x28 => {
+                    attributes.set(name::HDOP, value.uint(length)? as f64 / 10.0);
+                }
+                0x33 => place = Some(value),
+                0x34 => {
+                    attributes.set(name::EVENT, i64::from(value.u8()?));
+                }
+                _ => {}
+            }
+        }
+        let Some(mut place) = place else { return Ok(None) };
+        let time = from_unix_secs(place.u32()?.into())?;
+        let satellites = place.u8()?;
+        let altitude = place.i16()?;
+        let (lat, lon) = (place.u32()?, place.u32()?);
+        let speed = place.u8()?;
+        let (lat_deg, lon_deg, mut fix) = course(place.u16()?, lat, lon);
+        fix.altitude_m(altitude.into()).speed_kmh(speed.into()).set(name::SATELLITES, i64::from(satellites));
+        fix.merge(attributes);
+        fix.at(time, lat_deg, lon_deg).map(Some)
+    };
+    read().transpose()
+}
+
+/// The answer to a question for the place: `…Current position!Lat:N54.7,Lon:E25.2,Course:126.5,Speed:0.0,DateTime:2017-05-26 10:27:47`.
+pub(super) fn current_position(content: &[u8], zone: i64) -> Option<Result<Fix, Fault>> {
+    let text = String::from_utf8_lossy(content);
+    let (_, text) = text.split_once("Current position!")?;
+    let value = |key: &str| {
+        let (_, rest) = text.split_once(key)?;
+        Some(rest.split(',').next().unwrap_or_default().trim().trim_end_matches(['\0', '!']))
+    };
+    let degrees = |key: &str| {
+        let text = value(key)?;
+        let degrees = number(text.get(1..)?)?;
+        Some(if text.starts_with(['S', 'W']) { -degrees } else { degrees })
+    };
+    let (lat, lon) = (degrees("Lat:")?, degrees("Lon:")?);
+    let digits: String = value("DateTime:")?.chars().filter(char::is_ascii_digit).collect();
+    let read = || {
+        let [century, year, month, day, hour, minute, second] = pairs(&digits)?;
+        let mut fix = FixBuilder::valid(true);
+        fix.speed_kmh(value("Speed:").and_then(number).unwrap_or(-1.0));
+        fix.course_deg(value("Course:").and_then(number).unwrap_or(-1.0));
+        fix.at(civil([century * 100 + year, month, day], [hour, minute, second])?.plus_millis(-zone), lat, lon)
+    };
+    Some(read())
+}
