@@ -2,7 +2,7 @@
 
 use crate::config::Limits;
 use crate::faults::Source;
-use crate::ingest::{Ingest, Report};
+use crate::ingest::{Ingest, Taken};
 use crate::now;
 use crate::protocol::{Context, Fault, FaultKind, HttpAnswer, HttpDecoded, HttpRequest, Protocol};
 use axum::body::{Body, Bytes};
@@ -100,21 +100,12 @@ async fn answer(shared: &Shared, request: Request, peer: SocketAddr) -> Response
 
 /// Decodes a request and stores what is in it; tells what may be answered.
 async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) -> HttpAnswer {
-    const UNAVAILABLE: HttpAnswer = HttpAnswer::status(503);
     let received_at = now();
-    let HttpDecoded { decoded, answer, refusal } = (shared.decode)(request, &Context::stream(received_at));
-    let source = Source { device: decoded.device.as_ref(), ..source };
-    for fault in &decoded.faults {
-        shared.ingest.faults().tell(source, fault);
-    }
-    let Some(device) = &decoded.device else { return answer };
-    match shared.ingest.admit(source, device).await {
-        Err(_) => UNAVAILABLE,
-        Ok(None) => refusal,
-        Ok(Some(from)) => match shared.ingest.store(source, received_at, vec![Report { from, fixes: decoded.fixes }]).await {
-            Ok(()) => answer,
-            Err(_) => UNAVAILABLE,
-        },
+    let HttpDecoded { mut decoded, answer, refusal } = (shared.decode)(request, &Context::stream(received_at));
+    match shared.ingest.take(source, received_at, &mut decoded).await {
+        Ok(Taken::Stored) => answer,
+        Ok(Taken::Refused) => refusal,
+        Err(_) => HttpAnswer::status(503),
     }
 }
 

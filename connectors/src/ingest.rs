@@ -2,7 +2,7 @@
 
 use crate::faults::{Faults, Source};
 use crate::metrics;
-use crate::protocol::{Fault, FaultKind, Fix};
+use crate::protocol::{Decoded, Fault, FaultKind, Fix};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -22,6 +22,8 @@ use waystream_log::{Log, LogError, Record, Topic};
 const MAX_FUTURE_MS: i64 = 24 * 3600 * 1000;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
+/// With so many devices in the catalog unknown ones are refused: bounds what strangers can make us keep.
+const MAX_DEVICES: usize = 1_000_000;
 /// Devices are registered one at a time per shard: each once, and thousands of new ones still share the log's fsyncs.
 const REGISTRATION_SHARDS: usize = 64;
 
@@ -83,6 +85,15 @@ pub struct Report {
     pub fixes: Vec<Fix>,
 }
 
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// All that was good in it is durable.
+    Stored,
+    /// Its device may not report.
+    Refused,
+}
+
 /// Nothing may be answered: the caller closes, and the device sends again.
 #[derive(Debug, thiserror::Error)]
 pub enum NotStored {
@@ -112,14 +123,18 @@ impl Ingest {
         if let Some(known) = self.known(device) {
             return Ok(Some(known));
         }
-        match self.0.options.unknown_devices {
-            UnknownDevices::Refuse => {
-                let fault = Fault::new(FaultKind::RefusedDevice, "unknown device");
-                self.0.faults.tell(Source { device: Some(device), ..source }, &fault);
-                Ok(None)
-            }
-            UnknownDevices::Accept => self.register(source.protocol, device).await.map(Some),
-        }
+        let reason = match self.0.options.unknown_devices {
+            UnknownDevices::Refuse => "unknown device",
+            UnknownDevices::Accept if self.devices() >= MAX_DEVICES => "too many devices",
+            UnknownDevices::Accept => return self.register(source.protocol, device).await.map(Some),
+        };
+        let fault = Fault::new(FaultKind::RefusedDevice, reason);
+        self.0.faults.tell(Source { device: Some(device), ..source }, &fault);
+        Ok(None)
+    }
+
+    fn devices(&self) -> usize {
+        self.0.catalog.shared().read().unwrap_or_else(PoisonError::into_inner).devices.len()
     }
 
     fn known(&self, device: &DeviceId) -> Option<Admitted> {
@@ -142,6 +157,20 @@ impl Ingest {
         self.persist(protocol, || self.0.catalog.edit(vec![edit.clone()])).await?;
         metrics::registered(protocol);
         Ok(Admitted { device: device.clone(), fleet })
+    }
+
+    /// Takes a message that is complete in itself (a datagram, a request, a publication): its faults are told, its device
+    /// looked up, its fixes made durable. They are moved out of `decoded`.
+    pub async fn take(&self, source: Source<'_>, received_at: Timestamp, decoded: &mut Decoded) -> Result<Taken, NotStored> {
+        let source = Source { device: decoded.device.as_ref(), ..source };
+        for fault in &decoded.faults {
+            self.0.faults.tell(source, fault);
+        }
+        let Some(device) = &decoded.device else { return Ok(Taken::Stored) };
+        let Some(from) = self.admit(source, device).await? else { return Ok(Taken::Refused) };
+        let fixes = std::mem::take(&mut decoded.fixes);
+        self.store(source, received_at, vec![Report { from, fixes }]).await?;
+        Ok(Taken::Stored)
     }
 
     /// Appends all fixes of these reports in one go; returns when they are durable. Fixes from the future are told as faults and

@@ -115,6 +115,10 @@ pub(crate) async fn accept<S, F>(
         match accepted {
             Ok((stream, peer)) => match admission.admit(peer.ip()) {
                 Ok(place) => {
+                    // Answers are small and somebody waits for each. A connection that is gone already ends by itself.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        debug!(protocol, %peer, %error, "delays could not be switched off");
+                    }
                     let serving = serve(stream, peer);
                     connections.spawn(counted(protocol, peer, place, serving));
                 }

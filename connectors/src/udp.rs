@@ -1,7 +1,7 @@
 //! Trackers that send datagrams: each is decoded, made durable, and then answered to its sender.
 
 use crate::faults::Source;
-use crate::ingest::{Ingest, NotStored, Report};
+use crate::ingest::{Ingest, NotStored, Taken};
 use crate::now;
 use crate::protocol::{Context, Decoder, Protocol};
 use std::net::SocketAddr;
@@ -70,20 +70,11 @@ pub(crate) async fn run(shared: Shared, socket: UdpSocket) {
 
 async fn serve(shared: &Shared, socket: &UdpSocket, datagram: &[u8], peer: SocketAddr) -> Result<(), NotStored> {
     let received_at = now();
-    let decoded = (shared.decoder)().decode(datagram, &Context::datagram(received_at));
-    let source = Source { protocol: shared.protocol.name, device: decoded.device.as_ref(), peer: Some(peer) };
-    for fault in &decoded.faults {
-        shared.ingest.faults().tell(source, fault);
-    }
-    let replies = match &decoded.device {
-        None => decoded.replies,
-        Some(device) => match shared.ingest.admit(source, device).await? {
-            None => decoded.refusal.into_iter().collect(),
-            Some(from) => {
-                shared.ingest.store(source, received_at, vec![Report { from, fixes: decoded.fixes }]).await?;
-                decoded.replies
-            }
-        },
+    let mut decoded = (shared.decoder)().decode(datagram, &Context::datagram(received_at));
+    let source = Source { protocol: shared.protocol.name, device: None, peer: Some(peer) };
+    let replies = match shared.ingest.take(source, received_at, &mut decoded).await? {
+        Taken::Stored => decoded.replies,
+        Taken::Refused => decoded.refusal.into_iter().collect(),
     };
     for reply in replies {
         if let Err(error) = socket.send_to(&reply, peer).await {

@@ -62,7 +62,7 @@ async fn mosquitto_publishes_and_the_position_is_in_the_log() {
     let positions = system.positions().await;
     assert_eq!(positions.iter().map(|p| p.fix_time.as_millis()).collect::<Vec<_>>(), [0, 1, 2].map(|n| (START + n) * 1000));
     assert_eq!(positions[0].device.as_str(), "owntracks/jane/phone");
-    assert_eq!((positions[0].protocol.as_str(), positions[0].speed_mps), ("mqtt", Some(10.0)));
+    assert_eq!((positions[0].protocol.as_str(), positions[0].speed_mps), ("owntracks", Some(10.0)));
     system.stop().await;
 }
 

@@ -1,8 +1,7 @@
 //! What the broker asks us: may this client subscribe (hardly ever), may it publish, and is its report durable now.
 
-use crate::config::MQTT;
 use crate::faults::Source;
-use crate::ingest::{Ingest, Report};
+use crate::ingest::{Ingest, Taken};
 use crate::now;
 use crate::protocol::{Fault, FaultKind};
 use crate::protocols::owntracks;
@@ -13,7 +12,7 @@ use rmqtt::session::Session;
 use rmqtt::types::{ConnectInfo, Publish, PublishAclResult, SubscribeAclResult};
 use std::sync::Weak;
 
-/// What OwnTracks names its topics.
+/// What OwnTracks names its topics, and the protocol that its positions have, whichever way they come.
 const ROOT: &str = "owntracks";
 /// Where OwnTracks listens for commands.
 const COMMANDS: &str = "cmd";
@@ -41,27 +40,18 @@ impl Hooks {
     async fn publish(&self, session: &Session, publish: &Publish) -> Verdict {
         let Some(ingest) = self.ingest.upgrade() else { return Verdict::NotStored };
         // The broker knows the relay's address only.
-        let nobody = Source { protocol: MQTT, device: None, peer: None };
+        let nobody = Source { protocol: ROOT, device: None, peer: None };
         let username = session.id.username.as_ref().map(AsRef::as_ref);
         let Some(topic) = own_topic(&publish.topic, username) else {
             let fault = Fault::new(FaultKind::NoDevice, "a topic that this client may not publish to");
             ingest.faults().tell(nobody, &fault);
             return Verdict::Refused;
         };
-        let received_at = now();
-        let decoded = owntracks::decode_mqtt(topic, &publish.payload);
-        let source = Source { device: decoded.device.as_ref(), ..nobody };
-        for fault in &decoded.faults {
-            ingest.faults().tell(source, fault);
-        }
-        let Some(device) = &decoded.device else { return Verdict::Done };
-        match ingest.admit(source, device).await {
+        let mut decoded = owntracks::decode_mqtt(topic, &publish.payload);
+        match ingest.take(nobody, now(), &mut decoded).await {
+            Ok(Taken::Stored) => Verdict::Done,
+            Ok(Taken::Refused) => Verdict::Refused,
             Err(_) => Verdict::NotStored,
-            Ok(None) => Verdict::Refused,
-            Ok(Some(from)) => match ingest.store(source, received_at, vec![Report { from, fixes: decoded.fixes }]).await {
-                Ok(()) => Verdict::Done,
-                Err(_) => Verdict::NotStored,
-            },
         }
     }
 }

@@ -22,8 +22,7 @@ const READ_BYTES: usize = 4 * 1024;
 /// Relays until both sides have ended, and tells why.
 pub(crate) async fn serve(mut client: TcpStream, broker: SocketAddr, limits: Limits, stop: CancellationToken) -> &'static str {
     let Ok(mut broker) = TcpStream::connect(broker).await else { return "broker_gone" };
-    let nodelay = client.set_nodelay(true).and_then(|()| broker.set_nodelay(true));
-    if nodelay.is_err() {
+    if broker.set_nodelay(true).is_err() {
         return "broken";
     }
     let (from_client, mut to_client) = client.split();

@@ -81,7 +81,6 @@ fn report(fields: &Fields<'_>) -> Result<Fix, Fault> {
     if let Some(altitude) = fields.number(13) {
         fix.altitude_m(altitude);
     }
-    name_event(event, &mut fix);
     for (at, name) in [(14, name::IGNITION), (15, name::DOOR)] {
         if let "0" | "1" = fields.get(at) {
             fix.set(name, fields.get(at) == "1");
@@ -96,6 +95,7 @@ fn report(fields: &Fields<'_>) -> Result<Fix, Fault> {
     if event == "rfid" {
         fix.set(name::DRIVER_ID, fields.get(3));
     }
+    name_event(event, &mut fix);
     let (lat, lon) = place(fields)?;
     fix.at(time(fields.get(2), fields.get(5))?, lat, lon)
 }

@@ -117,9 +117,7 @@ fn packed(command: &str, text: &str) -> Option<Result<Fix, Fault>> {
         let part = |from: usize, to: usize| rest.get(from..to).unwrap_or_default();
         let mut fix = FixBuilder::valid(bytes[valid_at] == b'A');
         fix.speed_kmh(number(part(0, 5)).unwrap_or(-1.0)).course_deg(number(part(11, 17)).unwrap_or(-1.0));
-        if let state @ [charge, ignition, ..] = part(17, 25).as_bytes()
-            && state.iter().all(u8::is_ascii_hexdigit)
-        {
+        if let [charge, ignition, ..] = part(17, 25).as_bytes() {
             fix.set(name::CHARGE, *charge == b'0').set(name::IGNITION, *ignition == b'1');
         }
         if let Some(digits) = part(25, 34).strip_prefix('L')
