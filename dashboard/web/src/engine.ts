@@ -68,6 +68,12 @@ export class Engine {
     return reply;
   }
 
+  /** Device ids of the vehicles that pass the filter. */
+  async listed(): Promise<string[]> {
+    const reply = await this.ask((id) => ({ type: 'listed', id }));
+    return reply.type === 'listed' ? reply.devices : [];
+  }
+
   async locate(layer: LayerName, device: string): Promise<VehicleRow | null> {
     const reply = await this.ask((id) => ({ type: 'locate', id, layer, device }));
     return reply.type === 'located' ? reply.row : null;
@@ -96,6 +102,7 @@ export class Engine {
       case 'stats': return this.store.set({ stats: message.stats });
       case 'rows': return this.emit('rows', message);
       case 'hit':
+      case 'listed':
       case 'located':
         this.waiting.get(message.id)?.(message);
         this.waiting.delete(message.id);

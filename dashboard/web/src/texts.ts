@@ -160,6 +160,7 @@ export const texts = {
     who: 'Vehicles',
     selected: (name: string): string => `Selected: ${name}`,
     all: 'All vehicles',
+    listed: (n: number): string => `As listed: ${plural(n, 'vehicle', 'vehicles')}`,
     from: 'From',
     to: 'To',
     presets: 'Range',

@@ -15,6 +15,8 @@ const STEP_MS = 60_000;
 /** A dragged slider asks for a hundred moments a second; the last one of such a while is sent. */
 const SLIDER_MS = 100;
 const EVENTS_AT_MOST = 1000;
+/** The server takes no more in one request. */
+const NAMED_AT_MOST = 10_000;
 /** The slider's steps. */
 const STEPS = 10_000;
 
@@ -47,7 +49,7 @@ export function replayPanel(app: App): ReplayPanel {
   const form = h('form', {
     class: 'form', onsubmit: (event: SubmitEvent) => {
       event.preventDefault();
-      open();
+      open().catch(app.report);
     },
   },
   field(texts.replay.who, who),
@@ -56,11 +58,14 @@ export function replayPanel(app: App): ReplayPanel {
     preset(texts.replay.preset.h24, 24 * HOUR_MS), preset(texts.replay.preset.all, Infinity)),
   field(texts.replay.from, from), field(texts.replay.to, to), field(texts.replay.speed, speed), known, error, submit);
 
-  store.on(['fleets', 'selected', 'vehicle'], ({ fleets, selected, vehicle }) => {
+  store.on(['fleets', 'selected', 'vehicle', 'stats'], ({ fleets, selected, vehicle, stats }) => {
     const name = vehicle?.row.device === selected?.device ? vehicle?.row.name : undefined;
     const entries: [string, string][] = [];
     if (selected) entries.push([`device:${selected.device}`, texts.replay.selected(name ?? selected.device)]);
     entries.push(['all:', texts.replay.all], ...(fleets.length > 1 ? fleets.map((f): [string, string] => [`fleet:${f.id}`, f.name]) : []));
+    if (stats && stats.matching < stats.count && stats.matching > 0 && stats.matching <= NAMED_AT_MOST) {
+      entries.push(['listed:', texts.replay.listed(stats.matching)]);
+    }
     const key = JSON.stringify(entries);
     if (who.dataset['key'] === key) return;
     const before = who.value;
@@ -86,27 +91,28 @@ export function replayPanel(app: App): ReplayPanel {
     if (range && first) setRange(Math.max(range.from, range.to - HOUR_MS), range.to);
   }
 
-  function open(): void {
+  async function open(): Promise<void> {
     const a = fromLocalInput(from.value), b = fromLocalInput(to.value);
     if (!(b > a)) {
       setText(error, texts.replay.badRange);
       return;
     }
     setText(error, '');
-    const [kind, key] = [who.value.slice(0, who.value.indexOf(':')), who.value.slice(who.value.indexOf(':') + 1)];
+    const at = who.value.indexOf(':');
+    const kind = who.value.slice(0, at), key = who.value.slice(at + 1);
+    const title = who.selectedOptions[0]?.textContent ?? '';
+    const devices = kind === 'device' ? [key] : kind === 'listed' ? await engine.listed() : null;
     const id = nextId++;
     submit.disabled = true;
     setText(submit, texts.replay.opening);
+    const range = { from: a, to: b, speed: Number(speed.value) };
     store.set({
       replay: {
-        id, title: who.selectedOptions[0]?.textContent ?? '', device: kind === 'device' ? key : null, from: a, to: b, at: a, playing: false,
-        speed: Number(speed.value), done: false, ready: false, count: 0, alerts: [], error: null,
+        id, title, device: kind === 'device' ? key : null, ...range, at: a, playing: false, done: false, ready: false, count: 0, alerts: [], error: null,
       },
       follow: false,
     });
-    engine.replay(id, {
-      action: 'open', devices: kind === 'device' ? [key] : null, fleet: kind === 'fleet' ? key : null, from: a, to: b, speed: Number(speed.value),
-    });
+    engine.replay(id, { action: 'open', devices, fleet: kind === 'fleet' ? key : null, ...range });
   }
 
   const patch = (id: number, change: Partial<ReplaySession>): void => {

@@ -45,6 +45,7 @@ export type ToWorker =
   | { type: 'filter'; filter: Filter }
   | { type: 'rows'; from: number; to: number }
   | { type: 'select'; layer: LayerName; device: string | null }
+  | { type: 'listed'; id: number }
   | { type: 'locate'; id: number; layer: LayerName; device: string }
   | { type: 'hit'; id: number; x: number; y: number; radius: number }
   | { type: 'renamed'; device: string; name: string; fleet: string }
@@ -112,6 +113,8 @@ export type FromWorker =
   | { type: 'rows'; from: number; total: number; rows: VehicleRow[] }
   | { type: 'hit'; id: number; hits: { layer: LayerName; row: VehicleRow }[]; /** A counted cell was hit. */ cell: boolean }
   | { type: 'located'; id: number; row: VehicleRow | null }
+  /** Device ids of all vehicles that pass the filter. */
+  | { type: 'listed'; id: number; devices: string[] }
   | { type: 'extent'; box: [number, number, number, number] }
   | { type: 'alert'; alert: AlertEvent }
   | { type: 'catalog'; change: CatalogMessage }

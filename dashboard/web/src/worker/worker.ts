@@ -366,7 +366,7 @@ function controlReplay(id: number, action: Exclude<ReplayAction, { action: 'open
 }
 
 scope.onmessage = ({ data }) => {
-  if (data.type !== 'draw' && data.type !== 'rows' && data.type !== 'hit' && data.type !== 'locate') wake();
+  if (data.type !== 'draw' && data.type !== 'rows' && data.type !== 'hit' && data.type !== 'locate' && data.type !== 'listed') wake();
   switch (data.type) {
     case 'connect':
       connect(data.origin, data.alertsAfter);
@@ -390,6 +390,9 @@ scope.onmessage = ({ data }) => {
     case 'select':
       live.selected = data.layer === 'live' ? (data.device ?? '') : '';
       replay.selected = data.layer === 'replay' ? (data.device ?? '') : '';
+      break;
+    case 'listed':
+      post({ type: 'listed', id: data.id, devices: Array.from(live.directory.order, (slot) => live.roster.device(slot)) });
       break;
     case 'locate': {
       const side = data.layer === 'live' ? live : replay;
