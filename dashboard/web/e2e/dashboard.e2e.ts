@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { proxyWithoutWebSocket } from './proxy';
 import { System } from './system';
 
 const SHOTS = join(import.meta.dirname, '../test-results');
@@ -212,6 +213,19 @@ it('is usable in the dark and on a phone', async () => {
   await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>('.vehicle-canvas')?.width === 390 + 96);
   await shot('9-phone');
   await page.setViewportSize({ width: 1280, height: 800 });
+});
+
+it('is live through a proxy that lets no WebSocket pass', async () => {
+  const proxy = await proxyWithoutWebSocket(system.origin);
+  const context = await browser.newContext();
+  await context.addCookies((await page.context().cookies()).map((cookie) => ({ ...cookie, secure: false })));
+  const other = await context.newPage();
+  await other.goto(proxy.origin);
+  await other.waitForFunction((n) => (window.waystream?.stats?.count ?? 0) >= n, VEHICLES, { timeout: 60_000 });
+  const frames = await other.evaluate(() => window.waystream?.stats?.frames ?? 0);
+  await other.waitForFunction((n) => (window.waystream?.stats?.frames ?? 0) > n + 5, frames, { timeout: 60_000 });
+  await context.close();
+  proxy.close();
 });
 
 it('goes on by itself after the server was restarted', async () => {

@@ -2,6 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 // One browser and one system for all steps, in order: a later step needs what an earlier one did.
 export default defineConfig({
+  cacheDir: '../node_modules/.vite-e2e',
   test: {
     root: import.meta.dirname, include: ['*.e2e.ts'], environment: 'node', testTimeout: 120_000, hookTimeout: 180_000, fileParallelism: false,
     bail: 1,

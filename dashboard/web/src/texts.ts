@@ -119,7 +119,7 @@ export const texts = {
   fences: {
     polygon: 'Draw polygon',
     circle: 'Draw circle',
-    polygonHint: 'Click for each corner, double-click to close. Backspace takes the last one back, Escape stops.',
+    polygonHint: 'Click for each corner; double-click, or click the first one again, to close. Backspace takes the last one back, Escape stops.',
     circleHint: 'Press at the centre and drag to the edge. Escape stops.',
     name: 'Name',
     colour: 'Colour',

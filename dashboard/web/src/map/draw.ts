@@ -9,6 +9,8 @@ export type Drawn = GeofenceFeature['geometry'] & { radius_m?: number };
 
 /** Circles smaller than this are slips of the hand. */
 const LEAST_RADIUS_M = 5;
+/** A click this near to the first corner closes a polygon. */
+const CLOSE_PX = 12;
 /** 1e-7 degree is what the server keeps. */
 const round = (v: number): number => Math.round(v * 1e7) / 1e7;
 const place = (at: L.LatLng): [number, number] => [round(at.wrap().lng), round(at.lat)];
@@ -34,9 +36,14 @@ export function drawPolygon(map: L.Map, done: (shape: Drawn | null) => void, ref
     for (const corner of corners) L.circleMarker(corner, { ...LINE, dashArray: '', radius: 4, fillOpacity: 1, fillColor: '#fff' }).addTo(dots);
   };
   const onClick = (event: L.LeafletMouseEvent): void => {
-    const last = corners[corners.length - 1];
+    const near = (corner: L.LatLng | undefined, px: number): boolean =>
+      corner !== undefined && map.latLngToContainerPoint(corner).distanceTo(event.containerPoint) < px;
     // The second click of a double-click is the same corner.
-    if (last && map.latLngToContainerPoint(last).distanceTo(event.containerPoint) < 4) return;
+    if (near(corners[corners.length - 1], 4)) return;
+    if (corners.length > 2 && near(corners[0], CLOSE_PX)) {
+      finish();
+      return;
+    }
     corners.push(event.latlng);
     redraw();
   };

@@ -165,7 +165,7 @@ export function detailsCard(app: App): HTMLElement {
     const { row, layer } = vehicle;
     const now = layer === 'replay' && replay ? replay.at : Date.now() + (stats?.clockOffset ?? 0);
     setText(title, row.name);
-    setText(subtitle, [row.name === row.device ? '' : row.device, fleets.find((f) => f.id === row.fleet)?.name ?? '', texts.looks[row.look]]
+    setText(subtitle, [texts.looks[row.look], fleets.find((f) => f.id === row.fleet)?.name ?? '', row.name === row.device ? '' : row.device]
       .filter((t) => t !== '').join(' · '));
     past.hidden = layer !== 'replay';
     dot.className = `look look-${row.look}`;

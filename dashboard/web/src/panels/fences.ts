@@ -24,7 +24,9 @@ export function fencesPanel(app: App): FencesPanel {
   const { map } = app.view;
   let drawing: Drawing | null = null;
 
-  const hint = h('p', { class: 'hint', hidden: true, role: 'status' });
+  const hint = h('p', { class: 'hint grow', role: 'status' });
+  const guide = h('div', { class: 'field-row', hidden: true }, hint,
+    h('button', { type: 'button', class: 'button small', onclick: () => drawing?.cancel() }, texts.cancel));
   const editor = h('div', {});
   const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.fences } });
   const empty = h('p', { class: 'empty' }, texts.fences.empty);
@@ -39,7 +41,7 @@ export function fencesPanel(app: App): FencesPanel {
     if (chosen) importFile(chosen).catch(app.report);
   } });
   const tools = h('div', { class: 'panel-tools' },
-    h('div', { class: 'button-row' }, tool('polygon'), tool('circle')), hint);
+    h('div', { class: 'button-row' }, tool('polygon'), tool('circle')), guide);
   const more = h('div', { class: 'button-row panel-foot' },
     h('button', { type: 'button', class: 'button small', onclick: () => file.click() }, texts.fences.import),
     h('button', { type: 'button', class: 'button small', onclick: exportAll }, texts.fences.export), file);
@@ -52,11 +54,11 @@ export function fencesPanel(app: App): FencesPanel {
     editor.replaceChildren();
     const draw = kind === 'polygon' ? drawPolygon : drawCircle;
     setText(hint, kind === 'polygon' ? texts.fences.polygonHint : texts.fences.circleHint);
-    hint.hidden = false;
+    guide.hidden = false;
     hint.classList.remove('error');
     drawing = draw(map, (shape) => {
       drawing = null;
-      hint.hidden = true;
+      guide.hidden = true;
       // The click that ends the drawing must not select what lies under it.
       setTimeout(() => store.set({ drawing: null }), 0);
       if (shape) openEditor(shape);

@@ -67,6 +67,7 @@ export function createShell(app: App): Shell {
       stage.append(details, toasts);
       host.append(dock);
       panels.sql.element.classList.add('dock');
+      store.on(['drawing'], ({ drawing }) => side.classList.toggle('is-drawing', drawing !== null));
       store.on(['panel'], ({ panel }) => {
         side.hidden = panel === null || panel === 'sql';
         if (panel) setText(panelTitle, texts.panels[panel]);

@@ -80,11 +80,11 @@ export class Painter {
         scene.trails.draw(buffer, viewport, p.slot[k], p.px[k], p.py[k], clock, scene.trailSpan, REPLAY_RGB);
       }
     }
+    // Under the vehicles: a name must not hide one.
+    if (options.labels && !grouped && sprites && view.zoom >= LABEL_ZOOM) this.paintLabels(buffer, view, scene, n, options);
     if (grouped) this.paintCells(buffer, view, viewport, fleet, n, sprites, index, options);
     else if (sprites) this.paintSprites(buffer, view, scene, n, sprites, index);
     else this.paintDots(buffer, view, fleet, n, replayed, index);
-
-    if (options.labels && !grouped && sprites && view.zoom >= LABEL_ZOOM) this.paintLabels(buffer, view, scene, n, options);
     if (selected >= 0) this.paintSelected(buffer, view, viewport, scene, index, options, wall);
     return n;
   }
