@@ -1,6 +1,7 @@
 //! What can be set: which listeners there are, where they listen, who may report, and the limits of connections.
 
 use crate::ingest::UnknownDevices;
+use crate::mqtt::ExternalBroker;
 use crate::protocols;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ pub struct ConnectorsConfig {
     pub address: IpAddr,
     /// By name of the protocol, or `mqtt`: `false` (off), a port, or `"address:port"`. Those not named have their usual port.
     pub listeners: BTreeMap<ListenerName, Listen>,
+    /// MQTT brokers of others to take OwnTracks messages from.
+    pub brokers: Vec<ExternalBroker>,
     /// `accept` or `refuse`.
     pub unknown_devices: UnknownDevices,
     /// The fleet of accepted unknown devices.
@@ -70,6 +73,7 @@ impl Default for ConnectorsConfig {
         Self {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             listeners: BTreeMap::new(),
+            brokers: Vec::new(),
             unknown_devices: UnknownDevices::default(),
             fleet: FleetId::new("default").expect("a plain word is an id"),
             limits: Limits::default(),

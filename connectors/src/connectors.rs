@@ -4,7 +4,7 @@ use crate::config::{ConnectorsConfig, ListenerName, MQTT};
 use crate::faults::Faults;
 use crate::ingest::{Ingest, IngestOptions};
 use crate::listen::{Admission, accept};
-use crate::mqtt;
+use crate::mqtt::{self, external::Subscriber};
 use crate::newest::Newest;
 use crate::protocol::{self, Decoder, Framing, Protocol};
 use crate::{http, protocols, tcp, udp};
@@ -40,8 +40,8 @@ pub enum ConnectorsError {
         #[source]
         error: io::Error,
     },
-    /// The embedded MQTT broker did not start.
-    #[error("could not start the MQTT broker: {0}")]
+    /// The embedded MQTT broker did not start, or the settings of another one make no sense.
+    #[error("could not use the MQTT broker: {0}")]
     Broker(String),
     /// A fault of ours.
     #[error("a listener ended unexpectedly")]
@@ -87,6 +87,7 @@ pub struct Connectors {
 pub struct BoundConnectors {
     config: ConnectorsConfig,
     listeners: Vec<Bound>,
+    subscribers: Vec<Subscriber>,
 }
 
 struct Bound {
@@ -115,7 +116,8 @@ impl Connectors {
                 bind(listener, address, &mut listeners).await?;
             }
         }
-        Ok(BoundConnectors { config: self.config, listeners })
+        let subscribers = self.config.brokers.iter().map(Subscriber::new).collect::<Result<_, _>>()?;
+        Ok(BoundConnectors { config: self.config, listeners, subscribers })
     }
 
     /// Listens and serves until `stop`; returns when reports under way are answered, or after the grace period.
@@ -171,6 +173,9 @@ impl BoundConnectors {
                     running.spawn(broker.run(listener, admission, stop));
                 }
             }
+        }
+        for subscriber in self.subscribers {
+            running.spawn(subscriber.run(ingest.clone(), stop.clone()));
         }
         let ended = tokio::select! {
             ended = all(&mut running) => ended,

@@ -4,8 +4,13 @@
 //! subscription would lose reports: it has a queue that drops.) Topics are those of OwnTracks, `owntracks/<user>/<device>`; a
 //! client that gives a user name publishes under that name only, and may subscribe to its own `…/cmd`, where no client publishes.
 
+pub(crate) mod external;
 mod hooks;
 mod relay;
+mod tls;
+
+pub use external::{ExternalBroker, Secret};
+pub use tls::Tls;
 
 use crate::config::{Limits, MQTT};
 use crate::connectors::ConnectorsError;

@@ -135,6 +135,17 @@ impl System {
         all
     }
 
+    /// Returns when the positions in the log are what `enough` wants.
+    pub async fn wait_for_positions(&self, enough: impl Fn(&[Position]) -> bool) {
+        let from = (0..self.gate.partitions(Topic::Positions)).map(|p| ((Topic::Positions, p), 0)).collect();
+        let mut reader = self.gate.read(Topic::Positions, &from).await.unwrap();
+        let mut all = Vec::new();
+        while !enough(&all) {
+            let batch = in_time(reader.next(1000)).await.unwrap();
+            all.extend(batch.entries.iter().map(|entry| codec::decode_position(entry.value.as_ref().unwrap()).unwrap()));
+        }
+    }
+
     /// Tells the connectors to stop, without waiting for it.
     pub fn begin_stop(&self) {
         self.stop.cancel();

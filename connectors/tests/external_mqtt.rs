@@ -1,0 +1,193 @@
+//! A real Mosquitto as the broker of somebody else: what it acknowledges to its publishers comes into the log, whatever happens.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{System, in_time};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use waystream_connectors::{ConnectorsConfig, ExternalBroker, Limits, Tls};
+
+const START: i64 = 1_718_000_000;
+
+struct Mosquitto {
+    folder: TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl Mosquitto {
+    /// `settings` are lines of its configuration; `FOLDER` in them is a folder of its own.
+    async fn start(folder: TempDir, settings: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let path = folder.path().to_str().unwrap();
+        let settings = settings.replace("FOLDER", path);
+        let config =
+            format!("user root\nlistener {port} 127.0.0.1\npersistence true\npersistence_location {path}/\n{settings}\n");
+        std::fs::write(folder.path().join("mosquitto.conf"), config).unwrap();
+        let child = Self::run(folder.path(), port).await;
+        Self { folder, port, child }
+    }
+
+    async fn run(folder: &Path, port: u16) -> Child {
+        let mut command = Command::new("mosquitto");
+        command.arg("-c").arg(folder.join("mosquitto.conf")).kill_on_drop(true);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("mosquitto is installed");
+        in_time(async {
+            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        child
+    }
+
+    async fn restart(&mut self) {
+        self.child.kill().await.unwrap();
+        self.child = Self::run(self.folder.path(), self.port).await;
+    }
+
+    async fn publish(&self, arguments: &[&str], payload: &str) {
+        let mut command = Command::new("mosquitto_pub");
+        command.args(["-h", "localhost", "-p", &self.port.to_string(), "-q", "1", "-t", "owntracks/jane/phone"]);
+        let output = in_time(command.args(arguments).args(["-m", payload]).stdin(Stdio::null()).output()).await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn settings(&self) -> ExternalBroker {
+        ExternalBroker {
+            host: "localhost".into(),
+            port: self.port,
+            client_id: "waystream-test".into(),
+            topics: vec!["owntracks/+/+".into()],
+            username: None,
+            password: None,
+            tls: None,
+        }
+    }
+}
+
+fn location(n: i64) -> String {
+    format!(r#"{{"_type":"location","lat":52.1,"lon":21.0,"tst":{}}}"#, START + n)
+}
+
+async fn system(broker: ExternalBroker) -> System {
+    let limits = Limits { patience_s: 0, ..Limits::default() };
+    System::start_with(ConnectorsConfig { brokers: vec![broker], limits, ..ConnectorsConfig::default() }).await
+}
+
+/// Waits until the log has these, by the second after [`START`].
+async fn arrived(system: &System, wanted: impl IntoIterator<Item = i64>) {
+    let wanted: BTreeSet<i64> = wanted.into_iter().collect();
+    system
+        .wait_for_positions(|all| {
+            let times: BTreeSet<i64> = all.iter().map(|p| p.fix_time.as_millis() / 1000 - START).collect();
+            times.is_superset(&wanted)
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn publications_come_into_the_log_and_again_after_trouble_on_either_side() {
+    let mut mosquitto = Mosquitto::start(tempfile::tempdir().unwrap(), "allow_anonymous true").await;
+    // Kept by the broker, so it arrives whenever we subscribe.
+    mosquitto.publish(&["-r"], &location(0)).await;
+    let first = system(mosquitto.settings()).await;
+    arrived(&first, [0]).await;
+
+    // The log does not take it: it is not acknowledged, and comes again.
+    first.gate.fail(1);
+    mosquitto.publish(&[], &location(1)).await;
+    arrived(&first, [1]).await;
+
+    // What makes no sense or is too large stops nothing.
+    mosquitto.publish(&[], "{").await;
+    mosquitto.publish(&[], &"x".repeat(100_000)).await;
+    mosquitto.publish(&[], &location(2)).await;
+    arrived(&first, [2]).await;
+
+    // We are gone while it is under way: it is stored by whoever comes back under the same name.
+    first.gate.close();
+    mosquitto.publish(&[], &location(3)).await;
+    first.gate.held_up(1).await;
+    first.stop().await;
+    mosquitto.publish(&[], &location(4)).await;
+    let second = system(mosquitto.settings()).await;
+    arrived(&second, [3, 4]).await;
+
+    // The broker is gone and comes back. We find it by ourselves.
+    mosquitto.restart().await;
+    mosquitto.publish(&["-r"], &location(5)).await;
+    arrived(&second, [5]).await;
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn hundreds_at_once_are_all_stored() {
+    let mosquitto = Mosquitto::start(tempfile::tempdir().unwrap(), "allow_anonymous true\nmax_queued_messages 0").await;
+    mosquitto.publish(&["-r"], &location(0)).await;
+    let system = system(mosquitto.settings()).await;
+    arrived(&system, [0]).await;
+    // More than we hold at a time, while the log stands still.
+    system.gate.close();
+    let lines: String = (1..=1000).map(|n| location(n) + "\n").collect();
+    let file = mosquitto.folder.path().join("lines");
+    std::fs::write(&file, lines).unwrap();
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-h", "localhost", "-p", &mosquitto.port.to_string(), "-q", "1", "-t", "owntracks/jane/phone", "-l"]);
+    let status = in_time(command.stdin(std::fs::File::open(file).unwrap()).status()).await.unwrap();
+    assert!(status.success());
+    system.gate.held_up(1).await;
+    system.gate.open();
+    arrived(&system, 0..=1000).await;
+    system.stop().await;
+}
+
+fn openssl(folder: &Path, arguments: &str) {
+    let output = std::process::Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn with_tls_client_certificate_and_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    openssl(&path, &format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=test-ca -days 2"));
+    std::fs::write(path.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
+    for name in ["broker", "us"] {
+        openssl(&path, &format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN=localhost"));
+        openssl(
+            &path,
+            &format!(
+                "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile names"
+            ),
+        );
+    }
+    let mut command = std::process::Command::new("mosquitto_passwd");
+    command.args(["-b", "-c", "passwords", "waystream", "secret"]).current_dir(&path);
+    assert!(command.status().unwrap().success());
+    let settings = "cafile FOLDER/ca.pem\ncertfile FOLDER/broker.pem\nkeyfile FOLDER/broker.key\nrequire_certificate true\n\
+                    allow_anonymous false\npassword_file FOLDER/passwords";
+    let mosquitto = Mosquitto::start(folder, settings).await;
+    let (ca, certificate, key) = (path.join("ca.pem"), path.join("us.pem"), path.join("us.key"));
+    let tls = Tls { ca_file: Some(ca.clone()), certificate_file: Some(certificate.clone()), key_file: Some(key.clone()) };
+    let broker = ExternalBroker {
+        username: Some("waystream".into()),
+        password: Some(serde_json::from_str("\"secret\"").unwrap()),
+        tls: Some(tls),
+        ..mosquitto.settings()
+    };
+    assert!(!format!("{broker:?}{}", serde_json::to_string(&broker).unwrap()).contains("secret"));
+    let system = system(broker).await;
+    let [ca, certificate, key] = [&ca, &certificate, &key].map(|path| path.to_str().unwrap());
+    let secured = ["--cafile", ca, "--cert", certificate, "--key", key, "-u", "waystream", "-P", "secret", "-r"];
+    mosquitto.publish(&secured, &location(0)).await;
+    arrived(&system, [0]).await;
+    system.stop().await;
+}
