@@ -77,7 +77,8 @@ pub(crate) fn run_all(workers: Vec<Start>) -> oneshot::Receiver<Result<(), Optio
             .expect("channels within a process need nothing that could be missing");
         let workers = Mutex::new(workers.into_iter().map(Some).collect::<Vec<_>>());
         let threads = initialize_from(builders, others, move |allocator| {
-            let worker = Worker::new(WorkerConfig::default(), allocator, None);
+            // Without a timer timely never parks.
+            let worker = Worker::new(WorkerConfig::default(), allocator, Some(Instant::now()));
             let mine = workers.lock().unwrap_or_else(PoisonError::into_inner)[worker.index()].take();
             let start = mine.expect("each worker starts once");
             if start.thread.send(std::thread::current()).is_ok() {
