@@ -7,6 +7,7 @@ use common::{append, box_of, caught_up, edit, events, fix, open, own, put, recor
 use std::collections::HashMap;
 use waystream_domain::Position;
 use waystream_domain::codec::decode_state;
+use waystream_domain::geofence::validate::{self, Checks, MAX_VERTICES};
 use waystream_log::{Log, Record, Topic};
 
 /// Trucks on a round trip through two geofences, seen at every whole degree of longitude from 0 to 9 and back.
@@ -129,6 +130,23 @@ async fn snapshots_show_the_latest_never_go_back_and_name_who_left() {
     assert_eq!(last["truck-7"].fleet.as_str(), "south");
     assert_eq!(last["truck-9"].location.lat_deg(), 3.0);
     assert_eq!(last["truck-3"].location.lon_deg(), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_largest_geofence_goes_through_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let vertex = |i: usize| {
+        let (sin, cos) = (i as f64 / MAX_VERTICES as f64 * std::f64::consts::TAU).sin_cos();
+        (-100.0 + 79.1234567 * cos, -10.0 + 79.1234567 * sin)
+    };
+    let circle = validate::polygons(&[vec![(0..MAX_VERTICES).map(vertex).collect()]], Checks::Strict).unwrap();
+    edit(&*log, vec![own("north"), put("a", 1, circle)]).await;
+    let running = start(log.clone(), 1);
+    append(&*log, &[fix("in", "north", 0, 1.0, -50.0), fix("out", "north", 0, 1.0, 50.0)]).await;
+    caught_up(&*log).await;
+    running.stop().await.unwrap();
+    assert_eq!(told(&events(&*log).await), ["in enter a@0"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
