@@ -160,6 +160,11 @@ fn report(fields: &Fields<'_>, kind: &str, at: usize, behind: Range<usize>) -> R
         fix.set(name::ODOMETER_M, (kilometres * 1000.0).round());
     }
     if let "FRI" | "ERI" = kind
+        && let Some(millivolts) = (4..7).filter(|at| matches!(fields.get(*at).len(), 4 | 5)).find_map(|at| fields.int(at))
+    {
+        fix.set(name::POWER_V, millivolts as f64 / 1e3);
+    }
+    if let "FRI" | "ERI" | "RTL" | "NMR" = kind
         && last
     {
         state(fields, behind, &mut fix);

@@ -3,7 +3,7 @@
 //! Speeds are in knots. The first time is local and tells the date; the second one, at the fix, is UTC.
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Protocol, Transport};
-use crate::readers::{Delimited, Fields, FixBuilder, civil, device_id, dmy, malformed, number, pairs};
+use crate::readers::{Delimited, Fields, FixBuilder, civil, device_id, dmy, malformed, nmea_angle, number, pairs};
 use crate::vocabulary::{self as name, alarm};
 use smol_str::format_smolstr;
 use waystream_domain::{DeviceId, Timestamp};
@@ -81,6 +81,7 @@ fn report(fields: &Fields<'_>) -> Result<Fix, Fault> {
     if let Some(altitude) = fields.number(13) {
         fix.altitude_m(altitude);
     }
+    name_event(event, &mut fix);
     for (at, name) in [(14, name::IGNITION), (15, name::DOOR)] {
         if let "0" | "1" = fields.get(at) {
             fix.set(name, fields.get(at) == "1");
@@ -95,7 +96,6 @@ fn report(fields: &Fields<'_>) -> Result<Fix, Fault> {
     if event == "rfid" {
         fix.set(name::DRIVER_ID, fields.get(3));
     }
-    name_event(event, &mut fix);
     let (lat, lon) = place(fields)?;
     fix.at(time(fields.get(2), fields.get(5))?, lat, lon)
 }
@@ -104,9 +104,8 @@ fn report(fields: &Fields<'_>) -> Result<Fix, Fault> {
 fn place(fields: &Fields<'_>) -> Result<(f64, f64), Fault> {
     let swapped = usize::from(matches!(fields.get(7), "N" | "S"));
     let degrees = |at: usize| {
-        let value = fields.needed(at + swapped)?;
-        let whole = (value / 100.0).trunc();
-        let angle = whole + (value - whole * 100.0) / 60.0;
+        let text = fields.get(at + swapped);
+        let angle = nmea_angle(text).ok_or_else(|| malformed(format_args!("{text:?} is not an angle")))?;
         Ok(if matches!(fields.get(at + 1 - swapped), "S" | "W") { -angle } else { angle })
     };
     Ok((degrees(7)?, degrees(9)?))

@@ -3,7 +3,7 @@
 //! Speeds are in knots. The bits of the status word are active when they are zero.
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{Fields, FixBuilder, Reader, bit, civil, device_id, dmy, find, hex, malformed, number, pairs};
+use crate::readers::{Fields, FixBuilder, Reader, bit, civil, device_id, dmy, find, hex, malformed, nmea_angle, number, pairs};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
 use chrono::{DateTime, Utc};
@@ -214,9 +214,7 @@ fn degrees(text: &str, degree_digits: usize) -> Option<f64> {
     if !text.contains('.') {
         return packed_degrees(text, degree_digits).ok();
     }
-    let value = number(text)?;
-    let whole = (value / 100.0).trunc();
-    Some(whole + (value - whole * 100.0) / 60.0)
+    nmea_angle(text)
 }
 
 fn status(word: u32, fix: &mut FixBuilder) {

@@ -142,6 +142,18 @@ fn text(fields: &Fields<'_>) -> Result<Option<Fix>, Fault> {
     if let Some(word) = fields.int(0).and_then(event_alarm) {
         fix.set(name::ALARM, word);
     }
+    let volts = Fields::new(fields.get(15), '|');
+    // Decimals, own battery first; or hundredths in hexadecimal behind three inputs.
+    let (battery, power) = if volts.get(0).contains('.') {
+        (volts.number(0), volts.number(1))
+    } else {
+        (volts.hex(3).map(|value| value as f64 / 100.0), volts.hex(4).map(|value| value as f64 / 100.0))
+    };
+    for (name, volts) in [(name::BATTERY_V, battery), (name::POWER_V, power)] {
+        if let Some(volts) = volts {
+            fix.set(name, volts);
+        }
+    }
     if let Some(ports) = fields.hex(14) {
         for index in 0..4 {
             fix.set(format_smolstr!("in.{}", index + 1), bit(ports, index + 8));

@@ -2,19 +2,25 @@
 
 use crate::protocol::Protocol;
 
+mod eelink;
 mod gl200;
 mod gps103;
 mod gt06;
 mod h02;
 mod jt808;
+mod meiligao;
 mod meitrack;
 mod osmand;
 pub mod owntracks;
 mod ruptela;
 mod suntech;
+mod t55;
 mod teltonika;
 mod tk103;
+mod trv;
+mod watch;
 mod wialon;
+mod xexun;
 
 /// Every protocol that we speak.
 pub const ALL: &[Protocol] = &[
@@ -31,6 +37,12 @@ pub const ALL: &[Protocol] = &[
     ruptela::PROTOCOL,
     meitrack::PROTOCOL,
     suntech::PROTOCOL,
+    watch::PROTOCOL,
+    trv::PROTOCOL,
+    xexun::PROTOCOL,
+    t55::PROTOCOL,
+    meiligao::PROTOCOL,
+    eelink::PROTOCOL,
 ];
 
 /// The protocol of this name.

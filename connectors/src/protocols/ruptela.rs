@@ -165,7 +165,11 @@ fn element(fix: &mut FixBuilder, id: u64, value: u64) {
         2..=5 => fix.set(format_smolstr!("in.{}", id - 1), value != 0),
         29 => fix.set(name::POWER_V, value as f64 / 1e3),
         30 => fix.set(name::BATTERY_V, value as f64 / 1e3),
+        34 if value == 0 => fix, // no key is there
+        34 => fix.set(name::DRIVER_ID, format_smolstr!("{value:016x}").as_str()),
         65 => fix.set(name::ODOMETER_M, value as i64),
+        94 => fix.set(name::RPM, value as f64 / 4.0),
+        197 => fix.set(name::RPM, value as f64 / 8.0),
         150 => fix.set(name::OPERATOR, value as i64),
         173 => fix.set(name::MOTION, value == 1),
         251 | 409 => fix.set(name::IGNITION, value == 1),

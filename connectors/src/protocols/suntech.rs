@@ -147,7 +147,16 @@ impl Suntech {
                 fix.set(name::SATELLITES, satellites);
             }
             name_kind(head.get(head.len().saturating_sub(3)..).unwrap_or_default(), &mut fix);
+            // A card reader on the serial port.
+            if let Some(card) =
+                fields.from(at).iter().find(|field| field.starts_with("GTSL|")).and_then(|card| card.split('|').nth(4))
+            {
+                fix.set(name::DRIVER_ID, card);
+            }
             if head.len() == 3 {
+                if let Some(rssi) = fields.int(at - 1) {
+                    fix.set(name::RSSI, rssi);
+                }
                 universal(&fields, at + 6, &mut fix);
             } else {
                 vehicle(&fields, at + 6, &mut fix);

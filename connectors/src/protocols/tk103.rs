@@ -1,7 +1,7 @@
 //! TK103 and kin: texts in brackets, `(id` + command + payload`)` or `(id,command,…)`; `$` hides brackets in free text.
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{Fields, FixBuilder, device_id, dmy, malformed, nmea_degrees, number, ymd};
+use crate::readers::{Compact, Fields, FixBuilder, device_id, dmy, malformed, nmea_degrees};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
 use waystream_domain::DeviceId;
@@ -103,41 +103,22 @@ fn take_apart(text: &str) -> Result<(&str, &str, &str), Fault> {
     Err(malformed(format_args!("no command in {text:.40?}")))
 }
 
-/// `yymmddA` latitude`N` longitude`E` speed of 5, time of 6, course of 6, state of 8, `L` odometer in hexadecimal.
+/// The compact form, then a state of 8 characters and `L` with the odometer in hexadecimal.
 fn packed(command: &str, text: &str) -> Option<Result<Fix, Fault>> {
-    let bytes = text.as_bytes();
-    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-    let valid_at = (6..bytes.len())
-        .find(|at| matches!(bytes[*at], b'A' | b'V') && (at - 6..*at).all(digit) && digit(at + 1) && digit(at + 2))?;
-    let mut rest = text.get(valid_at + 1..)?;
-    let (lat, north) = until(&mut rest, ['N', 'S'])?;
-    let (lon, east) = until(&mut rest, ['E', 'W'])?;
-    let date = &text[valid_at - 6..valid_at];
-    let read = || {
-        let part = |from: usize, to: usize| rest.get(from..to).unwrap_or_default();
-        let mut fix = FixBuilder::valid(bytes[valid_at] == b'A');
-        fix.speed_kmh(number(part(0, 5)).unwrap_or(-1.0)).course_deg(number(part(11, 17)).unwrap_or(-1.0));
-        if let [charge, ignition, ..] = part(17, 25).as_bytes() {
-            fix.set(name::CHARGE, *charge == b'0').set(name::IGNITION, *ignition == b'1');
-        }
-        if let Some(digits) = part(25, 34).strip_prefix('L')
-            && let Ok(metres) = i64::from_str_radix(digits, 16)
-        {
-            fix.set(name::ODOMETER_M, metres);
-        }
-        name_alarm(command, text, &mut fix);
-        fix.at(ymd(date, part(5, 11))?, nmea_degrees(lat, north)?, nmea_degrees(lon, east)?)
-    };
-    Some(read())
-}
-
-/// What stands in front of the next of two letters, and that letter.
-fn until<'a>(text: &mut &'a str, letters: [char; 2]) -> Option<(&'a str, &'a str)> {
-    let at = text.find(letters)?;
-    let (value, rest) = text.split_at(at);
-    let (letter, rest) = rest.split_at(1);
-    *text = rest;
-    Some((value, letter))
+    let compact = Compact::find(text)?;
+    let mut fix = compact.builder();
+    if let state @ [charge, ignition, ..] = compact.tail(17, 25).as_bytes()
+        && state.iter().all(u8::is_ascii_hexdigit)
+    {
+        fix.set(name::CHARGE, *charge == b'0').set(name::IGNITION, *ignition == b'1');
+    }
+    if let Some(digits) = compact.tail(25, 34).strip_prefix('L')
+        && let Ok(metres) = i64::from_str_radix(digits, 16)
+    {
+        fix.set(name::ODOMETER_M, metres);
+    }
+    name_alarm(command, text, &mut fix);
+    Some(compact.time().and_then(|time| compact.place().and_then(|(lat, lon)| fix.at(time, lat, lon))))
 }
 
 /// `,ddmmyy,A,` latitude`N,` longitude`E,` speed, time, course.
@@ -149,8 +130,8 @@ fn separated(command: &str, text: &str) -> Option<Result<Fix, Fault>> {
     let read = || {
         let degrees = |at: usize| {
             let text = fields.get(at);
-            let (value, letter) = text.split_at(text.len().saturating_sub(1));
-            nmea_degrees(value, letter)
+            let value = text.trim_end_matches(['N', 'S', 'E', 'W']);
+            nmea_degrees(value, &text[value.len()..])
         };
         let mut fix = FixBuilder::valid(fields.get(1) == "A");
         fix.speed_kmh(fields.number(4).unwrap_or(-1.0)).course_deg(fields.number(6).unwrap_or(-1.0));

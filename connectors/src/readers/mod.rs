@@ -1,13 +1,17 @@
 //! What protocols share: checked reads of bytes and texts, times, fixes, framings. No read goes past the end, none panics.
 
 mod bytes;
+mod compact;
 mod fix;
 mod framing;
+mod spoken;
 mod text;
 mod time;
 
 pub(crate) use bytes::{Reader, bit};
+pub(crate) use compact::Compact;
 pub(crate) use fix::{FixBuilder, malformed};
 pub(crate) use framing::{Delimited, find};
-pub(crate) use text::{Fields, ascii, bcd_text, device_id, hex, nmea_degrees, number, pairs};
-pub(crate) use time::{civil, dmy, from_unix_millis, from_unix_secs, ymd};
+pub(crate) use spoken::spoken_place;
+pub(crate) use text::{Fields, ascii, bcd_text, device_id, hex, nmea_angle, nmea_degrees, number, pairs};
+pub(crate) use time::{civil, dmy, from_unix_millis, from_unix_secs, time_of_day, ymd};

@@ -35,14 +35,19 @@ pub(crate) fn device_id(text: &str) -> Result<DeviceId, Fault> {
 
 /// Degrees from `ddmm.mmmm` (`dddmm.mmmm`) and a hemisphere letter.
 pub(crate) fn nmea_degrees(text: &str, hemisphere: &str) -> Result<f64, Fault> {
-    let value: f64 = text.trim().parse().map_err(|_| malformed(format_args!("{text:?} is not an angle")))?;
-    let degrees = (value / 100.0).trunc();
-    let angle = degrees + (value - degrees * 100.0) / 60.0;
+    let angle = nmea_angle(text).ok_or_else(|| malformed(format_args!("{text:?} is not an angle")))?;
     match hemisphere {
         "N" | "E" => Ok(angle),
         "S" | "W" => Ok(-angle),
         other => Err(malformed(format_args!("{other:?} is not a hemisphere"))),
     }
+}
+
+/// Degrees from `ddmm.mmmm` (`dddmm.mmmm`); leading zeros may be missing.
+pub(crate) fn nmea_angle(text: &str) -> Option<f64> {
+    let value = number(text)?;
+    let degrees = (value / 100.0).trunc();
+    Some(degrees + (value - degrees * 100.0) / 60.0)
 }
 
 /// The fields of a message between separators. A field that is not there is empty.

@@ -1,6 +1,6 @@
 //! Times as devices send them.
 
-use super::{number, pairs};
+use super::pairs;
 use crate::protocol::{Fault, FaultKind};
 use chrono::NaiveDate;
 use smol_str::format_smolstr;
@@ -18,21 +18,15 @@ pub(crate) fn civil(date: [u32; 3], time: [u32; 3]) -> Result<Timestamp, Fault> 
         .ok_or_else(|| bad_time(format_args!("{year}-{month}-{day} {hour}:{minute}:{second}")))
 }
 
-/// From `ddmmyy` and `hhmmss`, UTC; what follows is not looked at.
+/// From `ddmmyy` and `hhmmss`, UTC. What follows is not looked at: receivers report whole seconds, decimals are when they spoke.
 pub(crate) fn dmy(date: &str, time: &str) -> Result<Timestamp, Fault> {
     let [day, month, year] = pairs(date)?;
-    Ok(civil([year, month, day], pairs(time)?)?.plus_millis(fraction_ms(time)))
+    civil([year, month, day], pairs(time)?)
 }
 
 /// From `yymmdd` and `hhmmss`, UTC; what follows is not looked at.
 pub(crate) fn ymd(date: &str, time: &str) -> Result<Timestamp, Fault> {
-    Ok(civil(pairs(date)?, pairs(time)?)?.plus_millis(fraction_ms(time)))
-}
-
-/// Milliseconds behind the dot of `hhmmss.sss`.
-fn fraction_ms(time: &str) -> i64 {
-    let fraction = time.get(6..).filter(|rest| rest.starts_with('.')).and_then(number);
-    fraction.map_or(0, |seconds| (seconds * 1000.0).round() as i64)
+    civil(pairs(date)?, pairs(time)?)
 }
 
 /// From seconds since 1970. Zero is a clock that was never set.
@@ -43,6 +37,17 @@ pub(crate) fn from_unix_secs(secs: i64) -> Result<Timestamp, Fault> {
 /// From milliseconds since 1970. Zero is a clock that was never set.
 pub(crate) fn from_unix_millis(ms: i64) -> Result<Timestamp, Fault> {
     Timestamp::from_millis(ms).filter(|_| ms > 0).ok_or_else(|| bad_time(format_args!("{ms} ms since 1970")))
+}
+
+/// The time of day `hhmmss` on the day of `now`: for messages without a date.
+pub(crate) fn time_of_day(time: &str, now: Timestamp) -> Result<Timestamp, Fault> {
+    const DAY_MS: i64 = 86_400_000;
+    let [hour, minute, second] = pairs::<3>(time)?;
+    if hour > 23 || minute > 59 || second > 59 {
+        return Err(bad_time(time));
+    }
+    let midnight = now.plus_millis(-now.as_millis().rem_euclid(DAY_MS));
+    Ok(midnight.plus_millis(i64::from(hour * 3600 + minute * 60 + second) * 1000))
 }
 
 fn bad_time(what: impl std::fmt::Display) -> Fault {

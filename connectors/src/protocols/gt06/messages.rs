@@ -2,7 +2,7 @@
 
 use super::others;
 use crate::protocol::{Fault, Fix};
-use crate::readers::{FixBuilder, Reader, bit, civil, hex};
+use crate::readers::{FixBuilder, Reader, bit, civil, hex, spoken_place};
 use crate::vocabulary::{self as name, alarm};
 use waystream_domain::Timestamp;
 
@@ -34,7 +34,7 @@ pub(super) fn fix(extended: bool, kind: u8, content: &[u8], utc_offset_ms: i64) 
             reader.skip(4).and_then(|()| place(reader, zone)).and_then(|place| place.finish(|fix| others::x1(reader, fix))),
         ),
         (false, 0x95) => others::driving_event(reader, zone),
-        (true, 0x21) => others::current_position(content, zone),
+        (true, 0x21) => spoken_place(&String::from_utf8_lossy(content), zone),
         (true, 0x32) => others::az735(reader, zone),
         (true, 0x38) => Some(place(reader, zone).and_then(|place| place.finish(|_| Ok(())))),
         (true, 0x70) => others::modular(content),
@@ -115,16 +115,23 @@ pub(super) fn course(word: u16, lat: u32, lon: u32) -> (f64, f64, FixBuilder) {
 /// What stands behind the fix.
 fn behind(kind: u8, reader: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(), Fault> {
     match kind {
+        0x12 if reader.left() >= 90 => {
+            // Card readers: their text follows.
+            reader.skip(8)?;
+            fix.set(name::ODOMETER_M, i64::from(reader.u32()?));
+        }
         0x12 => {
             reader.skip(8)?; // country, operator, area, cell
             match reader.left() {
-                // Odometer, alone or before the text of a card reader.
-                4 | 84.. => {
+                4 => {
                     fix.set(name::ODOMETER_M, i64::from(reader.u32()?));
                 }
-                5.. => {
-                    status(reader.u8()?, fix);
-                    fix.set(name::POWER_V, f64::from(reader.u16()?) / 100.0).set(name::RSSI, i64::from(reader.u8()?));
+                5 => status_and_power(reader, fix)?,
+                12 => {
+                    status_and_power(reader, fix)?;
+                    reader.skip(1 + 2)?;
+                    fix.set("temperature_c.1", i64::from(reader.u8()?));
+                    fix.set(name::ODOMETER_M, i64::from(reader.u32()?) * 10);
                 }
                 2 => {
                     let inputs = reader.u16()?;
@@ -136,7 +143,8 @@ fn behind(kind: u8, reader: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(),
         0x16 | 0x26 | 0x27 => {
             let declared = reader.u8()?;
             // Five bytes of status stand behind; newer makes have cells of four bytes, `27` a fence, others a driver's card.
-            let cell_bytes = if declared != 8 && reader.left() == 9 + 5 { 4 } else { 3 };
+            let status_bytes = if kind == 0x27 { 6 } else { 5 };
+            let cell_bytes = if declared != 8 && reader.left() == 9 + status_bytes { 4 } else { 3 };
             reader.skip(5 + cell_bytes)?;
             status_and_alarm(reader, fix)?;
             if declared == 8 && reader.left() >= 8 {
@@ -152,12 +160,23 @@ fn behind(kind: u8, reader: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(),
             reader.skip(8)?;
             fix.set(name::DRIVER_ID, hex(reader.take(8)?).as_str());
         }
-        0x22 if reader.left() < 24 => {
-            reader.skip(8)?;
+        0x22 if reader.left() == 22 => {
+            // Models that put their IMEI first.
+            reader.skip(9)?;
+            status(reader.u8()?, fix);
+            fix.set(name::POWER_V, f64::from(reader.u16()?) / 100.0);
+        }
+        0x22 => {
+            reader.skip(if reader.left() == 24 { 9 } else { 8 })?;
             report_mode(reader, fix)?;
             if reader.left() >= 4 {
                 fix.set(name::ODOMETER_M, i64::from(reader.u32()?));
             }
+        }
+        0x32 => {
+            let length = usize::from(reader.u8()?);
+            reader.skip(length)?;
+            status_and_alarm(reader, fix)?;
         }
         0x31 => {
             reader.skip(14)?;
@@ -174,7 +193,11 @@ fn behind(kind: u8, reader: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(),
             report_mode(reader, fix)?;
         }
         0x61 => {
-            long_cell(reader)?;
+            reader.skip(9 + 2)?;
+            match reader.u32()? {
+                0 => {}
+                driver => drop(fix.set(name::DRIVER_ID, driver.to_string().as_str())),
+            }
         }
         0xa0 => {
             long_cell(reader)?;
@@ -193,7 +216,8 @@ fn behind(kind: u8, reader: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(),
             fix.set("input", i64::from(reader.u16()?));
         }
         0x24 => {
-            reader.skip(9)?;
+            reader.skip(8)?;
+            fix.set(name::IGNITION, reader.u8()? == 1);
             fix.set(name::POWER_V, f64::from(reader.u16()?) / 100.0).set(name::BATTERY_V, f64::from(reader.u16()?) / 100.0);
         }
         _ => {}
@@ -214,6 +238,12 @@ fn report_mode(reader: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(), Faul
     fix.set(name::EVENT, i64::from(reader.u8()?));
     fix.set(name::ARCHIVE, reader.u8()? == 1);
     Ok(())
+}
+
+fn status_and_power(reader: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(), Fault> {
+    status(reader.u8()?, fix);
+    fix.set(name::POWER_V, f64::from(reader.u16()?) / 100.0).set(name::RSSI, i64::from(reader.u8()?));
+    reader.skip(1)
 }
 
 fn status_and_alarm(reader: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(), Fault> {

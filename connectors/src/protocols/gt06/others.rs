@@ -2,7 +2,7 @@
 
 use super::messages::{coordinates, course, time};
 use crate::protocol::{Fault, Fix};
-use crate::readers::{FixBuilder, Reader, civil, from_unix_secs, hex, number, pairs};
+use crate::readers::{FixBuilder, Reader, from_unix_secs, hex};
 use crate::vocabulary::{self as name, alarm};
 
 /// Behind the fix of the X1: odometer, cell, driver's card, voltages.
@@ -108,29 +108,4 @@ pub(super) fn modular(content: &[u8]) -> Option<Result<Fix, Fault>> {
         fix.at(time, lat_deg, lon_deg).map(Some)
     };
     read().transpose()
-}
-
-/// The answer to a question for the place: `…Current position!Lat:N54.7,Lon:E25.2,Course:126.5,Speed:0.0,DateTime:2017-05-26 10:27:47`.
-pub(super) fn current_position(content: &[u8], zone: i64) -> Option<Result<Fix, Fault>> {
-    let text = String::from_utf8_lossy(content);
-    let (_, text) = text.split_once("Current position!")?;
-    let value = |key: &str| {
-        let (_, rest) = text.split_once(key)?;
-        Some(rest.split(',').next().unwrap_or_default().trim().trim_end_matches(['\0', '!']))
-    };
-    let degrees = |key: &str| {
-        let text = value(key)?;
-        let degrees = number(text.get(1..)?)?;
-        Some(if text.starts_with(['S', 'W']) { -degrees } else { degrees })
-    };
-    let (lat, lon) = (degrees("Lat:")?, degrees("Lon:")?);
-    let digits: String = value("DateTime:")?.chars().filter(char::is_ascii_digit).collect();
-    let read = || {
-        let [century, year, month, day, hour, minute, second] = pairs(&digits)?;
-        let mut fix = FixBuilder::valid(true);
-        fix.speed_kmh(value("Speed:").and_then(number).unwrap_or(-1.0));
-        fix.course_deg(value("Course:").and_then(number).unwrap_or(-1.0));
-        fix.at(civil([century * 100 + year, month, day], [hour, minute, second])?.plus_millis(-zone), lat, lon)
-    };
-    Some(read())
 }

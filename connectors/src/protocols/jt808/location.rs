@@ -17,7 +17,7 @@ pub(super) fn report(reader: &mut Reader<'_>) -> Result<Fix, Fault> {
     let [year, month, day, hour, minute, second] = pairs(&hex(reader.take(6)?))?;
     let time = civil([year, month, day], [hour, minute, second])?.plus_millis(-UTC_OFFSET_MS);
 
-    fix.set(name::IGNITION, bit(status, 0)).set(name::BLOCKED, bit(status, 10));
+    fix.set(name::IGNITION, bit(status, 0)).set(name::BLOCKED, bit(status, 10)).set(name::CHARGE, bit(status, 26));
     if let Some((_, word)) = ALARMS.iter().find(|(index, _)| bit(alarms, *index)) {
         fix.set(name::ALARM, *word);
     }
@@ -58,6 +58,18 @@ fn elements(reader: &mut Reader<'_>, fix: &mut FixBuilder) {
                 (0x30, 1) => fix.set(name::RSSI, i64::from(value.u8()?)),
                 (0x31, 1) => fix.set(name::SATELLITES, i64::from(value.u8()?)),
                 (0x61, 2) => fix.set(name::POWER_V, f64::from(value.u16()?) / 100.0),
+                // The commonest of the makers' own.
+                (0x82 | 0xe1, 2) => fix.set(name::POWER_V, f64::from(value.u16()?) / 10.0),
+                (0xe3, 6) => {
+                    fix.set(name::BATTERY_LEVEL, i64::from(value.u16()?));
+                    fix.set(name::BATTERY_V, f64::from(value.u16()?) / 100.0)
+                }
+                (0xe4, 2) => {
+                    fix.set(name::CHARGE, value.u8()? == 0);
+                    fix.set(name::BATTERY_LEVEL, i64::from(value.u8()?))
+                }
+                (0xe5, 1) => fix.set(name::MOTION, value.u8()? == 1),
+                (0xeb, 4..) => nested(&mut value, fix)?,
                 _ => fix,
             };
             Ok::<_, Fault>(())
@@ -66,6 +78,23 @@ fn elements(reader: &mut Reader<'_>, fix: &mut FixBuilder) {
             return;
         }
     }
+}
+
+/// Elements of `u16` length, `u16` id, value; the length counts the id.
+fn nested<'f>(reader: &mut Reader<'_>, fix: &'f mut FixBuilder) -> Result<&'f mut FixBuilder, Fault> {
+    while reader.left() >= 4 {
+        let length = usize::from(reader.u16()?);
+        let id = reader.u16()?;
+        let mut value = reader.part(length.saturating_sub(2))?;
+        match (id, value.left()) {
+            (0x002d, 2) => fix.set(name::BATTERY_V, f64::from(value.u16()?) / 1e3),
+            (0x00a8, 1) => fix.set(name::BATTERY_LEVEL, i64::from(value.u8()?)),
+            (0x00b2, 10) => fix.set(name::ICCID, hex(value.rest()).trim_start_matches('0')),
+            (0x00ce, 2) => fix.set(name::POWER_V, f64::from(value.u16()?) / 100.0),
+            _ => fix,
+        };
+    }
+    Ok(fix)
 }
 
 /// A lock's report, in packed digits: time (UTC), latitude, longitude and four bits, speed in knots, half of the course.

@@ -21,7 +21,8 @@ pub(super) fn element(fix: &mut FixBuilder, id: u64, bytes: &[u8]) {
             tenths @ -550..=1150 => fix.set(format_smolstr!("temperature_c.{}", id - 71), tenths as f64 / 10.0),
             _ => fix.set(format_smolstr!("io.{id}"), value as i64),
         },
-        113 => fix.set(name::BATTERY_LEVEL, value as i64),
+        // Old models have other things under this number, of other widths.
+        113 if bytes.len() == 1 && value <= 100 => fix.set(name::BATTERY_LEVEL, value as i64),
         179 | 180 => fix.set(format_smolstr!("out.{}", id - 178), value != 0),
         181 => fix.set(name::PDOP, number / 10.0),
         182 => fix.set(name::HDOP, number / 10.0),
