@@ -36,6 +36,10 @@ impl Subject for Embedded {
         self.log = EmbeddedLog::open(self.dir.path(), self.options.clone()).expect("opens again");
     }
 
+    fn refused_bytes(&self) -> usize {
+        self.options.max_record_bytes + 1
+    }
+
     async fn compact(&self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
         self.log.maintain(now.as_millis() as i64).await.expect("compacts");

@@ -31,9 +31,7 @@ pub trait Subject: Send + Sync + 'static {
     async fn compact(&self);
 
     /// A size of value that the log refuses.
-    fn refused_bytes(&self) -> usize {
-        2 << 20
-    }
+    fn refused_bytes(&self) -> usize;
 }
 
 /// Makes a test of every check: `log_contract!(subject().await)`, with an expression that gives a new, empty [`Subject`].

@@ -41,11 +41,11 @@ enum State {
     Closed,
 }
 
-/// What the trouble means for a write or read that surely did not happen.
+/// What the trouble means for a write or read that surely did not happen. A closed database is passing trouble: it means that
+/// it was opened anew during a long read.
 pub(super) fn trouble(doing: &str, error: impl Into<redb::Error>) -> LogError {
     match error.into() {
         redb::Error::Corrupted(what) => LogError::Damaged(format!("{doing}: {what}")),
-        redb::Error::DatabaseClosed => closed(),
         other => LogError::Unavailable(format!("{doing}: {other}")),
     }
 }

@@ -71,9 +71,10 @@ pub(super) fn pass(
 ) -> Result<Dropped, LogError> {
     let mut passes = shared.passes.lock().unwrap_or_else(PoisonError::into_inner);
     let mut dropped = Dropped::default();
+    let mut failed = Ok(());
     for (slot, place) in shared.layout.places().enumerate() {
-        match options.keep(place.topic) {
-            Keep::For(age) => dropped.expired += expire(shared, jobs, place, before(now_ms, age))?,
+        let done = match options.keep(place.topic) {
+            Keep::For(age) => expire(shared, jobs, place, before(now_ms, age)).map(|gone| dropped.expired += gone),
             Keep::Newest => {
                 let next = shared.next(place);
                 let forget_ms = before(now_ms, options.remember_removed);
@@ -81,15 +82,19 @@ pub(super) fn pass(
                     let new = next.saturating_sub(d.next);
                     new >= WORTHWHILE.max(d.keys) || (new > 0 && d.at_ms <= forget_ms)
                 };
-                if thorough == Thorough::Yes || passes.done.get(&slot).is_none_or(worthwhile) {
-                    let (keys, gone) = compact(shared, jobs, place, forget_ms)?;
+                if thorough == Thorough::No && !passes.done.get(&slot).is_none_or(worthwhile) {
+                    continue;
+                }
+                compact(shared, jobs, place, forget_ms).map(|(keys, gone)| {
                     dropped.compacted += gone;
                     passes.done.insert(slot, Done { next, keys, at_ms: now_ms });
-                }
+                })
             }
-        }
+        };
+        // Damage in one partition keeps no other from being cleaned up.
+        failed = failed.and(done);
     }
-    Ok(dropped)
+    failed.map(|()| dropped)
 }
 
 fn before(now_ms: i64, age: Duration) -> i64 {

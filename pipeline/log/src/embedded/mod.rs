@@ -131,14 +131,20 @@ impl EmbeddedLog {
         }
         let share = u32::try_from(bytes.div_ceil(UNIT).clamp(1, self.units)).expect("clamped");
         let room = Arc::clone(&self.room).acquire_many_owned(share).await.map_err(|_| closed())?;
-        metrics::queued((self.units - self.room.available_permits()) * UNIT);
+        self.tell_queue();
         let (answer, answered) = oneshot::channel();
         // The semaphore is fair and nothing is awaited between it and the queue, so calls keep their order.
         let job = Job::Write(Write { records: placed, offsets, bytes, answer, _room: room });
         if !self.shared.is_open() || self.jobs.send(job).is_err() {
             return Err(closed());
         }
-        answered.await.map_err(writer::unanswered)?
+        let written = answered.await.map_err(writer::unanswered)?;
+        self.tell_queue();
+        written
+    }
+
+    fn tell_queue(&self) {
+        metrics::queued((self.units - self.room.available_permits()) * UNIT);
     }
 
     /// Runs a database read on a thread that may block.
