@@ -2,4 +2,23 @@
 //!
 //! This crate is *not* a place for rules about positions, maps or storage: it opens the parts, connects them and stops them.
 
+pub mod access;
+pub mod app;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod control;
+pub mod demo;
+pub mod folder;
 pub mod geofence;
+pub mod history;
+pub mod tasks;
+pub mod trackers;
+
+use waystream_domain::Timestamp;
+
+/// The wall clock. The parts below this crate are told the time.
+pub fn now() -> Timestamp {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(since_1970.as_millis() as i64).unwrap_or_default()
+}

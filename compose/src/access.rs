@@ -1,0 +1,112 @@
+//! History for commands: of the system that runs on a data folder, or of a folder on which none runs.
+
+use crate::app::Core;
+use crate::config::{Config, Role};
+use crate::control::Remote;
+use crate::folder::{DataFolder, Owner};
+use crate::history::{History, Selection};
+use crate::tasks::Tasks;
+use anyhow::Context;
+use futures::stream::{self, BoxStream, StreamExt};
+use std::future::Future;
+use std::pin::pin;
+use waystream_connectors::files::TrackPoint;
+use waystream_domain::{DeviceId, Position};
+use waystream_sql::output::Format;
+
+/// The same questions, answered here or there.
+pub enum Access {
+    /// By parts opened in this process.
+    Here(History),
+    /// By a running system.
+    There(Remote),
+}
+
+impl Access {
+    /// See [`History::store`].
+    pub async fn store(&self, points: Vec<TrackPoint>) -> anyhow::Result<usize> {
+        match self {
+            Self::Here(history) => history.store(points).await,
+            Self::There(remote) => remote.store(points).await,
+        }
+    }
+
+    /// See [`History::settle`].
+    pub async fn settle(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Here(history) => history.settle().await,
+            Self::There(remote) => remote.settle().await,
+        }
+    }
+
+    /// See [`History::ask`].
+    pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
+        match self {
+            Self::Here(history) => history.ask(query, format).await,
+            Self::There(remote) => remote.ask(query, format).await,
+        }
+    }
+
+    /// See [`History::positions`].
+    pub async fn positions(&self, selection: &Selection) -> anyhow::Result<BoxStream<'static, anyhow::Result<Vec<Position>>>> {
+        match self {
+            Self::Here(history) => {
+                let positions = history.positions(selection).await?;
+                let batches = stream::unfold(positions, |positions| async move {
+                    let mut positions = positions?;
+                    let batch = positions.next().await?;
+                    Some((batch.map_err(anyhow::Error::from), Some(positions)))
+                });
+                Ok(batches.boxed())
+            }
+            Self::There(remote) => Ok(remote.positions(selection).await?.boxed()),
+        }
+    }
+
+    /// Every device that has history, in order.
+    pub async fn devices(&self) -> anyhow::Result<Vec<DeviceId>> {
+        #[derive(serde::Deserialize)]
+        struct Answer {
+            rows: Vec<(DeviceId,)>,
+        }
+        let answer = self.ask("SELECT DISTINCT device FROM positions ORDER BY device", Format::Json).await?;
+        let Answer { rows } = serde_json::from_slice(&answer).context("could not understand the list of devices")?;
+        Ok(rows.into_iter().map(|(device,)| device).collect())
+    }
+}
+
+/// Does something with the history of a data folder.
+pub async fn with_history<T, F>(config: &Config, work: impl FnOnce(Access) -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let folder = match DataFolder::take(&config.data)? {
+        Owner::Other(contact) => return work(Access::There(Remote::new(contact))).await,
+        Owner::Us(folder) => folder,
+    };
+    let mut config = config.clone();
+    config.roles = [Role::Dataflow, Role::Archive].into();
+    let mut tasks = Tasks::default();
+    let core = Core::open(&config, folder, &mut tasks).await?;
+    let (done, finished) = tokio::sync::oneshot::channel::<()>();
+    let work = work(Access::Here(core.history.clone()));
+    let worked = async {
+        let result = work.await;
+        drop(done);
+        result
+    };
+    // The parts run beside the work; the first of them that fails ends the work, which would wait for it in vain.
+    let mut parts = pin!(tasks.run_until(async { drop(finished.await) }));
+    let result = tokio::select! {
+        result = worked => {
+            parts.await?;
+            result
+        }
+        early = &mut parts => {
+            early?;
+            anyhow::bail!("the parts of the system ended early")
+        }
+    };
+    core.close().await;
+    result
+}

@@ -1,0 +1,214 @@
+//! The composition root: each seam's configuration is matched once, here, and the parts are connected.
+
+use crate::config::{Config, LogConfig, Role, StoreConfig};
+use crate::control::Control;
+use crate::folder::DataFolder;
+use crate::history::History;
+use crate::tasks::Tasks;
+use anyhow::Context;
+use std::io::Write;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use waystream_connectors::faults::Faults;
+use waystream_connectors::ingest::{Ingest, IngestOptions};
+use waystream_connectors::{BoundAddress, BoundConnectors, Connectors};
+use waystream_dataflow::Dataflow;
+use waystream_domain::catalog::{Fleet, Organisation, Role as UserRole, User};
+use waystream_domain::{CatalogEdit, CatalogEntry, FleetId, OrganisationId, UserId};
+use waystream_log::Log;
+use waystream_log::catalog::{CatalogFollower, CatalogHandle};
+use waystream_log::embedded::EmbeddedLog;
+use waystream_sql::{SqlEngine, SqlOptions};
+use waystream_store::parquet::ParquetStore;
+use waystream_store::{Archive, ArchiveConfig, Store};
+
+/// The organisation and the user that a new system begins with.
+const ORGANISATION: &str = "default";
+const FIRST_USER: &str = "admin";
+
+/// The parts below the listeners, open.
+pub struct Core {
+    /// Ours as long as the parts are open.
+    pub folder: DataFolder,
+    /// What happened.
+    pub log: Arc<dyn Log>,
+    /// What people set up.
+    pub catalog: CatalogHandle,
+    /// All of it, queryable.
+    pub store: Arc<dyn Store>,
+    /// Questions about history, and the way into it.
+    pub history: History,
+    embedded: Arc<EmbeddedLog>,
+}
+
+/// A whole system: its ports are open, nothing is served yet.
+pub struct App {
+    /// The parts below.
+    pub core: Core,
+    /// Listeners for trackers; none without the role.
+    pub connectors: Option<BoundConnectors>,
+    tasks: Tasks,
+}
+
+impl Core {
+    /// Opens log, catalog and store in the data folder, and starts what the roles ask for of catalog, dataflow and archive.
+    pub async fn open(config: &Config, folder: DataFolder, tasks: &mut Tasks) -> anyhow::Result<Self> {
+        let LogConfig::Embedded { keep_positions_days, keep_events_days } = config.log;
+        let options = LogConfig::embedded(keep_positions_days, keep_events_days);
+        let path = folder.path().join("log");
+        let embedded = blocking(move || EmbeddedLog::open(&path, options)).await?.context("could not open the log")?;
+        let log: Arc<dyn Log> = embedded.clone();
+
+        let StoreConfig::Parquet { retention_days } = config.store;
+        let options = StoreConfig::parquet(retention_days, false);
+        let path = folder.path().join("store");
+        let store: Arc<dyn Store> =
+            blocking(move || ParquetStore::open(&path, options)).await?.context("could not open the store")?;
+
+        let (catalog, follower) = CatalogFollower::start(Arc::clone(&log)).await.context("could not read the catalog")?;
+        tasks.core("catalog", |stop| async move { Ok(follower.run(stop).await?) });
+        first_start(&catalog).await.context("could not set up the catalog")?;
+
+        if config.roles.contains(&Role::Dataflow) {
+            let (dataflow, log) = (Dataflow::new(config.dataflow.clone()), Arc::clone(&log));
+            tasks.core("dataflow", |stop| async move { Ok(dataflow.run(log, stop).await?) });
+        }
+        if config.roles.contains(&Role::Archive) {
+            let archive = Archive::new(ArchiveConfig::default());
+            let (log, store) = (Arc::clone(&log), Arc::clone(&store));
+            tasks.core("archive", |stop| async move { Ok(archive.run(log, store, stop).await?) });
+        }
+        let sql = SqlEngine::new(Arc::clone(&store), catalog.shared(), SqlOptions::default());
+        let options = IngestOptions {
+            unknown_devices: waystream_connectors::UnknownDevices::Accept,
+            fleet: config.connectors.fleet.clone(),
+            patience: std::time::Duration::from_secs(config.connectors.limits.patience_s),
+        };
+        let history = History {
+            log: Arc::clone(&log),
+            store: Arc::clone(&store),
+            sql: Arc::new(sql.context("could not start the SQL engine")?),
+            ingest: Ingest::new(Arc::clone(&log), catalog.clone(), options, Faults::default()),
+            catalog: catalog.shared(),
+            organisation: organisation(),
+        };
+        Ok(Self { folder, log, catalog, store, history, embedded })
+    }
+
+    /// Closes the log, once nothing uses it any more.
+    pub async fn close(self) {
+        self.embedded.close().await;
+    }
+}
+
+impl App {
+    /// Opens everything and binds every port.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let folder = DataFolder::take_alone(&config.data)?;
+        let mut tasks = Tasks::default();
+        let core = Core::open(config, folder, &mut tasks).await?;
+        let connectors = match config.roles.contains(&Role::Connect) {
+            true => Some(Connectors::new(config.connectors.clone()).bind().await?),
+            false => None,
+        };
+        let mut control = Control::bind(core.history.clone()).await?;
+        let listeners = connectors.iter().flat_map(BoundConnectors::addresses);
+        control.contact.listeners = listeners.map(|l| (l.listener.as_str().to_owned(), l.address)).collect();
+        core.folder.announce(&control.contact)?;
+        tasks.edge("control port", |stop| control.run(stop));
+        Ok(Self { core, connectors, tasks })
+    }
+
+    /// What a user has to know of a system that is ready.
+    pub fn introduction(&self) -> String {
+        let mut lines = vec!["waystream is running".to_owned()];
+        let mut line = |name: &str, value: &dyn std::fmt::Display| lines.push(format!("  {name:<12} {value}"));
+        // TCP and UDP of a protocol share the number of their port.
+        let mut listeners: Vec<BoundAddress> = self.connectors.iter().flat_map(BoundConnectors::addresses).collect();
+        listeners.dedup_by_key(|l| (l.listener, l.address));
+        for l in listeners {
+            line(l.listener.as_str(), &l.address);
+        }
+        line("data", &self.core.folder.path().display());
+        lines.push("Ready. Ctrl-C stops it.".to_owned());
+        lines.join("\n")
+    }
+
+    /// Serves until `stop` is done.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        if let Some(connectors) = self.connectors {
+            let (log, catalog) = (Arc::clone(&self.core.log), self.core.catalog.clone());
+            self.tasks.edge("connectors", |stop| async move { Ok(connectors.run(log, catalog, stop).await?) });
+        }
+        let ended = self.tasks.run_until(stop).await;
+        self.core.close().await;
+        ended
+    }
+
+    /// Adds a part that runs beside the system.
+    pub fn also<F>(&mut self, name: &'static str, part: impl FnOnce(tokio_util::sync::CancellationToken) -> F)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        self.tasks.edge(name, part);
+    }
+}
+
+/// `waystream run`.
+pub async fn run(config: &Config) -> anyhow::Result<()> {
+    serve(App::open(config).await?).await
+}
+
+/// Says that the system is ready, and serves until this process is asked to stop.
+pub async fn serve(app: App) -> anyhow::Result<()> {
+    // Asked for before it is said that the system is ready: who reads that may stop it at once.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    writeln!(std::io::stdout(), "{}", app.introduction())?;
+    app.run(async {
+        let which = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = which, "stopping");
+    })
+    .await
+}
+
+/// The organisation of everything, as long as there is one.
+pub fn organisation() -> OrganisationId {
+    OrganisationId::new(ORGANISATION).expect("a plain word is an id")
+}
+
+/// A new catalog gets an organisation, its first fleet and its first user, who has no password yet.
+async fn first_start(catalog: &CatalogHandle) -> anyhow::Result<()> {
+    let organisation = organisation();
+    let edits: Vec<CatalogEdit> = {
+        let shared = catalog.shared();
+        let known = shared.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let fleet = FleetId::new("default").expect("a plain word is an id");
+        let user = UserId::new(FIRST_USER).expect("a plain word is an id");
+        let mut missing = Vec::new();
+        if !known.organisations.contains_key(&organisation) {
+            let name = "Default organisation".to_owned();
+            missing.push(CatalogEntry::Organisation(Organisation { id: organisation.clone(), name }));
+            missing.push(CatalogEntry::Fleet(Fleet {
+                id: fleet,
+                organisation: organisation.clone(),
+                name: "Default fleet".into(),
+            }));
+        }
+        if known.users.is_empty() {
+            missing.push(CatalogEntry::User(User { id: user, organisation, role: UserRole::Owner, password_hash: None }));
+        }
+        missing.into_iter().map(CatalogEdit::Put).collect()
+    };
+    if !edits.is_empty() {
+        catalog.edit(edits).await?;
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("opening failed")
+}

@@ -1,0 +1,231 @@
+//! How commands reach a system that runs on the same data folder: a port on loopback, for whoever can read the folder's secret.
+//!
+//! Positions travel as in the log ([`codec`]), each behind its length; so nothing is lost on the way.
+
+use crate::folder::Contact;
+use crate::history::{History, Selection, point};
+use anyhow::Context;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures::{Stream, StreamExt, stream};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::net::Ipv4Addr;
+use subtle::ConstantTimeEq;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use waystream_connectors::files::TrackPoint;
+use waystream_domain::{FleetId, Position, codec};
+use waystream_sql::output::Format;
+
+/// Largest request: a batch of points.
+const MAX_BODY_BYTES: usize = 16 << 20;
+
+/// The control port, open.
+pub struct Control {
+    listener: TcpListener,
+    /// How to reach it.
+    pub contact: Contact,
+    history: History,
+}
+
+/// How an SQL answer is printed.
+#[derive(Debug, Serialize, Deserialize)]
+struct SqlParameters {
+    format: String,
+}
+
+impl Control {
+    /// Opens a free port on loopback.
+    pub async fn bind(history: History) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("could not open the control port")?;
+        let contact = Contact::new(listener.local_addr()?);
+        Ok(Self { listener, contact, history })
+    }
+
+    /// Serves until cancelled.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let secret = Sha256::digest(format!("Bearer {}", self.contact.token));
+        let app = Router::new()
+            .route("/import", post(import))
+            .route("/settle", post(settle))
+            .route("/sql", post(sql))
+            .route("/positions", get(positions))
+            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+            .layer(middleware::from_fn(move |request: Request, next: Next| async move {
+                let given = request.headers().get(header::AUTHORIZATION).map(|v| Sha256::digest(v.as_bytes()));
+                // Hashes are compared, so that the time tells nothing of the secret.
+                match given.is_some_and(|given| bool::from(given.ct_eq(&secret))) {
+                    true => next.run(request).await,
+                    false => StatusCode::UNAUTHORIZED.into_response(),
+                }
+            }))
+            .with_state(self.history);
+        axum::serve(self.listener, app).with_graceful_shutdown(stop.cancelled_owned()).await.context("control port failed")
+    }
+}
+
+/// What went wrong, told to whoever asked.
+struct Failed(anyhow::Error);
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(e: E) -> Self {
+        Self(e.into())
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        (StatusCode::BAD_REQUEST, format!("{:#}", self.0)).into_response()
+    }
+}
+
+async fn import(State(history): State<History>, body: Bytes) -> Result<String, Failed> {
+    let points = unframe(&body)?.into_iter().map(point).collect();
+    Ok(history.store(points).await?.to_string())
+}
+
+async fn settle(State(history): State<History>) -> Result<(), Failed> {
+    Ok(history.settle().await?)
+}
+
+async fn sql(State(history): State<History>, Query(how): Query<SqlParameters>, query: String) -> Result<Vec<u8>, Failed> {
+    Ok(history.ask(&query, how.format.parse()?).await?)
+}
+
+async fn positions(State(history): State<History>, Json(selection): Json<Selection>) -> Result<Body, Failed> {
+    let Some(positions) = history.positions(&selection).await? else { return Ok(Body::empty()) };
+    let batches = stream::unfold(positions, |mut positions| async move {
+        let batch = positions.next().await?;
+        Some((batch.map(|batch| frame(&batch)), positions))
+    });
+    Ok(Body::from_stream(batches))
+}
+
+/// Positions as bytes.
+fn frame(positions: &[Position]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(positions.len() * 96);
+    for position in positions {
+        let value = codec::encode_position(position);
+        bytes.extend((value.len() as u32).to_be_bytes());
+        bytes.extend(value);
+    }
+    bytes
+}
+
+/// The next position and what follows it; none if more bytes are needed.
+fn unframe_one(bytes: &[u8]) -> anyhow::Result<Option<(Position, &[u8])>> {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_be_bytes(*length) as usize;
+    anyhow::ensure!(length <= MAX_BODY_BYTES, "a position of {length} bytes");
+    let Some((value, rest)) = rest.split_at_checked(length) else { return Ok(None) };
+    Ok(Some((codec::decode_position(value)?, rest)))
+}
+
+fn unframe(mut bytes: &[u8]) -> anyhow::Result<Vec<Position>> {
+    let mut positions = Vec::new();
+    while let Some((position, rest)) = unframe_one(bytes)? {
+        positions.push(position);
+        bytes = rest;
+    }
+    anyhow::ensure!(bytes.is_empty(), "the last position is cut off");
+    Ok(positions)
+}
+
+/// A running system, from another process.
+pub struct Remote {
+    client: reqwest::Client,
+    contact: Contact,
+}
+
+impl Remote {
+    /// The system that is reached so.
+    pub fn new(contact: Contact) -> Self {
+        Self { client: reqwest::Client::new(), contact }
+    }
+
+    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.contact.address)).bearer_auth(&self.contact.token)
+    }
+
+    /// See [`History::store`].
+    pub async fn store(&self, points: Vec<TrackPoint>) -> anyhow::Result<usize> {
+        let positions: Vec<Position> = points.into_iter().map(as_position).collect();
+        let answer = send(self.request(reqwest::Method::POST, "/import").body(frame(&positions))).await?;
+        Ok(answer.text().await?.parse()?)
+    }
+
+    /// See [`History::settle`].
+    pub async fn settle(&self) -> anyhow::Result<()> {
+        send(self.request(reqwest::Method::POST, "/settle")).await.map(drop)
+    }
+
+    /// See [`History::ask`].
+    pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
+        let format = match format {
+            Format::Table => "table",
+            Format::Csv => "csv",
+            Format::Json => "json",
+        };
+        let how = SqlParameters { format: format.to_owned() };
+        let answer = send(self.request(reqwest::Method::POST, "/sql").query(&how).body(query.to_owned())).await?;
+        Ok(answer.bytes().await?.into())
+    }
+
+    /// See [`History::positions`].
+    pub async fn positions(
+        &self,
+        selection: &Selection,
+    ) -> anyhow::Result<impl Stream<Item = anyhow::Result<Vec<Position>>> + use<>> {
+        let answer = send(self.request(reqwest::Method::GET, "/positions").json(selection)).await?;
+        let pieces = answer.bytes_stream();
+        Ok(stream::try_unfold((pieces, Vec::new()), |(mut pieces, mut rest)| async move {
+            let Some(piece) = pieces.next().await else {
+                anyhow::ensure!(rest.is_empty(), "the connection broke in the middle of a position");
+                return Ok(None);
+            };
+            rest.extend_from_slice(&piece?);
+            let mut positions = Vec::new();
+            let mut left = rest.as_slice();
+            while let Some((position, after)) = unframe_one(left)? {
+                positions.push(position);
+                left = after;
+            }
+            let left = left.to_vec();
+            Ok(Some((positions, (pieces, left))))
+        }))
+    }
+}
+
+async fn send(request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
+    let answer = request.send().await.context("the running system does not answer")?;
+    match answer.status() {
+        status if status.is_success() => Ok(answer),
+        reqwest::StatusCode::BAD_REQUEST => anyhow::bail!(answer.text().await?),
+        status => anyhow::bail!("the running system answered {status}"),
+    }
+}
+
+/// A point in the form that travels. Fleet and time of arrival are the running system's to say.
+fn as_position(point: TrackPoint) -> Position {
+    let TrackPoint { device, fix } = point;
+    Position {
+        device,
+        fleet: FleetId::new("-").expect("not empty"),
+        fix_time: fix.fix_time,
+        received_at: fix.fix_time,
+        location: fix.location,
+        valid: fix.valid,
+        altitude_m: fix.altitude_m,
+        speed_mps: fix.speed_mps,
+        course_deg: fix.course_deg,
+        accuracy_m: fix.accuracy_m,
+        protocol: smol_str::SmolStr::new_static("import"),
+        attributes: fix.attributes,
+    }
+}

@@ -1,0 +1,135 @@
+//! The way into history and out of it, the same whether a system runs on the folder or not.
+
+use anyhow::Context;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use waystream_connectors::faults::Source;
+use waystream_connectors::files::TrackPoint;
+use waystream_connectors::ingest::{Ingest, Report};
+use waystream_domain::{DeviceId, OrganisationId, Position, SharedCatalog, Timestamp};
+use waystream_log::{Log, Offsets, Topic};
+use waystream_sql::output::{self, Format};
+use waystream_sql::{Devices, Scope, SqlEngine, TrackRequest, TrackStream};
+use waystream_store::Store;
+
+/// Name of the protocol of imported positions.
+const IMPORT: &str = "import";
+/// How often progress is looked at while waiting for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Everything needed to put positions into history and to ask it. Cheap to clone.
+#[derive(Clone)]
+pub struct History {
+    /// Where positions go first.
+    pub log: Arc<dyn Log>,
+    /// Where they end up.
+    pub store: Arc<dyn Store>,
+    /// Questions.
+    pub sql: Arc<SqlEngine>,
+    /// The way into the log.
+    pub ingest: Ingest,
+    /// Names of devices and fleets.
+    pub catalog: SharedCatalog,
+    /// Whose history.
+    pub organisation: OrganisationId,
+}
+
+/// Which positions to export.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub struct Selection {
+    /// None: all.
+    #[serde(default)]
+    pub devices: Vec<DeviceId>,
+    /// From then on.
+    pub from: Option<Timestamp>,
+    /// Before then.
+    pub to: Option<Timestamp>,
+}
+
+impl History {
+    /// Puts points into the log; returns once they are durable, with how many were taken.
+    pub async fn store(&self, points: Vec<TrackPoint>) -> anyhow::Result<usize> {
+        let source = Source { protocol: IMPORT, device: None, peer: None };
+        let mut reports: Vec<Report> = Vec::new();
+        let mut taken = 0;
+        for point in points {
+            match reports.last_mut() {
+                Some(last) if *last.from.device() == point.device => last.fixes.push(point.fix),
+                _ => {
+                    let admitted = self.ingest.admit(source, &point.device).await.context("could not register a device")?;
+                    let Some(from) = admitted else { continue };
+                    reports.push(Report { from, fixes: vec![point.fix] });
+                }
+            }
+            taken += 1;
+        }
+        self.ingest.store(source, crate::now(), reports).await.context("could not store positions")?;
+        Ok(taken)
+    }
+
+    /// Waits until everything that is in the log now, and the events that follow from it, can be asked for.
+    pub async fn settle(&self) -> anyhow::Result<()> {
+        let positions = self.ends(Topic::Positions).await?;
+        while !reached(&self.log.committed(waystream_dataflow::GROUP, Topic::Positions).await?, &positions) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        let mut all = self.ends(Topic::Events).await?;
+        all.extend(positions);
+        while !reached(&self.store.readable(), &all) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+
+    async fn ends(&self, topic: Topic) -> anyhow::Result<Offsets> {
+        let bounds = self.log.bounds(topic).await?;
+        Ok(bounds.iter().enumerate().filter(|(_, b)| b.next > b.first).map(|(p, b)| ((topic, p as u32), b.next)).collect())
+    }
+
+    /// Answers a query as text.
+    pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
+        let result = self.sql.query(&self.scope(), query).await?;
+        let mut text = Vec::new();
+        output::write(result, format, &mut text).await?;
+        Ok(text)
+    }
+
+    /// Positions in order of time; none if history is empty.
+    pub async fn positions(&self, selection: &Selection) -> anyhow::Result<Option<TrackStream>> {
+        let scope = self.scope();
+        let Some((first, last)) = self.sql.time_range(&scope).await? else { return Ok(None) };
+        let devices = if selection.devices.is_empty() { Devices::All } else { Devices::Only(selection.devices.clone()) };
+        let request = TrackRequest {
+            devices,
+            from: selection.from.map_or(first, |from| from.max(first)),
+            to: selection.to.map_or(last, |to| to.plus_millis(-1).min(last)),
+            max_rows: usize::MAX,
+        };
+        Ok(Some(self.sql.track(&scope, request)))
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::of_organisation(self.organisation.clone(), &self.catalog.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn reached(at: &Offsets, goal: &Offsets) -> bool {
+    goal.iter().all(|(partition, end)| at.get(partition).is_some_and(|at| at >= end))
+}
+
+/// A position as the fix that it came from.
+pub fn point(position: Position) -> TrackPoint {
+    let Position { device, fix_time, location, valid, altitude_m, speed_mps, course_deg, accuracy_m, attributes, .. } =
+        position;
+    let fix = waystream_connectors::protocol::Fix {
+        fix_time,
+        location,
+        valid,
+        altitude_m,
+        speed_mps,
+        course_deg,
+        accuracy_m,
+        attributes,
+    };
+    TrackPoint { device, fix }
+}

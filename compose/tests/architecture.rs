@@ -1,0 +1,158 @@
+//! Holds what ARCHITECTURE.md promises: the arrows between crates, who may see which library, and the size of files.
+
+use cargo_metadata::{Metadata, MetadataCommand};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The only arrows: crate, and what it may use. Also for tests and build scripts.
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("waystream-domain", &[]),
+    ("waystream-log", &["domain"]),
+    ("waystream-store", &["domain", "log"]),
+    ("waystream-dataflow", &["domain", "log"]),
+    ("waystream-connectors", &["domain", "log"]),
+    ("waystream-sql", &["domain", "store"]),
+    ("waystream-gateway", &["domain", "log", "sql"]),
+    ("waystream", &["domain", "log", "store", "dataflow", "connectors", "sql", "gateway"]),
+    ("waystream-benchmarks", &["domain", "log", "store", "dataflow", "connectors", "sql", "gateway", ""]),
+];
+
+/// Arrows that only tests may use, with the reason.
+const TEST_ARROWS: [(&str, &str); 0] = [];
+
+/// Who alone may use a library.
+const FENCED: [(&str, &[&str]); 4] = [
+    ("timely", &["waystream-dataflow"]),
+    ("redb", &["waystream-log"]),
+    ("datafusion", &["waystream-store", "waystream-sql"]),
+    (
+        "tokio",
+        &[
+            "waystream-log",
+            "waystream-store",
+            "waystream-dataflow",
+            "waystream-connectors",
+            "waystream-sql",
+            "waystream-gateway",
+            "waystream",
+            "waystream-benchmarks",
+        ],
+    ),
+];
+
+/// Lines of code in a file, comments, blank lines and unit tests not counted.
+const MAX_LINES: usize = 400;
+
+/// Files that may be longer, with the reason.
+const LONG_FILES: [(&str, &str); 0] = [];
+
+/// Folders in which people's own files lie: a committed text that names one names a place on somebody's machine.
+const OWN_FOLDERS: [&str; 4] = ["root", "work", "home", "Users"];
+
+fn metadata() -> Metadata {
+    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().expect("cargo metadata")
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("compose lies in the workspace").to_owned()
+}
+
+/// Committed files whose names end so.
+fn committed(ending: &str) -> Vec<PathBuf> {
+    let output = Command::new("git").arg("-C").arg(root()).args(["ls-files", "-z"]).output().expect("git runs");
+    assert!(output.status.success(), "git ls-files failed");
+    let names = String::from_utf8(output.stdout).expect("file names are text");
+    let files: Vec<_> = names.split('\0').filter(|n| !n.is_empty() && n.ends_with(ending)).map(|n| root().join(n)).collect();
+    // A file that is deleted but not yet committed is no file.
+    files.into_iter().filter(|path| path.is_file()).collect()
+}
+
+fn name(path: &Path) -> String {
+    path.strip_prefix(root()).expect("in the workspace").to_string_lossy().into_owned()
+}
+
+#[test]
+fn crates_use_each_other_only_along_the_arrows() {
+    let allowed: BTreeMap<_, _> = ARROWS.into_iter().collect();
+    let metadata = metadata();
+    let ours: BTreeSet<_> = metadata.packages.iter().map(|p| p.name.to_string()).collect();
+    assert_eq!(ours, allowed.keys().map(|name| (*name).to_owned()).collect(), "the table names every crate");
+    for package in &metadata.packages {
+        let from = package.name.as_str();
+        for dependency in &package.dependencies {
+            let Some(to) = dependency.name.strip_prefix("waystream") else { continue };
+            let to = to.trim_start_matches('-');
+            let in_tests = dependency.kind == cargo_metadata::DependencyKind::Development;
+            let fine = allowed[from].contains(&to) || (in_tests && TEST_ARROWS.contains(&(from, to)));
+            assert!(fine, "{from} may not use {}: see ARCHITECTURE.md", dependency.name);
+        }
+    }
+}
+
+#[test]
+fn fenced_libraries_are_used_only_behind_their_fence() {
+    for package in &metadata().packages {
+        for dependency in &package.dependencies {
+            let fence = FENCED.iter().find(|(library, _)| *library == dependency.name);
+            if let Some((library, users)) = fence {
+                assert!(users.contains(&package.name.as_str()), "{} may not use {library}", package.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn only_two_files_see_timely() {
+    for path in committed(".rs") {
+        let text = fs::read_to_string(&path).expect("readable");
+        let file = name(&path);
+        let sees = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("timely::"));
+        let may = ["pipeline/dataflow/src/graph.rs", "pipeline/dataflow/src/worker.rs"].contains(&file.as_str());
+        assert!(may || !sees || file.ends_with("architecture.rs"), "{file} sees timely");
+    }
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let exceptions: BTreeMap<_, _> = LONG_FILES.into_iter().collect();
+    let sources = [".rs", ".ts"].into_iter().flat_map(committed);
+    let mut too_long: Vec<String> = Vec::new();
+    for path in sources {
+        let lines = lines_of_code(&fs::read_to_string(&path).expect("readable"));
+        let file = name(&path);
+        if lines > MAX_LINES && !exceptions.contains_key(file.as_str()) {
+            too_long.push(format!("{file}: {lines} lines of code"));
+        }
+    }
+    assert!(too_long.is_empty(), "more than {MAX_LINES}: split them\n{}", too_long.join("\n"));
+}
+
+fn lines_of_code(text: &str) -> usize {
+    let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
+    code.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//") && !line.starts_with('*')).count()
+}
+
+#[test]
+fn no_committed_text_names_a_place_on_a_machine() {
+    let mut found = Vec::new();
+    for path in committed("") {
+        // Pictures and recorded bytes are no text.
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        for (number, line) in text.lines().enumerate() {
+            if names_own_folder(line) {
+                found.push(format!("{}:{}: {}", name(&path), number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "write paths relative to the checkout\n{}", found.join("\n"));
+}
+
+/// `/home/…` as the beginning of a path, not in the middle of one.
+fn names_own_folder(line: &str) -> bool {
+    OWN_FOLDERS.iter().any(|folder| {
+        let path = format!("/{folder}/");
+        line.match_indices(&path).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "_-.}".contains(c)))
+    })
+}

@@ -1,0 +1,111 @@
+//! The commands that end by themselves, as a user types them.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{System, run, settings, shared};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Runs a command that has to end well; gives its output.
+fn well(arguments: &[&str]) -> String {
+    let (out, err, ended_well) = run(arguments).unwrap();
+    assert!(ended_well, "{arguments:?}: {err}");
+    out
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn decode_prints_positions_and_replies() {
+    let frames = "000f333536333037303432343431303133,000000000000003608010000016b40d8ea30010000000000000000000000000000000105021503010101425e0f01f10000601a014e0000000000000000010000c7cf";
+    let out = well(&["decode", "--protocol", "teltonika", "--replies", "--frames", frames]);
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0], serde_json::json!({"frame": 0, "reply_hex": "01"}));
+    assert_eq!(lines[1]["device_id"], "356307042441013");
+    assert_eq!(lines[1]["fix_time"], "2019-06-10T10:04:46.000Z");
+    assert_eq!(lines[2], serde_json::json!({"frame": 1, "reply_hex": "00000001"}));
+
+    let (_, err, ended_well) = run(&["decode", "--protocol", "teltonika", "--hex", "000f3335"]).unwrap();
+    assert!(!ended_well && err.contains('0'), "a frame that is cut off is a fault with its index: {err}");
+    let (_, err, ended_well) = run(&["decode", "--protocol", "telex", "--hex", "00"]).unwrap();
+    assert!(!ended_well && err.contains("telex") && err.contains("teltonika"), "{err}");
+}
+
+#[test]
+fn a_wrong_setting_is_named_with_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let cases = [
+        ("[dataflow]\nworker = 2\n", "dataflow.worker"),
+        ("[dataflow]\nworkers = \"many\"\n", "dataflow.workers"),
+        ("[log]\nkind = \"papyrus\"\n", "papyrus"),
+        ("roles = [\"cook\"]\n", "cook"),
+        ("[connectors.listeners]\ntelex = 1\n", "telex"),
+        ("[connectors\n", "mine.toml"),
+    ];
+    for (settings, names) in cases {
+        std::fs::write(&file, settings).unwrap();
+        let (_, err, ended_well) = run(&["check-config", "--config", text(&file)]).unwrap();
+        assert!(!ended_well, "{settings}");
+        assert!(err.contains("mine.toml") && err.contains(names), "{settings}: {err}");
+    }
+    let (_, err, ended_well) = run(&["check-config", "--config", "nowhere.toml"]).unwrap();
+    assert!(!ended_well && err.contains("nowhere.toml"), "{err}");
+}
+
+#[test]
+fn settings_come_from_file_environment_and_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    std::fs::write(&file, "data = \"from-file\"\n[dataflow]\nworkers = 3\nepoch_ms = 50\n").unwrap();
+    let output = std::process::Command::new(common::BINARY)
+        .args(["check-config", "--config", text(&file), "--data", "from-flag"])
+        .env("WAYSTREAM_DATAFLOW__EPOCH_MS", "70")
+        .env("WAYSTREAM_BIN", "not a setting")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for line in ["data = \"from-flag\"", "workers = 3", "epoch_ms = 70", "keep_positions_days = 7"] {
+        assert!(printed.lines().any(|l| l == line), "{line} is missing in\n{printed}");
+    }
+    // What is printed can be used.
+    std::fs::write(&file, printed).unwrap();
+    well(&["check-config", "--config", text(&file)]);
+    let defaults = well(&["check-config", "--defaults"]);
+    std::fs::write(&file, defaults).unwrap();
+    well(&["check-config", "--config", text(&file)]);
+}
+
+/// Rows of an export without what is not in the recording, as a set.
+fn rows(csv: &str) -> BTreeSet<String> {
+    csv.lines().skip(1).map(|line| line.split(',').take(4).collect::<Vec<_>>().join(",")).collect()
+}
+
+#[test]
+fn what_is_imported_comes_out_again_from_a_folder_and_from_a_running_system() {
+    let tracks = shared("data/tracks/liverpool_bus.csv.gz");
+    let mut recorded = String::new();
+    let mut file = flate2::read::MultiGzDecoder::new(std::fs::File::open(&tracks).unwrap());
+    std::io::Read::read_to_string(&mut file, &mut recorded).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let data = text(folder.path());
+    let said = well(&["import", text(&tracks), "--data", data]);
+    assert!(said.starts_with("1533 positions imported"), "{said}");
+    assert_eq!(rows(&well(&["export", "--data", data])), rows(&recorded), "from a folder");
+    // Once more: the same positions stay the same.
+    well(&["import", text(&tracks), "--data", data]);
+    let count = "SELECT count(*) AS n, count(DISTINCT device) AS d FROM positions";
+    assert_eq!(well(&["sql", count, "--data", data, "--format", "csv"]), "n,d\n1533,8\n");
+
+    let _system = System::start(folder.path(), &settings(&[])).unwrap();
+    assert_eq!(well(&["sql", count, "--data", data, "--format", "csv"]), "n,d\n1533,8\n");
+    assert_eq!(rows(&well(&["export", "--data", data])), rows(&recorded), "from a running system");
+    well(&["import", text(&shared("data/tracks/helsinki_phones.csv.gz")), "--data", data]);
+    assert!(well(&["sql", count, "--data", data]).contains("16"), "eight phones more");
+    let (_, err, ended_well) = run(&["sql", "SELECT nothing FROM nowhere", "--data", data]).unwrap();
+    assert!(!ended_well && err.contains("nowhere"), "{err}");
+}

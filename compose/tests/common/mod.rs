@@ -1,0 +1,144 @@
+//! The real binary on a folder of its own, as tests start, kill and ask it.
+#![allow(dead_code, reason = "every test file uses its part")]
+
+use anyhow::{Context, bail};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use waystream::control::Remote;
+use waystream::folder::Contact;
+use waystream_connectors::ListenerName;
+
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_waystream");
+
+/// Recorded data beside the checkout.
+pub(crate) fn shared(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(path)
+}
+
+/// A running system; killed when dropped.
+pub(crate) struct System {
+    child: Child,
+    /// How to reach it.
+    pub(crate) contact: Contact,
+    /// What it said on standard output up to being ready.
+    pub(crate) said: Vec<String>,
+}
+
+impl System {
+    /// Starts `run` on a folder with these settings, and waits until it is ready.
+    pub(crate) fn start(folder: &Path, settings: &str) -> anyhow::Result<Self> {
+        Self::start_command(folder, settings, &["run"])
+    }
+
+    /// Starts a command that runs a system.
+    pub(crate) fn start_command(folder: &Path, settings: &str, arguments: &[&str]) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let file = folder.join("settings.toml");
+        std::fs::write(&file, settings)?;
+        let mut child = Command::new(BINARY)
+            .args(arguments)
+            .arg("--config")
+            .arg(&file)
+            .arg("--data")
+            .arg(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+        let mut said = Vec::new();
+        // The line that says that everything listens is the last.
+        loop {
+            match lines.next() {
+                Some(line) => said.push(line?),
+                None => bail!("ended before it was ready: {}, having said {said:?}", child.wait()?),
+            }
+            if said.last().is_some_and(|line| line.starts_with("Ready")) {
+                break;
+            }
+        }
+        // What it says later is not of interest, but must not block it.
+        std::thread::spawn(move || lines.for_each(drop));
+        let contact = Contact::read(folder)?;
+        Ok(Self { child, contact, said })
+    }
+
+    /// The address of a listener.
+    pub(crate) fn address(&self, listener: &str) -> SocketAddr {
+        self.contact.listeners[listener]
+    }
+
+    /// Its history.
+    pub(crate) fn remote(&self) -> Remote {
+        Remote::new(self.contact.clone())
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to stop, and waits for the end.
+    pub(crate) fn terminate(mut self) -> anyhow::Result<(ExitStatus, Duration)> {
+        let asked = Instant::now();
+        let status = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status()?;
+        anyhow::ensure!(status.success(), "kill failed");
+        Ok((self.child.wait()?, asked.elapsed()))
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Runs a command to its end: its output, and whether it ended well.
+pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<(String, String, bool)> {
+    let output = Command::new(BINARY).args(arguments).stdin(Stdio::null()).output()?;
+    Ok((String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?, output.status.success()))
+}
+
+/// Settings with every port free, except those named.
+pub(crate) fn settings(fixed: &[(&str, u16)]) -> String {
+    let mut listeners: BTreeMap<&str, u16> = ListenerName::all().map(|name| (name.as_str(), 0)).collect();
+    listeners.extend(fixed.iter().copied());
+    let listeners: String = listeners.iter().map(|(name, port)| format!("{name} = {port}\n")).collect();
+    format!("[gateway]\naddress = \"127.0.0.1:0\"\n[connectors.listeners]\n{listeners}")
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// One geofence event as the ground truth has it: device, fence, kind, time.
+pub(crate) type TruthEvent = (String, String, String, String);
+
+/// The events of a ground truth.
+pub(crate) fn truth(name: &str) -> anyhow::Result<BTreeSet<TruthEvent>> {
+    let file = std::fs::File::open(shared(&format!("data/truth/{name}.events.csv.gz")))?;
+    let mut text = String::new();
+    flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text)?;
+    events(&text)
+}
+
+/// Reads `device_id,fence_id,kind,time` with a header line.
+pub(crate) fn events(csv: &str) -> anyhow::Result<BTreeSet<TruthEvent>> {
+    csv.lines()
+        .skip(1)
+        .map(|line| {
+            let mut fields = line.split(',').map(str::to_owned);
+            let mut field = || fields.next().context("a field is missing");
+            Ok((field()?, field()?, field()?, field()?))
+        })
+        .collect()
+}

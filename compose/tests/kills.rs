@@ -1,0 +1,133 @@
+//! kill -9 of the whole process while trackers report: what was answered is in history exactly once, and the events are those
+//! of an undisturbed run.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{System, free_port, settings, shared, truth};
+use futures::TryStreamExt;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use waystream::app::{Core, organisation};
+use waystream::config::{Config, Overrides};
+use waystream::demo::playback::Tracks;
+use waystream::folder::DataFolder;
+use waystream::history::Selection;
+use waystream::tasks::Tasks;
+use waystream::trackers::Tracker;
+use waystream::trackers::teltonika::Teltonika;
+use waystream_domain::geofence::{Checks, Defaults, from_geojson};
+use waystream_domain::{CatalogEdit, CatalogEntry, DeviceId, Timestamp};
+use waystream_sql::output::Format;
+
+const POSITIONS: usize = 100_000;
+const KILLS: usize = 20;
+const RECORDS_PER_PACKET: usize = 10;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_was_answered_survives_twenty_kills_and_no_event_is_lost_or_doubled() {
+    let seed: u64 = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| rand::rng().random());
+    eprintln!("SEED={seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+
+    // Whole buses, so that the ground truth of each is known. Their ids become IMEIs: the bus's own number with zeros.
+    let tracks = Tracks::read(&[shared("data/tracks/warsaw_bus.csv.gz")]).unwrap();
+    let mut buses = BTreeMap::new();
+    let mut positions = 0;
+    for (device, fixes) in tracks.devices {
+        if positions < POSITIONS {
+            positions += fixes.len();
+            buses.insert(device, fixes);
+        }
+    }
+    let imei = |n: usize| DeviceId::new(format!("{n:015}")).unwrap();
+    let names: BTreeMap<DeviceId, DeviceId> = buses.keys().enumerate().map(|(n, bus)| (imei(n), bus.clone())).collect();
+
+    let folder = tempfile::tempdir().unwrap();
+    put_fences(folder.path(), "data/fences/warsaw_districts.geojson").await;
+    let port = free_port().unwrap();
+    let server: SocketAddr = (Ipv4Addr::LOCALHOST, port).into();
+    let settings = settings(&[("teltonika", port)]);
+    let mut system = System::start(folder.path(), &settings).unwrap();
+
+    let answered = Arc::new(AtomicUsize::new(0));
+    let progress = Arc::new(Notify::new());
+    let mut trackers = JoinSet::new();
+    let mut sent: BTreeSet<(DeviceId, Timestamp)> = BTreeSet::new();
+    for (n, fixes) in buses.into_values().enumerate() {
+        sent.extend(fixes.iter().map(|fix| (imei(n), fix.fix_time)));
+        let (answered, progress) = (Arc::clone(&answered), Arc::clone(&progress));
+        let mut tracker = Tracker::Teltonika(Teltonika::new(server, imei(n).as_str()));
+        trackers.spawn(async move {
+            for packet in fixes.chunks(RECORDS_PER_PACKET) {
+                tracker.deliver(packet).await.unwrap();
+                answered.fetch_add(packet.len(), Ordering::SeqCst);
+                progress.notify_one();
+            }
+        });
+    }
+
+    let mut moments: Vec<usize> = (0..KILLS).map(|_| rng.random_range(1..positions * 95 / 100)).collect();
+    moments.sort_unstable();
+    for moment in moments {
+        while answered.load(Ordering::SeqCst) < moment {
+            progress.notified().await;
+        }
+        // Not always right after an answer.
+        tokio::time::sleep(Duration::from_micros(rng.random_range(0..30_000))).await;
+        system.kill().unwrap();
+        system = System::start(folder.path(), &settings).unwrap();
+    }
+    while let Some(ended) = trackers.join_next().await {
+        ended.unwrap();
+    }
+    assert_eq!(answered.load(Ordering::SeqCst), positions);
+
+    let remote = system.remote();
+    remote.settle().await.unwrap();
+    let mut stored = BTreeSet::new();
+    let mut batches = std::pin::pin!(remote.positions(&Selection::default()).await.unwrap());
+    while let Some(batch) = batches.try_next().await.unwrap() {
+        for position in batch {
+            let key = (position.device, position.fix_time);
+            assert!(!stored.contains(&key), "{key:?} is in history twice");
+            stored.insert(key);
+        }
+    }
+    assert!(stored == sent, "{} positions sent, {} in history", sent.len(), stored.len());
+
+    let query = "SELECT device, geofence, kind, fix_time FROM events WHERE kind IN ('enter', 'exit') AND NOT retracted";
+    let csv = String::from_utf8(remote.ask(query, Format::Csv).await.unwrap()).unwrap();
+    let rows = csv.lines().count() - 1;
+    let events: BTreeSet<_> = common::events(&csv)
+        .unwrap()
+        .into_iter()
+        .map(|(device, fence, kind, time)| (names[&DeviceId::new(device).unwrap()].to_string(), fence, kind, time))
+        .collect();
+    assert_eq!(rows, events.len(), "an event is told twice");
+    let buses: BTreeSet<String> = names.values().map(ToString::to_string).collect();
+    let expected: BTreeSet<_> = truth("warsaw_bus").unwrap().into_iter().filter(|(bus, ..)| buses.contains(bus)).collect();
+    let missing: Vec<_> = expected.difference(&events).take(5).collect();
+    let wrong: Vec<_> = events.difference(&expected).take(5).collect();
+    assert!(missing.is_empty() && wrong.is_empty(), "missing: {missing:?}, wrong: {wrong:?}");
+}
+
+/// Puts the fences of a file into the catalog of a folder on which nothing runs.
+async fn put_fences(folder: &std::path::Path, fences: &str) {
+    let config = Config::load(None, &Overrides { data: Some(folder.to_owned()) }).unwrap();
+    let mut tasks = Tasks::default();
+    let core = Core::open(&config, DataFolder::take_alone(folder).unwrap(), &mut tasks).await.unwrap();
+    let text = std::fs::read_to_string(shared(fences)).unwrap();
+    let defaults = Defaults { organisation: organisation(), fleet: None, id: None, version: 1, checks: Checks::default() };
+    let fences = from_geojson(&text, &defaults).unwrap();
+    core.catalog.edit(fences.into_iter().map(|f| CatalogEdit::Put(CatalogEntry::Geofence(f))).collect()).await.unwrap();
+    tasks.run_until(std::future::ready(())).await.unwrap();
+    core.close().await;
+}
