@@ -25,6 +25,8 @@ interface ToServer {
 
 export interface LinkHandlers {
   state: (state: LinkState) => void;
+  /** Watching is about to be asked for. */
+  joining: () => void;
   /** The watch was accepted: a snapshot follows. */
   watching: (reply: WatchAnswer) => void;
   frame: (bytes: Uint8Array) => void;
@@ -57,6 +59,7 @@ export class Link {
     });
     this.socket = socket;
     const watch = (): void => {
+      handlers.joining();
       socket.emit('watch', { fleets: null, alerts_after: this.alertsAfter }, (reply) => {
         if (reply.error !== undefined) {
           handlers.state('lost');

@@ -1,0 +1,111 @@
+/** The vehicles as they are now, fed by the frames of the watched fleets. */
+
+import type { SlotsMessage } from '../wire/types';
+import { ServerClock } from './clock';
+import { Directory } from './directory';
+import { Fleet } from './fleet';
+import { FLAG_LAST, KIND_REMOVED, KIND_SNAPSHOT, type FrameHeader, type Ft1Decoder } from './ft1';
+import { Roster } from './roster';
+
+/** Latencies kept for the percentile of one second. */
+const LAGS_KEPT = 1000;
+
+export class Live {
+  readonly fleet = new Fleet();
+  readonly roster = new Roster();
+  readonly directory = new Directory();
+  readonly clock = new ServerClock();
+  /** Device id of the selected vehicle, '' if none. */
+  selected = '';
+  frames = 0;
+  missedFrames = 0;
+  /** When the newest frame came, ms of our clock; 0 before the first. */
+  newestFrame = 0;
+  /** See Stats. */
+  lagP95: number | null = null;
+
+  private epoch = -1;
+  private lastSeq = -1;
+  /** Something changed since the list was put in order. */
+  private dirty = true;
+  private lags: number[] = [];
+
+  /** Fleets are about to be watched: a snapshot will come, and tells also who is gone. */
+  joining(): void {
+    this.fleet.expectSnapshot();
+    this.lastSeq = -1;
+  }
+
+  /** Another start of the gateway: slots mean other vehicles from now on. */
+  enter(epoch: number): void {
+    if (epoch === this.epoch) return;
+    this.fleet.clear();
+    this.roster.clear();
+    this.epoch = epoch;
+    this.lastSeq = -1;
+    this.dirty = true;
+  }
+
+  slots({ epoch, slots }: SlotsMessage): void {
+    this.enter(epoch);
+    this.roster.add(slots);
+    this.dirty = true;
+  }
+
+  rename(device: string, name: string, fleet: string): void {
+    this.roster.rename(device, name, fleet);
+    this.dirty = true;
+  }
+
+  /** Takes over what the decoder has just read. */
+  frame(columns: Ft1Decoder, frame: FrameHeader, wall: number): void {
+    this.enter(frame.epoch);
+    if (this.lastSeq >= 0 && frame.seq > this.lastSeq + 1) this.missedFrames += frame.seq - this.lastSeq - 1;
+    this.lastSeq = frame.seq;
+    this.frames++;
+    this.newestFrame = wall;
+    this.dirty = true;
+    if (frame.kind === KIND_REMOVED) {
+      this.fleet.remove(columns, frame);
+      return;
+    }
+    this.clock.sample(frame.t0, wall);
+    const now = this.clock.now(wall);
+    this.fleet.apply(columns, frame, now, wall);
+    if (frame.kind !== KIND_SNAPSHOT) {
+      if (this.lags.length < LAGS_KEPT) this.lags.push(now - frame.t0);
+    } else if (frame.flags & FLAG_LAST) {
+      this.fleet.endSnapshot();
+    }
+  }
+
+  /** Once a second: the list's order, the counts, the latency. */
+  tidy(): void {
+    if (this.dirty) this.refresh();
+    this.lags.sort((a, b) => a - b);
+    this.lagP95 = this.lags[Math.floor(this.lags.length * 0.95)] ?? null;
+    this.lags = [];
+  }
+
+  refresh(): void {
+    this.directory.refresh(this.fleet, this.roster);
+    this.dirty = false;
+  }
+
+  /** Where the vehicles are, as a Mercator box [x0, y0, x1, y1]. Strays don't count: 2nd to 98th percentile. */
+  extent(): [number, number, number, number] | null {
+    const xs: number[] = [], ys: number[] = [];
+    for (let i = 0; i < this.fleet.n; i++) {
+      const x = this.fleet.x[i], y = this.fleet.y[i];
+      // Trackers without a fix report 0, 0.
+      if (!this.fleet.present[i] || (x === 0.5 && y === 0.5)) continue;
+      xs.push(x);
+      ys.push(y);
+    }
+    if (xs.length === 0) return null;
+    xs.sort((a, b) => a - b);
+    ys.sort((a, b) => a - b);
+    const at = (values: number[], share: number): number => values[Math.round((values.length - 1) * share)];
+    return [at(xs, 0.02), at(ys, 0.02), at(xs, 0.98), at(ys, 0.98)];
+  }
+}
