@@ -121,7 +121,7 @@ fn damaged() -> impl Strategy<Value = (usize, Vec<Vec<u8>>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_protocol_panics_on_random_bytes(protocol in 0..ALL.len(), message in prop::collection::vec(any::<u8>(), 0..300)) {

@@ -1,7 +1,7 @@
 //! Eelink: packages `6767` + type + length + serial; UDP puts several behind one `EL` header with the IMEI.
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, bcd_text, bit, device_id, from_unix_secs, malformed, spoken_place};
+use crate::readers::{FixBuilder, Reader, bit, device_id, from_unix_secs, malformed, packed_imei, spoken_place};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Bytes, BytesMut};
 use smol_str::format_smolstr;
@@ -103,8 +103,7 @@ impl Eelink {
     }
 
     fn login(&mut self, id: &[u8]) -> Result<(), Fault> {
-        let digits = bcd_text(id);
-        self.device = Some(device_id(&digits)?);
+        self.device = Some(device_id(&packed_imei(id))?);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ mod messages;
 mod others;
 
 use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Protocol, Transport};
-use crate::readers::{Reader, bcd_text, device_id, malformed};
+use crate::readers::{Reader, device_id, malformed, packed_imei};
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use crc::{CRC_16_IBM_SDLC, Crc};
@@ -105,8 +105,7 @@ impl Gt06 {
     /// IMEI, then perhaps a model number and the time zone.
     fn login(&mut self, message: &Message<'_>, decoded: &mut Decoded) -> Result<(), Fault> {
         let mut reader = Reader::new(message.content);
-        let digits = bcd_text(reader.take(8)?);
-        self.device = Some(device_id(digits.strip_prefix('0').unwrap_or(&digits))?);
+        self.device = Some(device_id(&packed_imei(reader.take(8)?))?);
         self.utc_offset_ms = 0;
         if reader.left() >= 4 {
             reader.skip(2)?;

@@ -3,13 +3,16 @@
 use crate::protocol::Protocol;
 
 mod eelink;
+mod galileo;
 mod gl200;
 mod gps103;
+mod gt02;
 mod gt06;
 mod h02;
 mod jt808;
 mod meiligao;
 mod meitrack;
+mod minifinder2;
 mod osmand;
 pub mod owntracks;
 mod ruptela;
@@ -43,6 +46,9 @@ pub const ALL: &[Protocol] = &[
     t55::PROTOCOL,
     meiligao::PROTOCOL,
     eelink::PROTOCOL,
+    galileo::PROTOCOL,
+    minifinder2::PROTOCOL,
+    gt02::PROTOCOL,
 ];
 
 /// The protocol of this name.

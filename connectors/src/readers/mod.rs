@@ -13,5 +13,5 @@ pub(crate) use compact::Compact;
 pub(crate) use fix::{FixBuilder, malformed};
 pub(crate) use framing::{Delimited, find};
 pub(crate) use spoken::spoken_place;
-pub(crate) use text::{Fields, ascii, bcd_text, device_id, hex, nmea_angle, nmea_degrees, number, pairs};
+pub(crate) use text::{Fields, ascii, device_id, hex, nmea_angle, nmea_degrees, number, packed_imei, pairs};
 pub(crate) use time::{civil, dmy, from_unix_millis, from_unix_secs, time_of_day, ymd};

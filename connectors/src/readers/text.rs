@@ -22,10 +22,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Packed decimal digits as text, without leading zeros: how devices send their IMEI.
-pub(crate) fn bcd_text(bytes: &[u8]) -> String {
+/// An IMEI in packed decimal digits: 15 of them in 8 bytes, so that the first digit is a filler.
+pub(crate) fn packed_imei(bytes: &[u8]) -> String {
     let digits = hex(bytes);
-    digits.trim_start_matches('0').to_owned()
+    digits.strip_prefix('0').map_or_else(|| digits.clone(), str::to_owned)
 }
 
 /// A device's id, if it is one.
