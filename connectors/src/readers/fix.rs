@@ -92,3 +92,28 @@ fn finite(value: f64) -> Option<f32> {
     let value = value as f32;
     value.is_finite().then_some(value)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn null_island_is_never_valid_and_beyond_the_poles_is_no_place() {
+        let time = Timestamp::from_secs(1_700_000_000).unwrap();
+        assert!(!FixBuilder::valid(true).at(time, 0.0, 0.0).unwrap().valid);
+        assert!(FixBuilder::valid(true).at(time, 0.0, 1e-6).unwrap().valid);
+        for (lat, lon) in [(90.1, 0.0), (0.0, -180.1), (f64::NAN, 0.0)] {
+            assert_eq!(FixBuilder::valid(true).at(time, lat, lon).unwrap_err().kind, FaultKind::OutOfRange);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_left_out() {
+        let time = Timestamp::from_secs(1_700_000_000).unwrap();
+        let mut fix = FixBuilder::valid(true);
+        fix.speed_kmh(-1.0).course_deg(360.0).accuracy_m(f64::INFINITY).altitude_m(-430.5);
+        let fix = fix.at(time, 31.5, 35.5).unwrap();
+        assert_eq!((fix.speed_mps, fix.course_deg, fix.accuracy_m, fix.altitude_m), (None, Some(0.0), None, Some(-430.5)));
+    }
+}

@@ -59,3 +59,23 @@ impl Framing for Delimited {
 pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len().max(1)).position(|window| window == needle)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_longer_of_two_delimiters_at_one_place_is_taken() {
+        let mut buffer = BytesMut::from(&b"a\r\n\r\nbc\nd"[..]);
+        let mut framing = Delimited::stripping(&[b"\r\n", b"\r", b"\n"], 8);
+        let mut next = || framing.next_frame(&mut buffer).unwrap();
+        assert_eq!((next().unwrap(), next().unwrap(), next()), (Bytes::from("a"), Bytes::from("bc"), None));
+    }
+
+    #[test]
+    fn a_frame_above_the_limit_is_refused() {
+        let mut framing = Delimited::keeping(&[b";"], 8);
+        assert_eq!(framing.next_frame(&mut BytesMut::from(&b"123456789"[..])).unwrap_err().kind, FaultKind::Oversized);
+    }
+}

@@ -115,3 +115,34 @@ pub(crate) fn pairs<const N: usize>(text: &str) -> Result<[u32; N], Fault> {
     }
     Ok(numbers)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_imei_keeps_the_zero_that_it_begins_with() {
+        assert_eq!(packed_imei(&[0x00, 0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x34]), "012345678901234");
+        assert_eq!(packed_imei(&[0x08, 0x64, 0x71, 0x70, 0x03, 0x28, 0x35, 0x81]), "864717003283581");
+    }
+
+    #[test]
+    fn degrees_and_minutes_become_degrees() {
+        assert!((nmea_degrees("5213.0095", "N").unwrap() - 52.216_825).abs() < 1e-9);
+        assert!((nmea_degrees("00057.6630", "W").unwrap() + 0.961_05).abs() < 1e-9);
+        assert_eq!(nmea_degrees("12", "N").unwrap(), 0.2);
+        assert!(nmea_degrees("5213.0095", "").is_err());
+        assert!(nmea_degrees("NaN", "N").is_err());
+    }
+
+    #[test]
+    fn fields_that_are_not_there_are_empty() {
+        let fields = Fields::new("a, 7 ,ff,", ',');
+        assert_eq!((fields.len(), fields.get(0), fields.get(9)), (4, "a", ""));
+        assert_eq!((fields.int(1), fields.hex(2), fields.number(3)), (Some(7), Some(255), None));
+        assert!(fields.needed(0).is_err());
+        assert_eq!(pairs::<3>("235959").unwrap(), [23, 59, 59]);
+        assert!(pairs::<3>("2359").is_err());
+    }
+}

@@ -53,3 +53,24 @@ pub(crate) fn time_of_day(time: &str, now: Timestamp) -> Result<Timestamp, Fault
 fn bad_time(what: impl std::fmt::Display) -> Fault {
     Fault::new(FaultKind::BadTime, format_smolstr!("{what} is not a time"))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_date_of_zeros_is_no_date() {
+        assert_eq!(dmy("000000", "000000").unwrap_err().kind, FaultKind::BadTime);
+        assert_eq!(civil([2024, 2, 30], [0, 0, 0]).unwrap_err().kind, FaultKind::BadTime);
+        assert_eq!(from_unix_secs(0).unwrap_err().kind, FaultKind::BadTime);
+    }
+
+    #[test]
+    fn two_digit_years_are_of_this_century() {
+        let time = Timestamp::parse("2024-02-29T23:59:58Z").unwrap();
+        assert_eq!(dmy("290224", "235958.999").unwrap(), time);
+        assert_eq!(ymd("240229", "235958").unwrap(), time);
+        assert_eq!(time_of_day("010203.00", time).unwrap(), Timestamp::parse("2024-02-29T01:02:03Z").unwrap());
+    }
+}
