@@ -169,7 +169,7 @@ pub async fn events(fences: Vec<Geofence>, sightings: Vec<Sighting>, workers: us
     append(&*log, Topic::Catalog, entries.map(catalog_record)).await?;
 
     let stop = CancellationToken::new();
-    let dataflow = Dataflow::new(DataflowConfig { workers, epoch_ms: EPOCH_MS });
+    let dataflow = Dataflow::new(DataflowConfig { workers, epoch_ms: EPOCH_MS, ..DataflowConfig::default() });
     let running = dataflow.run(log.clone() as Arc<dyn Log>, stop.clone());
     let feeding = async {
         append(&*log, Topic::Positions, sightings.into_iter().map(position_record)).await?;

@@ -11,10 +11,12 @@ pub struct DataflowConfig {
     /// Length of an epoch, milliseconds: positions of one epoch are concluded and committed together. Shorter is sooner on the map and
     /// costs more fsyncs.
     pub epoch_ms: u64,
+    /// Whether events also tell trips (`trip_start`, `trip_end`).
+    pub trips: bool,
 }
 
 impl Default for DataflowConfig {
     fn default() -> Self {
-        Self { workers: 1, epoch_ms: 100 }
+        Self { workers: 1, epoch_ms: 100, trips: false }
     }
 }

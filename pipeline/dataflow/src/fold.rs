@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use tracing::warn;
 use waystream_domain::codec::{decode_position, decode_state, encode_event, encode_snapshot, encode_state};
 use waystream_domain::geofence::{GeofenceIndex, IndexEdit, Touched};
-use waystream_domain::{Advance, DeviceId, DeviceState, Event, EventKind, FleetId, FleetSnapshot, Position, Timestamp};
+use waystream_domain::{Advance, DeviceId, DeviceState, Event, FleetId, FleetSnapshot, Position, Timestamp, TripRules};
 use waystream_log::{Batch, Entry, Offsets, Record, Topic};
 
 /// A position whose record is larger is left out: its state would not fit into the log. Connectors refuse such long before.
@@ -20,6 +20,7 @@ const LAST_COMMIT_MS: i64 = 1000;
 /// States and geofences of one worker.
 pub(crate) struct Fold {
     index: GeofenceIndex,
+    trips: Option<TripRules>,
     states: HashMap<DeviceId, DeviceState>,
     /// Where the catalog goes on, if this worker commits that.
     catalog_next: Option<u64>,
@@ -51,8 +52,8 @@ struct Changes {
 
 impl Fold {
     /// With the catalog's geofences; `catalog_next` if this worker commits the catalog's offset.
-    pub(crate) fn new(index: GeofenceIndex, catalog_next: Option<u64>) -> Self {
-        Self { index, states: HashMap::new(), catalog_next, restored: Vec::new() }
+    pub(crate) fn new(index: GeofenceIndex, trips: Option<TripRules>, catalog_next: Option<u64>) -> Self {
+        Self { index, trips, states: HashMap::new(), catalog_next, restored: Vec::new() }
     }
 
     /// Takes in states of the last commit.
@@ -125,7 +126,7 @@ impl Fold {
                 self.states.entry(device.clone()).or_insert(new)
             }
         };
-        match state.advance(position, seq, &self.index) {
+        match state.advance(position, seq, &self.index, self.trips.as_ref()) {
             Advance::Moved { mut events, left } => {
                 changes.tally.moved += 1;
                 changes.events.append(&mut events);
@@ -145,11 +146,7 @@ impl Fold {
         let Changes { events, mut states, moved, left, mut tally } = changes;
         let mut records = Vec::with_capacity(events.len() + moved.len());
         for event in &events {
-            match event.kind {
-                EventKind::Enter => tally.enters += 1,
-                EventKind::Exit => tally.exits += 1,
-                EventKind::TripStart | EventKind::TripEnd => {}
-            }
+            *tally.events.entry(event.kind.as_str()).or_default() += 1;
             records.push((Topic::Events, Record::new(event.device.to_string(), encode_event(event))));
         }
         let mut fleets: BTreeMap<&FleetId, FleetSnapshot> = BTreeMap::new();

@@ -1,18 +1,19 @@
 //! The dataflow's metrics: names in one place, counted per epoch.
 
 use metrics::{counter, gauge, histogram};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Positions by what became of them.
-#[derive(Debug, Default, Clone, Copy, PartialEq)]
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) moved: u64,
     pub(crate) late: u64,
     pub(crate) duplicate: u64,
     pub(crate) invalid: u64,
     pub(crate) unreadable: u64,
-    pub(crate) enters: u64,
-    pub(crate) exits: u64,
+    /// By kind.
+    pub(crate) events: BTreeMap<&'static str, u64>,
 }
 
 /// Positions taken in and events told.
@@ -27,7 +28,7 @@ pub(crate) fn folded(tally: Tally) {
     for (outcome, n) in outcomes.into_iter().filter(|(_, n)| *n > 0) {
         counter!("waystream_dataflow_positions_total", "outcome" => outcome).increment(n);
     }
-    for (kind, n) in [("enter", tally.enters), ("exit", tally.exits)].into_iter().filter(|(_, n)| *n > 0) {
+    for (kind, n) in tally.events {
         counter!("waystream_dataflow_events_total", "kind" => kind).increment(n);
     }
 }

@@ -7,7 +7,7 @@
 use crate::catalog::{CatalogEdit, CatalogEntry, CatalogKey};
 use crate::{
     AttributeValue, Attributes, DeviceId, DeviceState, Event, EventId, EventKind, FleetId, FleetSnapshot, GeofenceId, IdError,
-    Inside, LatLon, LivePosition, Position, Timestamp,
+    Inside, LatLon, LivePosition, Motion, Pause, Position, Timestamp, Trip,
 };
 use prost::Message;
 use smol_str::SmolStr;
@@ -208,6 +208,43 @@ pub struct DeviceStateMessage {
     /// Geofences that hold it.
     #[prost(message, repeated, tag = "4")]
     pub inside: Vec<InsideMessage>,
+    /// What it is doing, if trips are told.
+    #[prost(message, optional, tag = "5")]
+    pub motion: Option<MotionMessage>,
+}
+
+/// Schema of what a device is doing.
+#[derive(Clone, PartialEq, Message)]
+pub struct MotionMessage {
+    /// Where it stopped, or where it would have stopped on its trip, 1e-7 degree.
+    #[prost(sfixed32, tag = "1")]
+    pub lat_e7: i32,
+    /// 1e-7 degree.
+    #[prost(sfixed32, tag = "2")]
+    pub lon_e7: i32,
+    /// The trip it is on.
+    #[prost(message, optional, tag = "3")]
+    pub trip: Option<TripMessage>,
+}
+
+/// Schema of a trip that has not ended.
+#[derive(Clone, PartialEq, Message)]
+pub struct TripMessage {
+    /// Milliseconds since the Unix epoch.
+    #[prost(sint64, tag = "1")]
+    pub started_at_ms: i64,
+    /// Metres.
+    #[prost(double, tag = "2")]
+    pub distance_m: f64,
+    /// Metres per second.
+    #[prost(float, optional, tag = "3")]
+    pub max_speed_mps: Option<f32>,
+    /// Since when it has been where it would have stopped, milliseconds since the Unix epoch.
+    #[prost(sint64, tag = "4")]
+    pub pause_since_ms: i64,
+    /// Length of the trip up to there, metres.
+    #[prost(double, tag = "5")]
+    pub pause_distance_m: f64,
 }
 
 /// Schema of a geofence that a device is inside of.
@@ -385,6 +422,7 @@ pub fn encode_state(s: &DeviceState) -> Vec<u8> {
                 since_ms: i.since.as_millis(),
             })
             .collect(),
+        motion: s.motion.as_ref().map(motion_to_message),
     })
 }
 
@@ -406,7 +444,34 @@ pub fn decode_state(bytes: &[u8]) -> Result<DeviceState, CodecError> {
                 })
             })
             .collect::<Result<_, CodecError>>()?,
+        motion: m.motion.map(motion_from_message).transpose()?,
     })
+}
+
+fn motion_to_message(motion: &Motion) -> MotionMessage {
+    let (at, trip) = match motion {
+        Motion::Stopped { at } => (at, None),
+        Motion::Moving(trip) => (&trip.pause.at, Some(trip)),
+    };
+    let trip = trip.map(|t| TripMessage {
+        started_at_ms: t.started_at.as_millis(),
+        distance_m: t.distance_m,
+        max_speed_mps: t.max_speed_mps,
+        pause_since_ms: t.pause.since.as_millis(),
+        pause_distance_m: t.pause.distance_m,
+    });
+    MotionMessage { lat_e7: at.lat_e7(), lon_e7: at.lon_e7(), trip }
+}
+
+fn motion_from_message(m: MotionMessage) -> Result<Motion, CodecError> {
+    let at = location(m.lat_e7, m.lon_e7)?;
+    let Some(t) = m.trip else { return Ok(Motion::Stopped { at }) };
+    Ok(Motion::Moving(Trip {
+        started_at: timestamp(t.started_at_ms, "started_at_ms")?,
+        distance_m: t.distance_m,
+        max_speed_mps: t.max_speed_mps,
+        pause: Pause { at, since: timestamp(t.pause_since_ms, "pause_since_ms")?, distance_m: t.pause_distance_m },
+    }))
 }
 
 fn live_to_message(l: &LivePosition) -> LivePositionMessage {
@@ -469,6 +534,23 @@ mod tests {
         assert!(matches!(decode_position(&[]), Err(CodecError::Version(None))));
         assert!(matches!(decode_position(&[9, 1]), Err(CodecError::Version(Some(9)))));
         assert!(decode_position(&[1, 0xff, 0xff]).is_err());
+    }
+
+    #[test]
+    fn a_state_survives_the_log() {
+        let at = position().location;
+        let pause = Pause { at, since: position().fix_time, distance_m: 7.25 };
+        let trip = Trip { started_at: position().fix_time, distance_m: 1e6 / 3.0, max_speed_mps: Some(12.5), pause };
+        for motion in [None, Some(Motion::Stopped { at }), Some(Motion::Moving(trip))] {
+            let s = DeviceState {
+                device: "truck".parse().expect("id"),
+                fleet: "north".parse().expect("id"),
+                latest: Some(LivePosition { seq: 7, position: position() }),
+                inside: vec![Inside { geofence: "a".parse().expect("id"), version: 3, since: position().fix_time }],
+                motion,
+            };
+            assert_eq!(decode_state(&encode_state(&s)).expect("decodes"), s);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod position;
 mod snapshot;
 mod state;
 mod timestamp;
+mod trip;
 pub mod units;
 
 pub use attributes::{AttributeValue, Attributes};
@@ -27,3 +28,4 @@ pub use position::Position;
 pub use snapshot::{FleetSnapshot, LivePosition};
 pub use state::{Advance, DeviceState, Inside};
 pub use timestamp::Timestamp;
+pub use trip::{Motion, Pause, Trip, TripEvent, TripRules};

@@ -1,7 +1,10 @@
 //! What the dataflow remembers of one device, and how each position changes it: the one fold.
 
 use crate::geofence::{GeofenceIndex, PreparedGeofence};
-use crate::{Attributes, DeviceId, Event, EventId, EventKind, FleetId, GeofenceId, LivePosition, Position, Timestamp};
+use crate::{
+    Attributes, DeviceId, Event, EventId, EventKind, FleetId, GeofenceId, LivePosition, Motion, Position, Timestamp, TripEvent,
+    TripRules,
+};
 
 /// The memory of the fold for one device. Kept in the compacted topic `states`, keyed by device.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +17,8 @@ pub struct DeviceState {
     pub latest: Option<LivePosition>,
     /// Geofences that hold the newest valid position, sorted by id.
     pub inside: Vec<Inside>,
+    /// What it is doing, if trips are told.
+    pub motion: Option<Motion>,
 }
 
 /// A geofence that the device is inside of.
@@ -56,11 +61,11 @@ enum Cause {
 impl DeviceState {
     /// The state of a device that has not reported yet.
     pub fn new(device: DeviceId, fleet: FleetId) -> Self {
-        Self { device, fleet, latest: None, inside: Vec::new() }
+        Self { device, fleet, latest: None, inside: Vec::new(), motion: None }
     }
 
-    /// Takes in a position; `seq` is its offset in the log.
-    pub fn advance(&mut self, position: Position, seq: u64, index: &GeofenceIndex) -> Advance {
+    /// Takes in a position; `seq` is its offset in the log. Trips are told if there are rules for them.
+    pub fn advance(&mut self, position: Position, seq: u64, index: &GeofenceIndex, trips: Option<&TripRules>) -> Advance {
         if !position.valid || position.location.is_null_island() {
             return Advance::Invalid;
         }
@@ -72,11 +77,29 @@ impl DeviceState {
         }
         let left = (self.fleet != position.fleet).then(|| std::mem::replace(&mut self.fleet, position.fleet.clone()));
         let now = index.holding(&self.fleet, position.location);
+        let trip = self.travel(&position, trips);
         self.latest = Some(LivePosition { seq, position });
         let cause = if newest.is_none() { Cause::FirstFix } else { Cause::Move };
         // Who watched the device inside must hear that it went out.
-        let events = self.settle(&now, index, cause, left.as_ref());
+        let mut events = self.settle(&now, index, cause, left.as_ref());
+        events.extend(trip);
         Advance::Moved { events, left: left.filter(|_| newest.is_some()) }
+    }
+
+    /// A trip that `position`, which follows the latest, shows to have begun or ended.
+    fn travel(&mut self, position: &Position, rules: Option<&TripRules>) -> Option<Event> {
+        let Some(rules) = rules else {
+            self.motion = None;
+            return None;
+        };
+        let previous = self.latest.as_ref().map(|latest| &latest.position);
+        let (Some(motion), Some(previous)) = (&mut self.motion, previous) else {
+            self.motion = Some(Motion::first(position));
+            return None;
+        };
+        let TripEvent { kind, attributes } = motion.advance(previous, position, rules)?;
+        let id = EventId::of(&position.device, None, kind, position.fix_time);
+        Some(Event { attributes, ..event(position, id, kind, None) })
     }
 
     /// Decides anew where the device is after geofences were drawn, changed or removed: at its newest position, at once.
@@ -130,18 +153,22 @@ fn happening(position: &Position, geofence: &GeofenceId, version: u64, kind: Eve
             (EventId::of_edit(device, geofence, kind, fix_time, version), [("reason", reason)].into_iter().collect())
         }
     };
+    Event { attributes, ..event(position, id, kind, Some((geofence, version))) }
+}
+
+fn event(position: &Position, id: EventId, kind: EventKind, geofence: Option<(&GeofenceId, u64)>) -> Event {
     Event {
         id,
         kind,
-        device: device.clone(),
+        device: position.device.clone(),
         fleet: position.fleet.clone(),
-        geofence: Some(geofence.clone()),
-        geofence_version: Some(version),
-        fix_time,
+        geofence: geofence.map(|(id, _)| id.clone()),
+        geofence_version: geofence.map(|(_, version)| version),
+        fix_time: position.fix_time,
         received_at: position.received_at,
         location: position.location,
         revises: None,
         retracted: false,
-        attributes,
+        attributes: Attributes::default(),
     }
 }

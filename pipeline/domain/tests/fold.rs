@@ -7,7 +7,7 @@ use waystream_domain::geofence::validate::{Checks, circle, polygons};
 use waystream_domain::geofence::{GeofenceIndex, IndexEdit, PreparedGeofence, Shape, Touched};
 use waystream_domain::{
     Advance, AttributeValue, Attributes, CatalogEdit, CatalogEntry, CatalogKey, DeviceState, Event, EventId, EventKind,
-    FleetId, Geofence, GeofenceId, LatLon, Position, Timestamp, catalog::Fleet,
+    FleetId, Geofence, GeofenceId, LatLon, Position, Timestamp, TripRules, catalog::Fleet,
 };
 
 fn fence(id: &str, version: u64, fleet: Option<&str>, shape: Shape) -> Geofence {
@@ -100,10 +100,10 @@ fn enters_and_exits_are_told_exits_first() {
     let fences = fences.map(|(id, west, east)| put(fence(id, 1, None, box_of(west, 0.0, east, 2.0))));
     let index = index([own("north", "org")].into_iter().chain(fences));
     let mut truck = state();
-    let first = moved(truck.advance(fix("north", 0, at(1.0, 1.0)), 1, &index));
+    let first = moved(truck.advance(fix("north", 0, at(1.0, 1.0)), 1, &index, None));
     assert_eq!(told(&first), ["enter a@0", "enter b@0"]);
     assert_eq!(first[0].attributes.get("initial"), Some(&AttributeValue::Bool(true)));
-    let next = moved(truck.advance(fix("north", 10, at(1.0, 4.0)), 2, &index));
+    let next = moved(truck.advance(fix("north", 10, at(1.0, 4.0)), 2, &index, None));
     assert_eq!(told(&next), ["exit a@10", "exit b@10", "enter c@10", "enter d@10"]);
     assert!(next.iter().all(|e| e.attributes.is_empty()));
     let id =
@@ -115,13 +115,13 @@ fn enters_and_exits_are_told_exits_first() {
 fn late_repeated_and_invalid_positions_change_nothing() {
     let index = index([own("north", "org"), put(fence("a", 1, None, box_of(0.0, 0.0, 2.0, 2.0)))]);
     let mut truck = state();
-    moved(truck.advance(fix("north", 100, at(1.0, 1.0)), 1, &index));
+    moved(truck.advance(fix("north", 100, at(1.0, 1.0)), 1, &index, None));
     let before = truck.clone();
-    assert_eq!(truck.advance(fix("north", 100, at(5.0, 5.0)), 2, &index), Advance::Duplicate);
-    assert_eq!(truck.advance(fix("north", 99, at(5.0, 5.0)), 3, &index), Advance::Late);
-    assert_eq!(truck.advance(fix("north", 101, at(0.0, 0.0)), 4, &index), Advance::Invalid);
+    assert_eq!(truck.advance(fix("north", 100, at(5.0, 5.0)), 2, &index, None), Advance::Duplicate);
+    assert_eq!(truck.advance(fix("north", 99, at(5.0, 5.0)), 3, &index, None), Advance::Late);
+    assert_eq!(truck.advance(fix("north", 101, at(0.0, 0.0)), 4, &index, None), Advance::Invalid);
     let no_fix = Position { valid: false, ..fix("north", 2_000_000, at(5.0, 5.0)) };
-    assert_eq!(truck.advance(no_fix, 5, &index), Advance::Invalid);
+    assert_eq!(truck.advance(no_fix, 5, &index, None), Advance::Invalid);
     assert_eq!(truck, before);
 }
 
@@ -157,8 +157,10 @@ fn a_device_that_changes_its_fleet_leaves_the_old_one() {
         put(fence("southern", 1, Some("south"), here())),
     ]);
     let mut truck = state();
-    moved(truck.advance(fix("north", 0, at(1.0, 1.0)), 1, &index));
-    let Advance::Moved { events, left } = truck.advance(fix("south", 1, at(1.0, 1.0)), 2, &index) else { panic!("moves") };
+    moved(truck.advance(fix("north", 0, at(1.0, 1.0)), 1, &index, None));
+    let Advance::Moved { events, left } = truck.advance(fix("south", 1, at(1.0, 1.0)), 2, &index, None) else {
+        panic!("moves")
+    };
     assert_eq!(left, Some("north".parse().unwrap()));
     assert_eq!(told(&events), ["exit northern@1", "enter southern@1"]);
     assert_eq!(events.iter().map(|e| e.fleet.as_str()).collect::<Vec<_>>(), ["north", "south"]);
@@ -168,7 +170,7 @@ fn a_device_that_changes_its_fleet_leaves_the_old_one() {
 fn an_edited_geofence_is_decided_at_once_round_a_standing_vehicle() {
     let mut index = index([own("north", "org")]);
     let mut truck = state();
-    moved(truck.advance(fix("north", 7, at(1.0, 1.0)), 1, &index));
+    moved(truck.advance(fix("north", 7, at(1.0, 1.0)), 1, &index, None));
     let mut ids = BTreeSet::new();
     let mut check = |index: &mut GeofenceIndex, truck: &mut DeviceState, e: CatalogEdit, wanted: &[&str], reason: &str| {
         let touched = edit(index, &e);
@@ -189,6 +191,20 @@ fn an_edited_geofence_is_decided_at_once_round_a_standing_vehicle() {
     check(&mut index, &mut truck, remove("a"), &["exit a@7"], "fence_removed");
     check(&mut index, &mut truck, put(fence("a", 6, None, round())), &["enter a@7"], "fence_changed");
     assert_eq!(truck.inside.iter().map(|i| i.version).collect::<Vec<_>>(), [6]);
+}
+
+#[test]
+fn trips_are_told_beside_geofences_if_there_are_rules() {
+    let index = index([own("north", "org"), put(fence("a", 1, None, box_of(0.0, 0.0, 0.5, 0.5)))]);
+    let mut truck = state();
+    let mut all = Vec::new();
+    for (seconds, lon) in [(0, 0.1), (60, 0.1001), (120, 0.2), (180, 0.6), (240, 0.6), (400, 0.6)] {
+        all.append(&mut moved(truck.advance(fix("north", seconds, at(0.1, lon)), 0, &index, Some(&TripRules::default()))));
+    }
+    let line = |e: &Event| format!("{} {}", e.fix_time.as_millis() / 1000, e.kind.as_str());
+    assert_eq!(all.iter().map(line).collect::<Vec<_>>(), ["0 enter", "120 trip_start", "180 exit", "400 trip_end"]);
+    assert_eq!(all[3].id.as_str(), "truck/-/trip_end/400000");
+    assert!(all[3].attributes.get("distance_m").is_some());
 }
 
 fn shapes() -> impl Strategy<Value = Shape> {
@@ -258,7 +274,7 @@ proptest! {
             for (seq, (seconds, place, valid)) in fixes.iter().enumerate() {
                 for _ in 0..=usize::from(repeat) {
                     let position = Position { valid: *valid, ..fix("north", *seconds, *place) };
-                    if let Advance::Moved { events: mut new, .. } = truck.advance(position, seq as u64, &index) {
+                    if let Advance::Moved { events: mut new, .. } = truck.advance(position, seq as u64, &index, None) {
                         events.append(&mut new);
                     }
                 }
@@ -285,7 +301,7 @@ proptest! {
     ) {
         let mut index = index([own("north", "org")]);
         let mut truck = state();
-        moved(truck.advance(fix("north", 0, place), 1, &index));
+        moved(truck.advance(fix("north", 0, place), 1, &index, None));
         for (version, (id, shape)) in steps.into_iter().enumerate() {
             let id = format!("f{id}");
             let e = match shape {

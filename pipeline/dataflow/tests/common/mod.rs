@@ -28,7 +28,7 @@ pub(crate) struct Running {
 
 pub(crate) fn start(log: Arc<dyn Log>, workers: usize) -> Running {
     let token = CancellationToken::new();
-    let dataflow = Dataflow::new(DataflowConfig { workers, epoch_ms: 10 });
+    let dataflow = Dataflow::new(DataflowConfig { workers, epoch_ms: 10, ..DataflowConfig::default() });
     Running { task: tokio::spawn(dataflow.run(log, token.clone())), token }
 }
 

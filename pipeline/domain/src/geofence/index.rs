@@ -65,6 +65,9 @@ impl IndexEdit {
     }
 }
 
+/// So many edited areas are not looked at one by one for every device: a second look at the device costs less.
+const MANY_AREAS: usize = 64;
+
 /// What some edits have touched: only devices that this concerns need a second look.
 #[derive(Debug, Default)]
 pub struct Touched {
@@ -83,7 +86,8 @@ impl Touched {
     pub fn concerns(&self, state: &DeviceState) -> bool {
         let Some(latest) = &state.latest else { return false };
         let (x, y) = (latest.position.location.lon_e7(), latest.position.location.lat_e7());
-        self.areas.iter().any(|&[west, south, east, north]| west <= x && x <= east && south <= y && y <= north)
+        self.areas.len() > MANY_AREAS
+            || self.areas.iter().any(|&[west, south, east, north]| west <= x && x <= east && south <= y && y <= north)
             || state.inside.iter().any(|i| self.fences.contains(&i.geofence))
             || self.fleets.contains(&state.fleet)
     }
