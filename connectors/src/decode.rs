@@ -78,7 +78,8 @@ pub fn run(request: &DecodeRequest, out: &mut dyn Write, err: &mut dyn Write) ->
                     let lost = loop {
                         match framing.next_frame(&mut buffer) {
                             Ok(Some(frame)) => print(index, &frame)?,
-                            Ok(None) if buffer.is_empty() => break None,
+                            // Line ends behind the last frame are none of it.
+                            Ok(None) if buffer.trim_ascii().is_empty() => break None,
                             Ok(None) => break Some(incomplete(buffer.len())),
                             Err(fault) => break Some(fault),
                         }

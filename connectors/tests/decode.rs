@@ -48,6 +48,10 @@ fn a_fault_is_told_with_its_frame() {
     assert_eq!(out, [""; 0]);
     assert_eq!(err, ["frame 0: no_device: a packet before the login"]);
 
+    // Line ends behind the last message are no fault.
+    let message = "$$N127,863071013803066,AAA,35,-1.302680,36.852135,150409211026,A,9,0,0.1,0,5,1653,4096,32648,639|02|1004|90C,0000,0|0|0|3FF|300,*7C\r\n\r\n";
+    assert!(decode("meitrack", Input::Stream(message.into()), false).0);
+
     let (understood, _, err) = decode("teltonika", Input::Stream(parse_hex("000f3132").unwrap()), false);
     assert!(!understood);
     assert_eq!(err, ["frame 0: malformed: 4 bytes at the end are no whole frame"]);

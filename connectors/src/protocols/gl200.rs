@@ -72,12 +72,11 @@ impl Decoder for Gl200 {
         let mut decoded = Decoded::default();
         let understood = match binary::frame_length(frame) {
             binary::Length::Text => self.text(frame, &mut decoded),
-            _ => binary::message(frame).map(|(device, fixes)| {
-                self.device = device.or(self.device.take());
-                decoded.fixes = fixes;
-            }),
+            _ => binary::message(frame, &mut decoded),
         };
         decoded.faults.extend(understood.err());
+        // Confirmations have no id.
+        self.device = decoded.device.take().or(self.device.take());
         decoded.device = self.device.clone();
         decoded
     }
@@ -94,7 +93,7 @@ impl Gl200 {
         // Early models leave the version out.
         let is_imei = |text: &str| text.len() == 15 && text.bytes().all(|b| b.is_ascii_digit());
         let id = if is_imei(fields.get(1)) && !is_imei(fields.get(2)) { fields.get(1) } else { fields.get(2) };
-        self.device = Some(device_id(id)?);
+        decoded.device = Some(device_id(id)?);
         if head == "+ACK" {
             if kind == "HBD" {
                 let count = fields.get(fields.len() - 1);

@@ -1,10 +1,9 @@
 //! Queclink's binary messages: header, mask, length, device, and fixes of which only the first has to be found.
 
-use crate::protocol::{Fault, FaultKind, Fix};
+use crate::protocol::{Decoded, Fault, FaultKind, Fix};
 use crate::readers::{FixBuilder, Reader, civil, device_id, malformed};
 use crate::vocabulary as name;
 use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
 
 /// What the beginning of a message says of its length.
 pub(super) enum Length {
@@ -43,56 +42,48 @@ pub(super) fn frame_length(bytes: &[u8]) -> Length {
     }
 }
 
-/// The device and the fixes of a message.
-pub(super) fn message(frame: &[u8]) -> Result<(Option<DeviceId>, Vec<Fix>), Fault> {
+/// Header, kind, mask, length, device type, two versions, id.
+const BODY_AT: usize = 4 + 1 + 4 + 2 + 1 + 2 + 2 + 8;
+/// From the count of fixes to the time: count, accuracy, speed of 3, course and altitude of 2, longitude and latitude of 4.
+const TIME_AT: usize = 1 + 1 + 3 + 2 + 2 + 4 + 4;
+/// Accuracy to time.
+const FIX_BYTES: usize = TIME_AT - 1 + 7;
+/// Stands behind each fix.
+const CELL_BYTES: usize = 11;
+/// A kind whose fixes, one a second, are packed as differences of bits.
+const COMPRESSED: u8 = 0x64;
+
+/// Takes the device and the fixes out of a message.
+pub(super) fn message(frame: &[u8], decoded: &mut Decoded) -> Result<(), Fault> {
     let header = frame.get(1..4).ok_or_else(|| malformed("a binary message without a header"))?;
-    if !matches!(header, b"RSP" | b"BSP" | b"EVT" | b"BVT") {
-        return match header {
-            b"ACK" | b"HBD" | b"CRD" | b"BRD" | b"LGN" | b"INF" | b"BNF" => Ok((None, Vec::new())),
-            _ => Err(Fault::new(FaultKind::UnknownMessage, format_smolstr!("binary header {header:02x?}"))),
-        };
+    match header {
+        b"RSP" | b"BSP" | b"EVT" | b"BVT" => {}
+        b"ACK" | b"HBD" | b"CRD" | b"BRD" | b"LGN" | b"INF" | b"BNF" => return Ok(()),
+        _ => return Err(Fault::new(FaultKind::UnknownMessage, format_smolstr!("binary header {header:02x?}"))),
     }
     let mut reader = Reader::new(frame);
     reader.skip(4)?;
     let kind = reader.u8()?;
-    reader.skip(4 + 2 + 1 + 2 + 2)?; // mask, length, device type, versions
-    let id = reader.array::<8>()?;
-    let device = device_id(&identity(id)).ok();
-    // Seconds packed as differences of bits.
-    const COMPRESSED: u8 = 0x64;
+    reader.skip(BODY_AT - 5 - 8)?;
+    decoded.device = Some(device_id(&identity(reader.array()?))?);
     if kind == COMPRESSED {
         return Err(Fault::new(FaultKind::UnknownMessage, "compressed fixes"));
     }
-
-    let Some(first) = (TIME_AT..frame.len()).find(|at| fix_ends_at(frame, reader_start(frame, reader), *at)) else {
-        return Ok((device, Vec::new()));
-    };
-    let count = usize::from(frame[first - TIME_AT]);
-    let mut fixes = Vec::new();
-    for index in 0..count.max(1) {
-        let start = first - TIME_AT + 1 + index * FIX_BYTES;
-        let Some(bytes) = frame.get(start..start + FIX_BYTES - CELL_BYTES) else { break };
-        fixes.push(fix(&mut Reader::new(bytes))?);
+    // What stands in front of the fixes depends on kind and mask: the first one is found by its shape.
+    let Some(first) = (BODY_AT..frame.len()).find(|at| frame.get(*at..).is_some_and(begins_fixes)) else { return Ok(()) };
+    for index in 0..usize::from(frame[first]) {
+        let start = first + 1 + index * (FIX_BYTES + CELL_BYTES);
+        let Some(bytes) = frame.get(start..start + FIX_BYTES) else { break };
+        match fix(&mut Reader::new(bytes)) {
+            Ok(fix) => decoded.fixes.push(fix),
+            Err(fault) => decoded.faults.push(fault),
+        }
     }
-    Ok((device, fixes))
+    Ok(())
 }
 
-fn reader_start(frame: &[u8], reader: Reader<'_>) -> usize {
-    frame.len() - reader.left()
-}
-
-/// From the count of fixes to the time: count, accuracy, speed of 3, course and altitude of 2, longitude and latitude of 4.
-const TIME_AT: usize = 17;
-/// Accuracy to time, then the cell.
-const FIX_BYTES: usize = TIME_AT - 1 + 7 + CELL_BYTES;
-const CELL_BYTES: usize = 11;
-
-/// Whether the bytes at `at` are a time, and those in front of it a course and a place.
-fn fix_ends_at(frame: &[u8], start: usize, at: usize) -> bool {
-    if at < start + TIME_AT {
-        return false;
-    }
-    let Some(bytes) = frame.get(at - TIME_AT..at + 7) else { return false };
+/// Whether here stand a count, and behind it a course, a place and a time.
+fn begins_fixes(bytes: &[u8]) -> bool {
     let mut reader = Reader::new(bytes);
     let mut plausible = || {
         let count = reader.u8()?;
@@ -101,18 +92,14 @@ fn fix_ends_at(frame: &[u8], start: usize, at: usize) -> bool {
         reader.skip(2)?;
         let (lon, lat) = (reader.i32()?, reader.i32()?);
         let year = reader.u16()?;
-        let [month, day, hour, minute, second] = reader.array()?;
+        let [month, day, hour, minute, second] = reader.array()?.map(u32::from);
         Ok::<_, Fault>(
             (1..=15).contains(&count)
                 && course <= 360
                 && lon.unsigned_abs() <= 180_000_000
                 && lat.unsigned_abs() <= 90_000_000
                 && (2008..2100).contains(&year)
-                && (1..=12).contains(&month)
-                && (1..=31).contains(&day)
-                && hour < 24
-                && minute < 60
-                && second < 60,
+                && civil([year.into(), month, day], [hour, minute, second]).is_ok(),
         )
     };
     plausible().unwrap_or(false)
