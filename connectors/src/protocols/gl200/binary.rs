@@ -1,7 +1,7 @@
 //! Queclink's binary messages: header, mask, length, device, and fixes of which only the first has to be found.
 
 use crate::protocol::{Decoded, Fault, FaultKind, Fix};
-use crate::readers::{FixBuilder, Reader, civil, device_id, malformed};
+use crate::readers::{FixBuilder, Reader, civil, device_id, from_unix_secs, malformed};
 use crate::vocabulary as name;
 use smol_str::format_smolstr;
 
@@ -67,7 +67,8 @@ pub(super) fn message(frame: &[u8], decoded: &mut Decoded) -> Result<(), Fault> 
     reader.skip(BODY_AT - 5 - 8)?;
     decoded.device = Some(device_id(&identity(reader.array()?))?);
     if kind == COMPRESSED {
-        return Err(Fault::new(FaultKind::UnknownMessage, "compressed fixes"));
+        reader.skip(1 + 2 + 2)?; // battery, voltage, and what the first fixes of other kinds begin with too
+        return compressed(&mut reader, decoded);
     }
     // What stands in front of the fixes depends on kind and mask: the first one is found by its shape.
     let Some(first) = (BODY_AT..frame.len()).find(|at| frame.get(*at..).is_some_and(begins_fixes)) else { return Ok(()) };
@@ -80,6 +81,63 @@ pub(super) fn message(frame: &[u8], decoded: &mut Decoded) -> Result<(), Fault> 
         }
     }
     Ok(())
+}
+
+/// One fix a second, as the top three bits of each record tell: whole, as differences, or none in this second.
+fn compressed(reader: &mut Reader<'_>, decoded: &mut Decoded) -> Result<(), Fault> {
+    let mut last = None;
+    for _ in 0..reader.u16()? {
+        let first = reader.u8()?;
+        match (first >> 5, last) {
+            (0b011, _) => {
+                let word = u32::from(first & 0x1f) << 16 | u32::from(reader.u16()?);
+                let (lon, lat) = (reader.i32()?, reader.i32()?);
+                last = Some(Second { time: reader.u32()?, lon, lat, speed: (word >> 9) as i32, course: (word & 0x1ff) as i32 });
+            }
+            (0b101, Some(before)) => {
+                let word = u64::from(first) << 32 | u64::from(reader.u32()?);
+                // The bits from `low` on as a signed number.
+                let difference = |low: u32, width: u32| ((word << (64 - low - width)) as i64 >> (64 - width)) as i32;
+                last = Some(Second {
+                    time: before.time.wrapping_add(1),
+                    lon: before.lon.wrapping_add(difference(11, 12)),
+                    lat: before.lat.wrapping_add(difference(0, 11)),
+                    speed: before.speed.wrapping_add(difference(30, 7)),
+                    course: before.course.wrapping_add(difference(23, 7)),
+                });
+            }
+            (0b111, Some(before)) => {
+                last = Some(Second { time: before.time.wrapping_add(1), ..before });
+                continue;
+            }
+            (kind, _) => return Err(Fault::new(FaultKind::UnknownMessage, format_smolstr!("compressed record {kind:03b}"))),
+        }
+        if let Some(second) = last {
+            match second.fix() {
+                Ok(fix) => decoded.fixes.push(fix),
+                Err(fault) => decoded.faults.push(fault),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What differences are added to: 1e-6 degree, 0.1 km/h, degrees.
+#[derive(Clone, Copy)]
+struct Second {
+    time: u32,
+    lon: i32,
+    lat: i32,
+    speed: i32,
+    course: i32,
+}
+
+impl Second {
+    fn fix(self) -> Result<Fix, Fault> {
+        let mut fix = FixBuilder::valid(true);
+        fix.speed_kmh(f64::from(self.speed) / 10.0).course_deg(f64::from(self.course.rem_euclid(360)));
+        fix.at(from_unix_secs(self.time.into())?, f64::from(self.lat) / 1e6, f64::from(self.lon) / 1e6)
+    }
 }
 
 /// Whether here stand a count, and behind it a course, a place and a time.
