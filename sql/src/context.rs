@@ -9,6 +9,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
+use std::collections::HashSet;
 use std::sync::Arc;
 use waystream_domain::SharedCatalog;
 use waystream_store::{EVENT_COLUMNS, POSITION_COLUMNS, Store, Table};
@@ -62,10 +63,12 @@ impl Core {
             let plan = in_fleets(self.provider(table), table, scope)?.project(columns.iter().map(|c| col(*c)))?.build()?;
             context.register_table(table.name(), Arc::new(ViewTable::new(plan, None)))?;
         }
-        for (name, provider) in tables::of_scope(&self.catalog, scope)? {
+        let state = context.state();
+        let named: HashSet<String> = state.resolve_table_references(&statement)?.iter().map(|t| t.table().to_owned()).collect();
+        for (name, provider) in tables::of_scope(&self.catalog, scope, |name| named.contains(name))? {
             context.register_table(name, provider)?;
         }
-        let plan = context.state().statement_to_plan(statement).await?;
+        let plan = state.statement_to_plan(statement).await?;
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
         context.execute_logical_plan(plan).await
     }

@@ -1,10 +1,9 @@
 //! The engine: asks each question on its own threads, within limits, and hands the rows over as they come.
 
 use crate::context::Core;
-use crate::{Scope, SqlError, statement};
+use crate::{Scope, SqlError, metrics, statement};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMillisecondType};
-use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::functions_aggregate::expr_fn::{max, min};
@@ -88,44 +87,51 @@ impl SqlEngine {
     /// Runs one reading statement (SELECT, EXPLAIN, SHOW, DESCRIBE) on the tables of the scope: `positions`, `events`, `devices`,
     /// `fleets`, `geofences`, and `information_schema`.
     pub async fn query(&self, scope: &Scope, sql: &str) -> Result<QueryResult, SqlError> {
+        let result = self.start(scope, sql).await;
+        if let Err(error) = &result {
+            metrics::failed(error.kind());
+        }
+        result
+    }
+
+    async fn start(&self, scope: &Scope, sql: &str) -> Result<QueryResult, SqlError> {
         let started = Instant::now();
-        let statement = statement::parse(sql)?;
         let turn = self.turn().await?;
-        let (core, scope, max_rows) = (self.core.clone(), scope.clone(), self.options.max_rows);
+        let (core, scope, sql, max_rows) = (self.core.clone(), scope.clone(), sql.to_owned(), self.options.max_rows);
         let (schema_out, schema) = oneshot::channel();
         let mut rows = self.spawn(Some(self.options.deadline), move |out| async move {
             let _turn = turn;
+            // Here, not before: parser and planner recurse, and these threads have the stack for it.
+            let statement = statement::parse(&sql)?;
             let mut stream = core.plan(&scope, statement).await?.execute_stream().await?;
             if schema_out.send(stream.schema()).is_err() {
                 return Ok(());
             }
-            let mut left = max_rows;
+            let (mut left, mut truncated) = (max_rows, false);
             while let Some(batch) = stream.next().await.transpose()? {
-                let cut = batch.num_rows() > left;
-                let batch = if cut { batch.slice(0, left) } else { batch };
+                truncated = batch.num_rows() > left;
+                let batch = if truncated { batch.slice(0, left) } else { batch };
                 left -= batch.num_rows();
-                if out.send(Ok(Piece::Rows(batch))).await.is_err() || cut {
-                    // Nobody listens any more, or has had enough.
+                if out.send(Ok(Piece::Rows(batch))).await.is_err() {
+                    return Ok(());
+                }
+                if truncated {
                     break;
                 }
             }
-            let truncated = left == 0 && stream.next().await.is_some();
             // Nobody listening is no fault.
             out.send(Ok(Piece::End { truncated })).await.ok();
             Ok(())
         });
         let schema = match rows.wait(schema).await? {
             Ok(schema) => schema,
-            // The task ended before it knew the schema: it has said why.
+            // The task ended before it knew the schema: it says why.
             Err(_) => {
-                return Err(rows
-                    .next()
-                    .await
-                    .map_or(SqlError::Store("query was dropped".into()), |r| r.err().unwrap_or(SqlError::Busy)));
+                let why = rows.next().await.and_then(Result::err);
+                return Err(why.unwrap_or_else(|| SqlError::Store("query broke off".into())));
             }
         };
-        metrics::counter!("waystream_sql_queries_total").increment(1);
-        metrics::histogram!("waystream_sql_first_row_seconds").record(started.elapsed().as_secs_f64());
+        metrics::planned(started.elapsed());
         Ok(QueryResult { schema, rows, truncated: false })
     }
 
@@ -170,7 +176,7 @@ impl SqlEngine {
             }
         });
         let deadline = deadline.map(|after| (Instant::now() + after, after));
-        Rows { receiver, deadline, ended: false, _task: AbortOnDropHandle::new(task) }
+        Rows { receiver, deadline, ended: false, task: AbortOnDropHandle::new(task) }
     }
 
     pub(crate) fn deadline(&self) -> Duration {
@@ -192,7 +198,7 @@ pub(crate) struct Rows<T> {
     receiver: mpsc::Receiver<Result<T, SqlError>>,
     deadline: Option<(Instant, Duration)>,
     ended: bool,
-    _task: AbortOnDropHandle<()>,
+    task: AbortOnDropHandle<()>,
 }
 
 impl<T> Rows<T> {
@@ -208,12 +214,19 @@ impl<T> Rows<T> {
                 Err(_) => Some(Err(SqlError::Deadline(after))),
             },
         };
-        if !matches!(next, Some(Ok(_))) {
-            self.ended = true;
-            self._task.abort();
-            self.receiver.close();
+        match next {
+            Some(Ok(piece)) => Some(Ok(piece)),
+            Some(Err(error)) => {
+                self.ended = true;
+                self.task.abort();
+                Some(Err(error))
+            }
+            None => {
+                self.ended = true;
+                // A fault in the engine must not look like the end of the rows.
+                (&mut self.task).await.err().map(|e| Err(SqlError::Store(format!("query broke off: {e}"))))
+            }
         }
-        next
     }
 
     /// Waits for something else that the job does, within the same deadline.
@@ -254,7 +267,10 @@ impl QueryResult {
                 self.truncated = truncated;
                 None
             }
-            Err(error) => Some(Err(error)),
+            Err(error) => {
+                metrics::failed(error.kind());
+                Some(Err(error))
+            }
         }
     }
 
@@ -270,11 +286,5 @@ impl QueryResult {
     /// After the end: whether rows were cut off at `SqlOptions::max_rows`.
     pub fn truncated(&self) -> bool {
         self.truncated
-    }
-}
-
-impl From<tokio::task::JoinError> for SqlError {
-    fn from(error: tokio::task::JoinError) -> Self {
-        Self::Store(DataFusionError::ExecutionJoin(Box::new(error)).to_string())
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with a question, by what the asker does.
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::Diagnostic;
 use datafusion::error::DataFusionError;
 use std::time::Duration;
@@ -40,6 +41,18 @@ fn place(at: Option<(u64, u64)>) -> String {
 }
 
 impl SqlError {
+    /// Short name, for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "invalid",
+            Self::ReadOnly(_) => "read_only",
+            Self::Deadline(_) => "deadline",
+            Self::Memory(_) => "memory",
+            Self::Busy => "busy",
+            Self::Store(_) | Self::Output(_) => "store",
+        }
+    }
+
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::Invalid { message: message.into(), at: None }
     }
@@ -53,9 +66,15 @@ impl From<DataFusionError> for SqlError {
             DataFusionError::ParquetError(_) | DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) => {
                 Self::Store(error.strip_backtrace())
             }
-            // The parser tells the place in its own words: `…, found: x at Line: 1, Column: 8`.
+            // From temporary files: the store's own are read through the variants above.
+            DataFusionError::ArrowError(arrow, _) if matches!(**arrow, ArrowError::IoError(..)) => {
+                Self::Memory(first_sentence(&arrow.to_string()))
+            }
+            // The parser tells the place in the message too: `…, found: x at Line: 1, Column: 8`.
             DataFusionError::SQL(parser, _) => {
-                Self::Invalid { message: parser.to_string().replace("sql parser error: ", ""), at }
+                let text = parser.to_string();
+                let what = text.split(" at Line: ").next().unwrap_or_default().replace("sql parser error: ", "");
+                Self::Invalid { message: what, at }
             }
             root => Self::Invalid { message: root.strip_backtrace().replace("Error during planning: ", ""), at },
         }

@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod events;
 mod functions;
+pub mod metrics;
 pub mod output;
 mod scope;
 mod statement;

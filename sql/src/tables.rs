@@ -4,20 +4,25 @@ use crate::Scope;
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::Result;
-use serde_json::json;
-use std::sync::Arc;
-use waystream_domain::geofence::{Polygon, Shape};
-use waystream_domain::{Geofence, LatLon, SharedCatalog};
+use std::sync::{Arc, PoisonError};
+use waystream_domain::geofence::Shape;
+use waystream_domain::geofence::geojson::to_feature;
+use waystream_domain::{Geofence, SharedCatalog};
 
-/// Name and contents of each table.
-pub(crate) fn of_scope(catalog: &SharedCatalog, scope: &Scope) -> Result<Vec<(&'static str, Arc<dyn TableProvider>)>> {
+/// Name and contents of each table. Those not `wanted` are there without rows: a catalog may be large.
+pub(crate) fn of_scope(
+    catalog: &SharedCatalog,
+    scope: &Scope,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<(&'static str, Arc<dyn TableProvider>)>> {
     let (devices, fleets, geofences) = {
-        let catalog = catalog.read().expect("nothing panics while it holds this lock");
-        let devices: Vec<_> = catalog.devices.values().filter(|d| scope.fleets.contains(&d.fleet)).cloned().collect();
+        let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
+        let devices: Vec<_> =
+            catalog.devices.values().filter(|d| wanted("devices") && scope.fleets.contains(&d.fleet)).cloned().collect();
         let fleets: Vec<_> = catalog.fleets_of(&scope.organisation).filter(|f| scope.fleets.contains(&f.id)).cloned().collect();
         let visible =
             |g: &Geofence| g.organisation == scope.organisation && g.fleet.as_ref().is_none_or(|f| scope.fleets.contains(f));
-        let geofences: Vec<_> = catalog.geofences.values().filter(|g| visible(g)).cloned().collect();
+        let geofences: Vec<_> = catalog.geofences.values().filter(|g| wanted("geofences") && visible(g)).cloned().collect();
         (devices, fleets, geofences)
     };
     let radius = |g: &Geofence| match g.shape {
@@ -54,11 +59,7 @@ pub(crate) fn of_scope(catalog: &SharedCatalog, scope: &Scope) -> Result<Vec<(&'
                 ("radius_m", Arc::new(geofences.iter().map(|g| radius(g)).collect::<Float64Array>()), true),
                 ("colour", optional_texts(&geofences, |g| g.colour.as_deref()), true),
                 ("version", Arc::new(geofences.iter().map(|g| Some(g.version as i64)).collect::<Int64Array>()), false),
-                (
-                    "geojson",
-                    Arc::new(geofences.iter().map(|g| Some(geometry(&g.shape).to_string())).collect::<StringArray>()),
-                    false,
-                ),
+                ("geojson", Arc::new(geofences.iter().map(|g| Some(geometry(g))).collect::<StringArray>()), false),
             ])?,
         ),
     ])
@@ -77,17 +78,7 @@ fn table(columns: Vec<(&'static str, ArrayRef, bool)>) -> Result<Arc<dyn TablePr
     Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
 }
 
-/// GeoJSON geometry; a circle is its centre (its radius is a column).
-fn geometry(shape: &Shape) -> serde_json::Value {
-    let place = |at: LatLon| json!([at.lon_deg(), at.lat_deg()]);
-    let rings = |p: &Polygon| {
-        json!(p.rings.iter().map(|ring| ring.iter().map(|at| place(*at)).collect::<Vec<_>>()).collect::<Vec<_>>())
-    };
-    match shape {
-        Shape::Circle { centre, .. } => json!({"type": "Point", "coordinates": place(*centre)}),
-        Shape::Polygons { polygons } => match polygons.as_slice() {
-            [one] => json!({"type": "Polygon", "coordinates": rings(one)}),
-            many => json!({"type": "MultiPolygon", "coordinates": many.iter().map(rings).collect::<Vec<_>>()}),
-        },
-    }
+/// GeoJSON; a circle is its centre (its radius is a column).
+fn geometry(fence: &Geofence) -> String {
+    to_feature(fence)["geometry"].to_string()
 }

@@ -1,6 +1,6 @@
 //! The archive: reads positions and events from the log, and keeps them in the store.
 
-use crate::{ArchiveBatch, Archived, Store, StoreError, Unflushed};
+use crate::{ArchiveBatch, Archived, Store, StoreError, Unflushed, metrics};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::future::Future;
@@ -76,7 +76,8 @@ impl Archive {
         let mut readers = Readers::open(log.as_ref(), &covered).await?;
         let mut flushing: Option<BoxFuture<'static, Result<Offsets, StoreError>>> = None;
         let mut maintaining: Option<BoxFuture<'static, Result<(), StoreError>>> = None;
-        let mut maintain = tokio::time::interval(self.config.maintain_every);
+        let every = self.config.maintain_every;
+        let mut maintain = tokio::time::interval_at(Instant::now() + every, every);
         maintain.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut flush_at: Option<Instant> = None;
         // Since the last flush failed: full memory alone is no reason to try again at once.
@@ -113,7 +114,8 @@ impl Archive {
                 batch = readers.next(self.config.batch_records), if !full => {
                     let batch = Arc::new(batch?);
                     let Some(unflushed) = self.retrying(&token, "append", || store.append(batch.clone())).await? else { break };
-                    count(&batch);
+                    metrics::archived(Topic::Positions, batch.positions.len());
+                    metrics::archived(Topic::Events, batch.events.len());
                     let at = flush_at.get_or_insert_with(|| Instant::now() + self.config.flush_after);
                     if self.exceeded(unflushed, 1) && !failed {
                         *at = Instant::now();
@@ -171,7 +173,7 @@ impl Archive {
                 Err(error) => return Err(error.into()),
             };
             warn!(what, reason, wait_ms = wait.as_millis() as u64, "store is unavailable");
-            metrics::counter!("waystream_archive_retries_total").increment(1);
+            metrics::retried();
             tokio::select! {
                 () = token.cancelled() => return Ok(None),
                 () = tokio::time::sleep(wait) => {}
@@ -196,7 +198,7 @@ pub async fn catch_up(log: &dyn Log, store: &dyn Store) -> Result<u64, ArchiveEr
 async fn flush(store: Arc<dyn Store>) -> Result<Offsets, StoreError> {
     let started = Instant::now();
     let flushed = store.flush().await;
-    metrics::histogram!("waystream_archive_flush_seconds").record(started.elapsed().as_secs_f64());
+    metrics::flushed(started.elapsed());
     flushed
 }
 
@@ -222,11 +224,6 @@ async fn due(at: Option<Instant>) {
 
 fn now() -> Timestamp {
     Timestamp::from_millis(chrono::Utc::now().timestamp_millis()).expect("the clock stands between the years 1 and 9999")
-}
-
-fn count(batch: &ArchiveBatch) {
-    metrics::counter!("waystream_archive_rows_total", "table" => "positions").increment(batch.positions.len() as u64);
-    metrics::counter!("waystream_archive_rows_total", "table" => "events").increment(batch.events.len() as u64);
 }
 
 /// One cursor per archived topic.
@@ -294,8 +291,7 @@ impl Readers {
 /// Decodes a batch of one topic into `out`. Faulty records are counted and skipped: nothing downstream can mend them.
 fn take(topic: Topic, batch: Batch, out: &mut ArchiveBatch) {
     if let Some(last) = batch.entries.last() {
-        let lag_ms = now().as_millis() - last.appended_at_ms;
-        metrics::gauge!("waystream_archive_lag_seconds", "topic" => topic.name()).set(lag_ms.max(0) as f64 / 1e3);
+        metrics::taken(topic, now().as_millis() - last.appended_at_ms);
     }
     match topic {
         Topic::Positions => decode(topic, &batch, codec::decode_position, &mut out.positions),
@@ -321,7 +317,7 @@ fn decode<T>(topic: Topic, batch: &Batch, decode: fn(&[u8]) -> Result<T, CodecEr
             }
         }
     }
-    metrics::counter!("waystream_archive_undecodable_total", "topic" => topic.name()).increment(faults);
+    metrics::undecodable(topic, faults);
     if faults > 1 {
         info!(topic = topic.name(), partition = batch.partition, faults, "more undecodable records in the same batch");
     }

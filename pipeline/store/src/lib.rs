@@ -5,8 +5,10 @@
 //! *not* a query engine (that is `waystream-sql`) and knows no rights: its tables show everything.
 
 pub mod archive;
+pub mod contract;
 mod cursor;
 mod merge;
+pub mod metrics;
 pub mod parquet;
 pub mod rows;
 mod table;

@@ -1,31 +1,33 @@
 //! A small history of two organisations.
+#![allow(dead_code)] // each test uses a part
 
 use std::sync::{Arc, RwLock};
+use waystream_domain::catalog::{Device, Fleet, Organisation};
 use waystream_domain::{
-    Catalog, CatalogEdit, CatalogEntry, Device, DeviceId, Event, EventId, EventKind, Fleet, FleetId, LatLon, Organisation,
-    OrganisationId, Position, Timestamp,
+    Catalog, CatalogEdit, CatalogEntry, DeviceId, Event, EventId, EventKind, FleetId, LatLon, OrganisationId, Position,
+    Timestamp,
 };
 use waystream_sql::{Scope, SqlEngine, SqlOptions};
 use waystream_store::parquet::{ParquetOptions, ParquetStore};
 use waystream_store::{ArchiveBatch, Archived, Store};
 
-pub fn organisation(name: &str) -> OrganisationId {
+pub(crate) fn organisation(name: &str) -> OrganisationId {
     OrganisationId::new(name).unwrap()
 }
 
-pub fn fleet(name: &str) -> FleetId {
+pub(crate) fn fleet(name: &str) -> FleetId {
     FleetId::new(name).unwrap()
 }
 
-pub fn device(name: &str) -> DeviceId {
+pub(crate) fn device(name: &str) -> DeviceId {
     DeviceId::new(name).unwrap()
 }
 
-pub fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
 }
 
-pub fn position(device_id: &str, fleet_id: &str, fix_time: Timestamp, lat: f64, lon: f64) -> Position {
+pub(crate) fn position(device_id: &str, fleet_id: &str, fix_time: Timestamp, lat: f64, lon: f64) -> Position {
     Position {
         device: device(device_id),
         fleet: fleet(fleet_id),
@@ -42,7 +44,7 @@ pub fn position(device_id: &str, fleet_id: &str, fix_time: Timestamp, lat: f64, 
     }
 }
 
-pub fn event(p: &Position, kind: EventKind) -> Event {
+pub(crate) fn event(p: &Position, kind: EventKind) -> Event {
     Event {
         id: EventId::of(&p.device, None, kind, p.fix_time),
         kind,
@@ -59,18 +61,18 @@ pub fn event(p: &Position, kind: EventKind) -> Event {
     }
 }
 
-pub struct Fixture {
-    pub engine: SqlEngine,
-    pub store: Arc<dyn Store>,
+pub(crate) struct Fixture {
+    pub(crate) engine: SqlEngine,
+    pub(crate) store: Arc<dyn Store>,
     /// Organisation `acme` with fleets `north` and `south`.
-    pub acme: Scope,
+    pub(crate) acme: Scope,
     /// Organisation `bolt` with fleet `east`.
-    pub bolt: Scope,
+    pub(crate) bolt: Scope,
     _dir: tempfile::TempDir,
 }
 
 /// Fleets `north` (n0…n4), `south` (s0…s4) of acme and `east` (e0…e4) of bolt; 10 devices × 100 positions, ten seconds apart.
-pub async fn fixture(options: SqlOptions) -> Fixture {
+pub(crate) async fn fixture(options: SqlOptions) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = ParquetStore::open(dir.path(), ParquetOptions::default()).unwrap();
     let mut catalog = Catalog::default();

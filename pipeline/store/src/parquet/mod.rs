@@ -1,97 +1,500 @@
-//! The embedded store: recent rows in memory, the rest in sorted Parquet files.
+//! The embedded store: recent rows in memory, the rest in sorted Parquet files by UTC day of fix time.
+//!
+//! ```text
+//! store/
+//!   manifest.json                       which files there are, and how far they cover the log
+//!   positions/2026-03-04-000017.parquet
+//!   events/2026-03-000018.parquet       days with few rows share a month's or a year's file
+//!   lock
+//! ```
+//!
+//! Rows in memory are not durable: they are in the log, from where the archive appends them again after a restart, because the manifest
+//! says which offsets the files cover. Files are never changed; compaction writes new ones and swaps them in the manifest, and readers
+//! keep the files they began with until they are done.
 
-use crate::merge::{merge_all, sort_unique};
-use crate::{ArchiveBatch, Store, StoreError, Table, Unflushed, rows};
-use arrow::array::RecordBatch;
+mod compact;
+#[cfg(test)]
+mod crash_tests;
+mod disk;
+mod file;
+mod manifest;
+mod memory;
+mod merge_exec;
+mod overlap;
+mod period;
+mod scan;
+
+use crate::merge::sort_unique;
+use crate::{ArchiveBatch, Store, StoreError, Table, Unflushed, metrics, rows};
 use async_trait::async_trait;
-use datafusion::catalog::{MemTable, TableProvider};
+use compact::Target;
+use datafusion::catalog::TableProvider;
+use disk::Disk;
+use file::DataFile;
+use manifest::Manifest;
+use memory::{Parts, Run};
+use scan::{Folder, TableSnapshot};
+use std::collections::HashSet;
+use std::fs::{File, TryLockError};
+use std::io;
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+use tracing::{info, warn};
 use waystream_domain::Timestamp;
 use waystream_log::Offsets;
 
 /// How the embedded store behaves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ParquetOptions {
     /// Positions and events older than this many days (by fix time) are removed; `None` keeps all.
     pub retention_days: Option<u32>,
-    /// Opens without changing anything in the folder; `append` works in memory, `flush` is refused.
+    /// Opens without changing anything in the folder: `append` works in memory only, `flush` is refused.
     pub read_only: bool,
 }
 
-impl Default for ParquetOptions {
-    fn default() -> Self {
-        Self { retention_days: None, read_only: false }
-    }
-}
+/// Bytes whose checksums are looked at per round of housekeeping: all of a large store within days, no disk kept busy.
+const CHECK_BYTES: u64 = 1 << 30;
 
 /// A store in a folder.
 #[derive(Debug)]
 pub struct ParquetStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    folder: Arc<Path>,
+    files: Arc<Folder>,
+    options: ParquetOptions,
+    disk: Disk,
+    /// What readers see. Held for moments.
     state: RwLock<State>,
+    /// Held while runs are added or handed over to a flush.
+    appending: Mutex<()>,
+    /// Held while flushing, compacting.
+    flushing: Mutex<()>,
+    maintaining: Mutex<()>,
+    /// As it is on disk. Held while it is replaced.
+    manifest: Mutex<Manifest>,
+    next_file: AtomicU64,
+    /// The store is closed: housekeeping still under way gives up.
+    closing: AtomicBool,
+    /// Locked as long as the store is open.
+    _lock: Option<File>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    positions: Vec<RecordBatch>,
-    events: Vec<RecordBatch>,
+    positions: TableState,
+    events: TableState,
     readable: Offsets,
 }
 
+#[derive(Debug, Default)]
+struct TableState {
+    parts: Arc<Parts>,
+    /// So many runs, from the first, are being flushed: they stay as they are until that is done.
+    sealed: usize,
+}
+
+impl State {
+    fn table(&self, table: Table) -> &TableState {
+        match table {
+            Table::Positions => &self.positions,
+            Table::Events => &self.events,
+        }
+    }
+
+    fn table_mut(&mut self, table: Table) -> &mut TableState {
+        match table {
+            Table::Positions => &mut self.positions,
+            Table::Events => &mut self.events,
+        }
+    }
+
+    fn unflushed(&self) -> Unflushed {
+        let parts = [&self.positions.parts, &self.events.parts];
+        Unflushed { rows: parts.iter().map(|p| p.memory_rows()).sum(), bytes: parts.iter().map(|p| p.memory_bytes()).sum() }
+    }
+}
+
 impl ParquetStore {
-    /// Opens the store in `dir`, creating it if there is none.
-    pub fn open(_dir: &Path, _options: ParquetOptions) -> Result<Arc<Self>, StoreError> {
-        Ok(Arc::new(Self { state: RwLock::default() }))
+    /// Opens the store in a folder, creating it if there is none; one process at a time. Takes time by the number of files, not by their size.
+    pub fn open(folder: &Path, options: ParquetOptions) -> Result<Arc<Self>, StoreError> {
+        Self::open_on(folder, options, Disk::default())
     }
 
+    fn open_on(folder: &Path, options: ParquetOptions, disk: Disk) -> Result<Arc<Self>, StoreError> {
+        let failed = |what: &'static str| {
+            move |e: io::Error| StoreError::Unavailable(format!("could not {what} {}: {e}", folder.display()))
+        };
+        if !options.read_only {
+            for table in Table::ALL {
+                std::fs::create_dir_all(folder.join(table.name())).map_err(failed("create"))?;
+            }
+        }
+        if !folder.is_dir() {
+            return Err(StoreError::Refused(format!("there is no store in {}", folder.display())));
+        }
+        let lock = locked(folder, options.read_only)?;
+        let files =
+            Folder::open(folder).map_err(|e| StoreError::Unavailable(format!("could not open {}: {e}", folder.display())))?;
+        let folder: Arc<Path> = folder.into();
+        let manifest = match Manifest::load(&folder)? {
+            Some(manifest) => manifest,
+            None if options.read_only => Manifest::default(),
+            None => create(&folder, &disk)?,
+        };
+        if !options.read_only {
+            remove_orphans(&folder, &manifest, &disk).map_err(failed("clean"))?;
+        }
+        let mut state = State { readable: manifest.covered(), ..State::default() };
+        for table in Table::ALL {
+            let entries = manifest.files.iter().filter(|f| f.table == table).cloned();
+            let files = entries.map(|entry| Arc::new(DataFile::of(entry, &folder, &disk))).collect();
+            state.table_mut(table).parts = Arc::new(Parts { runs: Vec::new(), files });
+        }
+        let inner = Inner {
+            folder,
+            files: Arc::new(files),
+            options,
+            disk,
+            state: RwLock::new(state),
+            appending: Mutex::default(),
+            flushing: Mutex::default(),
+            maintaining: Mutex::default(),
+            next_file: AtomicU64::new(manifest.next_file),
+            closing: AtomicBool::new(false),
+            manifest: Mutex::new(manifest),
+            _lock: lock,
+        };
+        Ok(Arc::new(Self { inner: Arc::new(inner) }))
+    }
+
+    /// Runs something that blocks beside the runtime's own threads.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = self.inner.clone();
+        match tokio::task::spawn_blocking(move || work(&inner)).await {
+            Ok(done) => done,
+            Err(e) => Err(StoreError::Unavailable(format!("store's work was given up: {e}"))),
+        }
+    }
+
+    fn table(&self, table: Table) -> Arc<dyn TableProvider> {
+        let parts = self.inner.parts(table);
+        Arc::new(TableSnapshot::new(table, parts, self.inner.files.clone()))
+    }
+
+    /// Compares every file with its checksum; answers the damage. For an operator's check of a whole store.
+    pub async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.blocking(|inner| {
+            inner.check_files(u64::MAX);
+            Ok(inner.damage())
+        })
+        .await
+    }
+}
+
+impl Drop for ParquetStore {
+    fn drop(&mut self) {
+        self.inner.closing.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A first manifest, so that a folder with files but without one is known to be damaged, not new.
+fn create(folder: &Path, disk: &Disk) -> Result<Manifest, StoreError> {
+    for table in Table::ALL {
+        let mut files = std::fs::read_dir(folder.join(table.name())).map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        if files.next().is_some() {
+            return Err(StoreError::Damaged(format!("{} has files but no manifest", folder.display())));
+        }
+    }
+    let manifest = Manifest::default();
+    manifest.save(folder, disk).map_err(|e| StoreError::Unavailable(format!("could not write the manifest: {e}")))?;
+    Ok(manifest)
+}
+
+fn locked(folder: &Path, shared: bool) -> Result<Option<File>, StoreError> {
+    let path = folder.join("lock");
+    let opened = if shared { File::open(&path) } else { File::options().write(true).create(true).truncate(false).open(&path) };
+    let file = match opened {
+        Ok(file) => file,
+        Err(e) if shared && e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(StoreError::Unavailable(format!("could not open {}: {e}", path.display()))),
+    };
+    match if shared { file.try_lock_shared() } else { file.try_lock() } {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => {
+            Err(StoreError::Refused(format!("{} is in use by a running system", folder.display())))
+        }
+        Err(TryLockError::Error(e)) => Err(StoreError::Unavailable(format!("could not lock {}: {e}", path.display()))),
+    }
+}
+
+/// Files that a crash left behind before or after a change of the manifest.
+fn remove_orphans(folder: &Path, manifest: &Manifest, disk: &Disk) -> io::Result<()> {
+    let known: HashSet<&str> = manifest.files.iter().map(|f| f.path.as_str()).collect();
+    for table in Table::ALL {
+        for file in std::fs::read_dir(folder.join(table.name()))? {
+            let file = file?;
+            let relative = format!("{}/{}", table.name(), file.file_name().to_string_lossy());
+            if relative.ends_with(".parquet") && !known.contains(relative.as_str()) {
+                info!(path = relative, "removing a file that is not part of the store");
+                disk.remove(&file.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// These locks guard no invariant that a panic could break halfway: values behind them are replaced whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inner {
     fn state(&self) -> std::sync::RwLockReadGuard<'_, State> {
-        self.state.read().expect("nothing panics while it holds this lock")
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn table(&self, table: Table, runs: &[RecordBatch]) -> Arc<dyn TableProvider> {
-        let rows = merge_all(table, runs).expect("runs have all columns");
-        Arc::new(MemTable::try_new(table.schema(), vec![rows]).expect("runs have the schema of their table"))
+    fn state_mut(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn parts(&self, table: Table) -> Arc<Parts> {
+        self.state().table(table).parts.clone()
+    }
+
+    /// Of all tables, oldest first.
+    fn files(&self) -> Vec<Arc<DataFile>> {
+        Table::ALL.into_iter().flat_map(|table| self.parts(table).files.clone()).collect()
+    }
+
+    fn append(&self, batch: &ArchiveBatch) -> Result<Unflushed, StoreError> {
+        let sorted = |table, unsorted| sort_unique(table, &unsorted).map(|rows| Run::new(table, rows, 0)).map_err(refused);
+        let positions = sorted(Table::Positions, rows::positions_batch(&batch.positions))?;
+        let events = sorted(Table::Events, rows::events_batch(&batch.events))?;
+        let _appending = lock(&self.appending);
+        let mut added = Vec::new();
+        for (table, run) in [(Table::Positions, positions), (Table::Events, events)] {
+            let Some(run) = run else { continue };
+            let (parts, sealed) = {
+                let state = self.state();
+                (state.table(table).parts.clone(), state.table(table).sealed)
+            };
+            // Merging takes its time, while readers read on.
+            let mut runs = parts.runs[sealed..].to_vec();
+            memory::push(table, &mut runs, run).map_err(refused)?;
+            added.push((table, runs));
+        }
+        let mut state = self.state_mut();
+        for (table, runs) in added {
+            let state = state.table_mut(table);
+            let mut parts = Parts::clone(&state.parts);
+            parts.runs.truncate(state.sealed);
+            parts.runs.extend(runs);
+            state.parts = Arc::new(parts);
+        }
+        state.readable.extend(batch.offsets.iter().map(|(at, next)| (*at, *next)));
+        Ok(state.unflushed())
+    }
+
+    fn flush(&self) -> Result<Offsets, StoreError> {
+        if self.options.read_only {
+            return Err(StoreError::Refused("store is open read only".into()));
+        }
+        let _flushing = lock(&self.flushing);
+        let offsets = {
+            // No append is halfway: what is readable now is in the runs sealed here.
+            let _appending = lock(&self.appending);
+            let mut state = self.state_mut();
+            for table in Table::ALL {
+                let state = state.table_mut(table);
+                state.sealed = state.parts.runs.len();
+            }
+            state.readable.clone()
+        };
+        let flushed = self.write_sealed(&offsets);
+        let _appending = lock(&self.appending);
+        let mut state = self.state_mut();
+        for table in Table::ALL {
+            let state = state.table_mut(table);
+            if let Ok(files) = &flushed {
+                let mut parts = Parts::clone(&state.parts);
+                parts.runs.drain(..state.sealed);
+                parts.files.extend(files.iter().filter(|f| f.entry.table == table).cloned());
+                state.parts = Arc::new(parts);
+            }
+            state.sealed = 0;
+        }
+        flushed?;
+        Ok(lock(&self.manifest).covered())
+    }
+
+    /// Writes the sealed runs to files and names them in the manifest, together with the offsets that they cover.
+    fn write_sealed(&self, offsets: &Offsets) -> Result<Vec<Arc<DataFile>>, StoreError> {
+        let mut files = Vec::new();
+        for table in Table::ALL {
+            let (parts, sealed) = {
+                let state = self.state();
+                (state.table(table).parts.clone(), state.table(table).sealed)
+            };
+            let runs = &parts.runs[..sealed];
+            if runs.is_empty() {
+                continue;
+            }
+            let rows = memory::merge(table, runs).map_err(refused)?;
+            files.extend(compact::write_periods(table, &rows, 0, &self.target())?.into_iter().map(Arc::new));
+        }
+        if files.is_empty() && lock(&self.manifest).covered() == *offsets {
+            return Ok(files);
+        }
+        self.change_manifest(&files, |manifest| manifest.cover(offsets))?;
+        Ok(files)
+    }
+
+    fn target(&self) -> Target<'_> {
+        Target { folder: &self.folder, disk: &self.disk, numbers: &self.next_file, closing: &self.closing }
+    }
+
+    /// Adds files to the manifest with some other change, all or nothing. Should it fail, the files stay: the manifest on disk may name
+    /// them already. The next start removes them if it doesn't.
+    fn change_manifest(&self, files: &[Arc<DataFile>], change: impl FnOnce(&mut Manifest)) -> Result<(), StoreError> {
+        let failed = |e: io::Error| StoreError::Unavailable(format!("could not write the manifest: {e}"));
+        let tables: HashSet<Table> = files.iter().map(|f| f.entry.table).collect();
+        for table in tables {
+            self.disk.sync_folder(&self.folder.join(table.name())).map_err(failed)?;
+        }
+        let mut manifest = lock(&self.manifest);
+        let mut new = manifest.clone();
+        new.files.extend(files.iter().map(|f| f.entry.clone()));
+        new.next_file = self.next_file.load(Ordering::Relaxed);
+        change(&mut new);
+        new.save(&self.folder, &self.disk).map_err(failed)?;
+        *manifest = new;
+        Ok(())
+    }
+
+    fn maintain(&self, now: Timestamp) -> Result<(), StoreError> {
+        if self.options.read_only {
+            return Ok(());
+        }
+        let _maintaining = lock(&self.maintaining);
+        let keep_from_ms = self.options.retention_days.map(|days| now.plus_millis(-i64::from(days) * 86_400_000).as_millis());
+        for table in Table::ALL {
+            if let Some(keep_from_ms) = keep_from_ms {
+                let parts = self.parts(table);
+                let old: Vec<_> = parts.files.iter().filter(|f| f.entry.fix_time.1 < keep_from_ms).cloned().collect();
+                if !old.is_empty() {
+                    info!(table = table.name(), files = old.len(), "removing files past retention");
+                    self.replace(table, &old, Vec::new())?;
+                }
+            }
+            while let Some(task) = compact::next(table, &self.parts(table).files, now.as_millis(), keep_from_ms) {
+                let started = Instant::now();
+                let merged = compact::run(&task, keep_from_ms, &self.target());
+                metrics::compacted(started.elapsed());
+                match merged {
+                    Ok(files) => self.replace(table, &task.files, files.into_iter().map(Arc::new).collect())?,
+                    // The damaged file is marked by now, and no task takes it any more.
+                    Err(StoreError::Damaged(what)) if task.files.iter().any(|f| f.is_damaged()) => {
+                        warn!(what, "compaction met a damaged file");
+                    }
+                    Err(e) => return Err(e),
+                }
+            }
+        }
+        self.check_files(CHECK_BYTES);
+        let files = self.files();
+        metrics::files(files.len(), files.iter().map(|f| f.entry.bytes).sum());
+        Ok(())
+    }
+
+    /// Swaps files of a table, in the manifest and for readers to come.
+    fn replace(&self, table: Table, old: &[Arc<DataFile>], new: Vec<Arc<DataFile>>) -> Result<(), StoreError> {
+        let gone: HashSet<&str> = old.iter().map(|f| f.entry.path.as_str()).collect();
+        let keep = |path: &str| !gone.contains(path);
+        // New files are added at the end, and none of them has a name of the old ones.
+        self.change_manifest(&new, |manifest| manifest.files.retain(|f| keep(&f.path)))?;
+        let mut state = self.state_mut();
+        let state = state.table_mut(table);
+        let mut parts = Parts::clone(&state.parts);
+        parts.files.retain(|f| keep(&f.entry.path));
+        parts.files.extend(new);
+        state.parts = Arc::new(parts);
+        // Removed from disk when the last reader lets go of them.
+        old.iter().for_each(|f| f.retire());
+        Ok(())
+    }
+
+    /// Compares files not yet checked with their checksums, newest first, up to about so many bytes.
+    fn check_files(&self, bytes: u64) {
+        let mut left = bytes;
+        for file in self.files().into_iter().rev() {
+            if self.closing.load(Ordering::Relaxed) {
+                return;
+            }
+            if !file.is_unchecked() {
+                continue;
+            }
+            file.check();
+            left = left.saturating_sub(file.entry.bytes);
+            if left == 0 {
+                return;
+            }
+        }
+    }
+
+    fn damage(&self) -> Vec<String> {
+        let sentence = |f: &Arc<DataFile>| {
+            let (from, to) = f.entry.fix_time;
+            let time = |ms| Timestamp::from_millis(ms).map_or_else(|| ms.to_string(), |t| t.to_string());
+            format!("{} is damaged: {} rows from {} to {} are left out", f.entry.path, f.entry.rows, time(from), time(to))
+        };
+        self.files().iter().filter(|f| f.is_damaged()).map(sentence).collect()
+    }
+}
+
+fn refused(error: arrow::error::ArrowError) -> StoreError {
+    StoreError::Refused(format!("rows can't be sorted: {error}"))
 }
 
 #[async_trait]
 impl Store for ParquetStore {
     async fn append(&self, batch: Arc<ArchiveBatch>) -> Result<Unflushed, StoreError> {
-        let unique = |table, batch: RecordBatch| sort_unique(table, &batch).map_err(|e| StoreError::Refused(e.to_string()));
-        let positions = unique(Table::Positions, rows::positions_batch(&batch.positions))?;
-        let events = unique(Table::Events, rows::events_batch(&batch.events))?;
-        let mut state = self.state.write().expect("nothing panics while it holds this lock");
-        state.positions.push(positions);
-        state.events.push(events);
-        state.readable.extend(batch.offsets.clone());
-        Ok(Unflushed::default())
+        self.blocking(move |inner| inner.append(&batch)).await
     }
 
     async fn flush(&self) -> Result<Offsets, StoreError> {
-        self.covered().await
+        self.blocking(Inner::flush).await
     }
 
     async fn covered(&self) -> Result<Offsets, StoreError> {
-        Ok(Offsets::new())
+        Ok(lock(&self.inner.manifest).covered())
     }
 
     fn readable(&self) -> Offsets {
-        self.state().readable.clone()
+        self.inner.state().readable.clone()
     }
 
     fn positions(&self) -> Arc<dyn TableProvider> {
-        self.table(Table::Positions, &self.state().positions)
+        self.table(Table::Positions)
     }
 
     fn events(&self) -> Arc<dyn TableProvider> {
-        self.table(Table::Events, &self.state().events)
+        self.table(Table::Events)
     }
 
-    async fn maintain(&self, _now: Timestamp) -> Result<(), StoreError> {
-        Ok(())
+    async fn maintain(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.blocking(move |inner| inner.maintain(now)).await
     }
 
     fn damage(&self) -> Vec<String> {
-        Vec::new()
+        self.inner.damage()
     }
 }

@@ -1,0 +1,250 @@
+//! Compaction and retention: which files are rewritten, and the rewriting. Nothing here changes the manifest.
+
+use super::disk::Disk;
+use super::file::{DataFile, FileWriter, NewFile};
+use super::period::{self, day_of};
+use crate::merge::{Keys, Merge, Step};
+use crate::{StoreError, Table};
+use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute;
+use arrow::datatypes::TimestampMillisecondType;
+use arrow::error::ArrowError;
+use parquet::errors::ParquetError;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// So many files of one period and level are merged.
+const FAN_IN: usize = 8;
+
+/// When a period is over, its files are merged into one as soon as the small ones together have this part of the largest one's bytes (so that late
+/// rows, which trickle in for days, don't have it rewritten each time).
+const WORTH_IT: u64 = 16;
+
+/// A period counts as over this long after its end: trackers that had no network report late.
+const OVER_AFTER_MS: i64 = 3 * 3_600_000;
+
+/// Rows per file at most; beyond, the next device begins another file.
+const FILE_ROWS: u64 = 16 << 20;
+
+/// A file that covers several days is rewritten without the rows that are this much past retention; single days go as a whole.
+const SLACK_MS: i64 = 31 * 86_400_000;
+
+/// Files of one table and period that are to be merged.
+#[derive(Debug, Clone)]
+pub(crate) struct Task {
+    pub(crate) table: Table,
+    pub(crate) period: String,
+    pub(crate) files: Vec<Arc<DataFile>>,
+}
+
+/// The next compaction that is worth doing at this time (milliseconds since 1970), if there is one.
+pub(crate) fn next(table: Table, files: &[Arc<DataFile>], now_ms: i64, keep_from_ms: Option<i64>) -> Option<Task> {
+    let mut periods: BTreeMap<&str, Vec<Arc<DataFile>>> = BTreeMap::new();
+    for file in files.iter().filter(|f| !f.is_damaged()) {
+        periods.entry(&file.entry.period).or_default().push(file.clone());
+    }
+    periods.into_iter().find_map(|(period, files)| {
+        let files = pick(&files, now_ms).or_else(|| expiring(&files, keep_from_ms?))?;
+        Some(Task { table, period: period.to_owned(), files })
+    })
+}
+
+fn pick(files: &[Arc<DataFile>], now_ms: i64) -> Option<Vec<Arc<DataFile>>> {
+    let mut levels: BTreeMap<u32, Vec<Arc<DataFile>>> = BTreeMap::new();
+    for file in files {
+        levels.entry(file.entry.level).or_default().push(file.clone());
+    }
+    if let Some(same) = levels.into_values().find(|same| same.len() >= FAN_IN) {
+        return Some(same);
+    }
+    let small: Vec<Arc<DataFile>> = files.iter().filter(|f| f.entry.rows < FILE_ROWS).cloned().collect();
+    let largest = small.iter().map(|f| f.entry.bytes).max()?;
+    let others = small.iter().map(|f| f.entry.bytes).sum::<u64>() - largest;
+    let over = files.iter().map(|f| f.entry.fix_time.1).max()? + OVER_AFTER_MS < now_ms;
+    (over && small.len() > 1 && others * WORTH_IT >= largest).then_some(small)
+}
+
+fn expiring(files: &[Arc<DataFile>], keep_from_ms: i64) -> Option<Vec<Arc<DataFile>>> {
+    let expires = |f: &&Arc<DataFile>| {
+        day_of(f.entry.fix_time.0) != day_of(f.entry.fix_time.1) && f.entry.fix_time.0 + SLACK_MS < keep_from_ms
+    };
+    files.iter().find(expires).map(|f| vec![f.clone()])
+}
+
+/// Where new files go.
+pub(crate) struct Target<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) disk: &'a Disk,
+    pub(crate) numbers: &'a AtomicU64,
+    /// Nobody waits for the outcome any more.
+    pub(crate) closing: &'a AtomicBool,
+}
+
+impl Target<'_> {
+    fn writer(&self, table: Table, period: &str, level: u32) -> Result<FileWriter, StoreError> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        FileWriter::create(NewFile { table, period: period.to_owned(), level, number }, self.folder, self.disk)
+    }
+}
+
+/// Merges the files of a task; answers the new ones, durable but for their folder. Rows before `keep_from_ms` are left out.
+/// `Damaged` if one of the files turns out to be: it is marked, and the next plan leaves it alone.
+pub(crate) fn run(task: &Task, keep_from_ms: Option<i64>, target: &Target<'_>) -> Result<Vec<DataFile>, StoreError> {
+    for file in &task.files {
+        // Otherwise a fault of the disk would get a valid checksum.
+        if !file.check() {
+            return Err(StoreError::Damaged(file.entry.path.clone()));
+        }
+    }
+    let level = task.files.iter().map(|f| f.entry.level).max().unwrap_or(0) + 1;
+    let mut out: Box<dyn Output> = if period::is_day(&task.period) {
+        Box::new(OneDay { target, table: task.table, period: &task.period, level, current: None, done: Vec::new() })
+    } else {
+        Box::new(SomeDays { target, table: task.table, level, batches: Vec::new() })
+    };
+    let mut sources =
+        task.files.iter().map(|f| f.read().map_err(|e| unread(&f.entry.path, &e))).collect::<Result<Vec<_>, _>>()?;
+    let mut merge = Merge::new(task.table, sources.len());
+    loop {
+        if target.closing.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("store is closing".into()));
+        }
+        match merge.step().map_err(unmerged)? {
+            Step::Need(i) => match sources[i].next().transpose().map_err(|e| unread(&task.files[i].entry.path, &e.into()))? {
+                // A file has its table's columns, but the reader may call "UTC" or nullability by another name.
+                Some(batch) => merge.give(i, conform(task.table, &batch).map_err(unmerged)?).map_err(unmerged)?,
+                None => merge.end(i),
+            },
+            Step::Rows(rows) => out.write(kept(rows, keep_from_ms).map_err(unmerged)?)?,
+            Step::Done => return out.finish(),
+        }
+    }
+}
+
+/// Writes rows sorted by key into as many files as their periods demand; at level 0. Used by flush.
+pub(crate) fn write_periods(
+    table: Table,
+    rows: &RecordBatch,
+    level: u32,
+    target: &Target<'_>,
+) -> Result<Vec<DataFile>, StoreError> {
+    let Some(keys) = Keys::of(table, rows) else { return Ok(Vec::new()) };
+    let days: Vec<i64> = (0..rows.num_rows()).map(|i| day_of(keys.fix_time(i))).collect();
+    let mut counts = BTreeMap::new();
+    days.iter().for_each(|day| *counts.entry(*day).or_insert(0) += 1);
+    let periods = period::assign(&counts);
+    let mut by_period: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for (i, day) in days.iter().enumerate() {
+        by_period.entry(&periods[day]).or_default().push(i as u32);
+    }
+    let mut files = Vec::new();
+    for (period, indices) in by_period {
+        let mut writer = target.writer(table, period, level)?;
+        for some in indices.chunks(65_536) {
+            // One period's rows, mostly all of them.
+            let batch = compute::take_record_batch(rows, &UInt32Array::from(some.to_vec())).map_err(unmerged)?;
+            writer.write(&batch)?;
+        }
+        files.extend(writer.finish()?);
+    }
+    Ok(files)
+}
+
+trait Output {
+    fn write(&mut self, rows: RecordBatch) -> Result<(), StoreError>;
+    fn finish(self: Box<Self>) -> Result<Vec<DataFile>, StoreError>;
+}
+
+/// Rows of one day go straight to disk.
+struct OneDay<'a> {
+    target: &'a Target<'a>,
+    table: Table,
+    period: &'a str,
+    level: u32,
+    current: Option<FileWriter>,
+    done: Vec<DataFile>,
+}
+
+impl Output for OneDay<'_> {
+    fn write(&mut self, rows: RecordBatch) -> Result<(), StoreError> {
+        let keys = Keys::of(self.table, &rows).ok_or_else(|| unmerged(crate::merge::missing(self.table)))?;
+        let mut from = 0;
+        if let Some(current) = &self.current
+            && current.rows() >= FILE_ROWS
+        {
+            // Files of one day must not share a device: then they need no merge.
+            let same = (0..rows.num_rows()).take_while(|i| Some(keys.device(*i)) == current.last_device()).count();
+            if same < rows.num_rows() {
+                from = same;
+                self.append(rows.slice(0, same))?;
+                self.close()?;
+            }
+        }
+        self.append(rows.slice(from, rows.num_rows() - from))
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Vec<DataFile>, StoreError> {
+        self.close()?;
+        Ok(self.done)
+    }
+}
+
+impl OneDay<'_> {
+    fn append(&mut self, rows: RecordBatch) -> Result<(), StoreError> {
+        let writer = match &mut self.current {
+            Some(writer) => writer,
+            none => none.insert(self.target.writer(self.table, self.period, self.level)?),
+        };
+        writer.write(&rows)
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        if let Some(writer) = self.current.take() {
+            self.done.extend(writer.finish()?);
+        }
+        Ok(())
+    }
+}
+
+/// Rows of months and years, which are few, are divided anew: by now some days may have enough of their own.
+struct SomeDays<'a> {
+    target: &'a Target<'a>,
+    table: Table,
+    level: u32,
+    batches: Vec<RecordBatch>,
+}
+
+impl Output for SomeDays<'_> {
+    fn write(&mut self, rows: RecordBatch) -> Result<(), StoreError> {
+        self.batches.push(rows);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<DataFile>, StoreError> {
+        let rows = compute::concat_batches(&self.table.schema(), &self.batches).map_err(unmerged)?;
+        write_periods(self.table, &rows, self.level, self.target)
+    }
+}
+
+fn kept(rows: RecordBatch, keep_from_ms: Option<i64>) -> Result<RecordBatch, ArrowError> {
+    let Some(from) = keep_from_ms else { return Ok(rows) };
+    let Some(times) = rows.column_by_name("fix_time").and_then(|c| c.as_primitive_opt::<TimestampMillisecondType>()) else {
+        return Ok(rows);
+    };
+    let keep: BooleanArray = times.values().iter().map(|t| Some(*t >= from)).collect();
+    compute::filter_record_batch(&rows, &keep)
+}
+
+fn conform(table: Table, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    RecordBatch::try_new(table.schema(), batch.columns().to_vec())
+}
+
+fn unmerged(error: ArrowError) -> StoreError {
+    StoreError::Damaged(format!("rows can't be merged: {error}"))
+}
+
+fn unread(path: &str, error: &ParquetError) -> StoreError {
+    StoreError::Damaged(format!("{path}: {error}"))
+}

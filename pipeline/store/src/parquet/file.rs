@@ -1,0 +1,224 @@
+//! One Parquet file: how it is laid out, written, checked, read back, and removed once nobody reads it.
+//!
+//! Rows are sorted by the table's key, so that a device's day lies together: row groups of 131,072 rows, pages of 8,192 with an index, a
+//! bloom filter on device. Coordinates are split into byte streams, times and offsets are deltas; both suit the compressor.
+
+use super::disk::{Disk, DiskFile, checksum};
+use super::manifest::FileEntry;
+use super::memory::Bounds;
+use crate::{StoreError, Table, metrics};
+use arrow::array::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use tracing::{error, warn};
+
+/// Rows per row group.
+const GROUP_ROWS: usize = 131_072;
+/// Rows per page: the least that is read of a column.
+const PAGE_ROWS: usize = 8_192;
+/// Expected devices per row group, for the size of its bloom filter.
+const GROUP_DEVICES: u64 = 4_096;
+
+const UNCHECKED: u8 = 0;
+const GOOD: u8 = 1;
+const DAMAGED: u8 = 2;
+
+/// A file of the store. Snapshots share it; when it has been replaced and the last snapshot is gone, it is removed from disk.
+#[derive(Debug)]
+pub(crate) struct DataFile {
+    pub(crate) entry: FileEntry,
+    path: PathBuf,
+    disk: Disk,
+    state: AtomicU8,
+    obsolete: AtomicBool,
+}
+
+impl DataFile {
+    /// A file that the manifest names. If it is surely not what was written, it is damaged from the start.
+    pub(crate) fn of(entry: FileEntry, folder: &Path, disk: &Disk) -> Self {
+        let path = folder.join(&entry.path);
+        let file = Self { path, entry, disk: disk.clone(), state: AtomicU8::new(UNCHECKED), obsolete: AtomicBool::new(false) };
+        match std::fs::metadata(&file.path) {
+            Ok(meta) if meta.len() == file.entry.bytes => {}
+            Ok(meta) => file.found_damaged(&format!("it has {} bytes, written were {}", meta.len(), file.entry.bytes)),
+            Err(e) => file.found_damaged(&e.to_string()),
+        }
+        file
+    }
+
+    /// A file that has just been written, with its checksum taken on the way.
+    fn written(entry: FileEntry, path: PathBuf, disk: Disk) -> Self {
+        Self { entry, path, disk, state: AtomicU8::new(GOOD), obsolete: AtomicBool::new(false) }
+    }
+
+    /// Its rows are left out of tables.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == DAMAGED
+    }
+
+    /// Its checksum has not been looked at since the store was opened.
+    pub(crate) fn is_unchecked(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == UNCHECKED
+    }
+
+    /// Reads all of it and compares the checksum, once. Blocks.
+    pub(crate) fn check(&self) -> bool {
+        if self.is_unchecked() {
+            match checksum(&self.path) {
+                Ok(crc) if crc == self.entry.crc32 => self.state.store(GOOD, Ordering::Relaxed),
+                Ok(_) => self.found_damaged("its checksum is wrong"),
+                Err(e) => self.found_damaged(&e.to_string()),
+            }
+        }
+        !self.is_damaged()
+    }
+
+    fn found_damaged(&self, why: &str) {
+        self.state.store(DAMAGED, Ordering::Relaxed);
+        error!(path = self.entry.path, rows = self.entry.rows, why, "file of the store is damaged, its rows are left out");
+        metrics::damaged_file();
+    }
+
+    /// It has been replaced: remove it once nobody reads it.
+    pub(crate) fn retire(&self) {
+        self.obsolete.store(true, Ordering::Relaxed);
+    }
+
+    /// Its rows in order, read from its own open handle.
+    pub(crate) fn read(&self) -> Result<ParquetRecordBatchReader, ParquetError> {
+        ParquetRecordBatchReaderBuilder::try_new(File::open(&self.path)?)?.with_batch_size(PAGE_ROWS).build()
+    }
+}
+
+impl Drop for DataFile {
+    fn drop(&mut self) {
+        if self.obsolete.load(Ordering::Relaxed)
+            && let Err(e) = self.disk.remove(&self.path)
+        {
+            // The next start removes it: the manifest doesn't name it.
+            warn!(path = self.entry.path, error = &e as &dyn std::error::Error, "replaced file could not be removed");
+        }
+    }
+}
+
+/// What a file to be written is called and how hard it is compressed.
+#[derive(Debug, Clone)]
+pub(crate) struct NewFile {
+    pub(crate) table: Table,
+    pub(crate) period: String,
+    pub(crate) level: u32,
+    pub(crate) number: u64,
+}
+
+/// Writes one file.
+pub(crate) struct FileWriter {
+    new: NewFile,
+    relative: String,
+    path: PathBuf,
+    disk: Disk,
+    writer: ArrowWriter<DiskFile>,
+    bounds: Option<Bounds>,
+    rows: u64,
+}
+
+impl FileWriter {
+    /// Begins a file below the store's folder.
+    pub(crate) fn create(new: NewFile, folder: &Path, disk: &Disk) -> Result<Self, StoreError> {
+        let relative = format!("{}/{}-{:06}.parquet", new.table.name(), new.period, new.number);
+        let path = folder.join(&relative);
+        let file = disk.create(&path).map_err(|e| StoreError::Unavailable(format!("could not create {relative}: {e}")))?;
+        let writer = ArrowWriter::try_new(file, new.table.schema(), Some(properties(new.table, new.level)))
+            .map_err(|e| unwritten(&relative, &e))?;
+        Ok(Self { new, relative, path, disk: disk.clone(), writer, bounds: None, rows: 0 })
+    }
+
+    /// Further rows, in order of the key.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
+        let Some(bounds) = Bounds::of(self.new.table, batch) else { return Ok(()) };
+        self.writer.write(batch).map_err(|e| unwritten(&self.relative, &e))?;
+        self.rows += batch.num_rows() as u64;
+        match &mut self.bounds {
+            Some(all) => all.extend(bounds),
+            none => *none = Some(bounds),
+        }
+        Ok(())
+    }
+
+    /// Last device written.
+    pub(crate) fn last_device(&self) -> Option<&str> {
+        self.bounds.as_ref().map(|b| b.device.1.as_str())
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Makes it durable (but for its folder). `None` if it has no rows: then it isn't worth keeping.
+    pub(crate) fn finish(self) -> Result<Option<DataFile>, StoreError> {
+        let file = self.writer.into_inner().map_err(|e| unwritten(&self.relative, &e))?;
+        let (bytes, crc32) =
+            file.finish().map_err(|e| StoreError::Unavailable(format!("could not write {}: {e}", self.relative)))?;
+        let Some(bounds) = self.bounds else {
+            // What is left behind in failing is removed at the next start.
+            self.disk
+                .remove(&self.path)
+                .map_err(|e| StoreError::Unavailable(format!("could not remove {}: {e}", self.relative)))?;
+            return Ok(None);
+        };
+        let entry = FileEntry {
+            path: self.relative,
+            table: self.new.table,
+            period: self.new.period,
+            level: self.new.level,
+            rows: self.rows,
+            bytes,
+            crc32,
+            fix_time: bounds.fix_time,
+            device: bounds.device,
+            last_offset: bounds.last_offset,
+        };
+        Ok(Some(DataFile::written(entry, self.path, self.disk)))
+    }
+}
+
+fn unwritten(path: &str, error: &ParquetError) -> StoreError {
+    StoreError::Unavailable(format!("could not write {path}: {error}"))
+}
+
+fn properties(table: Table, level: u32) -> WriterProperties {
+    // Flushed files live for minutes: write them fast. Compacted ones stay.
+    let compression =
+        if level == 0 { Compression::LZ4_RAW } else { Compression::ZSTD(ZstdLevel::try_new(3).expect("3 is a level")) };
+    let schema = table.schema();
+    let index = |name: &str| schema.index_of(name).expect("key columns are in the schema") as i32;
+    let sorting =
+        table.key().iter().map(|name| SortingColumn { column_idx: index(name), descending: false, nulls_first: false });
+    let mut properties = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_compression(compression)
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_batch_size(1_024)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_sorting_columns(Some(sorting.collect()))
+        .set_column_bloom_filter_enabled(ColumnPath::from("device"), true)
+        .set_column_bloom_filter_max_ndv(ColumnPath::from("device"), GROUP_DEVICES);
+    for (names, encoding) in [
+        (&["lat", "lon"][..], Encoding::BYTE_STREAM_SPLIT),
+        (&["fix_time", "received_at", "log_offset"], Encoding::DELTA_BINARY_PACKED),
+    ] {
+        for name in names {
+            let column = ColumnPath::from(*name);
+            properties = properties.set_column_dictionary_enabled(column.clone(), false).set_column_encoding(column, encoding);
+        }
+    }
+    properties.build()
+}

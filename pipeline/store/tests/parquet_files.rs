@@ -1,0 +1,182 @@
+//! What the embedded store does with its files: where rows go, how many files stay, what damage does.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+use waystream_domain::{LatLon, Position, Timestamp};
+use waystream_store::contract::{Dice, History, at, position, positions};
+use waystream_store::parquet::{ParquetOptions, ParquetStore};
+use waystream_store::{Store, StoreError};
+
+fn open(dir: &TempDir) -> Arc<ParquetStore> {
+    ParquetStore::open(dir.path(), ParquetOptions::default()).expect("opens")
+}
+
+/// Names of the Parquet files of positions, without their numbers.
+fn periods(dir: &TempDir) -> Vec<String> {
+    let mut names: Vec<String> =
+        files(dir.path()).iter().map(|f| f.file_stem().expect("a name").to_string_lossy().into_owned()).collect();
+    names.iter_mut().for_each(|name| name.truncate(name.len() - "-000000".len()));
+    names.sort();
+    names
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(dir.join("positions")).expect("a folder");
+    files.map(|f| f.expect("an entry").path()).collect()
+}
+
+async fn append(store: &dyn Store, rows: impl IntoIterator<Item = Position>) {
+    let mut history = History::default();
+    rows.into_iter().for_each(|p| history.position(p));
+    history.append_all(store).await;
+}
+
+/// A vehicle's drive: a fix every ten seconds, a few metres on.
+fn drive(device: &str, from: Timestamp, fixes: i64) -> Vec<Position> {
+    let mut dice = Dice::new(fixes as u64);
+    let (mut lat, mut lon) = (522_421_311, 211_359_898);
+    let fix = |i| {
+        lat += dice.roll(2_000) as i32 - 700;
+        lon += dice.roll(3_000) as i32 - 1_000;
+        let mut p = position(device, from.plus_millis(i * 10_000));
+        p.received_at = p.fix_time.plus_millis(300 + dice.roll(900) as i64);
+        p.location = LatLon::from_e7(lat, lon).expect("on Earth");
+        p.speed_mps = Some(dice.roll(250) as f32 / 10.0);
+        p.course_deg = Some(dice.roll(360) as f32);
+        p
+    };
+    (0..fixes).map(fix).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_go_to_the_file_of_their_day() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    append(store.as_ref(), drive("a", at("2026-03-04T00:00:00Z"), 10_640)).await;
+    store.flush().await.expect("flushes");
+    // The second day has fewer rows than are worth a file among several days', but is the only such one.
+    assert_eq!(periods(&dir), ["2026-03-04", "2026-03-05"]);
+    append(
+        store.as_ref(),
+        ["1949-06-11", "1949-08-01", "2026-03-01", "2026-03-02", "9999-12-31"].map(|day| position("a", at(day))),
+    )
+    .await;
+    store.flush().await.expect("flushes");
+    assert_eq!(periods(&dir), ["1949", "2026-03", "2026-03-04", "2026-03-05", "9999-12-31"]);
+    assert_eq!(positions(store.as_ref(), &[]).await.len(), 10_645);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_files_become_one_and_none_is_left_behind() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    let day = at("2026-03-04T00:00:00Z");
+    let write = async |hours: std::ops::Range<i64>| {
+        for hour in hours {
+            append(store.as_ref(), drive("a", day.plus_millis(hour * 3_600_000), 300)).await;
+            store.flush().await.expect("flushes");
+        }
+    };
+    write(0..8).await;
+    assert_eq!(files(dir.path()).len(), 8);
+    // While the day goes on, files of one level are merged once there are eight; when it is over, all.
+    store.maintain(at("2026-03-04T08:00:00Z")).await.expect("keeps house");
+    assert_eq!(files(dir.path()).len(), 1);
+    write(8..10).await;
+    store.maintain(at("2026-03-04T10:00:00Z")).await.expect("keeps house");
+    assert_eq!(files(dir.path()).len(), 3);
+    store.maintain(at("2026-03-05T10:00:00Z")).await.expect("keeps house");
+    assert_eq!(periods(&dir), ["2026-03-04"]);
+    // A late row doesn't have the day rewritten; it is there all the same.
+    append(store.as_ref(), [position("z", day)]).await;
+    store.flush().await.expect("flushes");
+    assert_eq!(positions(store.as_ref(), &[]).await.len(), 3_001);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compacted_position_takes_few_bytes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    for part in 0..2 {
+        let from = at("2026-03-04T00:00:00Z").plus_millis(part * 30_000_000);
+        append(store.as_ref(), (0..20).flat_map(|d| drive(&format!("35630704244{d:04}"), from, 3_000))).await;
+        store.flush().await.expect("flushes");
+    }
+    store.maintain(at("2026-03-06T00:00:00Z")).await.expect("keeps house");
+    let [file] = files(dir.path()).try_into().expect("one file");
+    let bytes = std::fs::metadata(file).expect("a file").len();
+    assert!(bytes <= 120_000 * 25, "{} bytes per position", bytes as f64 / 120_000.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_older_than_retention_goes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let options = ParquetOptions { retention_days: Some(30), ..ParquetOptions::default() };
+    let store = ParquetStore::open(dir.path(), options).expect("opens");
+    let days = ["2026-01-10", "2026-01-20", "2026-03-20", "2026-03-21"];
+    append(store.as_ref(), days.iter().map(|day| position("a", at(day)))).await;
+    store.flush().await.expect("flushes");
+    assert_eq!(periods(&dir), ["2026"]);
+    let left = async |now: &str| {
+        store.maintain(at(now)).await.expect("keeps house");
+        positions(store.as_ref(), &[]).await.iter().map(|p| p.fix_time.to_string()[..10].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(left("2026-02-01T00:00:00Z").await, days);
+    // The file of several days is rewritten when it holds rows a month past retention, and goes when all of it is past.
+    assert_eq!(left("2026-03-25T00:00:00Z").await, days[2..]);
+    assert_eq!(left("2026-04-25T00:00:00Z").await, [""; 0]);
+    assert!(files(dir.path()).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_file_is_named_and_the_rest_is_read() {
+    type Harm = fn(&Path);
+    let middle: Harm = |path| {
+        let mut bytes = std::fs::read(path).expect("readable");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        std::fs::write(path, bytes).expect("writable");
+    };
+    let cut: Harm = |path| {
+        let bytes = std::fs::read(path).expect("readable");
+        std::fs::write(path, &bytes[..bytes.len() - 1]).expect("writable");
+    };
+    let gone: Harm = |path| std::fs::remove_file(path).expect("removable");
+    for harm in [middle, cut, gone] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = open(&dir);
+        for (day, fixes) in [("2026-03-04", 10), ("2026-03-05", 20), ("2026-03-06", 40)] {
+            append(store.as_ref(), drive("a", at(day), fixes)).await;
+            store.flush().await.expect("flushes");
+        }
+        drop(store);
+        harm(files(dir.path()).iter().find(|f| f.to_string_lossy().contains("2026-03-05")).expect("a file"));
+        let store = open(&dir);
+        for _ in 0..2 {
+            assert_eq!(positions(store.as_ref(), &[]).await.len(), 50);
+            store.maintain(at("2026-04-01T00:00:00Z")).await.expect("keeps house");
+            store.check().await.expect("checks");
+        }
+        let damage = store.damage();
+        assert!(
+            damage.len() == 1 && damage[0].contains("positions/2026-03-05-") && damage[0].contains("20 rows"),
+            "{damage:?}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_without_its_manifest_is_not_taken_for_a_new_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let store = open(&dir);
+        append(store.as_ref(), [position("a", at("2026-03-04"))]).await;
+        store.flush().await.expect("flushes");
+    });
+    std::fs::remove_file(dir.path().join("manifest.json")).expect("there");
+    assert!(matches!(ParquetStore::open(dir.path(), ParquetOptions::default()), Err(StoreError::Damaged(_))));
+    assert_eq!(files(dir.path()).into_iter().collect::<BTreeSet<_>>().len(), 1);
+}

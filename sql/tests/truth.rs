@@ -1,0 +1,139 @@
+//! Recorded tracks through the store and SQL, against distances that others have computed.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use flate2::read::GzDecoder;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+use waystream_domain::catalog::Fleet;
+use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, Timestamp};
+use waystream_sql::output::{self, Format};
+use waystream_sql::{Scope, SqlEngine, SqlOptions};
+use waystream_store::parquet::{ParquetOptions, ParquetStore};
+use waystream_store::{ArchiveBatch, Archived, Store};
+
+/// Beside the workspace: recorded tracks and what is true of them.
+fn data(path: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")).join(path)
+}
+
+struct Row {
+    device: String,
+    time: String,
+    lat: f64,
+    lon: f64,
+    /// At most seven decimals, which is what a `LatLon` holds.
+    exact: bool,
+}
+
+/// Rows of a track file whose place is on Earth, in file order.
+fn track(set: &str) -> Vec<Row> {
+    let file = GzDecoder::new(File::open(data(&format!("tracks/{set}.csv.gz"))).unwrap());
+    let exact = |text: &str| text.split_once('.').is_none_or(|(_, decimals)| decimals.len() <= 7);
+    let rows = csv::Reader::from_reader(file).into_records().map(|record| {
+        let record = record.unwrap();
+        let number = |i: usize| record[i].parse().unwrap_or(f64::NAN);
+        Row {
+            device: record[0].into(),
+            time: record[1].into(),
+            lat: number(2),
+            lon: number(3),
+            exact: exact(&record[2]) && exact(&record[3]),
+        }
+    });
+    rows.filter(|r| r.lat.abs() <= 90.0 && r.lon.abs() <= 180.0).collect()
+}
+
+/// Imports a set in several files and memory, and asks for the distance of each device and day.
+///
+/// The truth keeps the first of rows with the same device and time, the store the last received: so they come from the last to the first.
+async fn check(set: &str) {
+    let rows = track(set);
+    let dir = tempfile::tempdir().unwrap();
+    let store = ParquetStore::open(dir.path(), ParquetOptions::default()).unwrap();
+    let parts = 4;
+    let mut offset = 0;
+    let reversed: Vec<&Row> = rows.iter().rev().collect();
+    for (i, part) in reversed.chunks(rows.len().div_ceil(parts)).enumerate() {
+        let archived = part.iter().map(|r| {
+            offset += 1;
+            let mut row = common::position(&r.device, "bus", common::at(&r.time), r.lat, r.lon);
+            row.received_at = Timestamp::default();
+            Archived { partition: 0, offset, row }
+        });
+        let batch = ArchiveBatch { positions: archived.collect(), ..ArchiveBatch::default() };
+        store.append(Arc::new(batch)).await.unwrap();
+        if i + 1 < parts {
+            store.flush().await.unwrap();
+        }
+    }
+    let fleet = Fleet { id: common::fleet("bus"), organisation: common::organisation("city"), name: "bus".into() };
+    let mut catalog = Catalog::default();
+    catalog.apply(CatalogEdit::Put(CatalogEntry::Fleet(fleet)));
+    let scope = Scope::of_organisation(common::organisation("city"), &catalog);
+    let options = SqlOptions { deadline: std::time::Duration::from_secs(600), max_rows: 1_000_000, ..SqlOptions::default() };
+    let engine = SqlEngine::new(store.clone(), Arc::new(RwLock::new(catalog)), options).unwrap();
+
+    let distinct: HashSet<(&str, &str)> = rows.iter().map(|r| (r.device.as_str(), r.time.as_str())).collect();
+    let count = ask(&engine, &scope, "SELECT count(*) AS n, count(DISTINCT device) AS d FROM positions").await;
+    let devices: HashSet<&str> = rows.iter().map(|r| r.device.as_str()).collect();
+    assert_eq!(count, [[distinct.len().to_string(), devices.len().to_string()]], "{set}: rows and devices");
+
+    let answer = ask(
+        &engine,
+        &scope,
+        "SELECT device, CAST(day AS DATE) AS day, count(*) AS fixes, coalesce(sum(m), 0) AS haversine_m FROM (
+           SELECT device, date_trunc('day', fix_time) AS day, haversine_m(lag(lat) OVER w, lag(lon) OVER w, lat, lon) AS m
+           FROM positions WINDOW w AS (PARTITION BY device, date_trunc('day', fix_time) ORDER BY fix_time))
+         GROUP BY device, day",
+    )
+    .await;
+    let answer: BTreeMap<(String, String), (u64, f64)> =
+        answer.into_iter().map(|r| ((r[0].clone(), r[1].clone()), (r[2].parse().unwrap(), r[3].parse().unwrap()))).collect();
+    let inexact: BTreeSet<&str> = rows.iter().filter(|r| !r.exact).map(|r| r.device.as_str()).collect();
+    let mut days = 0;
+    for record in csv::Reader::from_path(data(&format!("truth/{set}.distance.csv"))).unwrap().into_records() {
+        let record = record.unwrap();
+        let (device, day, true_fixes, true_m) =
+            (&record[0], &record[1], record[2].parse::<u64>().unwrap(), record[3].parse::<f64>().unwrap());
+        let (fixes, m) = answer[&(device.to_owned(), day.to_owned())];
+        assert_eq!(fixes, true_fixes, "{set}: fixes of {device} on {day}");
+        // The truth is rounded to the millimetre. A place with more than seven decimals is moved by up to 8 mm.
+        let tolerance = if inexact.contains(device) { 0.016 * fixes as f64 } else { 0.000_6 };
+        assert!((m - true_m).abs() <= tolerance, "{set}: {device} drove {true_m} m on {day}, not {m} m");
+        days += 1;
+    }
+    assert_eq!(answer.len(), days, "{set}: device-days");
+    assert!(inexact.len() < devices.len(), "{set}: some are exact");
+}
+
+async fn ask(engine: &SqlEngine, scope: &Scope, sql: &str) -> Vec<Vec<String>> {
+    let mut text = Vec::new();
+    output::write(engine.query(scope, sql).await.unwrap(), Format::Csv, &mut text).await.unwrap();
+    let rows = csv::Reader::from_reader(text.as_slice()).into_records();
+    rows.map(|r| r.unwrap().iter().map(str::to_owned).collect()).collect()
+}
+
+#[tokio::test]
+async fn distances_of_ships_in_a_harbour_are_true() {
+    check("nyharbor_ais").await;
+}
+
+#[tokio::test]
+async fn distances_of_storms_since_1949_are_true() {
+    check("storms_nepac").await;
+}
+
+#[tokio::test]
+async fn distances_of_buses_out_of_order_are_true() {
+    check("austin_bus_dst").await;
+    check("austin_bus").await;
+}
+
+#[tokio::test]
+async fn distances_of_a_whole_citys_buses_are_true() {
+    check("warsaw_bus").await;
+}
