@@ -1,1 +1,14 @@
-//! placeholder
+//! Benchmarks: what one machine does, in figures for `RESULTS.md`. Each program in `src/bin` measures one part and prints a
+//! table; `--help` says what can be set. Nothing of the product uses this crate.
+//!
+//! - `log`: the embedded log: records a second, latencies, catching up.
+//! - `connectors`: Teltonika trackers in one process, the system in another: durable positions a second, CPU, memory, history.
+//! - `geofence`: the geofence job on the shared workload, exact against its truth: fold alone, whole job, epoch latency.
+
+pub mod folded;
+pub mod log;
+pub mod process;
+pub mod report;
+pub mod system;
+pub mod teltonika;
+pub mod workload;

@@ -23,7 +23,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use waystream_domain::TripRules;
-use waystream_log::{Bounds, Log, LogError, Topic};
+use waystream_log::metrics::read_lag;
+use waystream_log::{Log, LogError, Topic};
 
 /// Name of the consumer group whose offsets say what is done.
 pub const GROUP: &str = "dataflow";
@@ -44,16 +45,7 @@ pub enum DataflowError {
 
 /// How many records of `positions` and `catalog` the dataflow has not concluded yet; 0 if it is up to date.
 pub async fn lag(log: &dyn Log) -> Result<u64, LogError> {
-    let mut lag = 0;
-    for topic in [Topic::Positions, Topic::Catalog] {
-        let bounds = log.bounds(topic).await?;
-        for ((_, partition), committed) in log.committed(GROUP, topic).await? {
-            // What retention has dropped can't be waited for.
-            let behind = |b: &Bounds| b.next.saturating_sub(committed.max(b.first));
-            lag += bounds.get(partition as usize).map_or(0, behind);
-        }
-    }
-    Ok(lag)
+    Ok(read_lag(log, GROUP, Topic::Positions).await? + read_lag(log, GROUP, Topic::Catalog).await?)
 }
 
 /// The dataflow of one process.

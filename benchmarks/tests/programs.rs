@@ -1,0 +1,33 @@
+//! Every program runs at a small size, and its own checks hold: nothing lost, events exactly the truth.
+
+use std::path::Path;
+use std::process::Command;
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let dir = tempfile::tempdir().expect("a folder");
+    let output = Command::new(program).args(arguments).arg("--dir").arg(dir.path()).output().expect("it starts");
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn the_log_is_measured() {
+    let table =
+        run(env!("CARGO_BIN_EXE_log"), &["--records", "20000", "--batch", "1000", "--callers", "50", "--lone-calls", "20"]);
+    assert!(table.contains("records/s"), "{table}");
+}
+
+#[test]
+fn every_position_sent_is_in_history() {
+    let table = run(env!("CARGO_BIN_EXE_connectors"), &["--connections", "20", "--packets", "5", "--dataflow"]);
+    assert_eq!(table.matches("all in history, each once").count(), 2, "{table}");
+}
+
+#[test]
+fn the_geofence_job_is_exact() {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/geofence-workload/gen.rs");
+    assert!(Path::new(source).exists(), "the shared folder lies beside the workspace");
+    let sizes = ["--fences", "100", "--devices", "1000", "--ticks", "20", "--rate", "1000", "--seconds", "1"];
+    let table = run(env!("CARGO_BIN_EXE_geofence"), &sizes);
+    assert_eq!(table.matches("events exactly the truth").count(), 3, "{table}");
+}
