@@ -1,4 +1,4 @@
-/** Starts the real binary on free ports, with a data folder of its own. */
+/** Starts the real binary where nobody else listens, with a data folder of its own. */
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,10 +30,13 @@ export class System {
     const { WAYSTREAM_BIN, WAYSTREAM_WEB_OUT: _, ...inherited } = process.env;
     if (!WAYSTREAM_BIN) throw new Error('set WAYSTREAM_BIN to the waystream binary');
     const web = await freePort();
-    const environment: NodeJS.ProcessEnv = { ...inherited, WAYSTREAM_GATEWAY__ADDRESS: `127.0.0.1:${web}` };
-    for (const listener of ['TELTONIKA', 'GT06', 'OSMAND', 'OWNTRACKS', 'MQTT']) {
-      environment[`WAYSTREAM_CONNECTORS__LISTENERS__${listener}`] = String(await freePort());
-    }
+    // Trackers keep their usual ports, on a loopback address that nobody else uses.
+    const octet = (): number => 1 + Math.floor(Math.random() * 254);
+    const environment: NodeJS.ProcessEnv = {
+      ...inherited,
+      WAYSTREAM_GATEWAY__ADDRESS: `127.0.0.1:${web}`,
+      WAYSTREAM_CONNECTORS__ADDRESS: `127.${octet()}.${octet()}.${octet()}`,
+    };
     return new System(WAYSTREAM_BIN, await mkdtemp(join(tmpdir(), 'waystream-e2e-')), environment, `http://127.0.0.1:${web}`);
   }
 
