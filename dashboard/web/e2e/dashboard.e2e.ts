@@ -111,6 +111,8 @@ it('tells all about a vehicle', async () => {
   await card.getByText('Protocol').waitFor();
   await card.locator('.attributes dt').first().waitFor();
   await card.locator('svg.chart').waitFor();
+  // The address follows the map once it has flown there.
+  await page.waitForURL(/#15\//);
   await shot('3-details');
 });
 

@@ -52,6 +52,9 @@ export function attribute(name: string, value: boolean | number | string): { lab
   const label = bare.charAt(0).toUpperCase() + bare.slice(1);
   if (typeof value === 'boolean') return { label, text: value ? texts.details.yes : texts.details.no };
   if (typeof value === 'string') return { label, text: value };
+  if (unit?.[1] === 'm' && Math.abs(value) >= 10_000) {
+    return { label, text: `${(value / 1000).toLocaleString(undefined, { maximumFractionDigits: 1 })} ${texts.units.km}` };
+  }
   const rounded = Number.isInteger(value) ? value.toLocaleString() : Number(value.toPrecision(6)).toLocaleString(undefined, { maximumFractionDigits: 3 });
   return { label, text: unit ? `${rounded} ${unit[1]}` : rounded };
 }

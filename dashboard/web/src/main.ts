@@ -28,7 +28,7 @@ const ALERTS_KEPT = 2000;
 const ALERTS_AT_START = 500;
 /** Alerts of fixes older than this are told in the feed, not by a toast. */
 const TOAST_AGE_MS = 120_000;
-const TOASTS_A_SECOND = 3;
+const TOAST_EVERY_MS = 1_500;
 
 const root = document.getElementById('root') ?? document.body;
 
@@ -157,7 +157,7 @@ function build(store: Store): App {
 /** What the server pushes. */
 function listen(app: App): void {
   const { store, engine } = app;
-  let toasted: number[] = [];
+  let toastedAt = 0;
   let lastVehicle = 0;
   engine.on('frame', ({ selected }) => {
     // Panels need no more than 4 Hz; the map follows each frame by itself.
@@ -175,12 +175,12 @@ function listen(app: App): void {
       unseenAlerts: panel === 'alerts' || known >= 0 ? unseenAlerts : unseenAlerts + 1,
     });
     const now = Date.now();
-    toasted = toasted.filter((t) => now - t < 1000);
     const old = now + (stats?.clockOffset ?? 0) - alert.fix_time > TOAST_AGE_MS;
     // While somebody looks at the past, the present only counts up the badge.
     const watching = store.now.replay === null && panel !== 'alerts';
-    if (known < 0 && !old && watching && !alert.retracted && store.now.toasts && toasted.length < TOASTS_A_SECOND) {
-      toasted.push(now);
+    if (known < 0 && !old && watching && !alert.retracted && store.now.toasts && now - toastedAt > TOAST_EVERY_MS) {
+      // A busy fleet has more alerts than anybody reads: the feed has them all.
+      toastedAt = now;
       alertToast(app, alert);
     }
   });

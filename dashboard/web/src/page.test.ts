@@ -14,6 +14,7 @@ describe('numbers as people read them', () => {
   });
   it('takes the unit of an attribute from its name', () => {
     expect(attribute('power_v', 12.6)).toEqual({ label: 'Power', text: '12.6 V' });
+    expect(attribute('odometer_m', 36_049_972).text).toBe('36,050 km');
     expect(attribute('ignition', true)).toEqual({ label: 'Ignition', text: 'yes' });
     expect(attribute('io.72', 214)).toEqual({ label: 'Io.72', text: '214' });
     // A text is never a measurement.

@@ -151,7 +151,6 @@ export const texts = {
     empty: 'No alerts yet. They appear here as soon as a vehicle enters or leaves a geofence.',
     none: 'No alert matches.',
     retracted: 'withdrawn: a later report showed that it did not happen',
-    more: (n: number): string => `and ${plural(n, 'more alert', 'more alerts')}`,
     toasts: 'Pop-ups',
     late: (age: string): string => `reported ${age} later`,
   },

@@ -4,7 +4,7 @@ import { texts } from '../texts';
 import { h, iconButton } from './dom';
 
 const SHOWN_MS = 6_000;
-const AT_MOST = 4;
+const AT_MOST = 3;
 
 export interface ToastOptions { kind?: 'info' | 'error' | 'alert'; onclick?: () => void }
 

@@ -22,11 +22,14 @@ export interface Cell {
   only: number;
 }
 
-/** More vehicles than this per occupied 16 px square (on average) are a blot. */
+/** Edge of the squares by which crowding is measured, CSS px: an arrow's size. */
+const SQUARE_PX = 16;
+/** More vehicles than this per occupied square (on average) are a blot. */
 const DENSE = 5;
 const SPARSE = 3.5;
-/** Nearer than this zoom, vehicles are always drawn one by one. */
+/** Nearer than this zoom, and for fewer than so many, vehicles are always drawn one by one. */
 const MAX_ZOOM = 12;
+const LEAST_VEHICLES = 200;
 
 /** Radius of a mark as a share of the cell's edge: grows with the count, and neighbours never overlap. */
 const radiusShare = (n: number): number => Math.min(0.375, 0.14 + Math.log2(n) * 0.025);
@@ -42,10 +45,9 @@ export class Cells {
   private occupied = new Uint8Array(0);
   private dense = false;
 
-  /** Whether this many vehicles at these places are a blot; with hysteresis, so that it does not flicker. */
-  isDense(projection: Projection, n: number, view: Viewport & { zoom: number; dpr: number }): boolean {
-    if (view.zoom >= MAX_ZOOM || n < 200) return (this.dense = false);
-    const square = 16 * view.dpr;
+  /** Vehicles per occupied square: 1 if each has its own. */
+  crowding(projection: Projection, n: number, view: Viewport & { dpr: number }): number {
+    const square = SQUARE_PX * view.dpr;
     const columns = Math.ceil(view.w / square) + 1;
     const size = columns * (Math.ceil(view.h / square) + 1);
     if (this.occupied.length < size) this.occupied = new Uint8Array(size);
@@ -56,7 +58,12 @@ export class Cells {
       squares += 1 - this.occupied[at];
       this.occupied[at] = 1;
     }
-    return (this.dense = n / squares > (this.dense ? SPARSE : DENSE));
+    return n / Math.max(1, squares);
+  }
+
+  /** Whether so many so crowded vehicles are a blot; with hysteresis, so that it does not flicker. */
+  isDense(n: number, crowding: number, zoom: number): boolean {
+    return (this.dense = zoom < MAX_ZOOM && n >= LEAST_VEHICLES && crowding > (this.dense ? SPARSE : DENSE));
   }
 
   gather(projection: Projection, n: number, looks: Uint8Array, view: Viewport, edge: number): Cell[] {

@@ -47,9 +47,10 @@ describe('counted cells', () => {
     const cells = new Cells();
     const spread = projection(Array.from({ length: 400 }, (_, i) => [(i % 20) * 30 + 10, Math.floor(i / 20) * 22 + 10]));
     const blot = projection(Array.from({ length: 400 }, (_, i) => [100 + (i % 60), 100 + (i % 50)]));
-    expect(cells.isDense(spread, 400, VIEW)).toBe(false);
-    expect(cells.isDense(blot, 400, VIEW)).toBe(true);
-    expect(cells.isDense(blot, 400, { ...VIEW, zoom: 15 })).toBe(false);
+    expect(cells.crowding(spread, 400, VIEW)).toBe(1);
+    expect(cells.crowding(blot, 400, VIEW)).toBeGreaterThan(10);
+    expect([cells.isDense(400, 4, 6), cells.isDense(400, 6, 6), cells.isDense(400, 4, 6), cells.isDense(400, 3, 6)]).toEqual([false, true, true, false]);
+    expect(cells.isDense(400, 20, 15)).toBe(false);
   });
 });
 

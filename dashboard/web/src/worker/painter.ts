@@ -29,6 +29,11 @@ const SLOT_MASK = (1 << SCENE_SHIFT) - 1;
 const CELL_TAG = 1 << 30;
 
 const LABEL_ZOOM = 13;
+/** From so many vehicles per occupied square on, arrows are small. */
+const CROWDED = 1.25;
+const SMALL_PX = 6.5;
+/** From so many vehicles a CSS pixel on, each is a dot. */
+const DOTS_PER_PX = 0.009;
 const LABELS_AT_MOST = 250;
 const CELL_EDGE_PX = 66;
 const TRAILS_AT_MOST = 2000;
@@ -72,9 +77,10 @@ export class Painter {
     const p = this.projection;
     const n = fleet.project(viewport, clock, wall, p);
     const replayed = scene.trails !== null;
-    const sprites = this.spritesFor(n, view, options);
+    const crowding = this.cells.crowding(p, n, viewport);
+    const sprites = this.spritesFor(n, crowding, view, options);
     const grouped = !replayed && (options.grouping === 'always' ? view.zoom < 15
-      : options.grouping === 'auto' && this.cells.isDense(p, n, viewport));
+      : options.grouping === 'auto' && this.cells.isDense(n, crowding, view.zoom));
     if (scene.trails && n <= TRAILS_AT_MOST) {
       for (let k = 0; k < n; k++) {
         scene.trails.draw(buffer, viewport, p.slot[k], p.px[k], p.py[k], clock, scene.trailSpan, REPLAY_RGB);
@@ -90,17 +96,14 @@ export class Painter {
   }
 
   /** Null: so many that each is a dot. The steps have hysteresis, so that sizes don't flicker. */
-  private spritesFor(n: number, view: View, options: DrawOptions): SpriteSet | null {
-    const density = n / ((view.w * view.h) / (view.dpr * view.dpr)) * 1e6;
-    const limits = [1_500, 9_000];
-    let step = 0;
-    limits.forEach((limit, i) => {
-      if (density > limit * (this.sizeStep > i ? 0.8 : 1.2)) step = i + 1;
-    });
-    if (view.zoom < 11) step = Math.max(step, 1);
-    if (view.zoom >= 14) step = Math.min(step, 1);
+  private spritesFor(n: number, crowding: number, view: View, options: DrawOptions): SpriteSet | null {
+    const loosen = (step: number): number => (this.sizeStep > step ? 0.9 : 1.1);
+    let step = view.zoom < 11 || crowding > CROWDED * loosen(0) ? 1 : 0;
+    if (n / ((view.w * view.h) / view.dpr ** 2) > DOTS_PER_PX * loosen(1) && view.zoom < LABEL_ZOOM + 1) step = 2;
     this.sizeStep = step;
-    return step === 2 ? null : this.spriteSet((step === 0 ? (view.zoom >= 15 ? 11 : 9) : 6.5) * view.dpr, view.w, options);
+    if (step === 2) return null;
+    const size = step === 1 ? SMALL_PX : view.zoom >= 15 ? 11 : view.zoom >= LABEL_ZOOM ? 9 : 8;
+    return this.spriteSet(size * view.dpr, view.w, options);
   }
 
   private spriteSet(size: number, stride: number, options: DrawOptions): SpriteSet {
@@ -144,7 +147,7 @@ export class Painter {
   private paintCells(buffer: Uint32Array, view: View, viewport: Viewport, fleet: Fleet, n: number, sprites: SpriteSet | null,
     index: number, options: DrawOptions): void {
     const cells = this.cells.gather(this.projection, n, fleet.look, viewport, CELL_EDGE_PX * view.dpr);
-    const arrows = sprites ?? this.spriteSet(6.5 * view.dpr, view.w, options);
+    const arrows = sprites ?? this.spriteSet(SMALL_PX * view.dpr, view.w, options);
     // Small ones first: a big count is never covered.
     for (const cell of cells.sort((a, b) => a.count - b.count)) {
       if (cell.count === 1) {
