@@ -22,7 +22,7 @@ import { bindKeys, createShell } from './ui/shell';
 import { choosePassword, signIn } from './ui/signin';
 import { toasts } from './ui/toast';
 import type { AlertEvent, CatalogMessage, PageConfig, SessionInfo } from './wire/types';
-import type { Grouping, Theme } from './worker/protocol';
+import type { Grouping, LayerName, Theme } from './worker/protocol';
 
 const ALERTS_KEPT = 2000;
 const ALERTS_AT_START = 500;
@@ -158,6 +158,17 @@ function build(store: Store): App {
 function listen(app: App): void {
   const { store, engine } = app;
   let toastedAt = 0;
+  const alertToast = (alert: AlertEvent, text: string, layer: LayerName): void => {
+    // A busy fleet has more alerts than anybody reads: the feed has them all.
+    if (!store.now.toasts || Date.now() - toastedAt < TOAST_EVERY_MS) return;
+    toastedAt = Date.now();
+    app.toast(h('span', { class: `toast-alert alert-${alert.kind}` }, text), {
+      kind: 'alert', onclick: () => {
+        app.select(layer, alert.device);
+        app.view.flyTo(alert.lat, alert.lon);
+      },
+    });
+  };
   let lastVehicle = 0;
   engine.on('frame', ({ selected }) => {
     // Panels need no more than 4 Hz; the map follows each frame by itself.
@@ -174,29 +185,15 @@ function listen(app: App): void {
       alerts: [alert, ...others].slice(0, ALERTS_KEPT),
       unseenAlerts: panel === 'alerts' || known >= 0 ? unseenAlerts : unseenAlerts + 1,
     });
-    const now = Date.now();
-    const old = now + (stats?.clockOffset ?? 0) - alert.fix_time > TOAST_AGE_MS;
+    const old = Date.now() + (stats?.clockOffset ?? 0) - alert.fix_time > TOAST_AGE_MS;
     // While somebody looks at the past, the present only counts up the badge.
     const watching = store.now.replay === null && panel !== 'alerts';
-    if (known < 0 && !old && watching && !alert.retracted && store.now.toasts && now - toastedAt > TOAST_EVERY_MS) {
-      // A busy fleet has more alerts than anybody reads: the feed has them all.
-      toastedAt = now;
-      alertToast(app, alert);
-    }
+    if (known < 0 && !old && watching && !alert.retracted) alertToast(alert, sentence(alert), 'live');
   });
   engine.on('replayAlert', ({ id, alert }) => {
-    if (id === store.now.replay?.id) app.toast(h('span', { class: `toast-alert alert-${alert.kind}` }, `${timeOfDay(alert.fix_time)} ${sentence(alert)}`), { kind: 'alert' });
+    if (id === store.now.replay?.id) alertToast(alert, `${timeOfDay(alert.fix_time)} ${sentence(alert)}`, 'replay');
   });
   engine.on('catalog', (change) => applyCatalog(app, change));
-}
-
-function alertToast(app: App, alert: AlertEvent): void {
-  app.toast(h('span', { class: `toast-alert alert-${alert.kind}` }, sentence(alert)), {
-    kind: 'alert', onclick: () => {
-      app.select('live', alert.device);
-      app.view.flyTo(alert.lat, alert.lon);
-    },
-  });
 }
 
 /** Somebody edited something: every open dashboard shows it at once. */

@@ -103,6 +103,7 @@ export const texts = {
     trail: 'Trail',
     trailHint: 'Trail of the last hour',
     chart: 'Speed, last hour',
+    chartPast: 'Speed in the replayed time',
     chartNone: 'No reports in the last hour.',
     follow: 'Follow',
     replay: 'Replay',

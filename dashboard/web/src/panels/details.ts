@@ -16,6 +16,7 @@ const DETAILS_MS = 3_000;
 const TRACK_MS = 15_000;
 const TRACK_POINTS = 5_000;
 const TRAIL_COLOUR = '#1476cc';
+const PAST_COLOUR = '#7a2eb8';
 
 export function detailsCard(app: App): HTMLElement {
   const { store } = app;
@@ -47,6 +48,8 @@ export function detailsCard(app: App): HTMLElement {
   const replayButton = h('button', { type: 'button', class: 'button small', onclick: () => app.openPanel('replay') }, texts.details.replay);
   const gpx = h('a', { class: 'button small', download: '' }, texts.details.exportGpx);
 
+  const chartTitle = h('h3', {});
+  const reported = h('div', { class: 'reported' }, facts, h('h3', {}, texts.details.attributes), attributes);
   const card = h('aside', { class: 'card', hidden: true, aria: { label: texts.details.region } },
     h('header', { class: 'card-head' }, dot, h('div', { class: 'grow' }, title, subtitle), past,
       iconButton('edit', texts.details.rename, () => toggleRename()),
@@ -62,9 +65,7 @@ export function detailsCard(app: App): HTMLElement {
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.lastFix), fixAge)),
     h('div', { class: 'card-actions' }, follow, trailButton, replayButton, gpx),
     h('div', { class: 'card-scroll' },
-      facts,
-      h('h3', {}, texts.details.chart), chartBox,
-      h('h3', {}, texts.details.attributes), attributes));
+      chartTitle, chartBox, reported));
 
   function toggleRename(): void {
     const { session } = store.now;
@@ -124,17 +125,19 @@ export function detailsCard(app: App): HTMLElement {
   }
 
   async function refreshTrack(): Promise<void> {
-    const { selected, stats } = store.now;
+    const { selected, stats, replay } = store.now;
     if (!selected) return;
-    const to = Date.now() + (stats?.clockOffset ?? 0);
-    const track: TrackAnswer = await api.track(selected.device, Math.round(to - HOUR_MS), Math.round(to), TRACK_POINTS);
-    if (store.now.selected?.device !== selected.device) return;
-    if (trailOn && selected.layer === 'live') trail.show(track.positions, TRAIL_COLOUR);
+    const past = selected.layer === 'replay' ? replay : null;
+    const to = past?.to ?? Math.round(Date.now() + (stats?.clockOffset ?? 0));
+    const from = past?.from ?? to - HOUR_MS;
+    const track: TrackAnswer = await api.track(selected.device, from, to, TRACK_POINTS);
+    if (store.now.selected !== selected) return;
+    if (trailOn) trail.show(track.positions, past ? PAST_COLOUR : TRAIL_COLOUR);
     else trail.clear();
     const points = track.positions.flatMap((p) => (p.speed_mps === null ? [] : [{ t: p.fix_time, v: p.speed_mps * 3.6 }]));
     chartBox.replaceChildren(points.length < 2 ? h('p', { class: 'muted' }, texts.details.chartNone)
-      : chart(points, { from: to - HOUR_MS, to, unit: texts.units.kmh, label: texts.details.chart }));
-    gpx.href = api.exportUrl('gpx', selected.device, Math.round(to - HOUR_MS), Math.round(to));
+      : chart(points, { from, to, unit: texts.units.kmh, label: texts.details.chart }));
+    gpx.href = api.exportUrl('gpx', selected.device, from, to);
   }
 
   /** Failures while refreshing leave what is shown; the connection's state is told elsewhere. */
@@ -153,8 +156,11 @@ export function detailsCard(app: App): HTMLElement {
     chartBox.replaceChildren(h('p', { class: 'muted' }, texts.loading));
     if (!selected) return;
     setText(title, selected.device);
-    quietly(refreshDetails());
     quietly(refreshTrack());
+    // What is reported now says nothing of the past.
+    reported.hidden = selected.layer === 'replay';
+    if (selected.layer === 'replay') return;
+    quietly(refreshDetails());
     timers = [
       window.setInterval(() => quietly(refreshDetails()), DETAILS_MS),
       window.setInterval(() => quietly(refreshTrack()), TRACK_MS),
@@ -178,6 +184,7 @@ export function detailsCard(app: App): HTMLElement {
   // While somebody draws, the map needs all the room.
   store.on(['selected', 'drawing'], ({ selected, drawing }) => {
     card.hidden = selected === null || drawing !== null;
+    setText(chartTitle, selected?.layer === 'replay' ? texts.details.chartPast : texts.details.chart);
   });
   store.on(['follow'], (state) => follow.setAttribute('aria-pressed', String(state.follow)));
   return card;

@@ -130,8 +130,12 @@ export function replayPanel(app: App): ReplayPanel {
     patch(opened.id, { ready: true, from: opened.from, to: opened.to });
     const session = store.now.replay;
     if (session?.id !== opened.id) return;
-    store.set({ options: { ...store.now.options, live: false } });
-    if (session.device) store.set({ selected: { layer: 'replay', device: session.device } });
+    const device = session.device ?? store.now.selected?.device;
+    store.set({
+      options: { ...store.now.options, live: false }, selected: device === undefined ? null : { layer: 'replay', device },
+      // One vehicle may have been anywhere: the map goes where it goes.
+      follow: session.device !== null,
+    });
     engine.replay(opened.id, { action: 'play' });
     api.events({ from: opened.from, to: opened.to, limit: EVENTS_AT_MOST, ...(session.device ? { device: session.device } : {}) })
       .then(({ events }) => patch(opened.id, { alerts: events }), app.report);

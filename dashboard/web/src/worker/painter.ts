@@ -3,7 +3,7 @@
 import { Cells } from './cells';
 import { Look, Projection, type Fleet, type Viewport } from './fleet';
 import { Occupancy, StampCache } from './labels';
-import { LOOK_RGB, REPLAY_RGB, pixel } from './palette';
+import { LOOK_RGB, OUTLINE_RGB, REPLAY_RGB, pixel } from './palette';
 import { PickGrid } from './pick';
 import type { DrawOptions, View } from './protocol';
 import { REPLAY_COLOUR, SpriteSet, putSprite, putStamp } from './sprites';
@@ -204,7 +204,7 @@ export class Painter {
     if (x < m || y < m || x >= viewport.w - m || y >= viewport.h - m) return;
     const look = fleet.look[selected];
     const colour = scene.trails ? REPLAY_COLOUR : look;
-    halo(buffer, view.w, x, y, 15 * view.dpr, 2.2 * view.dpr, pixel(...(scene.trails ? REPLAY_RGB : LOOK_RGB[Look.Moving])));
+    halo(buffer, view.w, x, y, 15 * view.dpr, 2.2 * view.dpr, pixel(...(scene.trails ? REPLAY_RGB : LOOK_RGB[Look.Moving])), pixel(...OUTLINE_RGB[options.theme], 150));
     putSprite(buffer, y * view.w + x, this.selectedSprite(view, options, look, fleet.course[selected], colour));
     const name = scene.nameOf(selected);
     if (name !== '') {
@@ -225,8 +225,8 @@ export class Painter {
   }
 }
 
-/** A white disc with a coloured edge under the selected vehicle. */
-function halo(buffer: Uint32Array, w: number, x: number, y: number, r: number, edge: number, colour: number): void {
+/** A disc with a coloured edge under the selected vehicle. */
+function halo(buffer: Uint32Array, w: number, x: number, y: number, r: number, edge: number, colour: number, fill: number): void {
   const span = Math.ceil(r + edge);
   for (let dy = -span; dy <= span; dy++) {
     for (let dx = -span; dx <= span; dx++) {
@@ -234,7 +234,7 @@ function halo(buffer: Uint32Array, w: number, x: number, y: number, r: number, e
       if (d > r + 0.5) continue;
       const alpha = d > r - 0.5 ? r + 0.5 - d : 1;
       if (d >= r - edge) buffer[(y + dy) * w + x + dx] = ((colour & 0xffffff) | (Math.round(255 * alpha) << 24)) >>> 0;
-      else buffer[(y + dy) * w + x + dx] = pixel(255, 255, 255, 130);
+      else buffer[(y + dy) * w + x + dx] = fill;
     }
   }
 }
