@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ts_rs::TS;
 use utoipa::ToSchema;
-use waystream_domain::Attributes;
+use waystream_domain::{Attributes, Geofence};
 
 /// Every answer that is not a success.
 #[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
@@ -284,6 +284,23 @@ pub struct GeofenceProperties {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub radius_m: Option<f64>,
+}
+
+/// A geofence as a browser sees it.
+pub fn geofence_feature(geofence: &Geofence) -> GeofenceFeature {
+    let mut feature = waystream_domain::geofence::geojson::to_feature(geofence);
+    GeofenceFeature {
+        r#type: "Feature".into(),
+        geometry: feature["geometry"].take(),
+        properties: GeofenceProperties {
+            id: geofence.id.to_string(),
+            name: geofence.name.clone(),
+            fleet: geofence.fleet.as_ref().map(ToString::to_string),
+            colour: geofence.colour.clone(),
+            version: geofence.version,
+            radius_m: feature["properties"]["radius_m"].as_f64(),
+        },
+    }
 }
 
 /// All geofences.

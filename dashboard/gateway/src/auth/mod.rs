@@ -1,0 +1,33 @@
+//! Who is asking: passwords, sessions, one-time sign-in links, throttling, origins.
+
+mod identity;
+mod one_time;
+mod origin;
+mod passwords;
+mod throttle;
+
+pub(crate) use identity::{Identity, Sessions};
+pub(crate) use one_time::OneTimeTokens;
+pub(crate) use origin::{Origins, require_same_origin};
+pub(crate) use passwords::{PasswordError, Passwords};
+pub(crate) use throttle::Throttle;
+
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// A secret nobody can guess: 256 random bits as hex.
+fn random_token() -> String {
+    hex(&rand::random::<[u8; 32]>())
+}
+
+/// What is kept of a token: its SHA-256, hex. Tokens are random, so a fast hash is enough.
+fn token_hash(token: &str) -> String {
+    hex(&Sha256::digest(token.as_bytes()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
+        write!(out, "{b:02x}").expect("a String grows as needed");
+        out
+    })
+}

@@ -1,0 +1,308 @@
+//! Accepts connections and sees to it that none can hold anything for ever: header timer, write-stall limit, kill token.
+//!
+//! A browser that stops reading blocks its WebSocket writer, and then no disconnect handler runs and its memory and file
+//! descriptor are never freed. So every stream ends by itself when a write makes no progress, or from outside by [`Connection::kill`].
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{self, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Sleep;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tower::ServiceExt;
+
+/// What one connection may cost.
+#[derive(Debug, Clone)]
+pub struct ListenerLimits {
+    /// Connections at a time; more wait in the kernel's queue.
+    pub connections: usize,
+    /// For the first request's headers, from the moment of accepting; and for every later one's, from its first byte.
+    pub headers: Duration,
+    /// A write that makes no progress for so long ends the connection. Also the kernel's TCP_USER_TIMEOUT.
+    pub write_stall: Duration,
+    /// Kernel memory for unsent bytes of one connection.
+    pub send_buffer_bytes: usize,
+    /// For requests that are being answered when the gateway stops.
+    pub drain: Duration,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self {
+            connections: 15_000,
+            headers: Duration::from_secs(10),
+            write_stall: Duration::from_secs(10),
+            send_buffer_bytes: 64 * 1024,
+            drain: Duration::from_secs(2),
+        }
+    }
+}
+
+/// The connection that a request came over: an extension of every request.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    /// Other end.
+    pub(crate) peer: SocketAddr,
+    /// Cancel to close it now.
+    pub(crate) kill: CancellationToken,
+}
+
+/// Serves until cancelled, then lets requests finish for [`ListenerLimits::drain`].
+pub(crate) async fn serve(listener: TcpListener, router: Router, limits: ListenerLimits, cancel: CancellationToken) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = cancel.cancelled() => break,
+            accepted = accept(&listener, &places) => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        let (stream, peer, place) = accepted;
+        if let Err(error) = prepare(&stream, &limits) {
+            tracing::debug!(%peer, %error, "connection lost before it was set up");
+            continue;
+        }
+        let connection = Connection { peer, kill: CancellationToken::new() };
+        let serving = serve_connection(stream, connection, router.clone(), limits.clone(), cancel.clone());
+        connections.spawn(async move {
+            serving.await;
+            drop(place);
+        });
+    }
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.drain, drained).await.is_err() {
+        tracing::debug!("requests were cut off at the end");
+    }
+}
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit) {
+    let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, place),
+            Err(error) => {
+                // Out of file descriptors, or a connection that is gone already: neither is cured by trying at once.
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream, limits: &ListenerLimits) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(stream);
+    socket.set_send_buffer_size(limits.send_buffer_bytes)?;
+    socket.set_tcp_user_timeout(Some(limits.write_stall))
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    connection: Connection,
+    router: Router,
+    limits: ListenerLimits,
+    cancel: CancellationToken,
+) {
+    let kill = connection.kill.clone();
+    let io = TokioIo::new(GuardedStream::new(stream, kill.clone(), limits.write_stall));
+    let spoke = Arc::new(AtomicBool::new(false));
+    let service = {
+        let spoke = Arc::clone(&spoke);
+        hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+            spoke.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(connection.clone());
+            router.clone().oneshot(request.map(Body::new))
+        })
+    };
+    let mut serving = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.headers)
+            .max_buf_size(64 * 1024)
+            .serve_connection(io, service)
+            .with_upgrades()
+    );
+    // hyper's own timer starts with the first byte; one that says nothing is ours to end.
+    let mut first_headers = pin!(tokio::time::sleep(limits.headers));
+    let mut watch_first = true;
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            ended = serving.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+                return;
+            }
+            () = first_headers.as_mut(), if watch_first => {
+                if !spoke.load(Ordering::Relaxed) {
+                    return;
+                }
+                watch_first = false;
+            }
+            () = cancel.cancelled(), if !draining => {
+                serving.as_mut().graceful_shutdown();
+                draining = true;
+            }
+        }
+    }
+}
+
+/// A stream that fails when it is killed or when a write makes no progress for too long.
+struct GuardedStream {
+    stream: TcpStream,
+    kill: CancellationToken,
+    // One each: reader and writer are different tasks after a WebSocket upgrade, and each must be woken.
+    killed_reader: Pin<Box<WaitForCancellationFutureOwned>>,
+    killed_writer: Pin<Box<WaitForCancellationFutureOwned>>,
+    stall_limit: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl GuardedStream {
+    fn new(stream: TcpStream, kill: CancellationToken, stall_limit: Duration) -> Self {
+        Self {
+            stream,
+            killed_reader: Box::pin(kill.clone().cancelled_owned()),
+            killed_writer: Box::pin(kill.clone().cancelled_owned()),
+            kill,
+            stall_limit,
+            stalled: None,
+        }
+    }
+
+    fn guard_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if self.killed_writer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        if let Poll::Ready(done) = write(Pin::new(&mut self.stream), cx) {
+            self.stalled = None;
+            return Poll::Ready(done);
+        }
+        let limit = self.stall_limit;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        if stalled.as_mut().poll(cx).is_ready() {
+            // Wakes the reader too, so that the whole connection ends.
+            self.kill.cancel();
+            metrics::counter!(crate::metrics::WRITE_STALLS).increment(1);
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for GuardedStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.killed_reader.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for GuardedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.guard_write(cx, |stream, cx| stream.poll_write(cx, buf))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.guard_write(cx, |stream, cx| stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.guard_write(cx, |stream, cx| stream.poll_shutdown(cx))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.guard_write(cx, |stream, cx| stream.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn start(limits: ListenerLimits) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let cancel = CancellationToken::new();
+        let router = Router::new()
+            .route("/", get(|| async { "here" }))
+            .route("/kill", get(|axum::Extension(c): axum::Extension<Connection>| async move { c.kill.cancel() }))
+            .route(
+                "/endless",
+                get(|| async { Body::from_stream(futures::stream::repeat_with(|| Ok::<_, io::Error>(vec![0u8; 65536]))) }),
+            );
+        let serving = tokio::spawn(serve(listener, router, limits, cancel.clone()));
+        (address, cancel, serving)
+    }
+
+    fn quick() -> ListenerLimits {
+        let short = Duration::from_millis(200);
+        ListenerLimits { headers: short, write_stall: short, ..ListenerLimits::default() }
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_and_half_a_header_are_closed() {
+        let (address, _cancel, _serving) = start(quick()).await;
+        for said in ["", "GET / HTTP/1.1\r\nHost:"] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(said.as_bytes()).await.unwrap();
+            let mut all = Vec::new();
+            // Ends, whether by an answer (408) or without one.
+            client.read_to_end(&mut all).await.unwrap();
+            assert!(!String::from_utf8_lossy(&all).contains("here"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_stops_reading_is_cut() {
+        let (address, cancel, serving) = start(quick()).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        // The server is stuck in a write now, and ends it itself: the connection is not there any more when it stops.
+        cancel.cancel();
+        serving.await.unwrap();
+        let mut all = Vec::new();
+        drop(client.read_to_end(&mut all).await);
+        assert!(all.len() < 64 << 20);
+    }
+
+    #[tokio::test]
+    async fn a_connection_can_be_killed_from_its_request() {
+        let (address, _cancel, _serving) = start(ListenerLimits::default()).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET /kill HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut all = Vec::new();
+        drop(client.read_to_end(&mut all).await);
+        assert!(all.is_empty());
+    }
+}

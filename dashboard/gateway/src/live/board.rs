@@ -1,0 +1,312 @@
+//! The newest position of every vehicle, and the slot table: dense numbers that stand for vehicles in frames.
+
+use crate::wire::SlotRow;
+use crate::wire::frame::{FrameRecord, SPEED_UNKNOWN, status};
+use std::collections::HashMap;
+use std::time::Duration;
+use waystream_domain::{
+    AttributeValue, Catalog, DeviceId, DeviceState, Event, EventKind, FleetId, GeofenceId, LivePosition, Position, Timestamp,
+    units,
+};
+
+/// From this speed on a vehicle moves, unless it says itself whether it does. Receivers at rest report up to about 0.5 m/s.
+const MOVING_MPS: f32 = 1.0;
+
+/// Ages of the last report from which on a vehicle counts as late and as offline.
+#[derive(Debug, Clone)]
+pub struct LinkLimits {
+    /// Late from this age on.
+    pub late: Duration,
+    /// Offline from this age on.
+    pub offline: Duration,
+}
+
+impl Default for LinkLimits {
+    fn default() -> Self {
+        Self { late: Duration::from_secs(120), offline: Duration::from_secs(600) }
+    }
+}
+
+/// Whether a vehicle still reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// It does.
+    Online,
+    /// Not for a while.
+    Late,
+    /// Not for long.
+    Offline,
+}
+
+/// A vehicle that has been seen. It keeps its slot as long as the gateway runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Vehicle {
+    /// Which device.
+    pub(crate) device: DeviceId,
+    /// Name in the catalog, or the device's id.
+    pub(crate) name: String,
+    /// Fleet in the catalog, or the one that its newest position was filed under.
+    pub(crate) fleet: FleetId,
+    /// Newest valid position.
+    pub(crate) live: LivePosition,
+    /// Taken out of the catalog; hidden until it reports again.
+    pub(crate) removed: bool,
+    /// Geofences that hold the newest valid position, with the fix time of the enter.
+    pub(crate) inside: Vec<(GeofenceId, Timestamp)>,
+    link: Link,
+}
+
+/// What a new position did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Update {
+    /// It was known, or older than what is known.
+    None,
+    /// The vehicle is where it says now.
+    Moved,
+    /// The vehicle is new, or comes back, or belongs to another fleet now.
+    Placed,
+}
+
+/// All vehicles of all organisations.
+#[derive(Debug)]
+pub(crate) struct Board {
+    epoch: u32,
+    limits: LinkLimits,
+    by_device: HashMap<DeviceId, u32>,
+    vehicles: Vec<Vehicle>,
+}
+
+impl Board {
+    /// Nothing seen yet. `epoch` tells this board's slots from those of other runs.
+    pub(crate) fn new(epoch: u32, limits: LinkLimits) -> Self {
+        Self { epoch, limits, by_device: HashMap::new(), vehicles: Vec::new() }
+    }
+
+    /// See [`Self::new`].
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The vehicle of a slot.
+    pub(crate) fn vehicle(&self, slot: u32) -> &Vehicle {
+        &self.vehicles[slot as usize]
+    }
+
+    /// The slot and vehicle of a device.
+    pub(crate) fn find(&self, device: &DeviceId) -> Option<(u32, &Vehicle)> {
+        let slot = *self.by_device.get(device)?;
+        Some((slot, self.vehicle(slot)))
+    }
+
+    /// Every slot with its vehicle.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Vehicle)> {
+        (0..).zip(&self.vehicles)
+    }
+
+    /// Takes a newest position in. A repeat, or one that is older than what is known, changes nothing.
+    pub(crate) fn apply(&mut self, live: LivePosition, catalog: &Catalog, now: Timestamp) -> (u32, Update) {
+        let link = self.link_of(&live.position, now);
+        let device = &live.position.device;
+        let entry = catalog.devices.get(device);
+        let fleet = entry.map_or(&live.position.fleet, |d| &d.fleet);
+        let Some(&slot) = self.by_device.get(device) else {
+            let slot = u32::try_from(self.vehicles.len()).expect("fewer than 2^32 devices fit into memory");
+            self.by_device.insert(device.clone(), slot);
+            self.vehicles.push(Vehicle {
+                device: device.clone(),
+                name: entry.map_or_else(|| device.to_string(), |d| d.name.clone()),
+                fleet: fleet.clone(),
+                live,
+                removed: false,
+                inside: Vec::new(),
+                link,
+            });
+            return (slot, Update::Placed);
+        };
+        let vehicle = &mut self.vehicles[slot as usize];
+        if live.seq <= vehicle.live.seq {
+            return (slot, Update::None);
+        }
+        let placed = vehicle.removed || vehicle.fleet != *fleet;
+        if placed {
+            vehicle.fleet = fleet.clone();
+        }
+        vehicle.removed = false;
+        vehicle.live = live;
+        vehicle.link = link;
+        (slot, if placed { Update::Placed } else { Update::Moved })
+    }
+
+    /// Takes in what the dataflow remembered of a device, at start.
+    pub(crate) fn restore(&mut self, state: DeviceState, catalog: &Catalog, now: Timestamp) {
+        let Some(live) = state.latest else { return };
+        let (slot, _) = self.apply(live, catalog, now);
+        self.vehicles[slot as usize].inside = state.inside.into_iter().map(|i| (i.geofence, i.since)).collect();
+    }
+
+    /// Keeps [`Vehicle::inside`] by what happened since.
+    pub(crate) fn note_event(&mut self, event: &Event) {
+        let (Some(&slot), Some(geofence)) = (self.by_device.get(&event.device), &event.geofence) else { return };
+        let inside = &mut self.vehicles[slot as usize].inside;
+        let enters = match event.kind {
+            EventKind::Enter => !event.retracted,
+            EventKind::Exit => event.retracted,
+            _ => return,
+        };
+        inside.retain(|(id, _)| id != geofence);
+        if enters {
+            inside.push((geofence.clone(), event.fix_time));
+        }
+    }
+
+    /// Takes a device's catalog entry in (`None`: removed). Answers its slot, if it has been seen and something changed.
+    pub(crate) fn edit(&mut self, device: &DeviceId, entry: Option<&waystream_domain::catalog::Device>) -> Option<u32> {
+        let slot = *self.by_device.get(device)?;
+        let vehicle = &mut self.vehicles[slot as usize];
+        match entry {
+            Some(entry) => {
+                let changed = vehicle.removed || vehicle.name != entry.name || vehicle.fleet != entry.fleet;
+                vehicle.removed = false;
+                vehicle.name.clone_from(&entry.name);
+                vehicle.fleet = entry.fleet.clone();
+                changed.then_some(slot)
+            }
+            None => {
+                vehicle.name = device.to_string();
+                (!std::mem::replace(&mut vehicle.removed, true)).then_some(slot)
+            }
+        }
+    }
+
+    /// Finds the vehicles whose link has changed by the mere passing of time.
+    pub(crate) fn sweep(&mut self, now: Timestamp) -> Vec<u32> {
+        let mut changed = Vec::new();
+        for slot in 0..self.vehicles.len() {
+            let link = self.link_of(&self.vehicles[slot].live.position, now);
+            if std::mem::replace(&mut self.vehicles[slot].link, link) != link {
+                changed.push(slot as u32);
+            }
+        }
+        changed
+    }
+
+    fn link_of(&self, position: &Position, now: Timestamp) -> Link {
+        let age_ms = u64::try_from(now.millis_since(position.received_at)).unwrap_or(0);
+        match Duration::from_millis(age_ms) {
+            age if age >= self.limits.offline => Link::Offline,
+            age if age >= self.limits.late => Link::Late,
+            _ => Link::Online,
+        }
+    }
+
+    /// A vehicle as it goes into a frame.
+    pub(crate) fn record(&self, slot: u32) -> FrameRecord {
+        let vehicle = self.vehicle(slot);
+        frame_record(slot, &vehicle.live.position, vehicle.link)
+    }
+
+    /// A vehicle as it goes into the slot table of a browser.
+    pub(crate) fn row(&self, slot: u32) -> SlotRow {
+        let v = self.vehicle(slot);
+        (slot, v.device.to_string(), v.name.clone(), v.fleet.to_string())
+    }
+}
+
+/// A position as it goes into a frame.
+pub(crate) fn frame_record(slot: u32, p: &Position, link: Link) -> FrameRecord {
+    let e6 = |e7: i32| (f64::from(e7) / 10.0).round() as i32;
+    let is_on = |name: &str| matches!(p.attributes.get(name), Some(AttributeValue::Bool(true)));
+    let moving = match p.attributes.get("motion") {
+        Some(AttributeValue::Bool(moving)) => *moving,
+        _ => p.speed_mps.is_some_and(|v| v >= MOVING_MPS),
+    };
+    let link_bits = match link {
+        Link::Online => 0,
+        Link::Late => status::LATE,
+        Link::Offline => status::OFFLINE,
+    };
+    let bit = |on: bool, bit: u8| if on { bit } else { 0 };
+    FrameRecord {
+        slot,
+        lat_e6: e6(p.location.lat_e7()),
+        lon_e6: e6(p.location.lon_e7()),
+        // A cast of a float saturates; the highest value that is a speed is one below "unknown".
+        speed: p.speed_mps.map_or(SPEED_UNKNOWN, |v| ((units::kmh_from_mps(v) * 10.0).round() as u16).min(SPEED_UNKNOWN - 1)),
+        course: p.course_deg.map_or(0, |c| ((c.rem_euclid(360.0) * 256.0 / 360.0).round() as u16 % 256) as u8),
+        fix_time_ms: p.fix_time.as_millis(),
+        status: link_bits
+            | bit(is_on("ignition"), status::IGNITION)
+            | bit(moving, status::MOVING)
+            | bit(p.valid, status::VALID)
+            | bit(is_on("charging"), status::CHARGING)
+            | bit(p.attributes.get("alarm").is_some(), status::ALARM),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use waystream_domain::catalog::Device;
+    use waystream_domain::{CatalogEdit, CatalogEntry, LatLon};
+
+    pub(crate) fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(ms).expect("a time")
+    }
+
+    pub(crate) fn live(device: &str, fleet: &str, seq: u64, lat: f64, lon: f64) -> LivePosition {
+        let time = at(1_000 * seq as i64);
+        LivePosition {
+            seq,
+            position: Position {
+                device: device.parse().expect("an id"),
+                fleet: fleet.parse().expect("an id"),
+                fix_time: time,
+                received_at: time,
+                location: LatLon::new(lat, lon).expect("a place"),
+                valid: true,
+                altitude_m: None,
+                speed_mps: Some(10.0),
+                course_deg: Some(359.9),
+                accuracy_m: None,
+                protocol: "test".into(),
+                attributes: [("ignition", true)].into_iter().collect(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_repeat_changes_nothing_and_time_makes_it_late() {
+        let mut board = Board::new(1, LinkLimits::default());
+        let catalog = Catalog::default();
+        assert_eq!(board.apply(live("a", "f", 5, 1.0, 2.0), &catalog, at(5_000)), (0, Update::Placed));
+        assert_eq!(board.apply(live("a", "f", 5, 9.0, 9.0), &catalog, at(5_000)), (0, Update::None));
+        assert_eq!(board.apply(live("a", "f", 6, 1.1, 2.0), &catalog, at(6_000)), (0, Update::Moved));
+        assert_eq!(board.apply(live("b", "f", 1, 1.1, 2.0), &catalog, at(6_000)), (1, Update::Placed));
+        assert_eq!(board.record(0).status, status::IGNITION | status::MOVING | status::VALID);
+        assert_eq!((board.record(0).speed, board.record(0).course), (360, 0));
+        assert_eq!(board.sweep(at(125_999)), [1]);
+        assert_eq!(board.sweep(at(126_000)), [0]);
+        assert_eq!(board.sweep(at(126_001)), [0u32; 0]);
+        assert_eq!(board.record(0).status & 0x30, status::LATE);
+        assert_eq!(board.sweep(at(606_000)), [0, 1]);
+        assert_eq!(board.record(0).status & 0x30, status::OFFLINE);
+    }
+
+    #[test]
+    fn the_catalog_names_and_moves_a_vehicle() {
+        let mut board = Board::new(1, LinkLimits::default());
+        let mut catalog = Catalog::default();
+        let device = Device { id: "a".parse().expect("id"), fleet: "g".parse().expect("id"), name: "Van".into() };
+        board.apply(live("a", "f", 1, 1.0, 2.0), &catalog, at(0));
+        assert_eq!(board.edit(&device.id, Some(&device)), Some(0));
+        assert_eq!(board.edit(&device.id, Some(&device)), None);
+        assert_eq!(board.row(0), (0, "a".into(), "Van".into(), "g".into()));
+        catalog.apply(CatalogEdit::Put(CatalogEntry::Device(device.clone())));
+        assert_eq!(board.apply(live("a", "f", 2, 1.0, 2.0), &catalog, at(0)), (0, Update::Moved));
+        assert_eq!(board.edit(&device.id, None), Some(0));
+        assert!(board.vehicle(0).removed);
+        catalog.apply(CatalogEdit::Remove(waystream_domain::CatalogKey::Device(device.id)));
+        assert_eq!(board.apply(live("a", "f", 3, 1.0, 2.0), &catalog, at(0)), (0, Update::Placed));
+        assert_eq!(board.row(0), (0, "a".into(), "a".into(), "f".into()));
+    }
+}

@@ -1,0 +1,725 @@
+//! The hub: one task that owns the board, the views and every socket's place in them.
+
+use super::alerts::{Missed, alert};
+use super::board::{Board, Update};
+use super::client::{ClientView, Now, Outgoing};
+use super::feed::News;
+use super::kills::Kills;
+use super::outbox::{Message, Outbox, taken};
+use super::view::{View, ViewKey};
+use crate::auth::{Identity, Sessions};
+use crate::wire::geofence_feature;
+use crate::wire::{AlertEvent, CatalogMessage, DeviceInfo, FleetInfo, WatchAnswer, WatchRequest};
+use crate::{metrics as names, now};
+use socketioxide::extract::{AckSender, SocketRef};
+use socketioxide::socket::Sid;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use waystream_domain::{Catalog, CatalogEdit, CatalogKey, FleetId, OrganisationId};
+use waystream_log::catalog::CatalogHandle;
+use waystream_log::{Log, LogError};
+use waystream_sql::EventCursor;
+
+/// Time between delta frames.
+const TICK: Duration = Duration::from_millis(100);
+/// Ticks between two looks at what changes by the mere passing of time: links and sessions.
+const SWEEP_TICKS: u64 = 50;
+/// Missed alerts told at a time.
+const PAGE: usize = 256;
+/// Live alerts that may wait while missed ones are being told.
+const MAX_HELD: usize = 4_096;
+
+/// What sockets ask of the hub.
+pub(crate) enum Command {
+    /// See [`WatchRequest`].
+    Watch {
+        /// Who asks.
+        socket: SocketRef,
+        /// Checked.
+        identity: Identity,
+        /// What.
+        request: WatchRequest,
+        /// For the answer, which must come before the first frame.
+        ack: AckSender,
+    },
+    /// A frame has arrived.
+    Acknowledge(Sid, u32),
+    /// The socket is gone.
+    Leave(Sid),
+    /// The socket must go.
+    Cut(Sid, &'static str),
+    /// Missed alerts of a socket.
+    Missed {
+        /// Whose.
+        sid: Sid,
+        /// Of which `watch`.
+        watch: u64,
+        /// In order.
+        alerts: Vec<Arc<AlertEvent>>,
+        /// Asks for the next ones; `None`: these were the last.
+        more: Option<oneshot::Sender<()>>,
+    },
+}
+
+/// What REST may look at. Locked for a look-up or one batch of news, never across an `.await`.
+pub(crate) type SharedBoard = Arc<RwLock<Board>>;
+
+struct Watched {
+    key: ViewKey,
+    view: View,
+    sockets: HashSet<Sid>,
+}
+
+struct Client {
+    socket: SocketRef,
+    identity: Identity,
+    view: u64,
+    window: ClientView,
+    outbox: Outbox,
+    blocked_since: Option<Duration>,
+    watch: u64,
+    catching_up: Option<CatchUp>,
+}
+
+/// While missed alerts are told, live ones wait.
+#[derive(Default)]
+struct CatchUp {
+    held: VecDeque<Arc<AlertEvent>>,
+    more: Option<oneshot::Sender<()>>,
+}
+
+/// See the module.
+pub(crate) struct Hub {
+    log: Arc<dyn Log>,
+    sessions: Sessions,
+    kills: Kills,
+    board: SharedBoard,
+    /// The hub's own copy: it knows what an entry was before an edit.
+    catalog: Catalog,
+    handle: CatalogHandle,
+    edits: broadcast::Receiver<Arc<CatalogEdit>>,
+    cursor: EventCursor,
+    views: HashMap<u64, Watched>,
+    /// Views that show a fleet; forgotten whenever views or fleets change.
+    views_of_fleet: HashMap<FleetId, Vec<u64>>,
+    clients: HashMap<Sid, Client>,
+    started: Instant,
+    seq: u32,
+    next_id: u64,
+    ticks: u64,
+    cut_after: Duration,
+    commands: mpsc::Sender<Command>,
+}
+
+/// What a hub starts with.
+pub(crate) struct HubStart {
+    /// To read missed alerts from.
+    pub(crate) log: Arc<dyn Log>,
+    /// To check sessions again and again.
+    pub(crate) sessions: Sessions,
+    /// To cut sockets.
+    pub(crate) kills: Kills,
+    /// With all states.
+    pub(crate) board: SharedBoard,
+    /// As it was when `edits` began.
+    pub(crate) catalog: Catalog,
+    /// For the whole catalog, should edits come too fast.
+    pub(crate) handle: CatalogHandle,
+    /// Every edit after that.
+    pub(crate) edits: broadcast::Receiver<Arc<CatalogEdit>>,
+    /// Of the first event that will be news.
+    pub(crate) cursor: EventCursor,
+    /// A socket that has not acknowledged a frame, or has taken no message, for so long is cut.
+    pub(crate) cut_after: Duration,
+    /// To the hub itself.
+    pub(crate) commands: mpsc::Sender<Command>,
+}
+
+impl Hub {
+    /// A hub without sockets.
+    pub(crate) fn new(start: HubStart) -> Self {
+        let HubStart { log, sessions, kills, board, catalog, handle, edits, cursor, cut_after, commands } = start;
+        let (views, views_of_fleet, clients) = Default::default();
+        Self {
+            log,
+            sessions,
+            kills,
+            board,
+            catalog,
+            handle,
+            edits,
+            cursor,
+            views,
+            views_of_fleet,
+            clients,
+            started: Instant::now(),
+            seq: 0,
+            next_id: 0,
+            ticks: 0,
+            cut_after,
+            commands,
+        }
+    }
+
+    /// Runs until cancelled.
+    pub(crate) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut news: mpsc::Receiver<News>,
+        cancel: CancellationToken,
+    ) -> Result<(), LogError> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(()),
+                _ = tick.tick() => self.tick(self.now()),
+                Some(command) = commands.recv() => self.command(command, self.now()),
+                news = news.recv() => match news {
+                    Some(news) => self.news(news, self.now()),
+                    None => return Err(LogError::Closed("the log is no longer followed".into())),
+                },
+                edit = self.edits.recv() => match edit {
+                    Ok(edit) => self.edit(&edit, self.now()),
+                    // Too many edits at once to follow one by one: everybody starts anew from the catalog as it is.
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.start_anew(),
+                    Err(broadcast::error::RecvError::Closed) => {
+                        return Err(LogError::Closed("the catalog is no longer followed".into()));
+                    }
+                },
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { wall: now(), up: self.started.elapsed() }
+    }
+
+    fn command(&mut self, command: Command, now: Now) {
+        match command {
+            Command::Watch { socket, identity, request, ack } => self.watch(socket, identity, request, ack, now),
+            Command::Acknowledge(sid, seq) => {
+                if let Some(client) = self.clients.get_mut(&sid) {
+                    client.window.acknowledge(seq, now);
+                    self.catch_up(sid, now);
+                }
+            }
+            Command::Leave(sid) => self.leave(sid),
+            Command::Cut(sid, reason) => self.cut(sid, reason),
+            Command::Missed { sid, watch, alerts, more } => self.missed(sid, watch, alerts, more),
+        }
+    }
+
+    fn news(&mut self, news: News, now: Now) {
+        match news {
+            News::Live(live) => {
+                let mut updates = Vec::with_capacity(live.len());
+                {
+                    let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
+                    updates.extend(live.into_iter().map(|live| board.apply(live, &self.catalog, now.wall)));
+                }
+                for (slot, update) in updates {
+                    match update {
+                        Update::None => {}
+                        Update::Moved => self.touch(slot),
+                        Update::Placed => self.place(slot),
+                    }
+                }
+            }
+            News::Events { partition, events, next } => {
+                for (offset, event) in events {
+                    self.cursor.seen(partition, offset);
+                    self.board.write().unwrap_or_else(PoisonError::into_inner).note_event(&event);
+                    let Some(organisation) = self.organisation_of(&event.fleet) else { continue };
+                    let alert = Arc::new(alert(&event, Some(&self.cursor), &self.catalog));
+                    self.tell(&organisation, &event.fleet, &alert, now);
+                }
+                self.cursor.advance(partition, next);
+            }
+        }
+    }
+
+    fn tell(&mut self, organisation: &OrganisationId, fleet: &FleetId, alert: &Arc<AlertEvent>, now: Now) {
+        let mut too_far = Vec::new();
+        for watched in self.views.values().filter(|w| w.key.shows(organisation, fleet)) {
+            for sid in &watched.sockets {
+                let Some(client) = self.clients.get_mut(sid) else { continue };
+                let taken = match &mut client.catching_up {
+                    None => client.outbox.push(Message::Alert(Arc::clone(alert))),
+                    Some(catch_up) => {
+                        catch_up.held.push_back(Arc::clone(alert));
+                        catch_up.held.len() <= MAX_HELD
+                    }
+                };
+                if taken { client.flush(now) } else { too_far.push(*sid) }
+            }
+        }
+        too_far.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
+    }
+
+    fn organisation_of(&self, fleet: &FleetId) -> Option<OrganisationId> {
+        Some(self.catalog.fleets.get(fleet)?.organisation.clone())
+    }
+
+    // Views
+
+    fn views_of(&mut self, fleet: &FleetId) -> &[u64] {
+        if !self.views_of_fleet.contains_key(fleet) {
+            let organisation = self.organisation_of(fleet);
+            let shown = |w: &Watched| organisation.as_ref().is_some_and(|o| w.key.shows(o, fleet));
+            let views = self.views.iter().filter(|(_, w)| shown(w)).map(|(id, _)| *id).collect();
+            self.views_of_fleet.insert(fleet.clone(), views);
+        }
+        &self.views_of_fleet[fleet]
+    }
+
+    fn fleet_of(&self, slot: u32) -> (FleetId, bool) {
+        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
+        let vehicle = board.vehicle(slot);
+        (vehicle.fleet.clone(), vehicle.removed)
+    }
+
+    fn touch(&mut self, slot: u32) {
+        let (fleet, _) = self.fleet_of(slot);
+        for id in self.views_of(&fleet).to_vec() {
+            if let Some(watched) = self.views.get_mut(&id) {
+                watched.view.touch(slot);
+            }
+        }
+    }
+
+    /// Puts a vehicle into the views that show its fleet, and takes it out of all others.
+    fn place(&mut self, slot: u32) {
+        let (fleet, removed) = self.fleet_of(slot);
+        let shown = if removed { Vec::new() } else { self.views_of(&fleet).to_vec() };
+        for (id, watched) in &mut self.views {
+            if shown.contains(id) {
+                watched.view.join(slot);
+                watched.view.rename(slot);
+                watched.view.touch(slot);
+            } else {
+                watched.view.leave(slot);
+            }
+        }
+    }
+
+    fn view_of(&mut self, key: ViewKey) -> u64 {
+        if let Some((id, _)) = self.views.iter().find(|(_, w)| w.key == key) {
+            return *id;
+        }
+        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
+        let shown = board.iter().filter(|(_, v)| {
+            !v.removed && self.catalog.fleets.get(&v.fleet).is_some_and(|f| key.shows(&f.organisation, &f.id))
+        });
+        let view = View::of(shown.map(|(slot, _)| slot));
+        drop(board);
+        self.next_id += 1;
+        self.views.insert(self.next_id, Watched { key, view, sockets: HashSet::new() });
+        self.views_of_fleet.clear();
+        self.next_id
+    }
+
+    fn leave_view(&mut self, id: u64, sid: Sid) {
+        if let Some(watched) = self.views.get_mut(&id) {
+            watched.sockets.remove(&sid);
+            if watched.sockets.is_empty() {
+                self.views.remove(&id);
+                self.views_of_fleet.clear();
+            }
+        }
+    }
+
+    // Sockets
+
+    fn watch(&mut self, socket: SocketRef, identity: Identity, request: WatchRequest, ack: AckSender, now: Now) {
+        let epoch = self.board.read().unwrap_or_else(PoisonError::into_inner).epoch();
+        let refuse = |ack: AckSender, error: String| {
+            let answer = WatchAnswer { epoch, fleets: Vec::new(), cursor: String::new(), error: Some(error) };
+            if ack.send(&answer).is_err() {
+                tracing::debug!("nobody waits for the answer to watch");
+            }
+        };
+        let own: BTreeSet<FleetId> = self.catalog.fleets_of(identity.organisation()).map(|f| f.id.clone()).collect();
+        let fleets = match &request.fleets {
+            None => None,
+            Some(wanted) => {
+                let mut some = BTreeSet::new();
+                for text in wanted {
+                    match text.parse().ok().filter(|fleet| own.contains(fleet)) {
+                        Some(fleet) => drop(some.insert(fleet)),
+                        // The same for a fleet that is somebody else's and for one that isn't there.
+                        None => return refuse(ack, format!("there is no fleet {text}")),
+                    }
+                }
+                Some(some)
+            }
+        };
+        let after = match request.alerts_after.as_deref().map(str::parse::<EventCursor>).transpose() {
+            Ok(after) => after,
+            Err(error) => return refuse(ack, error.to_string()),
+        };
+        let shown = fleets.as_ref().unwrap_or(&own).iter().map(ToString::to_string).collect();
+        let cursor = after.as_ref().unwrap_or(&self.cursor).to_string();
+        let answer = WatchAnswer { epoch, fleets: shown, cursor, error: None };
+        if ack.send(&answer).is_err() {
+            // Gone, or so full of messages that it can't even be answered.
+            return self.cut(socket.id, "does not take answers");
+        }
+        let sid = socket.id;
+        let key = ViewKey { organisation: identity.organisation().clone(), fleets };
+        let view = self.view_of(key);
+        self.next_id += 1;
+        let watch = self.next_id;
+        let Some(watched) = self.views.get_mut(&view) else { return };
+        watched.sockets.insert(sid);
+        let mut old_view = None;
+        match self.clients.get_mut(&sid) {
+            Some(client) => {
+                old_view = Some(client.view).filter(|&old| old != view);
+                client.window.change_view(&watched.view, now);
+                (client.view, client.watch, client.catching_up) = (view, watch, None);
+            }
+            None => {
+                let window = ClientView::new(&watched.view, now);
+                let client = Client {
+                    socket,
+                    identity,
+                    view,
+                    window,
+                    outbox: Outbox::default(),
+                    blocked_since: None,
+                    watch,
+                    catching_up: None,
+                };
+                self.clients.insert(sid, client);
+            }
+        }
+        if let Some(old) = old_view {
+            self.leave_view(old, sid);
+        }
+        if let Some(after) = after {
+            self.start_catch_up(sid, after);
+        }
+        self.catch_up(sid, now);
+        metrics::gauge!(names::SOCKETS).set(self.clients.len() as f64);
+    }
+
+    fn start_catch_up(&mut self, sid: Sid, after: EventCursor) {
+        let (Some(client), end) = (self.clients.get_mut(&sid), self.cursor.clone()) else { return };
+        let Some(watched) = self.views.get(&client.view) else { return };
+        client.catching_up = Some(CatchUp::default());
+        let telling = Telling {
+            sid,
+            watch: client.watch,
+            key: watched.key.clone(),
+            catalog: self.catalog.clone(),
+            hub: self.commands.clone(),
+        };
+        let log = Arc::clone(&self.log);
+        tokio::spawn(async move {
+            if let Err(error) = telling.run(&log, after, end).await {
+                tracing::warn!(%error, "missed alerts could not be read");
+                // It reconnects and asks again. If the hub is gone, so is the socket.
+                telling.hub.send(Command::Cut(sid, "missed alerts could not be read")).await.ok();
+            }
+        });
+    }
+
+    fn missed(&mut self, sid: Sid, watch: u64, alerts: Vec<Arc<AlertEvent>>, more: Option<oneshot::Sender<()>>) {
+        let Some(client) = self.clients.get_mut(&sid).filter(|c| c.watch == watch) else { return };
+        let Some(catch_up) = &mut client.catching_up else { return };
+        let last = more.is_none();
+        catch_up.more = more;
+        let held = if last { std::mem::take(&mut catch_up.held) } else { VecDeque::new() };
+        if last {
+            client.catching_up = None;
+        }
+        let all_taken = alerts.into_iter().chain(held).all(|alert| client.outbox.push(Message::Alert(alert)));
+        if !all_taken {
+            self.cut(sid, TOO_FAR);
+        }
+    }
+
+    fn leave(&mut self, sid: Sid) {
+        self.kills.forget(sid);
+        if let Some(client) = self.clients.remove(&sid) {
+            self.leave_view(client.view, sid);
+            metrics::gauge!(names::SOCKETS).set(self.clients.len() as f64);
+        }
+    }
+
+    fn cut(&mut self, sid: Sid, reason: &'static str) {
+        tracing::debug!(%sid, reason, "socket cut");
+        metrics::counter!(names::SOCKETS_CUT, "reason" => reason).increment(1);
+        if let Some(client) = self.clients.get(&sid) {
+            self.kills.kill(&client.socket);
+        }
+        self.leave(sid);
+    }
+
+    // Sending
+
+    fn tick(&mut self, now: Now) {
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(SWEEP_TICKS) {
+            self.sweep(now);
+        }
+        let mut too_far = Vec::new();
+        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
+        let (seq, clients) = (&mut self.seq, &mut self.clients);
+        let mut next_seq = || advance(seq);
+        let (mut sent, mut merged) = (0u64, 0u64);
+        for watched in self.views.values_mut() {
+            if let Some(tick) = watched.view.tick(&board, now.wall, &mut next_seq) {
+                for sid in &watched.sockets {
+                    let Some(client) = clients.get_mut(sid) else { continue };
+                    let direct = client.window.take_tick(&tick, &watched.view);
+                    if !direct.is_empty() && direct.iter().all(|o| send(&client.socket, o)) {
+                        sent += direct.len() as u64;
+                        client.window.tick_sent(&tick, &watched.view, now);
+                        continue;
+                    }
+                    merged += 1;
+                    if !direct.is_empty() {
+                        client.window.tick_refused(&tick);
+                    }
+                    // Frames merge, names don't.
+                    if let Some(renamed) = &tick.renamed
+                        && !client.outbox.push(Message::Slots(Arc::clone(renamed)))
+                    {
+                        too_far.push(*sid);
+                    }
+                }
+            }
+            let mut all_know = true;
+            for sid in &watched.sockets {
+                let Some(client) = clients.get_mut(sid) else { continue };
+                client.flush(now);
+                sent += client.catch_up(&watched.view, &board, now, &mut next_seq);
+                all_know &= client.window.is_up_to_date(&watched.view);
+            }
+            if all_know && watched.view.compact() {
+                for sid in &watched.sockets {
+                    let Some(client) = clients.get_mut(sid) else { continue };
+                    client.window.view_compacted(&watched.view);
+                }
+            }
+        }
+        drop(board);
+        metrics::counter!(names::FRAMES_SENT).increment(sent);
+        metrics::counter!(names::FRAMES_MERGED).increment(merged);
+        too_far.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
+    }
+
+    fn catch_up(&mut self, sid: Sid, now: Now) {
+        let Some(client) = self.clients.get_mut(&sid) else { return };
+        let Some(watched) = self.views.get(&client.view) else { return };
+        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
+        let seq = &mut self.seq;
+        let sent = client.catch_up(&watched.view, &board, now, &mut || advance(seq));
+        metrics::counter!(names::FRAMES_SENT).increment(sent);
+    }
+
+    fn sweep(&mut self, now: Now) {
+        let late = self.board.write().unwrap_or_else(PoisonError::into_inner).sweep(now.wall);
+        late.into_iter().for_each(|slot| self.touch(slot));
+        let mut cut = Vec::new();
+        for (sid, client) in &self.clients {
+            let blocked = client.blocked_since.map_or(Duration::ZERO, |since| now.up.saturating_sub(since));
+            if client.window.waiting(now).max(blocked) >= self.cut_after {
+                cut.push((*sid, "frozen"));
+            }
+        }
+        cut.into_iter().for_each(|(sid, reason)| self.cut(sid, reason));
+        self.check_sessions(now);
+    }
+
+    fn check_sessions(&mut self, now: Now) {
+        let ended = self.clients.iter().filter(|(_, client)| {
+            let identity = self.sessions.identity(client.identity.session(), now.wall);
+            identity.is_none_or(|i| i.organisation() != client.identity.organisation())
+        });
+        let ended: Vec<Sid> = ended.map(|(sid, _)| *sid).collect();
+        ended.into_iter().for_each(|sid| self.cut(sid, "session ended"));
+    }
+
+    // The catalog
+
+    fn edit(&mut self, edit: &CatalogEdit, now: Now) {
+        let key = match edit {
+            CatalogEdit::Put(entry) => entry.key(),
+            CatalogEdit::Remove(key) => key.clone(),
+        };
+        let before = visible(&self.catalog, &key);
+        self.catalog.apply(edit.clone());
+        let after = visible(&self.catalog, &key);
+        match &key {
+            CatalogKey::Fleet(fleet) => {
+                self.views_of_fleet.clear();
+                self.place_fleet(fleet);
+            }
+            CatalogKey::Device(device) => {
+                let entry = self.catalog.devices.get(device).cloned();
+                let slot = self.board.write().unwrap_or_else(PoisonError::into_inner).edit(device, entry.as_deref());
+                slot.into_iter().for_each(|slot| self.place(slot));
+            }
+            CatalogKey::User(_) | CatalogKey::Session(_) => self.check_sessions(now),
+            CatalogKey::Organisation(_) | CatalogKey::Geofence(_) => {}
+        }
+        if let Some((organisation, message)) = before
+            && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
+        {
+            self.tell_edit(&organisation, gone(message));
+        }
+        if let Some((organisation, message)) = after {
+            self.tell_edit(&organisation, message);
+        }
+    }
+
+    fn place_fleet(&mut self, fleet: &FleetId) {
+        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
+        let slots: Vec<u32> = board.iter().filter(|(_, v)| v.fleet == *fleet).map(|(slot, _)| slot).collect();
+        drop(board);
+        slots.into_iter().for_each(|slot| self.place(slot));
+    }
+
+    fn tell_edit(&mut self, organisation: &OrganisationId, message: CatalogMessage) {
+        let message = Arc::new(message);
+        let mut too_far = Vec::new();
+        for (sid, client) in self.clients.iter_mut().filter(|(_, c)| c.identity.organisation() == organisation) {
+            if !client.outbox.push(Message::Catalog(Arc::clone(&message))) {
+                too_far.push(*sid);
+            }
+        }
+        too_far.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
+    }
+
+    fn start_anew(&mut self) {
+        let shared = self.handle.shared();
+        {
+            let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+            self.edits = self.handle.subscribe();
+            self.catalog = catalog.clone();
+        }
+        {
+            let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
+            let devices: Vec<_> = board.iter().map(|(_, v)| v.device.clone()).collect();
+            for device in devices {
+                if let Some(entry) = self.catalog.devices.get(&device) {
+                    board.edit(&device, Some(entry));
+                }
+            }
+        }
+        let all: Vec<Sid> = self.clients.keys().copied().collect();
+        all.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
+    }
+}
+
+impl Client {
+    fn flush(&mut self, now: Now) {
+        self.outbox.flush(&self.socket);
+        if !self.outbox.is_empty() {
+            self.blocked_since.get_or_insert(now.up);
+            return;
+        }
+        self.blocked_since = None;
+        if let Some(more) = self.catching_up.as_mut().and_then(|c| c.more.take())
+            && more.send(()).is_err()
+        {
+            tracing::debug!("nobody reads missed alerts any more");
+        }
+    }
+
+    fn catch_up(&mut self, view: &View, board: &Board, now: Now, next_seq: &mut impl FnMut() -> u32) -> u64 {
+        let mut sent = 0;
+        let socket = &self.socket;
+        self.window.catch_up(view, board, now, next_seq, |outgoing| {
+            let taken = send(socket, outgoing);
+            sent += u64::from(taken);
+            taken
+        });
+        sent
+    }
+}
+
+const TOO_FAR: &str = "too far behind";
+
+fn advance(seq: &mut u32) -> u32 {
+    *seq = seq.wrapping_add(1);
+    *seq
+}
+
+fn send(socket: &SocketRef, outgoing: &Outgoing) -> bool {
+    let slots = outgoing.slots.as_ref().is_none_or(|slots| taken(socket.emit("slots", slots.as_ref())));
+    slots && taken(socket.emit("f", &outgoing.frame))
+}
+
+/// Whose an entry is, and how browsers are told about it.
+fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, CatalogMessage)> {
+    match key {
+        CatalogKey::Fleet(fleet) => {
+            let f = catalog.fleets.get(fleet)?;
+            let value = FleetInfo { id: f.id.to_string(), name: f.name.clone() };
+            Some((f.organisation.clone(), CatalogMessage::Fleet { id: value.id.clone(), value: Some(value) }))
+        }
+        CatalogKey::Device(device) => {
+            let d = catalog.devices.get(device)?;
+            let organisation = catalog.fleets.get(&d.fleet)?.organisation.clone();
+            let value = DeviceInfo { id: d.id.to_string(), name: d.name.clone(), fleet: d.fleet.to_string() };
+            Some((organisation, CatalogMessage::Device { id: value.id.clone(), value: Some(value) }))
+        }
+        CatalogKey::Geofence(geofence) => {
+            let g = catalog.geofences.get(geofence)?;
+            let value = Some(geofence_feature(g));
+            Some((g.organisation.clone(), CatalogMessage::Geofence { id: g.id.to_string(), value }))
+        }
+        CatalogKey::Organisation(_) | CatalogKey::User(_) | CatalogKey::Session(_) => None,
+    }
+}
+
+fn gone(message: CatalogMessage) -> CatalogMessage {
+    match message {
+        CatalogMessage::Fleet { id, .. } => CatalogMessage::Fleet { id, value: None },
+        CatalogMessage::Device { id, .. } => CatalogMessage::Device { id, value: None },
+        CatalogMessage::Geofence { id, .. } => CatalogMessage::Geofence { id, value: None },
+    }
+}
+
+/// Tells one socket what it missed, page by page, as fast as it takes them.
+struct Telling {
+    sid: Sid,
+    watch: u64,
+    key: ViewKey,
+    catalog: Catalog,
+    hub: mpsc::Sender<Command>,
+}
+
+impl Telling {
+    async fn run(&self, log: &Arc<dyn Log>, after: EventCursor, end: EventCursor) -> Result<(), LogError> {
+        let mut missed = Missed::open(log, &after, &end).await?;
+        loop {
+            let mut alerts = Vec::with_capacity(PAGE);
+            let mut done = false;
+            while alerts.len() < PAGE && !done {
+                match missed.next().await? {
+                    None => done = true,
+                    Some((event, cursor)) => {
+                        let fleet = self.catalog.fleets.get(&event.fleet);
+                        if fleet.is_some_and(|f| self.key.shows(&f.organisation, &f.id)) {
+                            alerts.push(Arc::new(alert(&event, Some(&cursor), &self.catalog)));
+                        }
+                    }
+                }
+            }
+            let (more, asked) = oneshot::channel();
+            let page = Command::Missed { sid: self.sid, watch: self.watch, alerts, more: (!done).then_some(more) };
+            // Nobody who takes it, or who asks for more: the socket is gone or watches something else.
+            if self.hub.send(page).await.is_err() || done || asked.await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What a socket must get in order and completely: alerts, catalog edits, new names. Waits here while the socket is full.
+
+use crate::wire::{AlertEvent, CatalogMessage, SlotsMessage};
+use socketioxide::extract::SocketRef;
+use socketioxide::{SendError, SocketError};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Messages that may wait; a client that is further behind is cut and catches up by cursor when it reconnects.
+const MAX_WAITING: usize = 4_096;
+
+/// One message.
+#[derive(Debug, Clone)]
+pub(crate) enum Message {
+    /// Event `alert`.
+    Alert(Arc<AlertEvent>),
+    /// Event `catalog`.
+    Catalog(Arc<CatalogMessage>),
+    /// Event `slots`.
+    Slots(Arc<SlotsMessage>),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    waiting: VecDeque<Message>,
+}
+
+impl Outbox {
+    /// Puts a message at the end; `false` if too many are waiting.
+    pub(crate) fn push(&mut self, message: Message) -> bool {
+        if self.waiting.len() >= MAX_WAITING {
+            return false;
+        }
+        self.waiting.push_back(message);
+        true
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Sends what the socket takes.
+    pub(crate) fn flush(&mut self, socket: &SocketRef) {
+        while let Some(message) = self.waiting.front() {
+            let sent = match message {
+                Message::Alert(alert) => taken(socket.emit("alert", alert.as_ref())),
+                Message::Catalog(edit) => taken(socket.emit("catalog", edit.as_ref())),
+                Message::Slots(slots) => taken(socket.emit("slots", slots.as_ref())),
+            };
+            if !sent {
+                return;
+            }
+            self.waiting.pop_front();
+        }
+    }
+}
+
+/// Whether a socket took what was sent. A message that can't be serialised would block all others: it counts as sent.
+pub(crate) fn taken(sent: Result<(), SendError>) -> bool {
+    match sent {
+        Ok(()) => true,
+        Err(SendError::Socket(SocketError::InternalChannelFull | SocketError::Closed)) => false,
+        Err(error) => {
+            tracing::error!(%error, "message could not be serialised");
+            true
+        }
+    }
+}

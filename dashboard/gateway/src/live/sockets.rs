@@ -1,0 +1,140 @@
+//! Socket.IO: who may connect, and what each event of a browser does. The same code for WebSocket and long polling.
+
+use super::hub::Command;
+use super::kills::Kills;
+use crate::auth::{Identity, Sessions};
+use crate::now;
+use crate::replay::{ReplayContext, Replays};
+use crate::wire::{ReplayAck, ReplayRequest, WatchRequest};
+use socketioxide::extract::{AckSender, SocketRef, TryData};
+use socketioxide::handler::ConnectHandler;
+use socketioxide::layer::SocketIoLayer;
+use socketioxide::{ParserConfig, SocketIo};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+
+/// Packets that may wait in one socket's queue: few, because what waits there gets old.
+const QUEUE_PACKETS: usize = 16;
+/// A browser that answers no ping for so long is gone.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest message of a browser, bytes.
+const MAX_MESSAGE: usize = 64 * 1024;
+/// Messages of one socket that may be worked on at a time; a browser that sends more is cut.
+const MAX_BUSY: usize = 64;
+
+/// What the socket handlers need.
+#[derive(Clone)]
+pub(crate) struct Live {
+    /// To the hub.
+    pub(crate) hub: mpsc::Sender<Command>,
+    /// To check who connects.
+    pub(crate) sessions: Sessions,
+    /// To cut sockets.
+    pub(crate) kills: Kills,
+    /// For replays.
+    pub(crate) replay: Arc<ReplayContext>,
+}
+
+/// The layer that serves `/socket.io/`, and the handle to close all sockets with.
+pub(crate) fn socket_layer(live: Live) -> (SocketIoLayer, SocketIo) {
+    let (layer, io) = SocketIo::builder()
+        .with_parser(ParserConfig::common().max_incoming_binaries(1).max_incoming_binary_buf_size(1_024))
+        .max_buffer_size(QUEUE_PACKETS)
+        .ws_read_buffer_size(512)
+        .ws_max_message_size(MAX_MESSAGE)
+        .ws_max_frame_size(MAX_MESSAGE)
+        .max_payload(2 * MAX_MESSAGE as u64)
+        .ping_interval(PING_EVERY)
+        .ping_timeout(PING_TIMEOUT)
+        .connect_timeout(Duration::from_secs(10))
+        .build_layer();
+    let sessions = live.sessions.clone();
+    let may_connect = async move |socket: SocketRef| -> Result<(), &'static str> {
+        let identity = sessions.check(&socket.req_parts().headers, now()).ok_or("unauthorised")?;
+        socket.extensions.insert(identity);
+        Ok(())
+    };
+    let connected = async move |socket: SocketRef| on_connect(&socket, &live);
+    io.ns("/", connected.with(may_connect));
+    (layer, io)
+}
+
+fn on_connect(socket: &SocketRef, live: &Live) {
+    // The session may have ended between the check and now; then the first event finds out.
+    let Some(identity) = socket.extensions.get::<Identity>() else { return };
+    live.kills.remember(socket);
+    let replays = Arc::new(Replays::new(Arc::clone(&live.replay)));
+    let busy = Arc::new(Semaphore::new(MAX_BUSY));
+    let context = Context { live: live.clone(), session: identity.session().to_owned(), busy, replays };
+
+    let on = context.clone();
+    socket.on("watch", async move |socket: SocketRef, TryData(request): TryData<WatchRequest>, ack: AckSender| {
+        let Some((_busy, identity)) = on.enter(&socket) else { return };
+        if let Ok(request) = request {
+            on.tell(Command::Watch { socket, identity, request, ack }).await;
+        }
+    });
+    let on = context.clone();
+    socket.on("ack", async move |socket: SocketRef, TryData(seq): TryData<u32>| {
+        let Some(_busy) = on.busy(&socket) else { return };
+        if let Ok(seq) = seq {
+            on.tell(Command::Acknowledge(socket.id, seq)).await;
+        }
+    });
+    let on = context.clone();
+    socket.on("replay", async move |socket: SocketRef, TryData(request): TryData<ReplayRequest>, ack: AckSender| {
+        let Some((_busy, identity)) = on.enter(&socket) else { return };
+        if let Ok(request) = request {
+            on.replays.act(socket, &identity, request, ack).await;
+        }
+    });
+    let on = context.clone();
+    socket.on("replay_ack", async move |socket: SocketRef, TryData(ack): TryData<ReplayAck>| {
+        let Some(_busy) = on.busy(&socket) else { return };
+        if let Ok(ack) = ack {
+            on.replays.acknowledge(ack).await;
+        }
+    });
+    socket.on_disconnect(async move |socket: SocketRef| {
+        context.replays.close_all();
+        context.live.kills.forget(socket.id);
+        context.tell(Command::Leave(socket.id)).await;
+    });
+}
+
+#[derive(Clone)]
+struct Context {
+    live: Live,
+    session: String,
+    busy: Arc<Semaphore>,
+    replays: Arc<Replays>,
+}
+
+impl Context {
+    /// A place among the messages that are worked on; without one the socket is cut.
+    fn busy(&self, socket: &SocketRef) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.busy).try_acquire_owned().ok();
+        if place.is_none() {
+            self.live.kills.kill(socket);
+        }
+        place
+    }
+
+    /// Such a place and who it is for, if the session is still valid.
+    fn enter(&self, socket: &SocketRef) -> Option<(tokio::sync::OwnedSemaphorePermit, Identity)> {
+        let place = self.busy(socket)?;
+        let identity = self.live.sessions.identity(&self.session, now());
+        if identity.is_none() {
+            self.live.kills.kill(socket);
+        }
+        Some((place, identity?))
+    }
+
+    async fn tell(&self, command: Command) {
+        if self.live.hub.send(command).await.is_err() {
+            tracing::debug!("the hub has stopped");
+        }
+    }
+}

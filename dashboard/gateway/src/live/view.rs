@@ -1,0 +1,270 @@
+//! A view: the vehicles of some fleets of one organisation, what changed in it during a tick, and the frames that say so,
+//! encoded once for all sockets that watch it.
+
+use super::board::Board;
+use crate::wire::SlotsMessage;
+use crate::wire::frame::{FrameBuilder, FrameHead, FrameKind, FrameRecord, MAX_REMOVED, removed_frame};
+use bytes::Bytes;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use waystream_domain::{FleetId, OrganisationId, Timestamp};
+
+/// What a view is of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ViewKey {
+    /// Whose.
+    pub(crate) organisation: OrganisationId,
+    /// Which fleets; `None`: all, also those to come.
+    pub(crate) fleets: Option<BTreeSet<FleetId>>,
+}
+
+impl ViewKey {
+    /// Whether it shows this fleet of this organisation.
+    pub(crate) fn shows(&self, organisation: &OrganisationId, fleet: &FleetId) -> bool {
+        self.organisation == *organisation && self.fleets.as_ref().is_none_or(|some| some.contains(fleet))
+    }
+}
+
+/// See the module. A vehicle joins at a place in [`View::joins`], which only grows: a socket knows all up to its own place.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    joins: Vec<u32>,
+    place: HashMap<u32, usize>,
+    changed: BTreeSet<u32>,
+    renamed: BTreeSet<u32>,
+    left: BTreeSet<u32>,
+    tick_start: usize,
+}
+
+/// What one tick brought, ready to send.
+#[derive(Debug, Default)]
+pub(crate) struct TickFrames {
+    /// Rows of the slot table to send first: of vehicles that joined or have another name or fleet.
+    pub(crate) slots: Option<Arc<SlotsMessage>>,
+    /// Those of them that have another name or fleet: for sockets that can't take the frames.
+    pub(crate) renamed: Option<Arc<SlotsMessage>>,
+    /// Frames with their `seq`, in order.
+    pub(crate) frames: Vec<(u32, Bytes)>,
+    /// Vehicles that moved, not those that joined.
+    pub(crate) changed: BTreeSet<u32>,
+    /// Vehicles that left.
+    pub(crate) left: BTreeSet<u32>,
+    /// Joins before this tick: a socket that knows all of them can take the frames.
+    pub(crate) start: usize,
+}
+
+impl View {
+    /// A view that has held these vehicles for a while.
+    pub(crate) fn of(slots: impl IntoIterator<Item = u32>) -> Self {
+        let mut view = Self::default();
+        slots.into_iter().for_each(|slot| view.join(slot));
+        view.tick_start = view.joins.len();
+        view
+    }
+
+    /// Number of joins so far.
+    pub(crate) fn len(&self) -> usize {
+        self.joins.len()
+    }
+
+    /// Whether the vehicle is in it.
+    pub(crate) fn shows(&self, slot: u32) -> bool {
+        self.place.contains_key(&slot)
+    }
+
+    /// Whether the vehicle is among the first `known` joins.
+    pub(crate) fn is_known(&self, slot: u32, known: usize) -> bool {
+        self.place.get(&slot).is_some_and(|&place| place < known)
+    }
+
+    /// The vehicles of a range of joins that are still in it.
+    pub(crate) fn joined(&self, from: usize, to: usize) -> impl Iterator<Item = u32> {
+        (from..).zip(&self.joins[from..to]).filter(|(place, slot)| self.place.get(slot) == Some(place)).map(|(_, &slot)| slot)
+    }
+
+    /// Puts a vehicle in.
+    pub(crate) fn join(&mut self, slot: u32) {
+        if !self.shows(slot) {
+            self.place.insert(slot, self.joins.len());
+            self.joins.push(slot);
+        }
+    }
+
+    /// Takes a vehicle out.
+    pub(crate) fn leave(&mut self, slot: u32) {
+        if self.place.remove(&slot).is_some_and(|place| place < self.tick_start) {
+            self.changed.remove(&slot);
+            self.renamed.remove(&slot);
+            self.left.insert(slot);
+        }
+    }
+
+    /// A vehicle moved or changed its status.
+    pub(crate) fn touch(&mut self, slot: u32) {
+        if self.is_known(slot, self.tick_start) {
+            self.changed.insert(slot);
+        }
+    }
+
+    /// A vehicle's name or fleet changed.
+    pub(crate) fn rename(&mut self, slot: u32) {
+        if self.is_known(slot, self.tick_start) {
+            self.renamed.insert(slot);
+        }
+    }
+
+    /// Ends a tick: what happened since the last, as frames. `None` if nothing happened.
+    pub(crate) fn tick(&mut self, board: &Board, now: Timestamp, next_seq: &mut impl FnMut() -> u32) -> Option<TickFrames> {
+        let start = std::mem::replace(&mut self.tick_start, self.joins.len());
+        let joined: BTreeSet<u32> = self.joined(start, self.joins.len()).collect();
+        let changed = std::mem::take(&mut self.changed);
+        let renamed = std::mem::take(&mut self.renamed);
+        let left = std::mem::take(&mut self.left);
+        if joined.is_empty() && changed.is_empty() && renamed.is_empty() && left.is_empty() {
+            return None;
+        }
+        let rows: BTreeSet<u32> = joined.union(&renamed).copied().collect();
+        let all: Vec<u32> = joined.union(&changed).copied().collect();
+        let gone: Vec<u32> = left.iter().copied().collect();
+        let mut frames = removed_frames(&gone, board.epoch(), now, next_seq);
+        frames.extend(delta_frames(&all, board, now, next_seq));
+        let slots = (!rows.is_empty()).then(|| slots_message(rows, board));
+        let renamed = (!renamed.is_empty()).then(|| slots_message(renamed, board));
+        Some(TickFrames { slots, renamed, frames, changed, left, start })
+    }
+
+    /// Forgets places of vehicles that have left, once they are the most. Only while every socket knows all joins; their place
+    /// is [`Self::len`] afterwards.
+    pub(crate) fn compact(&mut self) -> bool {
+        if self.joins.len() < 1_024 || self.joins.len() < 2 * self.place.len() || self.tick_start != self.joins.len() {
+            return false;
+        }
+        self.joins = self.joined(0, self.joins.len()).collect();
+        self.place = self.joins.iter().enumerate().map(|(place, &slot)| (slot, place)).collect();
+        self.tick_start = self.joins.len();
+        true
+    }
+}
+
+/// Rows of the slot table.
+pub(crate) fn slots_message(slots: impl IntoIterator<Item = u32>, board: &Board) -> Arc<SlotsMessage> {
+    Arc::new(SlotsMessage { epoch: board.epoch(), slots: slots.into_iter().map(|slot| board.row(slot)).collect() })
+}
+
+/// One frame of as many of these vehicles (ascending) as fit, and how many did.
+pub(crate) fn encode_some(records: impl IntoIterator<Item = FrameRecord>, t0: Timestamp, head: &FrameHead) -> (usize, Bytes) {
+    let mut builder = FrameBuilder::new(t0.as_millis());
+    let taken = records.into_iter().take_while(|record| builder.push(record)).count();
+    (taken, builder.finish(head))
+}
+
+fn delta_frames(slots: &[u32], board: &Board, now: Timestamp, next_seq: &mut impl FnMut() -> u32) -> Vec<(u32, Bytes)> {
+    let mut frames = Vec::new();
+    let mut rest = slots;
+    while !rest.is_empty() {
+        let head = FrameHead { kind: FrameKind::Delta, flags: 0, epoch: board.epoch(), seq: next_seq() };
+        let (taken, bytes) = encode_some(rest.iter().map(|&slot| board.record(slot)), now, &head);
+        frames.push((head.seq, bytes));
+        rest = &rest[taken..];
+    }
+    frames
+}
+
+/// Frames that say that these vehicles (ascending) are gone.
+pub(crate) fn removed_frames(
+    slots: &[u32],
+    epoch: u32,
+    now: Timestamp,
+    next_seq: &mut impl FnMut() -> u32,
+) -> Vec<(u32, Bytes)> {
+    slots
+        .chunks(MAX_REMOVED)
+        .map(|some| {
+            let head = FrameHead { kind: FrameKind::Removed, flags: 0, epoch, seq: next_seq() };
+            (head.seq, removed_frame(some, now.as_millis(), &head))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::board::LinkLimits;
+    use crate::live::board::tests::{at, live};
+    use crate::wire::frame::{Frame, decode_frame};
+    use waystream_domain::Catalog;
+
+    fn board(n: u64) -> Board {
+        let mut board = Board::new(1, LinkLimits::default());
+        for i in 0..n {
+            board.apply(live(&format!("d{i}"), "f", 1, i as f64 / 1e5, 0.0), &Catalog::default(), at(1_000));
+        }
+        board
+    }
+
+    fn slots(frame: &Frame) -> Vec<u32> {
+        frame.records.iter().map(|r| r.slot).collect()
+    }
+
+    #[test]
+    fn a_tick_tells_joins_moves_and_leaves_once() {
+        let board = board(4);
+        let mut seq = 0;
+        let mut next = || {
+            seq += 1;
+            seq
+        };
+        let mut view = View::default();
+        assert!(view.tick(&board, at(1_000), &mut next).is_none());
+        [2, 0, 1].into_iter().for_each(|slot| view.join(slot));
+        view.touch(1);
+        let tick = view.tick(&board, at(1_000), &mut next).expect("vehicles joined");
+        assert_eq!(tick.slots.expect("rows").slots.len(), 3);
+        let frames: Vec<Frame> = tick.frames.iter().map(|(_, f)| decode_frame(f).expect("ours")).collect();
+        assert_eq!((frames.len(), slots(&frames[0])), (1, vec![0, 1, 2]));
+        view.touch(1);
+        view.leave(2);
+        view.join(3);
+        view.leave(3);
+        let tick = view.tick(&board, at(1_000), &mut next).expect("one moved");
+        let frames: Vec<Frame> = tick.frames.iter().map(|(_, f)| decode_frame(f).expect("ours")).collect();
+        assert!(tick.slots.is_none());
+        assert_eq!(frames[0].head.kind, FrameKind::Removed);
+        assert_eq!((slots(&frames[0]), slots(&frames[1])), (vec![2], vec![1]));
+        assert!(view.tick(&board, at(1_000), &mut next).is_none());
+        view.join(2);
+        assert_eq!(view.joined(0, view.len()).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_large_tick_becomes_several_frames() {
+        let board = board(20_000);
+        let mut view = View::default();
+        (0..20_000).for_each(|slot| view.join(slot));
+        let mut seq = 0;
+        let tick = view
+            .tick(&board, at(1_000), &mut || {
+                seq += 1;
+                seq
+            })
+            .expect("vehicles joined");
+        assert!(tick.frames.len() > 1);
+        let all: Vec<u32> = tick.frames.iter().flat_map(|(_, f)| slots(&decode_frame(f).expect("ours"))).collect();
+        assert_eq!(all, (0..20_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn vehicles_that_come_and_go_leave_no_memory_behind() {
+        let board = board(2);
+        let mut view = View::default();
+        view.join(0);
+        for _ in 0..2_000 {
+            view.join(1);
+            view.tick(&board, at(0), &mut || 1);
+            view.leave(1);
+            view.tick(&board, at(0), &mut || 1);
+        }
+        assert!(view.compact());
+        assert_eq!((view.len(), view.joined(0, 1).collect::<Vec<_>>()), (1, vec![0]));
+    }
+}

@@ -1,0 +1,14 @@
+//! Names of the gateway's metrics.
+
+/// Connections ended because a write made no progress.
+pub const WRITE_STALLS: &str = "waystream_gateway_write_stalls_total";
+/// Sockets that watch.
+pub const SOCKETS: &str = "waystream_gateway_sockets";
+/// Sockets ended by us, by `reason`.
+pub const SOCKETS_CUT: &str = "waystream_gateway_sockets_cut_total";
+/// Frames handed to sockets.
+pub const FRAMES_SENT: &str = "waystream_gateway_frames_sent_total";
+/// Frames that were merged into a later one, because the socket was slow.
+pub const FRAMES_MERGED: &str = "waystream_gateway_frames_merged_total";
+/// Open replays.
+pub const REPLAYS: &str = "waystream_gateway_replays";

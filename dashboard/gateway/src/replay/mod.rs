@@ -1,0 +1,165 @@
+//! Replay: history as it would have been seen live, at any speed, over the same frames. Pulled by the browser's
+//! acknowledgements: the replay's clock stands still while a browser can't keep up.
+
+mod loading;
+mod player;
+
+use crate::auth::{Identity, Sessions};
+use crate::wire::{ReplayAck, ReplayAction, ReplayAnswer, ReplayRequest};
+use loading::{Selection, slots_of};
+use player::{Control, Player};
+use socketioxide::extract::{AckSender, SocketRef};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use waystream_domain::{DeviceId, FleetId, SharedCatalog, Timestamp};
+use waystream_sql::{Devices, SqlEngine};
+
+/// Replays of one socket at a time.
+const PER_SOCKET: usize = 4;
+/// Replays of all sockets at a time.
+const TOTAL: usize = 64;
+/// Devices that may be named in one request.
+const MAX_NAMED: usize = 10_000;
+/// Slowest and fastest clock.
+const SPEEDS: std::ops::RangeInclusive<f64> = 0.1..=1_000.0;
+
+/// What all replays share.
+pub(crate) struct ReplayContext {
+    sql: Arc<SqlEngine>,
+    sessions: Sessions,
+    catalog: SharedCatalog,
+    places: Arc<Semaphore>,
+}
+
+impl ReplayContext {
+    /// Replays from this history.
+    pub(crate) fn new(sql: Arc<SqlEngine>, sessions: Sessions, catalog: SharedCatalog) -> Self {
+        Self { sql, sessions, catalog, places: Arc::new(Semaphore::new(TOTAL)) }
+    }
+}
+
+/// The replays of one socket.
+pub(crate) struct Replays {
+    context: Arc<ReplayContext>,
+    open: Mutex<HashMap<u32, mpsc::Sender<Control>>>,
+}
+
+impl Replays {
+    /// None yet.
+    pub(crate) fn new(context: Arc<ReplayContext>) -> Self {
+        Self { context, open: Mutex::default() }
+    }
+
+    /// Does what a browser asks for.
+    pub(crate) async fn act(&self, socket: SocketRef, identity: &Identity, request: ReplayRequest, ack: AckSender) {
+        let control = match request.action {
+            ReplayAction::Open { devices, fleet, from, to, speed } => {
+                let wanted = Wanted { devices, fleet, from, to, speed };
+                let answer = match self.open(socket, identity, request.id, wanted).await {
+                    Ok(answer) => answer,
+                    Err(error) => ReplayAnswer { error: Some(error), ..ReplayAnswer::default() },
+                };
+                if ack.send(&answer).is_err() {
+                    tracing::debug!("nobody waits for the answer to replay");
+                }
+                return;
+            }
+            ReplayAction::Play => Control::Play,
+            ReplayAction::Pause => Control::Pause,
+            ReplayAction::Seek { at } => Control::Seek(at),
+            ReplayAction::Speed { speed } => Control::Speed(speed.clamp(*SPEEDS.start(), *SPEEDS.end())),
+            ReplayAction::Close => {
+                self.lock().remove(&request.id);
+                return;
+            }
+        };
+        self.control(request.id, control).await;
+    }
+
+    /// A frame of a replay has been shown.
+    pub(crate) async fn acknowledge(&self, ack: ReplayAck) {
+        self.control(ack.id, Control::Acknowledge(ack.seq)).await;
+    }
+
+    /// Ends all of them.
+    pub(crate) fn close_all(&self) {
+        self.lock().clear();
+    }
+
+    async fn control(&self, id: u32, control: Control) {
+        let sender = self.lock().get(&id).cloned();
+        if let Some(sender) = sender
+            && sender.send(control).await.is_err()
+        {
+            self.lock().remove(&id);
+        }
+    }
+
+    async fn open(&self, socket: SocketRef, identity: &Identity, id: u32, wanted: Wanted) -> Result<ReplayAnswer, String> {
+        let place = self.place(id)?;
+        let selection = self.selection(identity, &wanted)?;
+        let slots = slots_of(&self.context.sql, &self.context.catalog, &selection).await.map_err(|e| e.to_string())?;
+        let (sender, controls) = mpsc::channel(16);
+        let (from, to) = (selection.from.as_millis(), selection.to.as_millis());
+        let player = Player::new(id, socket.clone(), selection, &slots, wanted.speed.clamp(*SPEEDS.start(), *SPEEDS.end()));
+        let (sql, catalog) = (Arc::clone(&self.context.sql), Arc::clone(&self.context.catalog));
+        self.lock().insert(id, sender);
+        if !socket.connected() {
+            // Gone meanwhile: its disconnect handler has closed what was open before.
+            self.close_all();
+        }
+        tokio::spawn(async move {
+            player.run(sql, catalog, controls).await;
+            drop(place);
+        });
+        Ok(ReplayAnswer { ok: true, slots, from, to, error: None })
+    }
+
+    fn place(&self, id: u32) -> Result<OwnedSemaphorePermit, String> {
+        let mut open = self.lock();
+        open.retain(|_, sender| !sender.is_closed());
+        open.remove(&id);
+        if open.len() >= PER_SOCKET {
+            return Err(format!("only {PER_SOCKET} replays can be open at a time"));
+        }
+        Arc::clone(&self.context.places).try_acquire_owned().map_err(|_| "too many replays are open".to_owned())
+    }
+
+    fn selection(&self, identity: &Identity, wanted: &Wanted) -> Result<Selection, String> {
+        let time = |ms| Timestamp::from_millis(ms).ok_or("from and to are milliseconds since 1970");
+        let (from, to) = (time(wanted.from)?, time(wanted.to)?);
+        if from > to {
+            return Err("from is after to".into());
+        }
+        let mut scope = self.context.sessions.scope(identity);
+        let fleet: Option<FleetId> = wanted.fleet.as_deref().map(str::parse).transpose().map_err(|e| format!("fleet: {e}"))?;
+        if let Some(fleet) = &fleet {
+            if !scope.fleets.contains(fleet) {
+                return Err(format!("there is no fleet {fleet}"));
+            }
+            scope = self.context.sessions.scope_of(identity, std::slice::from_ref(fleet));
+        }
+        let devices = match &wanted.devices {
+            Some(names) if names.len() > MAX_NAMED => return Err(format!("more than {MAX_NAMED} devices are named")),
+            Some(names) => {
+                let ids = names.iter().map(|name| name.parse::<DeviceId>());
+                Devices::Only(ids.collect::<Result<_, _>>().map_err(|e| format!("device: {e}"))?)
+            }
+            None => Devices::All,
+        };
+        Ok(Selection { scope, devices, from, to })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u32, mpsc::Sender<Control>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Wanted {
+    devices: Option<Vec<String>>,
+    fleet: Option<String>,
+    from: i64,
+    to: i64,
+    speed: f64,
+}

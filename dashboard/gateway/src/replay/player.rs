@@ -1,0 +1,277 @@
+//! One replay: a clock, the positions it has reached, and the frames that tell them.
+
+use super::loading::{Loaded, Selection, load};
+use crate::live::{Link, frame_record, taken};
+use crate::metrics as names;
+use crate::wire::frame::{FrameBuilder, FrameHead, FrameKind, FrameRecord, flags};
+use crate::wire::{AlertEvent, ReplayAlert, ReplayState, SlotRow};
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use socketioxide::extract::SocketRef;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use waystream_domain::{DeviceId, Position, SharedCatalog, Timestamp};
+use waystream_sql::{SqlEngine, SqlError, TrackStream};
+
+/// Time between frames.
+const TICK: Duration = Duration::from_millis(100);
+/// Ticks between two states that tell the clock.
+const STATE_TICKS: u32 = 10;
+/// Frames in flight at most.
+const WINDOW: usize = 3;
+
+/// What can be asked of a player.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// Let the clock run.
+    Play,
+    /// Stop it.
+    Pause,
+    /// Put it.
+    Seek(i64),
+    /// Change its speed.
+    Speed(f64),
+    /// A frame has been shown.
+    Acknowledge(u32),
+}
+
+/// What waits for its turn to be sent.
+enum Outgoing {
+    Frame(u32, Bytes),
+    Alert(Box<AlertEvent>),
+    State(ReplayState),
+}
+
+/// See the module.
+pub(crate) struct Player {
+    id: u32,
+    socket: SocketRef,
+    selection: Selection,
+    slots: HashMap<DeviceId, u32>,
+    clock: Timestamp,
+    /// Of the clock, what is less than a millisecond.
+    rest_ms: f64,
+    ticked_at: Instant,
+    speed: f64,
+    playing: bool,
+    track: Option<TrackStream>,
+    ahead: VecDeque<Position>,
+    alerts: VecDeque<AlertEvent>,
+    outgoing: VecDeque<Outgoing>,
+    in_flight: VecDeque<u32>,
+    seq: u32,
+    ticks: u32,
+}
+
+impl Player {
+    /// A player that stands at the beginning.
+    pub(crate) fn new(id: u32, socket: SocketRef, selection: Selection, slots: &[SlotRow], speed: f64) -> Self {
+        let slots = slots.iter().filter_map(|(slot, device, ..)| Some((device.parse().ok()?, *slot))).collect();
+        let clock = selection.from;
+        let (ahead, alerts, outgoing, in_flight) = Default::default();
+        Self {
+            id,
+            socket,
+            selection,
+            slots,
+            clock,
+            rest_ms: 0.0,
+            ticked_at: Instant::now(),
+            speed,
+            playing: false,
+            track: None,
+            ahead,
+            alerts,
+            outgoing,
+            in_flight,
+            seq: 0,
+            ticks: 0,
+        }
+    }
+
+    /// Runs until its controls are dropped or history can't be read.
+    pub(crate) async fn run(mut self, sql: Arc<SqlEngine>, catalog: SharedCatalog, mut controls: mpsc::Receiver<Control>) {
+        metrics::gauge!(names::REPLAYS).increment(1);
+        if let Err(error) = self.play(&sql, &catalog, &mut controls).await {
+            self.playing = false;
+            let state = ReplayState { error: Some(error.to_string()), ..self.state() };
+            if !taken(self.socket.emit("replay_state", &state)) {
+                tracing::debug!(%error, "replay ended and its socket could not be told");
+            }
+        }
+        metrics::gauge!(names::REPLAYS).decrement(1);
+    }
+
+    async fn play(
+        &mut self,
+        sql: &Arc<SqlEngine>,
+        catalog: &SharedCatalog,
+        controls: &mut mpsc::Receiver<Control>,
+    ) -> Result<(), SqlError> {
+        let loading_from = |selection: &Selection, at: Timestamp| -> BoxFuture<'static, Result<Loaded, SqlError>> {
+            let (sql, catalog, selection) = (Arc::clone(sql), Arc::clone(catalog), selection.clone());
+            async move { load(&sql, &catalog, &selection, at).await }.boxed()
+        };
+        let mut loading = Some(loading_from(&self.selection, self.clock));
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                control = controls.recv() => match control {
+                    None => return Ok(()),
+                    Some(Control::Seek(at)) => {
+                        let at = Timestamp::from_millis(at).unwrap_or(self.selection.from);
+                        self.clock = at.clamp(self.selection.from, self.selection.to);
+                        loading = Some(loading_from(&self.selection, self.clock));
+                        self.outgoing.clear();
+                    }
+                    Some(control) => self.control(control),
+                },
+                loaded = async { loading.as_mut().expect("there is one: see the condition").await }, if loading.is_some() => {
+                    loading = None;
+                    self.start_from(loaded?);
+                }
+                _ = tick.tick() => {
+                    if loading.is_none() && self.playing && self.outgoing.is_empty() && self.in_flight.len() < WINDOW {
+                        self.advance().await?;
+                    } else {
+                        // Waiting is not played time.
+                        self.ticked_at = Instant::now();
+                    }
+                    self.send();
+                }
+            }
+        }
+    }
+
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Play => {
+                self.playing = self.clock < self.selection.to;
+                self.ticked_at = Instant::now();
+            }
+            Control::Pause => self.playing = false,
+            Control::Speed(speed) => self.speed = speed,
+            Control::Acknowledge(seq) => {
+                if let Some(at) = self.in_flight.iter().position(|&s| s == seq) {
+                    self.in_flight.drain(..=at);
+                }
+                return self.send();
+            }
+            Control::Seek(_) => {}
+        }
+        let state = self.state();
+        self.outgoing.push_back(Outgoing::State(state));
+        self.send();
+    }
+
+    fn state(&self) -> ReplayState {
+        ReplayState {
+            id: self.id,
+            at: self.clock.as_millis(),
+            playing: self.playing,
+            speed: self.speed,
+            done: self.clock >= self.selection.to,
+            error: None,
+        }
+    }
+
+    fn start_from(&mut self, loaded: Loaded) {
+        self.track = Some(loaded.track);
+        self.alerts = loaded.alerts;
+        self.ahead.clear();
+        self.rest_ms = 0.0;
+        self.clock = loaded.at;
+        self.ticked_at = Instant::now();
+        self.frames(FrameKind::Snapshot, &loaded.positions);
+        let state = self.state();
+        self.outgoing.push_back(Outgoing::State(state));
+        self.send();
+    }
+
+    /// Lets the clock run for the time that has passed, and tells what it has passed by.
+    async fn advance(&mut self) -> Result<(), SqlError> {
+        let elapsed_ms = self.ticked_at.elapsed().as_secs_f64() * 1e3 * self.speed + self.rest_ms;
+        self.ticked_at = Instant::now();
+        let whole_ms = elapsed_ms.floor();
+        self.rest_ms = elapsed_ms - whole_ms;
+        let target = self.clock.plus_millis(whole_ms as i64).min(self.selection.to);
+        let mut moved = BTreeMap::new();
+        loop {
+            while self.ahead.front().is_some_and(|p| p.fix_time <= target) {
+                let Some(position) = self.ahead.pop_front() else { break };
+                if position.valid {
+                    moved.insert(position.device.clone(), position);
+                }
+            }
+            let Some(track) = self.track.as_mut().filter(|_| self.ahead.is_empty()) else { break };
+            match track.next().await.transpose()? {
+                Some(batch) => self.ahead.extend(batch),
+                None => self.track = None,
+            }
+        }
+        self.clock = target;
+        self.ticks += 1;
+        if !moved.is_empty() {
+            self.frames(FrameKind::Delta, &moved);
+        }
+        while self.alerts.front().is_some_and(|a| a.fix_time <= target.as_millis()) {
+            self.outgoing.extend(self.alerts.pop_front().map(|alert| Outgoing::Alert(Box::new(alert))));
+        }
+        let done = target >= self.selection.to;
+        self.playing &= !done;
+        if done || self.ticks.is_multiple_of(STATE_TICKS) {
+            let state = self.state();
+            self.outgoing.push_back(Outgoing::State(state));
+        }
+        Ok(())
+    }
+
+    fn frames(&mut self, kind: FrameKind, positions: &BTreeMap<DeviceId, Position>) {
+        let slots = &self.slots;
+        let mut records: Vec<FrameRecord> =
+            positions.values().filter_map(|p| Some(frame_record(*slots.get(&p.device)?, p, Link::Online))).collect();
+        records.sort_by_key(|r| r.slot);
+        let mut rest = records.as_slice();
+        loop {
+            let mut builder = FrameBuilder::new(self.clock.as_millis());
+            let taken = rest.iter().take_while(|record| builder.push(record)).count();
+            rest = &rest[taken..];
+            self.seq = self.seq.wrapping_add(1);
+            let last = if kind == FrameKind::Snapshot && rest.is_empty() { flags::LAST } else { 0 };
+            let head = FrameHead { kind, flags: flags::REPLAY | last, epoch: self.id, seq: self.seq };
+            self.outgoing.push_back(Outgoing::Frame(self.seq, builder.finish(&head)));
+            if rest.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Sends what the window and the socket take.
+    fn send(&mut self) {
+        while let Some(next) = self.outgoing.front() {
+            let sent = match next {
+                Outgoing::Frame(..) if self.in_flight.len() >= WINDOW => false,
+                Outgoing::Frame(seq, frame) => {
+                    let sent = taken(self.socket.emit("r", &(self.id, frame)));
+                    if sent {
+                        self.in_flight.push_back(*seq);
+                    }
+                    sent
+                }
+                Outgoing::Alert(alert) => {
+                    let alert = ReplayAlert { id: self.id, alert: alert.as_ref().clone() };
+                    taken(self.socket.emit("replay_alert", &alert))
+                }
+                Outgoing::State(state) => taken(self.socket.emit("replay_state", state)),
+            };
+            if !sent {
+                return;
+            }
+            self.outgoing.pop_front();
+        }
+    }
+}

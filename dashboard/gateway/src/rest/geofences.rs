@@ -1,0 +1,113 @@
+//! Geofences of the organisation, as GeoJSON.
+
+use super::{ApiError, DONE, RestState, name, require_editor};
+use crate::auth::Identity;
+use crate::now;
+use crate::wire::{ErrorAnswer, GeofenceCollection, GeofenceFeature, geofence_feature};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde_json::Value;
+use waystream_domain::geofence::{Checks, Defaults, from_geojson};
+use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, Geofence, GeofenceId};
+
+/// All geofences.
+#[utoipa::path(get, path = "/api/geofences", responses((status = 200, body = GeofenceCollection)))]
+pub(super) async fn list(State(rest): State<RestState>, identity: Identity) -> Json<GeofenceCollection> {
+    let shared = rest.catalog.shared();
+    let catalog = rest.look(&shared);
+    let own = catalog.geofences.values().filter(|g| g.organisation == *identity.organisation());
+    Json(GeofenceCollection { r#type: "FeatureCollection".into(), features: own.map(|g| geofence_feature(g)).collect() })
+}
+
+/// A new geofence: one Feature. Its id and version are given by the server.
+#[utoipa::path(post, path = "/api/geofences", request_body = GeofenceFeature,
+    responses((status = 201, body = GeofenceFeature), (status = 400, body = ErrorAnswer)))]
+pub(super) async fn create(
+    State(rest): State<RestState>,
+    identity: Identity,
+    Json(feature): Json<Value>,
+) -> Result<(StatusCode, Json<GeofenceFeature>), ApiError> {
+    require_editor(&identity)?;
+    let id = format!("fence-{:016x}", rand::random::<u64>());
+    let id = id.parse().map_err(|e| ApiError::Internal(format!("a made id is none: {e}")))?;
+    let saved = save(&rest, &identity, id, 0, feature).await?;
+    Ok((StatusCode::CREATED, Json(saved)))
+}
+
+/// Another shape, name, fleet or colour for a geofence.
+#[utoipa::path(put, path = "/api/geofences/{id}", request_body = GeofenceFeature,
+    responses((status = 200, body = GeofenceFeature), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
+pub(super) async fn change(
+    State(rest): State<RestState>,
+    identity: Identity,
+    Path(id): Path<String>,
+    Json(feature): Json<Value>,
+) -> Result<Json<GeofenceFeature>, ApiError> {
+    require_editor(&identity)?;
+    let (id, version) = own(&rest, &identity, &id)?;
+    Ok(Json(save(&rest, &identity, id, version, feature).await?))
+}
+
+/// Removes a geofence.
+#[utoipa::path(delete, path = "/api/geofences/{id}", responses((status = 204), (status = 404, body = ErrorAnswer)))]
+pub(super) async fn remove(
+    State(rest): State<RestState>,
+    identity: Identity,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    require_editor(&identity)?;
+    let (id, _) = own(&rest, &identity, &id)?;
+    rest.catalog.edit(vec![CatalogEdit::Remove(CatalogKey::Geofence(id))]).await?;
+    Ok(DONE)
+}
+
+fn own(rest: &RestState, identity: &Identity, id: &str) -> Result<(GeofenceId, u64), ApiError> {
+    let shared = rest.catalog.shared();
+    let catalog = rest.look(&shared);
+    let found = id.parse().ok().and_then(|id: GeofenceId| catalog.geofences.get(&id));
+    let own = found.filter(|g| g.organisation == *identity.organisation());
+    own.map(|g| (g.id.clone(), g.version)).ok_or_else(|| ApiError::NotFound(format!("there is no geofence {id}")))
+}
+
+async fn save(
+    rest: &RestState,
+    identity: &Identity,
+    id: GeofenceId,
+    old_version: u64,
+    mut feature: Value,
+) -> Result<GeofenceFeature, ApiError> {
+    let bad = ApiError::BadRequest;
+    if feature["type"] != "Feature" {
+        return Err(bad("a GeoJSON Feature is expected".into()));
+    }
+    // Ids are the server's to give.
+    for object in [feature.as_object_mut()].into_iter().flatten() {
+        object.remove("id");
+    }
+    if let Some(properties) = feature.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.remove("id");
+        properties.remove("fence_id");
+    }
+    let version = u64::try_from(now().as_millis()).unwrap_or(0).max(old_version + 1);
+    let defaults =
+        Defaults { organisation: identity.organisation().clone(), fleet: None, id: Some(id), version, checks: Checks::Strict };
+    let read = from_geojson(&feature.to_string(), &defaults).map_err(|e| bad(e.to_string()))?;
+    let Some(mut geofence) = read.into_iter().next() else { return Err(bad("there is no geofence in it".into())) };
+    check(rest, identity, &mut geofence)?;
+    let saved = geofence_feature(&geofence);
+    rest.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Geofence(geofence))]).await?;
+    Ok(saved)
+}
+
+fn check(rest: &RestState, identity: &Identity, geofence: &mut Geofence) -> Result<(), ApiError> {
+    geofence.name = name(&geofence.name)?;
+    if let Some(fleet) = &geofence.fleet {
+        rest.own_fleet(identity, fleet.as_str())?;
+    }
+    let is_colour = |c: &str| c.len() == 7 && c.strip_prefix('#').is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    if geofence.colour.as_deref().is_some_and(|colour| !is_colour(colour)) {
+        return Err(ApiError::BadRequest("a colour is #rrggbb".into()));
+    }
+    Ok(())
+}

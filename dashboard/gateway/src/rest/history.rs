@@ -1,0 +1,136 @@
+//! History: tracks, events, and how far back it goes.
+
+use super::devices::{position_info, unknown};
+use super::{ApiError, RestState};
+use crate::auth::Identity;
+use crate::live::alert;
+use crate::wire::{EventsAnswer, RangeAnswer, TrackAnswer};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use waystream_domain::{DeviceId, EventKind, Timestamp};
+use waystream_sql::{Devices, EventFilter, TrackRequest};
+
+/// Positions of one answer, unless fewer are asked for.
+const TRACK_LIMIT: usize = 20_000;
+const MAX_TRACK_LIMIT: usize = 200_000;
+/// Events of one answer, unless another number is asked for.
+const EVENTS_LIMIT: usize = 100;
+const MAX_EVENTS_LIMIT: usize = 1_000;
+
+/// Which part of a track.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct TrackQuery {
+    /// First fix time: milliseconds since the Unix epoch, or ISO 8601.
+    from: Option<String>,
+    /// Last fix time.
+    to: Option<String>,
+    /// Positions at most.
+    limit: Option<usize>,
+}
+
+/// A moment: milliseconds since the Unix epoch, or ISO 8601.
+pub(super) fn time(text: Option<&str>, otherwise: Timestamp) -> Result<Timestamp, ApiError> {
+    let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(otherwise) };
+    let parsed = text.parse().ok().and_then(Timestamp::from_millis).or_else(|| Timestamp::parse(text));
+    parsed.ok_or_else(|| ApiError::BadRequest(format!("{text} is not a time: milliseconds since 1970, or ISO 8601")))
+}
+
+/// Long before and long after everything.
+pub(super) fn ever() -> (Timestamp, Timestamp) {
+    (Timestamp::default().plus_millis(i64::MIN), Timestamp::default().plus_millis(i64::MAX))
+}
+
+/// The positions of a device, in order of fix time.
+#[utoipa::path(get, path = "/api/devices/{id}/track", params(TrackQuery), responses((status = 200, body = TrackAnswer)))]
+pub(super) async fn track(
+    State(rest): State<RestState>,
+    identity: Identity,
+    Path(id): Path<String>,
+    Query(query): Query<TrackQuery>,
+) -> Result<Json<TrackAnswer>, ApiError> {
+    let device: DeviceId = id.parse().map_err(|_| unknown(&id))?;
+    let limit = query.limit.unwrap_or(TRACK_LIMIT).min(MAX_TRACK_LIMIT);
+    let request = TrackRequest {
+        devices: Devices::Only(vec![device]),
+        from: time(query.from.as_deref(), ever().0)?,
+        to: time(query.to.as_deref(), ever().1)?,
+        max_rows: limit + 1,
+    };
+    let scope = rest.sessions.scope(&identity);
+    let mut request = request;
+    // Walking through empty millennia takes time: only as far as there is history.
+    match rest.sql.time_range(&scope).await? {
+        Some((first, last)) => (request.from, request.to) = (request.from.max(first), request.to.min(last)),
+        None => request.max_rows = 0,
+    }
+    let mut positions = Vec::new();
+    if request.max_rows > 0 && request.from <= request.to {
+        let mut stream = rest.sql.track(&scope, request);
+        while let Some(batch) = stream.next().await.transpose()? {
+            positions.extend(batch.iter().map(position_info));
+        }
+    }
+    let truncated = positions.len() > limit;
+    positions.truncate(limit);
+    Ok(Json(TrackAnswer { device: id, positions, truncated }))
+}
+
+/// From when to when there is history.
+#[utoipa::path(get, path = "/api/history/range", responses((status = 200, body = RangeAnswer)))]
+pub(super) async fn range(State(rest): State<RestState>, identity: Identity) -> Result<Json<RangeAnswer>, ApiError> {
+    let range = rest.sql.time_range(&rest.sessions.scope(&identity)).await?;
+    let (from, to) = range.map(|(from, to)| (from.as_millis(), to.as_millis())).unzip();
+    Ok(Json(RangeAnswer { from, to }))
+}
+
+/// Which events.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct EventsQuery {
+    /// A cursor: those that came after it, oldest first. Without it: the newest.
+    after: Option<String>,
+    /// First fix time: milliseconds since the Unix epoch, or ISO 8601.
+    from: Option<String>,
+    /// Last fix time.
+    to: Option<String>,
+    /// Kinds, separated by commas.
+    kind: Option<String>,
+    /// Device ids, separated by commas.
+    device: Option<String>,
+    /// Events at most.
+    limit: Option<usize>,
+}
+
+/// Events, newest last.
+#[utoipa::path(get, path = "/api/events", params(EventsQuery), responses((status = 200, body = EventsAnswer)))]
+pub(super) async fn events(
+    State(rest): State<RestState>,
+    identity: Identity,
+    Query(query): Query<EventsQuery>,
+) -> Result<Json<EventsAnswer>, ApiError> {
+    let bad = ApiError::BadRequest;
+    let list = |text: &Option<String>| -> Vec<String> {
+        text.iter().flat_map(|t| t.split(',')).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect()
+    };
+    let kinds = list(&query.kind)
+        .iter()
+        .map(|kind| EventKind::parse(kind).ok_or_else(|| bad(format!("{kind} is not a kind of event"))))
+        .collect::<Result<_, _>>()?;
+    let devices =
+        list(&query.device).iter().map(|id| id.parse().map_err(|e| bad(format!("device: {e}")))).collect::<Result<_, _>>()?;
+    let bound = |text: &Option<String>| text.as_ref().map(|_| time(text.as_deref(), Timestamp::default())).transpose();
+    let filter = EventFilter {
+        after: query.after.as_deref().map(str::parse).transpose().map_err(|e| bad(format!("after: {e}")))?,
+        from: bound(&query.from)?,
+        to: bound(&query.to)?,
+        kinds,
+        devices,
+        limit: query.limit.unwrap_or(EVENTS_LIMIT).min(MAX_EVENTS_LIMIT),
+    };
+    let page = rest.sql.events(&rest.sessions.scope(&identity), filter).await?;
+    let shared = rest.catalog.shared();
+    let catalog = rest.look(&shared);
+    let events = page.events.iter().map(|event| alert(&event.row, None, &catalog)).collect();
+    Ok(Json(EventsAnswer { events, cursor: page.cursor.to_string() }))
+}

@@ -1,0 +1,157 @@
+//! REST under `/api`: JSON in and out, every answer inside the scope of the session that asks.
+
+mod devices;
+mod error;
+mod export;
+mod fleets;
+mod geofences;
+mod history;
+mod session;
+mod sql;
+
+pub(crate) use error::ApiError;
+pub use export::{ExportFormat, OpenTrackFile, TrackSink};
+pub(crate) use session::sign_in_by_link;
+
+use crate::auth::{Identity, OneTimeTokens, Passwords, Sessions, Throttle};
+use crate::live::SharedBoard;
+use crate::now;
+use crate::wire::PageConfig;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use std::sync::{Arc, PoisonError, RwLockReadGuard};
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use waystream_domain::{Catalog, DeviceId, FleetId, SharedCatalog};
+use waystream_log::catalog::CatalogHandle;
+use waystream_sql::SqlEngine;
+
+/// Longest request body, bytes: a geofence of 100,000 vertices fits.
+const MAX_BODY: usize = 8 << 20;
+
+/// What REST needs.
+pub(crate) struct Rest {
+    /// To check sessions and to make them.
+    pub(crate) sessions: Sessions,
+    /// To check passwords.
+    pub(crate) passwords: Passwords,
+    /// Back-off for failed sign-ins.
+    pub(crate) throttle: Throttle,
+    /// One-time sign-in tokens.
+    pub(crate) one_time: Arc<OneTimeTokens>,
+    /// To edit.
+    pub(crate) catalog: CatalogHandle,
+    /// The newest position of every vehicle.
+    pub(crate) board: SharedBoard,
+    /// History.
+    pub(crate) sql: Arc<SqlEngine>,
+    /// For `/api/export`.
+    pub(crate) exports: Vec<ExportFormat>,
+    /// For `/api/config`.
+    pub(crate) page: PageConfig,
+}
+
+/// Shared by all handlers.
+pub(crate) type RestState = Arc<Rest>;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "waystream",
+    description = "Fleet tracking: catalog, newest positions, history. Times are milliseconds since the Unix epoch, UTC."
+))]
+struct ApiDescription;
+
+/// All routes under `/api`.
+pub(crate) fn router(state: RestState) -> Router {
+    let (router, description) = OpenApiRouter::with_openapi(ApiDescription::openapi())
+        .routes(routes!(page_config))
+        .routes(routes!(session::who, session::sign_in, session::sign_out))
+        .routes(routes!(session::set_password))
+        .routes(routes!(fleets::list, fleets::create))
+        .routes(routes!(fleets::change, fleets::remove))
+        .routes(routes!(devices::list))
+        .routes(routes!(devices::details, devices::change, devices::remove))
+        .routes(routes!(devices::slots))
+        .routes(routes!(geofences::list, geofences::create))
+        .routes(routes!(geofences::change, geofences::remove))
+        .routes(routes!(history::track))
+        .routes(routes!(history::range))
+        .routes(routes!(history::events))
+        .routes(routes!(sql::query))
+        .routes(routes!(export::export))
+        .split_for_parts();
+    let description = serde_json::to_string(&description).expect("a description of strings is JSON");
+    let json = [(axum::http::header::CONTENT_TYPE, "application/json")];
+    router
+        .route("/api/openapi.json", get(move || async move { (json, description).into_response() }))
+        .route("/api/{*rest}", axum::routing::any(|| async { ApiError::NotFound("there is nothing here".into()) }))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .with_state(state)
+}
+
+/// What the page needs before anybody has signed in.
+#[utoipa::path(get, path = "/api/config", responses((status = 200, body = PageConfig)))]
+async fn page_config(State(rest): State<RestState>) -> Json<PageConfig> {
+    Json(rest.page.clone())
+}
+
+impl FromRequestParts<RestState> for Identity {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, rest: &RestState) -> Result<Self, ApiError> {
+        rest.sessions.check(&parts.headers, now()).ok_or(ApiError::Unauthorised)
+    }
+}
+
+impl Rest {
+    fn look<'a>(&self, catalog: &'a SharedCatalog) -> RwLockReadGuard<'a, Catalog> {
+        catalog.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fleet of this name, if it is the identity's.
+    fn own_fleet(&self, identity: &Identity, fleet: &str) -> Result<FleetId, ApiError> {
+        let none = || ApiError::NotFound(format!("there is no fleet {fleet}"));
+        let id: FleetId = fleet.parse().map_err(|_| none())?;
+        if self.sessions.scope(identity).fleets.contains(&id) { Ok(id) } else { Err(none()) }
+    }
+
+    /// The name and fleet of a device, if it is the identity's.
+    fn own_device(&self, identity: &Identity, id: &DeviceId) -> Option<(String, FleetId)> {
+        let shared = self.catalog.shared();
+        let catalog = self.look(&shared);
+        let (name, fleet) = match catalog.devices.get(id) {
+            Some(device) => (device.name.clone(), device.fleet.clone()),
+            None => {
+                let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
+                let (_, vehicle) = board.find(id).filter(|(_, v)| !v.removed)?;
+                (vehicle.name.clone(), vehicle.fleet.clone())
+            }
+        };
+        let own = catalog.fleets.get(&fleet).is_some_and(|f| f.organisation == *identity.organisation());
+        own.then_some((name, fleet))
+    }
+}
+
+fn require_editor(identity: &Identity) -> Result<(), ApiError> {
+    if identity.may_edit() { Ok(()) } else { Err(ApiError::Forbidden("your role may only look".into())) }
+}
+
+/// A name for people, as it is kept.
+fn name(text: &str) -> Result<String, ApiError> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
+        return Err(ApiError::BadRequest("a name has 1 to 200 characters".into()));
+    }
+    Ok(text.to_owned())
+}
+
+/// Nothing to say but that it is done.
+const DONE: StatusCode = StatusCode::NO_CONTENT;

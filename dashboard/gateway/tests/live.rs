@@ -1,0 +1,181 @@
+//! The live map as a client of another maker sees it: the real gateway on a real log, socket.io-client from npm.
+
+#![allow(clippy::unwrap_used)]
+
+mod system;
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use system::browser::Browser;
+use system::{System, device, event, live};
+use waystream_domain::CatalogEdit;
+use waystream_domain::catalog::Role;
+use waystream_gateway::GatewayConfig;
+
+const EVERYTHING: fn() -> Value = || json!({ "fleets": null, "alerts_after": null });
+
+#[tokio::test]
+async fn vehicles_are_seen_and_move_over_websocket_and_over_polling() {
+    let system = System::start().await;
+    system.edit(device("Van 1", "a", "north")).await;
+    system.remember(live("a", "north", 1, 10.0)).await;
+    // States are read at the start, so this one is known before anything moves.
+    let system = system.restart(GatewayConfig::default()).await;
+    system.move_to("south", vec![live("b", "south", 1, 20.0)]).await;
+    system.move_to("their", vec![live("z", "their", 1, 30.0)]).await;
+    let cookie = system.cookie("admin").await;
+    for (round, transports) in (2..).zip(["websocket", "polling", "polling,websocket"]) {
+        let (mut browser, answer) = Browser::watching(&system.url, &cookie, transports, EVERYTHING()).await;
+        assert_eq!(answer["fleets"], json!(["north", "south"]));
+        browser.until_so(|b| b.complete && b.map.len() == 2).await;
+        assert_eq!(browser.names["a"], "Van 1");
+        for step in 0..5 {
+            let n = round * 10 + step;
+            system.move_to("north", vec![live("a", "north", n, n as f64)]).await;
+            browser.until_so(|b| b.map["a"] == n as f64).await;
+        }
+        assert!(!browser.names.contains_key("z"), "another organisation's vehicle");
+    }
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn edits_of_the_catalog_reach_an_open_map() {
+    let system = System::start().await;
+    let cookie = system.cookie("admin").await;
+    let (mut browser, _) = Browser::watching(&system.url, &cookie, "websocket", EVERYTHING()).await;
+    let (mut north, _) = Browser::watching(&system.url, &cookie, "websocket", json!({ "fleets": ["north"] })).await;
+    browser.until_so(|b| b.complete).await;
+    system.move_to("north", vec![live("new", "north", 1, 1.0)]).await;
+    browser.until_so(|b| b.map.contains_key("new")).await;
+    north.until_so(|b| b.map.contains_key("new")).await;
+    system.edit(device("Truck", "new", "north")).await;
+    let told = browser.until("catalog").await;
+    assert_eq!(
+        told.args[0],
+        json!({ "kind": "device", "id": "new", "value": { "id": "new", "name": "Truck", "fleet": "north" } })
+    );
+    browser.until_so(|b| b.names["new"] == "Truck").await;
+    // To another fleet: gone from who watches the old one, without a new position.
+    system.edit(device("Truck", "new", "south")).await;
+    north.until_so(|b| !b.map.contains_key("new")).await;
+    // To another organisation: gone.
+    system.edit(device("Truck", "new", "their")).await;
+    browser.until_so(|b| !b.map.contains_key("new")).await;
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn missed_alerts_come_after_a_reconnection_in_order_none_twice_none_lost() {
+    let system = System::start().await;
+    let cookie = system.cookie("admin").await;
+    let (mut browser, _) = Browser::watching(&system.url, &cookie, "websocket", EVERYTHING()).await;
+    let devices = ["a", "b", "c", "d"];
+    for n in 0..40 {
+        system.happen(&event(devices[n as usize % 4], "north", n)).await;
+        system.happen(&event("z", "their", n)).await;
+    }
+    browser.until_so(|b| b.alerts.len() == 40).await;
+    let mut all = browser.alerts.clone();
+    // Alerts of one moment may come in another order of devices, so a cursor in the midst of them is the hardest.
+    all.truncate(25);
+    let cursor = all[24]["cursor"].clone();
+    drop(browser);
+    for n in 40..1_000 {
+        system.happen(&event(devices[n as usize % 4], "north", n)).await;
+    }
+    // Also across a restart of the gateway.
+    let system = system.restart(GatewayConfig::default()).await;
+    for transports in ["websocket", "polling"] {
+        let watch = json!({ "fleets": null, "alerts_after": cursor });
+        let (mut browser, _) = Browser::watching(&system.url, &cookie, transports, watch).await;
+        let last = if transports == "websocket" { 1_000 } else { 1_001 };
+        system.happen(&event("a", "north", last)).await;
+        let newest = event("a", "north", last).id.to_string();
+        browser.until_so(|b| b.alerts.iter().any(|alert| alert["event_id"] == newest)).await;
+        let told: Vec<Value> = all.iter().chain(&browser.alerts).cloned().collect();
+        let mut by_device: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        for alert in &told {
+            by_device.entry(alert["device"].as_str().unwrap().into()).or_default().push(alert["fix_time"].as_i64().unwrap());
+        }
+        assert_eq!(told.len() as i64, last + 1, "none twice, none lost");
+        assert!(by_device.values().all(|times| times.is_sorted()), "in order");
+        assert!(!by_device.contains_key("z"), "another organisation's alert");
+    }
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn strangers_get_nothing() {
+    let system = System::start().await;
+    system.move_to("their", vec![live("z", "their", 1, 30.0)]).await;
+    let cookie = system.cookie("admin").await;
+    for (cookie, transports) in [("", "websocket"), ("waystream_session=0000", "polling")] {
+        let mut browser = Browser::open(&system.url, cookie, transports);
+        assert_eq!(browser.next().await.args[0], "unauthorised");
+    }
+    for transports in ["websocket", "polling"] {
+        let mut browser = Browser::open_from(&system.url, &cookie, transports, Some("http://evil.example"));
+        assert_eq!(browser.next().await.event, "connect_error");
+    }
+    let mut browser = Browser::open_from(&system.url, &cookie, "websocket", Some(&system.url));
+    browser.until("connect").await;
+    for fleet in ["their", "nowhere", ""] {
+        let answer = browser.ask(json!(["watch", { "fleets": [fleet] }])).await;
+        assert_eq!((&answer["error"], &answer["fleets"]), (&json!(format!("there is no fleet {fleet}")), &json!([])));
+    }
+    let answer = browser.ask(json!(["replay", { "id": 1, "action": "open", "fleet": "their", "from": 0, "to": 1 }])).await;
+    assert_eq!(answer["ok"], false);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_client_gets_the_newest_state_in_one_frame() {
+    let system = System::start().await;
+    let cookie = system.cookie("admin").await;
+    let (mut quick, _) = Browser::watching(&system.url, &cookie, "websocket", EVERYTHING()).await;
+    let (mut slow, _) = Browser::watching(&system.url, &cookie, "websocket", EVERYTHING()).await;
+    slow.until_so(|b| b.complete).await;
+    slow.command(json!({ "acknowledge": false })).await;
+    for n in 1..=30 {
+        system.move_to("north", vec![live("a", "north", n, n as f64), live("b", "north", n, -(n as f64))]).await;
+        quick.until_so(|b| b.map.get("a") == Some(&(n as f64))).await;
+    }
+    assert!(quick.frames >= 30);
+    // The snapshot, three that it did not acknowledge, and no more until it does.
+    slow.until_so(|b| b.frames == 4).await;
+    assert!(slow.map["a"] < 10.0);
+    slow.command(json!({ "acknowledge": true })).await;
+    slow.until_so(|b| b.map["a"] == 30.0 && b.map["b"] == -30.0).await;
+    assert_eq!(slow.frames, 5, "one frame tells the newest state");
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_ends_takes_its_sockets_with_it() {
+    let system = System::start().await;
+    let (cookie, other) = (system.cookie("admin").await, system.cookie("viewer").await);
+    let (mut browser, _) = Browser::watching(&system.url, &cookie, "websocket", EVERYTHING()).await;
+    let (mut polling, _) = Browser::watching(&system.url, &cookie, "polling", EVERYTHING()).await;
+    let (mut viewer, _) = Browser::watching(&system.url, &other, "websocket", EVERYTHING()).await;
+    browser.until_so(|b| b.complete).await;
+    polling.until_so(|b| b.complete).await;
+    let http = reqwest::Client::new();
+    let sign_out = http.delete(format!("{}/api/session", system.url)).header("cookie", &cookie).header("x-waystream", "1");
+    assert_eq!(sign_out.send().await.unwrap().status(), 204);
+    browser.until("disconnect").await;
+    assert_eq!(browser.until("connect_error").await.args[0], "unauthorised");
+    polling.until("disconnect").await;
+    // Nobody else is cut; a user who loses the organisation is.
+    system.move_to("north", vec![live("a", "north", 1, 5.0)]).await;
+    viewer.until_so(|b| b.map.contains_key("a")).await;
+    let user = waystream_domain::catalog::User {
+        id: system::id("viewer"),
+        organisation: system::id("theirs"),
+        role: Role::Viewer,
+        password_hash: None,
+    };
+    system.catalog.edit(vec![CatalogEdit::Put(waystream_domain::CatalogEntry::User(user))]).await.unwrap();
+    viewer.until("disconnect").await;
+    system.stop().await;
+}

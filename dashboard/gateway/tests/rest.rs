@@ -1,0 +1,242 @@
+//! REST: signing in, the catalog, history, and that nobody sees or changes what is another organisation's.
+
+#![allow(clippy::unwrap_used)]
+
+mod system;
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use system::{START_MS, System, device, event, live, position};
+
+/// One user's REST client.
+struct User {
+    http: Client,
+    url: String,
+    cookie: String,
+}
+
+impl User {
+    async fn sign_in(system: &System, user: &str) -> Self {
+        Self { http: Client::new(), url: system.url.clone(), cookie: system.cookie(user).await }
+    }
+
+    fn nobody(system: &System) -> Self {
+        Self { http: Client::new(), url: system.url.clone(), cookie: String::new() }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        request = request.header("cookie", &self.cookie).header("x-waystream", "1");
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, answer) = self.ask(Method::GET, path, None).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+}
+
+#[tokio::test]
+async fn signing_in_works_once_by_link_then_by_password() {
+    let system = System::start().await;
+    let nobody = User::nobody(&system);
+    assert_eq!(nobody.ask(Method::GET, "/api/session", None).await.0, 401);
+    let link = system.links.link(&system::id("admin"));
+    let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let first = http.get(&link).send().await.unwrap();
+    assert_eq!((first.status(), first.headers()["location"].to_str().unwrap()), (StatusCode::SEE_OTHER, "/"));
+    assert_eq!(http.get(&link).send().await.unwrap().status(), 401);
+
+    let admin = User::sign_in(&system, "admin").await;
+    let session = admin.get("/api/session").await;
+    assert_eq!(
+        (&session["user"], &session["role"], &session["has_password"]),
+        (&json!("admin"), &json!("owner"), &json!(false))
+    );
+    assert_eq!(session["fleets"], json!([{ "id": "north", "name": "NORTH" }, { "id": "south", "name": "SOUTH" }]));
+    let password = |text: &str| json!({ "password": text });
+    assert_eq!(admin.ask(Method::PUT, "/api/session/password", Some(&password("short"))).await.0, 400);
+    let long = "correct horse battery";
+    assert_eq!(admin.ask(Method::PUT, "/api/session/password", Some(&password(long))).await.0, 204);
+
+    let sign_in = |user: &str, password: &str| json!({ "user": user, "password": password });
+    for (user, wrong) in [("admin", "wrong horse battery"), ("nobody", long), ("viewer", ""), ("", "")] {
+        let (status, answer) = nobody.ask(Method::POST, "/api/session", Some(&sign_in(user, wrong))).await;
+        assert_eq!((status, answer["error"].as_str()), (StatusCode::UNAUTHORIZED, Some("user or password is wrong")));
+    }
+    let (status, session) = nobody.ask(Method::POST, "/api/session", Some(&sign_in("admin", long))).await;
+    assert_eq!((status, &session["has_password"]), (StatusCode::OK, &json!(true)));
+    for _ in 0..8 {
+        nobody.ask(Method::POST, "/api/session", Some(&sign_in("admin", "guess"))).await;
+    }
+    assert_eq!(nobody.ask(Method::POST, "/api/session", Some(&sign_in("admin", long))).await.0, 429);
+    assert_eq!(admin.ask(Method::DELETE, "/api/session", None).await.0, 204);
+    assert_eq!(admin.ask(Method::GET, "/api/session", None).await.0, 401);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn other_web_sites_may_not_speak_for_a_user() {
+    let system = System::start().await;
+    let admin = User::sign_in(&system, "admin").await;
+    let fleets = format!("{}/api/fleets", system.url);
+    let post = || admin.http.post(&fleets).header("cookie", &admin.cookie).json(&json!({ "name": "East" }));
+    assert_eq!(post().send().await.unwrap().status(), 403);
+    assert_eq!(post().header("x-waystream", "1").header("origin", "http://evil.example").send().await.unwrap().status(), 403);
+    assert_eq!(post().header("x-waystream", "1").header("origin", &system.url).send().await.unwrap().status(), 201);
+    let page = admin.http.get(&system.url).send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("img-src 'self' data: blob: https://tile.openstreetmap.org;"), "{policy}");
+    assert_eq!(page.headers()["x-content-type-options"], "nosniff");
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn the_catalog_is_edited() {
+    let system = System::start().await;
+    let (admin, viewer) = (User::sign_in(&system, "admin").await, User::sign_in(&system, "viewer").await);
+    let (status, fleet) = admin.ask(Method::POST, "/api/fleets", Some(&json!({ "name": "Night shift" }))).await;
+    assert_eq!((status, &fleet["id"]), (StatusCode::CREATED, &json!("night-shift")));
+    assert_eq!(admin.ask(Method::POST, "/api/fleets", Some(&json!({ "name": "Night  shift" }))).await.0, 409);
+    assert_eq!(viewer.ask(Method::POST, "/api/fleets", Some(&json!({ "name": "Mine" }))).await.0, 403);
+    let van = json!({ "name": "Van 7", "fleet": "night-shift" });
+    assert_eq!(admin.ask(Method::PUT, "/api/devices/356307042441013", Some(&van)).await.0, 200);
+    assert_eq!(admin.ask(Method::DELETE, "/api/fleets/night-shift", None).await.0, 409);
+    assert_eq!(
+        admin.get("/api/devices?fleet=night-shift").await,
+        json!([{ "id": "356307042441013", "name": "Van 7", "fleet": "night-shift" }])
+    );
+    // It reports, and another one that nobody has entered.
+    system.move_to("north", vec![live("356307042441013", "night-shift", 1, 10.0), live("unknown", "north", 1, 11.0)]).await;
+    let mut details = Value::Null;
+    while details["position"].is_null() {
+        details = admin.get("/api/devices/356307042441013").await;
+    }
+    assert_eq!((&details["position"]["lat"], &details["position"]["attributes"]["ignition"]), (&json!(10.0), &json!(true)));
+    assert_eq!(admin.get("/api/devices").await.as_array().unwrap().len(), 2);
+    assert_eq!(admin.get("/api/slots").await["slots"].as_array().unwrap().len(), 2);
+
+    let square = json!({ "type": "Feature", "properties": { "name": "Yard", "colour": "#ff0000", "fleet": "north" },
+        "geometry": { "type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]] } });
+    let (status, yard) = admin.ask(Method::POST, "/api/geofences", Some(&square)).await;
+    assert_eq!((status, &yard["properties"]["name"]), (StatusCode::CREATED, &json!("Yard")));
+    let id = yard["properties"]["id"].as_str().unwrap();
+    let circle = json!({ "type": "Feature", "properties": { "name": "Round", "radius_m": 500 },
+        "geometry": { "type": "Point", "coordinates": [21.0, 52.0] } });
+    let (status, round) = admin.ask(Method::PUT, &format!("/api/geofences/{id}"), Some(&circle)).await;
+    assert_eq!(
+        (status, &round["properties"]["radius_m"], &round["properties"]["id"]),
+        (StatusCode::OK, &json!(500.0), &json!(id))
+    );
+    assert!(round["properties"]["version"].as_u64() > yard["properties"]["version"].as_u64());
+    let mut bad = square.clone();
+    bad["geometry"]["coordinates"] = json!([[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]);
+    let (status, answer) = admin.ask(Method::POST, "/api/geofences", Some(&bad)).await;
+    assert_eq!(status, 400);
+    assert!(answer["error"].as_str().unwrap().contains("crosses"), "{answer}");
+    for (change, value) in [("colour", json!("red")), ("fleet", json!("their")), ("name", json!(" "))] {
+        let mut bad = square.clone();
+        bad["properties"][change] = value;
+        assert!(admin.ask(Method::POST, "/api/geofences", Some(&bad)).await.0.is_client_error(), "{change}");
+    }
+    assert_eq!(admin.get("/api/geofences").await["features"].as_array().unwrap().len(), 1);
+    assert_eq!(admin.ask(Method::DELETE, &format!("/api/geofences/{id}"), None).await.0, 204);
+    assert_eq!(admin.ask(Method::DELETE, "/api/devices/356307042441013", None).await.0, 204);
+    assert_eq!(admin.ask(Method::DELETE, "/api/fleets/night-shift", None).await.0, 204);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn history_is_asked_for() {
+    let system = System::start().await;
+    let admin = User::sign_in(&system, "admin").await;
+    assert_eq!(admin.get("/api/history/range").await, json!({ "from": null, "to": null }));
+    assert_eq!(admin.get("/api/devices/a/track").await["positions"], json!([]));
+    let positions = (0..100).map(|n| position("a", "north", n, n as f64 / 10.0)).collect();
+    system.archive(positions, (0..10).map(|n| event("a", "north", n)).collect()).await;
+    assert_eq!(admin.get("/api/history/range").await, json!({ "from": START_MS, "to": START_MS + 99_000 }));
+    let track = admin.get(&format!("/api/devices/a/track?from={}&to=2025-11-01T00:00:20Z&limit=8", START_MS + 10_000)).await;
+    assert_eq!((track["positions"].as_array().unwrap().len(), &track["truncated"]), (8, &json!(true)));
+    assert_eq!(track["positions"][0]["fix_time"], json!(START_MS + 10_000));
+    let events = admin.get("/api/events?limit=4&kind=enter").await;
+    let times: Vec<_> =
+        events["events"].as_array().unwrap().iter().map(|e| e["fix_time"].as_i64().unwrap() - START_MS).collect();
+    assert_eq!(times, [2_000, 4_000, 6_000, 8_000]);
+    let cursor = events["cursor"].as_str().unwrap();
+    assert_eq!(admin.get(&format!("/api/events?after={cursor}")).await["events"], json!([]));
+    let (_, answer) =
+        admin.ask(Method::POST, "/api/sql", Some(&json!({ "query": "SELECT count(*) AS n, max(lat) FROM positions" }))).await;
+    assert_eq!((&answer["columns"][0]["name"], &answer["rows"]), (&json!("n"), &json!([[100, 9.9]])));
+    for query in ["DELETE FROM positions", "SELECT", "SELECT nonsense FROM positions"] {
+        assert_eq!(admin.ask(Method::POST, "/api/sql", Some(&json!({ "query": query }))).await.0, 400, "{query}");
+    }
+    for bad in ["/api/events?after=x", "/api/events?kind=party", "/api/devices/a/track?from=soon", "/api/export?format=pdf"] {
+        assert_eq!(admin.ask(Method::GET, bad, None).await.0, 400, "{bad}");
+    }
+    system.stop().await;
+}
+
+/// Every operation of the description, asked for what is ours by another organisation's owner, by nobody, and by a viewer.
+#[tokio::test]
+async fn nobody_reaches_what_is_not_theirs() {
+    let system = System::start().await;
+    system.edit(device("Secret van", "ours-1", "north")).await;
+    system.move_to("north", vec![live("ours-1", "north", 1, 10.0)]).await;
+    system.archive(vec![position("ours-1", "north", 1, 10.0)], vec![event("ours-1", "north", 1)]).await;
+    let admin = User::sign_in(&system, "admin").await;
+    while admin.get("/api/devices/ours-1").await["position"].is_null() {}
+    let square = json!({ "type": "Feature", "properties": { "name": "Secret yard" },
+        "geometry": { "type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]] } });
+    let yard = admin.ask(Method::POST, "/api/geofences", Some(&square)).await.1;
+    let yard = yard["properties"]["id"].as_str().unwrap();
+    let description = admin.get("/api/openapi.json").await;
+
+    let (other, nobody) = (User::sign_in(&system, "other").await, User::nobody(&system));
+    let mut asked = 0;
+    for (path, operations) in description["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            let id = match path.as_str() {
+                p if p.starts_with("/api/fleets") => "north",
+                p if p.starts_with("/api/geofences") => yard,
+                _ => "ours-1",
+            };
+            let mut address = path.replace("{id}", id);
+            match path.as_str() {
+                "/api/export" => address += "?format=csv&device=ours-1",
+                "/api/devices" => address += "?fleet=north",
+                _ => {}
+            }
+            let body = match path.as_str() {
+                p if p.starts_with("/api/geofences") => Some(square.clone()),
+                "/api/sql" => Some(json!({ "query": "SELECT device, lat FROM positions" })),
+                p if p.starts_with("/api/devices") => Some(json!({ "name": "Mine", "fleet": "their" })),
+                "/api/session" | "/api/session/password" => continue,
+                _ => Some(json!({ "id": "north", "name": "Mine" })),
+            };
+            let body = body.filter(|_| method != "get" && method != "delete");
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let (status, answer) = other.ask(method.clone(), &address, body.as_ref()).await;
+            let shown = answer.to_string().replace(&address, "");
+            assert!(!shown.contains("Secret") && !shown.contains("10.0"), "{method} {address}: {answer}");
+            if path.contains("{id}") && path != "/api/devices/{id}/track" {
+                assert_eq!(status, 404, "{method} {address}: {answer}");
+            }
+            if path != "/api/config" {
+                assert_eq!(nobody.ask(method.clone(), &address, body.as_ref()).await.0, 401, "{method} {address}");
+            }
+            asked += 1;
+        }
+    }
+    assert!(asked >= 18, "{asked} operations");
+    assert_eq!(admin.get("/api/devices/ours-1").await["name"], "Secret van");
+    assert_eq!(admin.get("/api/geofences").await["features"][0]["properties"]["name"], "Secret yard");
+    system.stop().await;
+}

@@ -1,0 +1,142 @@
+//! A browser's side: `socketio_client.mjs` as a child process, and what a page would make of what it gets.
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use waystream_gateway::wire::frame::{Frame, FrameKind, decode_frame, flags};
+
+/// Nothing that is waited for takes so long unless it never comes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Browser {
+    child: Child,
+    commands: ChildStdin,
+    events: Lines<BufReader<ChildStdout>>,
+    /// Device by slot.
+    pub slots: BTreeMap<u32, String>,
+    /// Latitude by device, as the frames say.
+    pub map: BTreeMap<String, f64>,
+    /// Names by device.
+    pub names: BTreeMap<String, String>,
+    pub alerts: Vec<Value>,
+    pub frames: usize,
+    pub complete: bool,
+}
+
+#[derive(Debug)]
+pub struct Said {
+    pub event: String,
+    pub args: Vec<Value>,
+}
+
+impl Browser {
+    pub fn open(url: &str, cookie: &str, transports: &str) -> Self {
+        Self::open_from(url, cookie, transports, None)
+    }
+
+    pub fn open_from(url: &str, cookie: &str, transports: &str, origin: Option<&str>) -> Self {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        assert!(
+            tests.join("../../web/node_modules/socket.io-client").exists(),
+            "the client of another maker is not installed: run `npm ci` in dashboard/web"
+        );
+        let mut command = Command::new("node");
+        command.arg(tests.join("socketio_client.mjs")).env("URL", url).env("COOKIE", cookie).env("TRANSPORTS", transports);
+        if let Some(origin) = origin {
+            command.env("ORIGIN", origin);
+        }
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let (commands, events) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let events = BufReader::new(events).lines();
+        let (slots, map, names, alerts) = Default::default();
+        Self { child, commands, events, slots, map, names, alerts, frames: 0, complete: false }
+    }
+
+    /// Connects and watches; answers what `watch` answered.
+    pub async fn watching(url: &str, cookie: &str, transports: &str, watch: Value) -> (Self, Value) {
+        let mut browser = Self::open(url, cookie, transports);
+        browser.until("connect").await;
+        let answer = browser.ask(json!(["watch", watch])).await;
+        (browser, answer)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    pub async fn command(&mut self, command: Value) {
+        self.commands.write_all(format!("{command}\n").as_bytes()).await.unwrap();
+    }
+
+    pub async fn emit(&mut self, arguments: Value) {
+        self.command(json!({ "emit": arguments })).await;
+    }
+
+    pub async fn ask(&mut self, arguments: Value) -> Value {
+        self.command(json!({ "emit": arguments, "ack": true })).await;
+        self.until("answer").await.args.remove(0)
+    }
+
+    /// The next thing that happens.
+    pub async fn next(&mut self) -> Said {
+        let line = tokio::time::timeout(PATIENCE, self.events.next_line()).await.expect("something happens").unwrap();
+        let said: Value = serde_json::from_str(&line.expect("the client lives")).unwrap();
+        let said = Said { event: said["event"].as_str().unwrap().into(), args: said["args"].as_array().unwrap().clone() };
+        self.take(&said);
+        said
+    }
+
+    /// The next thing of this name; what comes before it is taken in.
+    pub async fn until(&mut self, event: &str) -> Said {
+        loop {
+            let said = self.next().await;
+            if said.event == event {
+                return said;
+            }
+        }
+    }
+
+    /// Takes in what comes until this is so.
+    pub async fn until_so(&mut self, so: impl Fn(&Self) -> bool) {
+        while !so(self) {
+            self.next().await;
+        }
+    }
+
+    fn take(&mut self, said: &Said) {
+        match said.event.as_str() {
+            "slots" => {
+                for row in said.args[0]["slots"].as_array().unwrap() {
+                    let (device, name) = (row[1].as_str().unwrap().to_owned(), row[2].as_str().unwrap().to_owned());
+                    self.slots.insert(row[0].as_u64().unwrap() as u32, device.clone());
+                    self.names.insert(device, name);
+                }
+            }
+            "f" => {
+                let frame = frame(&said.args[0]);
+                self.frames += 1;
+                self.complete |= frame.head.flags & flags::LAST != 0;
+                for record in frame.records {
+                    let device = self.slots[&record.slot].clone();
+                    if frame.head.kind == FrameKind::Removed {
+                        self.map.remove(&device);
+                    } else {
+                        self.map.insert(device, f64::from(record.lat_e6) / 1e6);
+                    }
+                }
+            }
+            "alert" => self.alerts.push(said.args[0].clone()),
+            _ => {}
+        }
+    }
+}
+
+pub fn frame(hex: &Value) -> Frame {
+    let hex = hex.as_str().unwrap();
+    let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
+    decode_frame(&bytes).expect("a frame as documented")
+}

@@ -1,0 +1,217 @@
+//! A gateway on a real log, catalog and store, as the tests need it. What the dataflow and the archive would write, tests write.
+
+// Every test file is a program of its own and uses a part of this.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+pub mod browser;
+
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use waystream_domain::catalog::{Device, Fleet, Organisation, Role, User};
+use waystream_domain::codec::{encode_event, encode_snapshot, encode_state};
+use waystream_domain::{
+    CatalogEdit, CatalogEntry, DeviceId, DeviceState, Event, EventId, EventKind, FleetSnapshot, LatLon, LivePosition, Position,
+    Timestamp,
+};
+use waystream_gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, SignInLinks};
+use waystream_log::catalog::{CatalogFollower, CatalogHandle};
+use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
+use waystream_log::{Log, Record, Topic};
+use waystream_sql::{SqlEngine, SqlOptions};
+use waystream_store::parquet::{ParquetOptions, ParquetStore};
+use waystream_store::{ArchiveBatch, Archived, Store};
+
+pub struct System {
+    pub log: Arc<EmbeddedLog>,
+    pub catalog: CatalogHandle,
+    pub store: Arc<ParquetStore>,
+    pub url: String,
+    pub links: SignInLinks,
+    cancel: CancellationToken,
+    running: JoinHandle<Result<(), GatewayError>>,
+    dir: TempDir,
+}
+
+impl System {
+    /// Two organisations: `ours` with the fleets `north` and `south` and the users `admin` and `viewer`, `theirs` with the
+    /// fleet `their` and the user `other`.
+    pub async fn start() -> Self {
+        Self::start_with(GatewayConfig::default()).await
+    }
+
+    pub async fn start_with(config: GatewayConfig) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(&dir.path().join("log"), EmbeddedOptions::default()).unwrap();
+        let cancel = CancellationToken::new();
+        let (catalog, follower) = CatalogFollower::start(log.clone()).await.unwrap();
+        tokio::spawn(follower.run(cancel.clone()));
+        let mut edits = Vec::new();
+        for (organisation, fleets, users) in [
+            ("ours", vec!["north", "south"], vec![("admin", Role::Owner), ("viewer", Role::Viewer)]),
+            ("theirs", vec!["their"], vec![("other", Role::Owner)]),
+        ] {
+            edits.push(CatalogEntry::Organisation(Organisation { id: id(organisation), name: organisation.into() }));
+            edits.extend(
+                fleets
+                    .into_iter()
+                    .map(|f| CatalogEntry::Fleet(Fleet { id: id(f), organisation: id(organisation), name: f.to_uppercase() })),
+            );
+            edits.extend(users.into_iter().map(|(user, role)| {
+                CatalogEntry::User(User { id: id(user), organisation: id(organisation), role, password_hash: None })
+            }));
+        }
+        catalog.edit(edits.into_iter().map(CatalogEdit::Put).collect()).await.unwrap();
+        let store = ParquetStore::open(&dir.path().join("store"), ParquetOptions::default()).unwrap();
+        Self::start_on(dir, log, catalog, store, cancel, config).await
+    }
+
+    async fn start_on(
+        dir: TempDir,
+        log: Arc<EmbeddedLog>,
+        catalog: CatalogHandle,
+        store: Arc<ParquetStore>,
+        cancel: CancellationToken,
+        config: GatewayConfig,
+    ) -> Self {
+        let sql = Arc::new(SqlEngine::new(store.clone(), catalog.shared(), SqlOptions::default()).unwrap());
+        let config = GatewayConfig { listen: ([127, 0, 0, 1], 0).into(), ..config };
+        let parts = GatewayParts {
+            log: log.clone(),
+            catalog: catalog.clone(),
+            sql,
+            ready: Vec::new(),
+            metrics: None,
+            exports: Vec::new(),
+        };
+        let gateway = Gateway::bind(config, parts).await.unwrap();
+        let url = format!("http://{}", gateway.local_addr());
+        let links = gateway.sign_in_links();
+        let running = tokio::spawn(gateway.run(cancel.clone()));
+        Self { log, catalog, store, url, links, cancel, running, dir }
+    }
+
+    /// Ends the gateway and starts another on the same data, as after a restart.
+    pub async fn restart(self, config: GatewayConfig) -> Self {
+        self.cancel.cancel();
+        self.running.await.unwrap().unwrap();
+        let cancel = CancellationToken::new();
+        let (catalog, follower) = CatalogFollower::start(self.log.clone()).await.unwrap();
+        tokio::spawn(follower.run(cancel.clone()));
+        Self::start_on(self.dir, self.log, catalog, self.store, cancel, config).await
+    }
+
+    pub async fn stop(self) {
+        self.cancel.cancel();
+        tokio::time::timeout(Duration::from_secs(10), self.running).await.expect("ends soon").unwrap().unwrap();
+    }
+
+    /// The cookie of a signed-in user.
+    pub async fn cookie(&self, user: &str) -> String {
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let answer = http.get(self.links.link(&id(user))).send().await.unwrap();
+        assert_eq!(answer.status(), 303);
+        let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
+    pub async fn edit(&self, entry: CatalogEntry) {
+        self.catalog.edit(vec![CatalogEdit::Put(entry)]).await.unwrap();
+    }
+
+    /// What the dataflow writes when positions have come.
+    pub async fn move_to(&self, fleet: &str, live: Vec<LivePosition>) {
+        let snapshot = FleetSnapshot { fleet: id(fleet), closed_at: live[0].position.received_at, live, left: Vec::new() };
+        self.append(Topic::Snapshots, fleet, encode_snapshot(&snapshot)).await;
+    }
+
+    /// What the dataflow remembers of a device.
+    pub async fn remember(&self, live: LivePosition) {
+        let p = &live.position;
+        let state = DeviceState {
+            device: p.device.clone(),
+            fleet: p.fleet.clone(),
+            inside: Vec::new(),
+            latest: Some(live.clone()),
+            motion: None,
+        };
+        self.append(Topic::States, p.device.as_str(), encode_state(&state)).await;
+    }
+
+    pub async fn happen(&self, event: &Event) {
+        self.append(Topic::Events, event.device.as_str(), encode_event(event)).await;
+    }
+
+    async fn append(&self, topic: Topic, key: &str, value: Vec<u8>) {
+        self.log.append(topic, vec![Record::new(key.to_owned(), value)]).await.unwrap();
+    }
+
+    /// What the archive would have stored.
+    pub async fn archive(&self, positions: Vec<Position>, events: Vec<Event>) {
+        fn archived<T>(row: T, offset: usize) -> Archived<T> {
+            Archived { partition: 0, offset: offset as u64, row }
+        }
+        let positions = positions.into_iter().enumerate().map(|(i, p)| archived(p, i)).collect();
+        let events: Vec<_> = events.into_iter().enumerate().map(|(i, e)| archived(e, i)).collect();
+        let offsets = [((Topic::Events, 0), events.len() as u64)].into_iter().collect();
+        self.store.append(Arc::new(ArchiveBatch { positions, events, offsets })).await.unwrap();
+    }
+}
+
+pub fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+pub fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(ms).unwrap()
+}
+
+/// 2025-11-01T00:00:00Z.
+pub const START_MS: i64 = 1_761_955_200_000;
+
+pub fn position(device: &str, fleet: &str, n: i64, lat: f64) -> Position {
+    Position {
+        device: id(device),
+        fleet: id(fleet),
+        fix_time: at(START_MS + 1_000 * n),
+        received_at: at(START_MS + 1_000 * n),
+        location: LatLon::new(lat, 21.0).unwrap(),
+        valid: true,
+        altitude_m: Some(110.0),
+        speed_mps: Some(12.5),
+        course_deg: Some(90.0),
+        accuracy_m: None,
+        protocol: "test".into(),
+        attributes: [("ignition", true)].into_iter().collect(),
+    }
+}
+
+pub fn live(device: &str, fleet: &str, n: u64, lat: f64) -> LivePosition {
+    LivePosition { seq: n, position: position(device, fleet, n as i64, lat) }
+}
+
+pub fn event(device: &str, fleet: &str, n: i64) -> Event {
+    let (device, fence, time): (DeviceId, _, _) = (id(device), id("yard"), at(START_MS + 1_000 * n));
+    let kind = if n % 2 == 0 { EventKind::Enter } else { EventKind::Exit };
+    Event {
+        id: EventId::of(&device, Some(&fence), kind, time),
+        kind,
+        device,
+        fleet: id(fleet),
+        geofence: Some(fence),
+        geofence_version: Some(1),
+        fix_time: time,
+        received_at: time,
+        location: LatLon::new(52.0, 21.0).unwrap(),
+        revises: None,
+        retracted: false,
+        attributes: Default::default(),
+    }
+}
+
+pub fn device(name: &str, device: &str, fleet: &str) -> CatalogEntry {
+    CatalogEntry::Device(Device { id: id(device), fleet: id(fleet), name: name.into() })
+}
