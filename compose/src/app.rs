@@ -6,8 +6,9 @@ use crate::folder::DataFolder;
 use crate::history::History;
 use crate::tasks::Tasks;
 use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use tokio::signal::unix::{SignalKind, signal};
 use waystream_connectors::faults::Faults;
 use waystream_connectors::ingest::{Ingest, IngestOptions};
@@ -15,10 +16,11 @@ use waystream_connectors::{BoundAddress, BoundConnectors, Connectors};
 use waystream_dataflow::Dataflow;
 use waystream_domain::catalog::{Fleet, Organisation, Role as UserRole, User};
 use waystream_domain::{CatalogEdit, CatalogEntry, FleetId, OrganisationId, UserId};
+use waystream_gateway::{Gateway, GatewayParts};
 use waystream_log::Log;
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
 use waystream_log::embedded::EmbeddedLog;
-use waystream_sql::{SqlEngine, SqlOptions};
+use waystream_sql::SqlEngine;
 use waystream_store::parquet::ParquetStore;
 use waystream_store::{Archive, ArchiveConfig, Store};
 
@@ -47,6 +49,8 @@ pub struct App {
     pub core: Core,
     /// Listeners for trackers; none without the role.
     pub connectors: Option<BoundConnectors>,
+    /// The dashboard; none without the role.
+    pub gateway: Option<Gateway>,
     tasks: Tasks,
 }
 
@@ -78,7 +82,7 @@ impl Core {
             let (log, store) = (Arc::clone(&log), Arc::clone(&store));
             tasks.core("archive", |stop| async move { Ok(archive.run(log, store, stop).await?) });
         }
-        let sql = SqlEngine::new(Arc::clone(&store), catalog.shared(), SqlOptions::default());
+        let sql = SqlEngine::new(Arc::clone(&store), catalog.shared(), (&config.sql).into());
         let options = IngestOptions {
             unknown_devices: waystream_connectors::UnknownDevices::Accept,
             fleet: config.connectors.fleet.clone(),
@@ -105,24 +109,43 @@ impl App {
     /// Opens everything and binds every port.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let folder = DataFolder::take_alone(&config.data)?;
+        // First, so that it hears of everything.
+        let metrics = crate::metrics::recorder();
         let mut tasks = Tasks::default();
+        tasks.core("metrics", |stop| async move {
+            crate::metrics::upkeep(stop).await;
+            Ok(())
+        });
         let core = Core::open(config, folder, &mut tasks).await?;
         let connectors = match config.roles.contains(&Role::Connect) {
             true => Some(Connectors::new(config.connectors.clone()).bind().await?),
             false => None,
         };
+        let gateway = match config.roles.contains(&Role::Gateway) {
+            true => Some(Gateway::bind(config.gateway.clone().into(), gateway_parts(&core, metrics)).await?),
+            false => None,
+        };
         let mut control = Control::bind(core.history.clone()).await?;
         let listeners = connectors.iter().flat_map(BoundConnectors::addresses);
         control.contact.listeners = listeners.map(|l| (l.listener.as_str().to_owned(), l.address)).collect();
+        if let Some(gateway) = &gateway {
+            control.contact.listeners.insert("dashboard".to_owned(), gateway.local_addr());
+        }
         core.folder.announce(&control.contact)?;
         tasks.edge("control port", |stop| control.run(stop));
-        Ok(Self { core, connectors, tasks })
+        Ok(Self { core, connectors, gateway, tasks })
     }
 
     /// What a user has to know of a system that is ready.
     pub fn introduction(&self) -> String {
         let mut lines = vec!["waystream is running".to_owned()];
         let mut line = |name: &str, value: &dyn std::fmt::Display| lines.push(format!("  {name:<12} {value}"));
+        if let Some(gateway) = &self.gateway {
+            line("dashboard", &format_args!("http://{}/", gateway.local_addr()));
+            if let Some(user) = self.user_without_password() {
+                line("sign in", &format_args!("{} (once, within 15 minutes)", gateway.one_time_link(&user)));
+            }
+        }
         // TCP and UDP of a protocol share the number of their port.
         let mut listeners: Vec<BoundAddress> = self.connectors.iter().flat_map(BoundConnectors::addresses).collect();
         listeners.dedup_by_key(|l| (l.listener, l.address));
@@ -134,11 +157,22 @@ impl App {
         lines.join("\n")
     }
 
+    /// The first user, as long as nobody has a password: there is no other way in.
+    fn user_without_password(&self) -> Option<UserId> {
+        let shared = self.core.catalog.shared();
+        let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+        let anybody = catalog.users.values().any(|user| user.password_hash.is_some());
+        catalog.users.values().find(|user| !anybody && user.role == UserRole::Owner).map(|user| user.id.clone())
+    }
+
     /// Serves until `stop` is done.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         if let Some(connectors) = self.connectors {
             let (log, catalog) = (Arc::clone(&self.core.log), self.core.catalog.clone());
             self.tasks.edge("connectors", |stop| async move { Ok(connectors.run(log, catalog, stop).await?) });
+        }
+        if let Some(gateway) = self.gateway {
+            self.tasks.edge("gateway", |stop| async move { Ok(gateway.run(stop).await?) });
         }
         let ended = self.tasks.run_until(stop).await;
         self.core.close().await;
@@ -151,6 +185,17 @@ impl App {
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
         self.tasks.edge(name, part);
+    }
+}
+
+fn gateway_parts(core: &Core, metrics: Option<PrometheusHandle>) -> GatewayParts {
+    GatewayParts {
+        log: Arc::clone(&core.log),
+        catalog: core.catalog.clone(),
+        sql: Arc::clone(&core.history.sql),
+        ready: Vec::new(),
+        metrics,
+        exports: crate::exports::formats(),
     }
 }
 
@@ -185,7 +230,7 @@ async fn first_start(catalog: &CatalogHandle) -> anyhow::Result<()> {
     let organisation = organisation();
     let edits: Vec<CatalogEdit> = {
         let shared = catalog.shared();
-        let known = shared.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = shared.read().unwrap_or_else(PoisonError::into_inner);
         let fleet = FleetId::new("default").expect("a plain word is an id");
         let user = UserId::new(FIRST_USER).expect("a plain word is an id");
         let mut missing = Vec::new();

@@ -5,12 +5,17 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use toml_edit::{DocumentMut, Item, Table, Value};
 use waystream_connectors::ConnectorsConfig;
 use waystream_dataflow::DataflowConfig;
+use waystream_gateway::wire::TileSource;
+use waystream_gateway::{GatewayConfig, ListenerLimits};
 use waystream_log::embedded::EmbeddedOptions;
 use waystream_log::{Keep, Topic};
+use waystream_sql::SqlOptions;
 use waystream_store::parquet::ParquetOptions;
 
 /// The defaults, commented: what `check-config --defaults` prints.
@@ -35,6 +40,77 @@ pub struct Config {
     pub connectors: ConnectorsConfig,
     /// Geofence events, trips, the live map.
     pub dataflow: DataflowConfig,
+    /// Dashboard and API.
+    pub gateway: GatewaySection,
+    /// Questions about history.
+    pub sql: SqlSection,
+}
+
+/// The dashboard and its API.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewaySection {
+    /// Where browsers find it.
+    pub address: SocketAddr,
+    /// Origins of other pages that may speak to it.
+    pub origins: Vec<String>,
+    /// Whether a proxy in front of it speaks TLS.
+    pub behind_tls: bool,
+    /// Title of the page.
+    pub title: String,
+    /// Address of map tiles with `{z}`, `{x}`, `{y}`; empty: no tiles.
+    pub tiles_url: String,
+    /// HTML to show on the map.
+    pub tiles_attribution: String,
+    /// Deepest zoom level of the tiles.
+    pub tiles_max_zoom: u8,
+    /// Connections at a time.
+    pub max_connections: usize,
+}
+
+/// Limits of questions about history.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SqlSection {
+    /// Longest time for one query, seconds.
+    pub deadline_s: u64,
+    /// Most rows that one query gives.
+    pub max_rows: usize,
+    /// Queries at once.
+    pub max_queries: usize,
+    /// Memory for sorting, grouping and joining, all queries together, MB.
+    pub memory_mb: usize,
+}
+
+impl From<GatewaySection> for GatewayConfig {
+    fn from(section: GatewaySection) -> Self {
+        let tiles = (!section.tiles_url.is_empty()).then_some(TileSource {
+            url: section.tiles_url,
+            attribution: section.tiles_attribution,
+            max_zoom: section.tiles_max_zoom,
+        });
+        Self {
+            listen: section.address,
+            origins: section.origins,
+            behind_tls: section.behind_tls,
+            title: section.title,
+            tiles,
+            limits: ListenerLimits { connections: section.max_connections, ..ListenerLimits::default() },
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&SqlSection> for SqlOptions {
+    fn from(section: &SqlSection) -> Self {
+        Self {
+            deadline: Duration::from_secs(section.deadline_s),
+            max_rows: section.max_rows,
+            queries: section.max_queries,
+            memory_bytes: section.memory_mb << 20,
+            ..Self::default()
+        }
+    }
 }
 
 /// What a process does.
@@ -99,9 +175,31 @@ impl Config {
         figment.extract().map_err(|errors| anyhow::anyhow!(describe(&figment, errors)))
     }
 
-    /// As TOML.
+    /// As a settings file, with the comments of the defaults.
     pub fn to_toml(&self) -> anyhow::Result<String> {
-        toml::to_string(self).context("could not write the settings as TOML")
+        let mut document: DocumentMut = DEFAULTS.parse().context("the compiled-in defaults are not TOML")?;
+        let ours = toml_edit::ser::to_document(self).context("could not write the settings as TOML")?;
+        set_values(document.as_table_mut(), ours.as_table());
+        Ok(document.to_string())
+    }
+}
+
+/// Puts values into a table and leaves its comments as they are.
+fn set_values(table: &mut Table, values: &Table) {
+    for (key, item) in values {
+        match (table.get_mut(key), item) {
+            (Some(Item::Table(inner)), Item::Table(values)) => set_values(inner, values),
+            // The serializer writes tables in one line.
+            (Some(Item::Table(inner)), Item::Value(Value::InlineTable(values))) => {
+                set_values(inner, &values.clone().into_table());
+            }
+            (Some(Item::Value(old)), Item::Value(new)) => {
+                let decor = old.decor().clone();
+                *old = new.clone();
+                *old.decor_mut() = decor;
+            }
+            _ => drop(table.insert(key, item.clone())),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use axum::{Json, Router};
 use futures::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
@@ -25,6 +26,9 @@ use waystream_sql::output::Format;
 
 /// Largest request: a batch of points.
 const MAX_BODY_BYTES: usize = 16 << 20;
+
+/// No position is this long: an error's text follows.
+const ERROR: u32 = u32::MAX;
 
 /// The control port, open.
 pub struct Control {
@@ -100,9 +104,12 @@ async fn sql(State(history): State<History>, Query(how): Query<SqlParameters>, q
 
 async fn positions(State(history): State<History>, Json(selection): Json<Selection>) -> Result<Body, Failed> {
     let Some(positions) = history.positions(&selection).await? else { return Ok(Body::empty()) };
-    let batches = stream::unfold(positions, |mut positions| async move {
-        let batch = positions.next().await?;
-        Some((batch.map(|batch| frame(&batch)), positions))
+    let batches = stream::unfold(Some(positions), |positions| async move {
+        let mut positions = positions?;
+        Some(match positions.next().await? {
+            Ok(batch) => (Ok::<_, Infallible>(frame(&batch)), Some(positions)),
+            Err(error) => (Ok(frame_error(&error.into())), None),
+        })
     });
     Ok(Body::from_stream(batches))
 }
@@ -118,10 +125,17 @@ fn frame(positions: &[Position]) -> Vec<u8> {
     bytes
 }
 
+/// What stands instead of further positions if there was an error: the answer has begun, so its status can't tell.
+fn frame_error(error: &anyhow::Error) -> Vec<u8> {
+    [&ERROR.to_be_bytes(), format!("{error:#}").as_bytes()].concat()
+}
+
 /// The next position and what follows it; none if more bytes are needed.
 fn unframe_one(bytes: &[u8]) -> anyhow::Result<Option<(Position, &[u8])>> {
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
-    let length = u32::from_be_bytes(*length) as usize;
+    let length = u32::from_be_bytes(*length);
+    anyhow::ensure!(length != ERROR, "{}", String::from_utf8_lossy(rest));
+    let length = length as usize;
     anyhow::ensure!(length <= MAX_BODY_BYTES, "a position of {length} bytes");
     let Some((value, rest)) = rest.split_at_checked(length) else { return Ok(None) };
     Ok(Some((codec::decode_position(value)?, rest)))

@@ -9,9 +9,11 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod exports;
 pub mod folder;
 pub mod geofence;
 pub mod history;
+pub mod metrics;
 pub mod tasks;
 pub mod trackers;
 

@@ -48,6 +48,9 @@ impl TrackStream {
 /// Rows that one step aims at: enough to keep a replay busy, few enough to be sorted in memory while a hundred replays are open.
 const STEP_ROWS: usize = 20_000;
 
+/// Rows that one step may have; should its time hold more, the next step goes on where it was cut off.
+const MAX_STEP_ROWS: usize = 4 * STEP_ROWS;
+
 /// Positions per batch that comes out.
 const BATCH_ROWS: usize = 4_096;
 
@@ -63,7 +66,8 @@ impl SqlEngine {
                 if matches!(&request.devices, Devices::Only(some) if some.len() <= 16) { 86_400_000 } else { 60_000 };
             while left > 0 && from <= request.to {
                 let to = from.plus_millis(step_ms - 1).min(request.to);
-                let rows = step(&core, &scope, &request.devices, (from, to), left).await?;
+                let (mut rows, covered) = step(&core, &scope, &request.devices, (from, to)).await?;
+                rows.truncate(left);
                 let count = rows.len();
                 left -= count;
                 let mut rows = rows.into_iter().peekable();
@@ -72,12 +76,12 @@ impl SqlEngine {
                         return Ok(());
                     }
                 }
-                let factor = if count == 0 { 16.0 } else { (STEP_ROWS as f64 / count as f64).clamp(0.1, 4.0) };
-                step_ms = ((step_ms as f64 * factor) as i64).max(1_000);
-                if to == request.to {
+                if covered >= request.to {
                     break;
                 }
-                from = to.plus_millis(1);
+                let factor = if count == 0 { 16.0 } else { (STEP_ROWS as f64 / count as f64).clamp(0.1, 4.0) };
+                step_ms = ((covered.millis_since(from) + 1) as f64 * factor).max(1_000.0) as i64;
+                from = covered.plus_millis(1);
             }
             Ok(())
         });
@@ -85,13 +89,30 @@ impl SqlEngine {
     }
 }
 
-/// One step, sorted.
+/// Positions from one time on, sorted, and the time up to which they are complete: `to`, or less if there are too many until then.
 async fn step(
     core: &Core,
     scope: &Scope,
     devices: &Devices,
     (from, to): (Timestamp, Timestamp),
-    limit: usize,
+) -> Result<(Vec<Position>, Timestamp), SqlError> {
+    let mut rows = first(core, scope, devices, (from, to), Some(MAX_STEP_ROWS)).await?;
+    let (Some(last), MAX_STEP_ROWS..) = (rows.last().map(|p| p.fix_time), rows.len()) else { return Ok((rows, to)) };
+    if last == from {
+        // All of them in one millisecond.
+        return Ok((first(core, scope, devices, (from, from), None).await?, from));
+    }
+    // Of the last millisecond some may have been cut off.
+    rows.retain(|p| p.fix_time < last);
+    Ok((rows, last.plus_millis(-1)))
+}
+
+async fn first(
+    core: &Core,
+    scope: &Scope,
+    devices: &Devices,
+    (from, to): (Timestamp, Timestamp),
+    limit: Option<usize>,
 ) -> Result<Vec<Position>, SqlError> {
     let mut all =
         core.rows(scope, Table::Positions)?.filter(col("fix_time").gt_eq(time(from)).and(col("fix_time").lt_eq(time(to))))?;
@@ -100,7 +121,7 @@ async fn step(
     }
     let order = vec![col("fix_time").sort(true, false), col("device").sort(true, false)];
     let mut positions = Vec::new();
-    for batch in all.sort(order)?.limit(0, Some(limit))?.collect().await? {
+    for batch in all.sort(order)?.limit(0, limit)?.collect().await? {
         positions.extend(rows::positions_from(&batch).map_err(|e| SqlError::Store(e.to_string()))?);
     }
     Ok(positions)

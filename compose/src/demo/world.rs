@@ -42,7 +42,7 @@ impl Reporting {
         match self {
             Self::Teltonika => "teltonika",
             Self::OsmAnd => "osmand",
-            Self::OwnTracks => "mqtt",
+            Self::OwnTracks => "owntracks",
         }
     }
 }
@@ -76,7 +76,7 @@ pub fn members(count: usize, seed: u64) -> Vec<Member> {
             let id = match reporting {
                 Reporting::Teltonika => imei(n as u64),
                 Reporting::OsmAnd => format!("{}", 480_000 + n),
-                Reporting::OwnTracks => format!("{}/van{n:04}", FLEETS[fleet].0),
+                Reporting::OwnTracks => format!("owntracks/{}/van{n:04}", FLEETS[fleet].0),
             };
             Member {
                 device: Device {

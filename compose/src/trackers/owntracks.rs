@@ -11,17 +11,17 @@ use waystream_domain::units;
 /// Longer than any pause between two reports, because nobody polls the connection in between.
 const KEEP_ALIVE: Duration = Duration::from_secs(300);
 
-/// One device, `user/device`.
+/// One device.
 pub struct OwnTracks {
     server: SocketAddr,
-    device: String,
+    topic: String,
     connection: Option<(AsyncClient, EventLoop)>,
 }
 
 impl OwnTracks {
-    /// A device that has not connected yet; `device` is `user/device`.
-    pub fn new(server: SocketAddr, device: impl Into<String>) -> Self {
-        Self { server, device: device.into(), connection: None }
+    /// A device that has not connected yet; it is known by its topic, `owntracks/<user>/<device>`.
+    pub fn new(server: SocketAddr, topic: impl Into<String>) -> Self {
+        Self { server, topic: topic.into(), connection: None }
     }
 
     /// Publishes one message a fix, the next after the PUBACK of the one before.
@@ -30,10 +30,9 @@ impl OwnTracks {
             Some(connection) => connection,
             None => self.connect(),
         };
-        let topic = format!("owntracks/{}", self.device);
         for fix in fixes {
             client
-                .publish(&topic, QoS::AtLeastOnce, false, payload(&self.device, fix))
+                .publish(&self.topic, QoS::AtLeastOnce, false, payload(&self.topic, fix))
                 .await
                 .map_err(|e| SendError::NoAnswer(e.to_string()))?;
             timeout(ANSWER_TIMEOUT, acknowledged(&mut events)).await.map_err(|_| SendError::NoAnswer("silence".into()))??;
@@ -44,7 +43,7 @@ impl OwnTracks {
     }
 
     fn connect(&self) -> (AsyncClient, EventLoop) {
-        let mut options = MqttOptions::new(self.device.replace('/', "-"), self.server.ip().to_string(), self.server.port());
+        let mut options = MqttOptions::new(self.topic.replace('/', "-"), self.server.ip().to_string(), self.server.port());
         options.set_keep_alive(KEEP_ALIVE);
         // One message is in flight at a time; the channel holds it until the connection is up.
         AsyncClient::new(options, 1)
@@ -63,13 +62,13 @@ async fn acknowledged(events: &mut EventLoop) -> Result<(), SendError> {
 }
 
 /// The message of one fix. OwnTracks tells times in whole seconds and speed in km/h.
-pub fn payload(device: &str, fix: &Fix) -> Vec<u8> {
+pub fn payload(topic: &str, fix: &Fix) -> Vec<u8> {
     let mut message = serde_json::json!({
         "_type": "location",
         "lat": fix.location.lat_deg(),
         "lon": fix.location.lon_deg(),
         "tst": fix.fix_time.as_millis().div_euclid(1000),
-        "tid": device.get(device.len().saturating_sub(2)..).unwrap_or("xx"),
+        "tid": topic.get(topic.len().saturating_sub(2)..).unwrap_or("xx"),
         "t": "t",
     });
     if let Some(speed) = fix.speed_mps {

@@ -275,20 +275,38 @@ impl Merge {
     }
 }
 
-/// Merges sources that are all in memory.
-pub(crate) fn merge_all(table: Table, sources: &[RecordBatch]) -> Result<Vec<RecordBatch>, ArrowError> {
-    let mut merge = Merge::new(table, sources.len());
-    let mut given = vec![false; sources.len()];
-    let mut out = Vec::new();
-    loop {
-        match merge.step()? {
-            Step::Need(i) if given[i] => merge.end(i),
-            Step::Need(i) => {
-                given[i] = true;
-                merge.give(i, sources[i].clone())?;
+/// Merges sources that are all in memory, batch by batch.
+pub(crate) struct MergeBatches {
+    merge: Merge,
+    sources: Vec<Option<RecordBatch>>,
+}
+
+impl MergeBatches {
+    /// Each source is sorted by the table's key, each key once.
+    pub(crate) fn new(table: Table, sources: impl IntoIterator<Item = RecordBatch>) -> Self {
+        let sources: Vec<_> = sources.into_iter().map(Some).collect();
+        Self { merge: Merge::new(table, sources.len()), sources }
+    }
+}
+
+impl Iterator for MergeBatches {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.merge.step() {
+                Ok(Step::Need(i)) => match self.sources[i].take() {
+                    Some(batch) => {
+                        if let Err(e) = self.merge.give(i, batch) {
+                            return Some(Err(e));
+                        }
+                    }
+                    None => self.merge.end(i),
+                },
+                Ok(Step::Rows(rows)) => return Some(Ok(rows)),
+                Ok(Step::Done) => return None,
+                Err(e) => return Some(Err(e)),
             }
-            Step::Rows(rows) => out.push(rows),
-            Step::Done => return Ok(out),
         }
     }
 }

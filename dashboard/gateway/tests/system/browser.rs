@@ -92,19 +92,25 @@ impl Browser {
 
     /// The next thing of this name; what comes before it is taken in.
     pub async fn until(&mut self, event: &str) -> Said {
-        loop {
-            let said = self.next().await;
-            if said.event == event {
-                return said;
+        let found = async {
+            loop {
+                let said = self.next().await;
+                if said.event == event {
+                    return said;
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("{event} never came"))
     }
 
     /// Takes in what comes until this is so.
     pub async fn until_so(&mut self, so: impl Fn(&Self) -> bool) {
-        while !so(self) {
-            self.next().await;
-        }
+        let found = async {
+            while !so(self) {
+                self.next().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, found).await.expect("it becomes so");
     }
 
     fn take(&mut self, said: &Said) {

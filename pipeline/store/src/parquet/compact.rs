@@ -11,6 +11,7 @@ use arrow::datatypes::TimestampMillisecondType;
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -123,30 +124,51 @@ pub(crate) fn run(task: &Task, keep_from_ms: Option<i64>, target: &Target<'_>) -
     }
 }
 
-/// Writes rows sorted by key into as many files as their periods demand; at level 0. Used by flush.
+/// How many rows each day has; versions of one row count several times.
+pub(crate) fn rows_by_day<'a>(batches: impl IntoIterator<Item = &'a RecordBatch>) -> BTreeMap<i64, usize> {
+    let mut counts = BTreeMap::new();
+    for day in batches.into_iter().flat_map(days) {
+        *counts.entry(day).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// The day of each row.
+fn days(batch: &RecordBatch) -> Vec<i64> {
+    let times = batch.column_by_name("fix_time").and_then(|c| c.as_primitive_opt::<TimestampMillisecondType>());
+    times.map_or_else(Vec::new, |times| times.values().iter().map(|t| day_of(*t)).collect())
+}
+
+/// Writes batches sorted by key into as many files as their periods demand.
 pub(crate) fn write_periods(
     table: Table,
-    rows: &RecordBatch,
+    batches: impl IntoIterator<Item = Result<RecordBatch, ArrowError>>,
+    rows_by_day: &BTreeMap<i64, usize>,
     level: u32,
     target: &Target<'_>,
 ) -> Result<Vec<DataFile>, StoreError> {
-    let Some(keys) = Keys::of(table, rows) else { return Ok(Vec::new()) };
-    let days: Vec<i64> = (0..rows.num_rows()).map(|i| day_of(keys.fix_time(i))).collect();
-    let mut counts = BTreeMap::new();
-    days.iter().for_each(|day| *counts.entry(*day).or_insert(0) += 1);
-    let periods = period::assign(&counts);
-    let mut by_period: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
-    for (i, day) in days.iter().enumerate() {
-        by_period.entry(&periods[day]).or_default().push(i as u32);
+    let periods = period::assign(rows_by_day);
+    let mut writers: BTreeMap<&str, FileWriter> = BTreeMap::new();
+    for batch in batches {
+        let batch = batch.map_err(unmerged)?;
+        let mut by_period: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+        for (i, day) in days(&batch).into_iter().enumerate() {
+            by_period.entry(&periods[&day]).or_default().push(i as u32);
+        }
+        for (period, rows) in by_period {
+            let writer = match writers.entry(period) {
+                Entry::Occupied(open) => open.into_mut(),
+                Entry::Vacant(new) => new.insert(target.writer(table, period, level)?),
+            };
+            if rows.len() == batch.num_rows() {
+                writer.write(&batch)?;
+            } else {
+                writer.write(&compute::take_record_batch(&batch, &UInt32Array::from(rows)).map_err(unmerged)?)?;
+            }
+        }
     }
     let mut files = Vec::new();
-    for (period, indices) in by_period {
-        let mut writer = target.writer(table, period, level)?;
-        for some in indices.chunks(65_536) {
-            // One period's rows, mostly all of them.
-            let batch = compute::take_record_batch(rows, &UInt32Array::from(some.to_vec())).map_err(unmerged)?;
-            writer.write(&batch)?;
-        }
+    for writer in writers.into_values() {
         files.extend(writer.finish()?);
     }
     Ok(files)
@@ -223,8 +245,8 @@ impl Output for SomeDays<'_> {
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<DataFile>, StoreError> {
-        let rows = compute::concat_batches(&self.table.schema(), &self.batches).map_err(unmerged)?;
-        write_periods(self.table, &rows, self.level, self.target)
+        let rows_by_day = rows_by_day(&self.batches);
+        write_periods(self.table, self.batches.into_iter().map(Ok), &rows_by_day, self.level, self.target)
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct FileEntry {
     /// Path below the store's folder.
     pub(crate) path: String,
     pub(crate) table: Table,
-    /// `2026-03-04`, `2026-03` or `2026`: the UTC day, month or year of fix time that it is for. See [`super::period`].
+    /// `2026-03-04`, `2026-03`, `2026` or `years`: the UTC day, month, year or years of fix time that it is for. See [`super::period`].
     pub(crate) period: String,
     /// 0 as flushed; one more with each compaction.
     pub(crate) level: u32,

@@ -2,7 +2,7 @@
 
 use super::file::DataFile;
 use crate::Table;
-use crate::merge::{Keys, merge_all};
+use crate::merge::{Keys, MergeBatches};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute;
 use arrow::datatypes::{DataType, Int64Type, TimestampMillisecondType};
@@ -94,16 +94,10 @@ pub(crate) fn push(table: Table, runs: &mut Vec<Arc<Run>>, new: Arc<Run>) -> Res
             return Ok(());
         }
         let merged = runs.split_off(runs.len() - same);
-        let rows = merge(table, &merged)?;
+        let rows = MergeBatches::new(table, merged.iter().map(|r| r.rows.clone())).collect::<Result<Vec<_>, _>>()?;
+        let rows = compact_texts(&compute::concat_batches(&table.schema(), &rows)?)?;
         runs.extend(Run::new(table, rows, tier + 1));
     }
-}
-
-/// All rows of some runs as one batch.
-pub(crate) fn merge(table: Table, runs: &[Arc<Run>]) -> Result<RecordBatch, ArrowError> {
-    let sources: Vec<RecordBatch> = runs.iter().map(|r| r.rows.clone()).collect();
-    let rows = compute::concat_batches(&table.schema(), &merge_all(table, &sources)?)?;
-    compact_texts(&rows)
 }
 
 /// Text columns refer to the buffers of all the batches they came from: copies the texts together, so that those are freed.

@@ -4,7 +4,7 @@
 //! store/
 //!   manifest.json                       which files there are, and how far they cover the log
 //!   positions/2026-03-04-000017.parquet
-//!   events/2026-03-000018.parquet       days with few rows share a month's or a year's file
+//!   events/2026-03-000018.parquet       days with few rows share a file: a month's, a year's, or one of several years
 //!   lock
 //! ```
 //!
@@ -24,7 +24,7 @@ mod overlap;
 mod period;
 mod scan;
 
-use crate::merge::sort_unique;
+use crate::merge::{MergeBatches, sort_unique};
 use crate::{ArchiveBatch, Store, StoreError, Table, Unflushed, metrics, rows};
 use async_trait::async_trait;
 use compact::Target;
@@ -348,8 +348,9 @@ impl Inner {
             if runs.is_empty() {
                 continue;
             }
-            let rows = memory::merge(table, runs).map_err(refused)?;
-            files.extend(compact::write_periods(table, &rows, 0, &self.target())?.into_iter().map(Arc::new));
+            let rows_by_day = compact::rows_by_day(runs.iter().map(|r| &r.rows));
+            let rows = MergeBatches::new(table, runs.iter().map(|r| r.rows.clone()));
+            files.extend(compact::write_periods(table, rows, &rows_by_day, 0, &self.target())?.into_iter().map(Arc::new));
         }
         if files.is_empty() && lock(&self.manifest).covered() == *offsets {
             return Ok(files);

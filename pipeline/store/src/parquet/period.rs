@@ -1,7 +1,8 @@
-//! Which day, month or year of fix time a row's file is for.
+//! Which day, month, year or years of fix time a row's file is for.
 //!
-//! Days are the rule. But history that is imported may have a few rows on each of thousands of days, and late reports a few on
-//! each of some: days with few rows share the file of their month, and months with few rows that of their year.
+//! Days are the rule. But imported history may have a few rows on each of thousands of days, late reports a few on each of some, and
+//! broken clocks one in any year: days with few rows share the file of their month, months with few that of their year, and years with
+//! few share one. So a flush writes no more files than its rows are worth.
 
 use chrono::{DateTime, Datelike, NaiveDate};
 use std::collections::BTreeMap;
@@ -35,34 +36,58 @@ pub(crate) fn assign(rows_by_day: &BTreeMap<i64, usize>) -> BTreeMap<i64, String
         years.entry(date.year()).or_default().entry(date.month()).or_default().push((*day, *rows));
     }
     let mut assigned = BTreeMap::new();
+    let mut assign = |days: &[i64]| {
+        let name = name(days);
+        assigned.extend(days.iter().map(|day| (*day, name.clone())));
+    };
+    let mut few_in_years = Few::default();
     for months in years.into_values() {
-        let mut few_in_year = Vec::new();
+        let mut few_in_year = Few::default();
         for days in months.into_values() {
-            let (enough, few): (Vec<_>, Vec<_>) = days.into_iter().partition(|(_, rows)| *rows >= FEW_ROWS);
-            assigned.extend(enough.into_iter().map(|(day, _)| (day, name(&[day]))));
-            let days: Vec<i64> = few.iter().map(|(day, _)| *day).collect();
-            if few.iter().map(|(_, rows)| rows).sum::<usize>() >= FEW_ROWS {
-                let name = name(&days);
-                assigned.extend(days.into_iter().map(|day| (day, name.clone())));
+            let mut few_in_month = Few::default();
+            for (day, rows) in days {
+                if rows >= FEW_ROWS { assign(&[day]) } else { few_in_month.add(&[day], rows) }
+            }
+            if few_in_month.rows >= FEW_ROWS {
+                assign(&few_in_month.days)
             } else {
-                few_in_year.extend(days);
+                few_in_year.add(&few_in_month.days, few_in_month.rows)
             }
         }
-        let name = name(&few_in_year);
-        assigned.extend(few_in_year.into_iter().map(|day| (day, name.clone())));
+        if few_in_year.rows >= FEW_ROWS {
+            assign(&few_in_year.days)
+        } else {
+            few_in_years.add(&few_in_year.days, few_in_year.rows)
+        }
     }
+    assign(&few_in_years.days);
     assigned
 }
 
-/// The smallest of day, month, year that holds these days of one year.
+/// Days with few rows each.
+#[derive(Default)]
+struct Few {
+    days: Vec<i64>,
+    rows: usize,
+}
+
+impl Few {
+    fn add(&mut self, days: &[i64], rows: usize) {
+        self.days.extend(days);
+        self.rows += rows;
+    }
+}
+
+/// The smallest of day, month, year or years that holds these days.
 fn name(days: &[i64]) -> String {
     let (Some(first), Some(last)) = (days.first().map(|d| date(*d)), days.last().map(|d| date(*d))) else {
         return String::new();
     };
     let format = match () {
         () if first == last => "%Y-%m-%d",
-        () if first.month() == last.month() => "%Y-%m",
-        () => "%Y",
+        () if (first.year(), first.month()) == (last.year(), last.month()) => "%Y-%m",
+        () if first.year() == last.year() => "%Y",
+        () => return "years".to_owned(),
     };
     first.format(format).to_string()
 }
@@ -94,13 +119,17 @@ mod tests {
             &[("2026-03-01", "2026-03"), ("2026-03-03", "2026-03"), ("2026-03-04", "2026-03-04")],
         );
         check(
+            &[("1949-06-11", 3), ("1949-08-01", 4), ("1950-01-01", 90_000)],
+            &[("1949-06-11", "1949"), ("1949-08-01", "1949"), ("1950-01-01", "1950-01-01")],
+        );
+        check(
             &[("1949-06-11", 3_000), ("1949-06-12", 3_000), ("1949-08-01", 1), ("1949-09-01", 1), ("1950-01-01", 1)],
             &[
                 ("1949-06-11", "1949-06"),
                 ("1949-06-12", "1949-06"),
-                ("1949-08-01", "1949"),
-                ("1949-09-01", "1949"),
-                ("1950-01-01", "1950-01-01"),
+                ("1949-08-01", "years"),
+                ("1949-09-01", "years"),
+                ("1950-01-01", "years"),
             ],
         );
     }

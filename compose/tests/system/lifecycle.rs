@@ -1,9 +1,6 @@
 //! A system from start to end: it stops in time, keeps what it answered and who is signed in, and says when a port is taken.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{BINARY, System, settings};
+use crate::common::{BINARY, System, free_port, settings};
 use futures::TryStreamExt;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -32,9 +29,18 @@ fn fix(second: i64) -> Fix {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_stops_it_in_time_with_nothing_answered_lost() {
+async fn sigterm_stops_it_in_time_with_nothing_answered_lost_and_nobody_signed_out() {
     let folder = tempfile::tempdir().unwrap();
-    let system = System::start(folder.path(), &settings(&[])).unwrap();
+    // The dashboard keeps its address, so that the browser's cookie is for both.
+    let settings = settings(&[]).replace("127.0.0.1:0", &format!("127.0.0.1:{}", free_port().unwrap()));
+    let system = System::start(folder.path(), &settings).unwrap();
+    let browser = reqwest::Client::builder().cookie_store(true).build().unwrap();
+    let link = system.said.iter().flat_map(|line| line.split_whitespace()).find(|word| word.contains("/sign-in?token="));
+    browser.get(link.unwrap()).send().await.unwrap().error_for_status().unwrap();
+    let session = format!("http://{}/api/session", system.address("dashboard"));
+    let signed_in = async || browser.get(&session).send().await.unwrap().status();
+    assert_eq!(signed_in().await, 200);
+
     let sockets = Sockets::new(system.address("teltonika"), system.address("osmand"), system.address("mqtt"));
     let kinds = [Reporting::Teltonika, Reporting::OsmAnd, Reporting::OwnTracks];
     let answered: Arc<Mutex<BTreeSet<(DeviceId, Timestamp)>>> = Arc::default();
@@ -42,7 +48,7 @@ async fn sigterm_stops_it_in_time_with_nothing_answered_lost() {
     let mut trackers = JoinSet::new();
     for n in 0..12_usize {
         let device = match kinds[n % 3] {
-            Reporting::OwnTracks => format!("driver/phone{n}"),
+            Reporting::OwnTracks => format!("owntracks/driver/phone{n}"),
             _ => format!("{n:015}"),
         };
         let device = DeviceId::new(device).unwrap();
@@ -72,7 +78,8 @@ async fn sigterm_stops_it_in_time_with_nothing_answered_lost() {
         ended.unwrap();
     }
 
-    let system = System::start(folder.path(), &settings(&[])).unwrap();
+    let system = System::start(folder.path(), &settings).unwrap();
+    assert_eq!(signed_in().await, 200, "a restart signs nobody out");
     let remote = system.remote();
     remote.settle().await.unwrap();
     let positions = remote.positions(&Selection::default()).await.unwrap();

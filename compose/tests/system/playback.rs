@@ -1,9 +1,6 @@
 //! A whole city's recorded buses through the sockets as fast as they are answered: no position is lost.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{System, settings, shared};
+use crate::common::{System, settings, shared};
 use futures::TryStreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;

@@ -1,10 +1,7 @@
 //! kill -9 of the whole process while trackers report: what was answered is in history exactly once, and the events are those
 //! of an undisturbed run.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{System, free_port, settings, shared, truth};
+use crate::common::{System, free_port, settings, shared, truth};
 use futures::TryStreamExt;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -106,7 +103,7 @@ async fn whatever_was_answered_survives_twenty_kills_and_no_event_is_lost_or_dou
     let query = "SELECT device, geofence, kind, fix_time FROM events WHERE kind IN ('enter', 'exit') AND NOT retracted";
     let csv = String::from_utf8(remote.ask(query, Format::Csv).await.unwrap()).unwrap();
     let rows = csv.lines().count() - 1;
-    let events: BTreeSet<_> = common::events(&csv)
+    let events: BTreeSet<_> = crate::common::events(&csv)
         .unwrap()
         .into_iter()
         .map(|(device, fence, kind, time)| (names[&DeviceId::new(device).unwrap()].to_string(), fence, kind, time))

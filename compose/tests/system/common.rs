@@ -1,5 +1,4 @@
 //! The real binary on a folder of its own, as tests start, kill and ask it.
-#![allow(dead_code, reason = "every test file uses its part")]
 
 use anyhow::{Context, bail};
 use std::collections::{BTreeMap, BTreeSet};

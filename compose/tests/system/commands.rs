@@ -1,9 +1,6 @@
 //! The commands that end by themselves, as a user types them.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{System, run, settings, shared};
+use crate::common::{System, run, settings, shared};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -61,7 +58,7 @@ fn settings_come_from_file_environment_and_flags() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine.toml");
     std::fs::write(&file, "data = \"from-file\"\n[dataflow]\nworkers = 3\nepoch_ms = 50\n").unwrap();
-    let output = std::process::Command::new(common::BINARY)
+    let output = std::process::Command::new(crate::common::BINARY)
         .args(["check-config", "--config", text(&file), "--data", "from-flag"])
         .env("WAYSTREAM_DATAFLOW__EPOCH_MS", "70")
         .env("WAYSTREAM_BIN", "not a setting")
@@ -71,6 +68,7 @@ fn settings_come_from_file_environment_and_flags() {
     for line in ["data = \"from-flag\"", "workers = 3", "epoch_ms = 70", "keep_positions_days = 7"] {
         assert!(printed.lines().any(|l| l == line), "{line} is missing in\n{printed}");
     }
+    assert!(printed.contains("# Threads."), "comments are kept");
     // What is printed can be used.
     std::fs::write(&file, printed).unwrap();
     well(&["check-config", "--config", text(&file)]);

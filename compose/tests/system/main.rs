@@ -1,0 +1,8 @@
+//! The real binary as users, trackers and operators meet it. One test binary, because linking the system takes long.
+#![allow(clippy::unwrap_used)]
+
+mod commands;
+mod common;
+mod kills;
+mod lifecycle;
+mod playback;
