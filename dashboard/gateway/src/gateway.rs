@@ -3,7 +3,7 @@
 use crate::auth::{OneTimeTokens, Origins, Passwords, Sessions, Throttle, require_same_origin};
 use crate::config::GatewayConfig;
 use crate::health::{self, ReadyCheck};
-use crate::live::{self, Board, Command, Follow, Hub, HubStart, Kills, Live, SharedBoard, socket_layer};
+use crate::live::{self, Board, Command, Follow, Hub, HubStart, Kills, Live, SharedBoard, socket_router};
 use crate::replay::ReplayContext;
 use crate::rest::{self, ExportFormat, Rest, sign_in_by_link};
 use crate::wire::PageConfig;
@@ -125,7 +125,7 @@ impl Gateway {
             commands: to_hub.clone(),
         });
         let replay = Arc::new(ReplayContext::new(Arc::clone(&sql), sessions.clone(), catalog.shared()));
-        let (sockets, io) = socket_layer(Live { hub: to_hub, sessions: sessions.clone(), kills: kills.clone(), replay });
+        let (sockets, io) = socket_router(Live { hub: to_hub, sessions: sessions.clone(), kills: kills.clone(), replay });
 
         let one_time = Arc::new(OneTimeTokens::default());
         let passwords = tokio::task::spawn_blocking(Passwords::new).await.expect("hashing does not panic");
@@ -153,7 +153,7 @@ impl Gateway {
             .fallback(static_files::file)
             .layer(compressed);
         let origins = Origins { also: config.origins.clone().into() };
-        let router = headers::secure(pages.layer(sockets), config.tiles.as_ref())
+        let router = headers::secure(pages.merge(sockets), config.tiles.as_ref())
             .layer(from_fn_with_state(kills, Kills::follow_upgrades))
             .layer(from_fn_with_state(origins, require_same_origin))
             .layer(CatchPanicLayer::new())

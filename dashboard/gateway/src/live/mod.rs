@@ -17,4 +17,4 @@ pub(crate) use feed::{Follow, follow, start};
 pub(crate) use hub::{Command, Hub, HubStart, SharedBoard};
 pub(crate) use kills::Kills;
 pub(crate) use outbox::taken;
-pub(crate) use sockets::{Live, socket_layer};
+pub(crate) use sockets::{Live, socket_router};

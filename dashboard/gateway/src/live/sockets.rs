@@ -6,9 +6,9 @@ use crate::auth::{Identity, Sessions};
 use crate::now;
 use crate::replay::{ReplayContext, Replays};
 use crate::wire::{ReplayAck, ReplayRequest, WatchRequest};
+use axum::Router;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
-use socketioxide::layer::SocketIoLayer;
 use socketioxide::{ParserConfig, SocketIo};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,9 +37,10 @@ pub(crate) struct Live {
     pub(crate) replay: Arc<ReplayContext>,
 }
 
-/// The layer that serves `/socket.io/`, and the handle to close all sockets with.
-pub(crate) fn socket_layer(live: Live) -> (SocketIoLayer, SocketIo) {
-    let (layer, io) = SocketIo::builder()
+/// The route `/socket.io/`, and the handle to close all sockets with. A service and not a layer: a router applies layers to
+/// its fallback anew with every request, and every application knows its own sessions only.
+pub(crate) fn socket_router(live: Live) -> (Router, SocketIo) {
+    let (service, io) = SocketIo::builder()
         .with_parser(ParserConfig::common().max_incoming_binaries(1).max_incoming_binary_buf_size(1_024))
         .max_buffer_size(QUEUE_PACKETS)
         .ws_read_buffer_size(512)
@@ -49,7 +50,7 @@ pub(crate) fn socket_layer(live: Live) -> (SocketIoLayer, SocketIo) {
         .ping_interval(PING_EVERY)
         .ping_timeout(PING_TIMEOUT)
         .connect_timeout(Duration::from_secs(10))
-        .build_layer();
+        .build_svc();
     let sessions = live.sessions.clone();
     let may_connect = async move |socket: SocketRef| -> Result<(), &'static str> {
         let identity = sessions.check(&socket.req_parts().headers, now()).ok_or("unauthorised")?;
@@ -58,7 +59,7 @@ pub(crate) fn socket_layer(live: Live) -> (SocketIoLayer, SocketIo) {
     };
     let connected = async move |socket: SocketRef| on_connect(&socket, &live);
     io.ns("/", connected.with(may_connect));
-    (layer, io)
+    (Router::new().route_service("/socket.io/", service), io)
 }
 
 fn on_connect(socket: &SocketRef, live: &Live) {
