@@ -180,12 +180,15 @@ impl Hub {
                 Some(command) = commands.recv() => self.command(command, self.now()),
                 news = news.recv() => match news {
                     Some(news) => self.news(news, self.now()),
+                    // Who follows the log may have heard of the end first.
+                    None if cancel.is_cancelled() => return Ok(()),
                     None => return Err(LogError::Closed("the log is no longer followed".into())),
                 },
                 edit = self.edits.recv() => match edit {
                     Ok(edit) => self.edit(&edit, self.now()),
                     // Too many edits at once to follow one by one: everybody starts anew from the catalog as it is.
                     Err(broadcast::error::RecvError::Lagged(_)) => self.start_anew(),
+                    Err(broadcast::error::RecvError::Closed) if cancel.is_cancelled() => return Ok(()),
                     Err(broadcast::error::RecvError::Closed) => {
                         return Err(LogError::Closed("the catalog is no longer followed".into()));
                     }
