@@ -156,10 +156,7 @@ impl Gateway {
         let router = headers::secure(pages.merge(sockets), config.tiles.as_ref())
             .layer(from_fn_with_state(kills, Kills::follow_upgrades))
             .layer(from_fn_with_state(origins, require_same_origin))
-            .layer(CatchPanicLayer::new())
-            // Without a state given here, axum layers the fallback anew at every request: each would get an engine of its own, and
-            // a polling socket would not find its session again.
-            .with_state(());
+            .layer(CatchPanicLayer::new());
         Ok(Self { listener, address, config, router, io, one_time, hub, commands, log, follow })
     }
 

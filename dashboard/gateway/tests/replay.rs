@@ -32,7 +32,7 @@ async fn history_is_replayed_by_its_own_clock_with_its_alerts() {
         assert_eq!(first.head.flags & (flags::REPLAY | flags::LAST), flags::REPLAY | flags::LAST);
         assert_eq!(first.records[0].lat_e6, 6_000_000);
         let state = browser.until("replay_state").await.args.remove(0);
-        assert_eq!(state, json!({ "id": 7, "at": from, "playing": false, "speed": 200.0, "done": false }));
+        assert_eq!(state, json!({ "id": 7, "at": from, "playing": false, "speed": 200, "done": false }));
 
         browser.emit(json!(["replay", { "id": 7, "action": "play" }])).await;
         let (mut clock, mut alerts, mut last) = (from, Vec::new(), None);

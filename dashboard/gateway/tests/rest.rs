@@ -199,6 +199,8 @@ async fn nobody_reaches_what_is_not_theirs() {
     let yard = yard["properties"]["id"].as_str().unwrap();
     let description = admin.get("/api/openapi.json").await;
 
+    let mut mine = square.clone();
+    mine["properties"]["name"] = json!("Mine");
     let (other, nobody) = (User::sign_in(&system, "other").await, User::nobody(&system));
     let mut asked = 0;
     for (path, operations) in description["paths"].as_object().unwrap() {
@@ -215,7 +217,7 @@ async fn nobody_reaches_what_is_not_theirs() {
                 _ => {}
             }
             let body = match path.as_str() {
-                p if p.starts_with("/api/geofences") => Some(square.clone()),
+                p if p.starts_with("/api/geofences") => Some(mine.clone()),
                 "/api/sql" => Some(json!({ "query": "SELECT device, lat FROM positions" })),
                 p if p.starts_with("/api/devices") => Some(json!({ "name": "Mine", "fleet": "their" })),
                 "/api/session" | "/api/session/password" => continue,
