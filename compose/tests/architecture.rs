@@ -31,7 +31,7 @@ const TEST_ARROWS: [(&str, &str); 2] = [
 const FENCED: [(&str, &[&str]); 4] = [
     ("timely", &["waystream-dataflow"]),
     ("redb", &["waystream-log"]),
-    ("datafusion", &["waystream-store", "waystream-sql"]),
+    ("datafusion", &["waystream-store", "waystream-sql", "waystream-benchmarks"]),
     (
         "tokio",
         &[

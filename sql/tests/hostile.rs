@@ -186,10 +186,14 @@ async fn memory_rows_and_turns_are_limited() {
     .await;
     assert!(matches!(error, Err(SqlError::Memory(_))), "{error:?}");
 
-    let f =
-        fixture(SqlOptions { max_rows: 10, queries: 1, busy_after: Duration::from_millis(1), ..SqlOptions::default() }).await;
-    let mut all = f.engine.query(&f.acme, "SELECT * FROM positions").await.unwrap();
+    // Rows that nobody takes keep the turn: more of them than fit on the way.
+    let f = fixture(SqlOptions { queries: 1, busy_after: Duration::from_millis(1), ..SqlOptions::default() }).await;
+    let many = f.engine.query(&f.acme, "SELECT value FROM generate_series(1, 10000000)").await.unwrap();
     assert!(matches!(f.engine.query(&f.acme, "SELECT 1").await, Err(SqlError::Busy)));
+    drop(many);
+
+    let f = fixture(SqlOptions { max_rows: 10, ..SqlOptions::default() }).await;
+    let mut all = f.engine.query(&f.acme, "SELECT * FROM positions").await.unwrap();
     let rows: usize = all.collect().await.unwrap().iter().map(|b| b.num_rows()).sum();
     assert_eq!((rows, all.truncated()), (10, true));
     drop(all);

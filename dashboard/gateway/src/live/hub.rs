@@ -1,6 +1,9 @@
 //! The hub: one task that owns the board, the views and every socket's place in them.
 
-use super::alerts::{Missed, alert};
+mod editing;
+mod watching;
+
+use super::alerts::alert;
 use super::board::{Board, Update};
 use super::client::{ClientView, Now, Outgoing};
 use super::feed::News;
@@ -8,17 +11,16 @@ use super::kills::Kills;
 use super::outbox::{Message, Outbox, taken};
 use super::view::{View, ViewKey};
 use crate::auth::{Identity, Sessions};
-use crate::wire::geofence_feature;
-use crate::wire::{AlertEvent, CatalogMessage, DeviceInfo, FleetInfo, WatchAnswer, WatchRequest};
+use crate::wire::{AlertEvent, WatchRequest};
 use crate::{metrics as names, now};
 use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::socket::Sid;
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use waystream_domain::{Catalog, CatalogEdit, CatalogKey, FleetId, OrganisationId};
+use waystream_domain::{Catalog, CatalogEdit, FleetId, OrganisationId};
 use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, LogError};
 use waystream_sql::EventCursor;
@@ -309,142 +311,7 @@ impl Hub {
         }
     }
 
-    fn view_of(&mut self, key: ViewKey) -> u64 {
-        if let Some((id, _)) = self.views.iter().find(|(_, w)| w.key == key) {
-            return *id;
-        }
-        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
-        let shown = board.iter().filter(|(_, v)| {
-            !v.removed && self.catalog.fleets.get(&v.fleet).is_some_and(|f| key.shows(&f.organisation, &f.id))
-        });
-        let view = View::of(shown.map(|(slot, _)| slot));
-        drop(board);
-        self.next_id += 1;
-        self.views.insert(self.next_id, Watched { key, view, sockets: HashSet::new() });
-        self.views_of_fleet.clear();
-        self.next_id
-    }
-
-    fn leave_view(&mut self, id: u64, sid: Sid) {
-        if let Some(watched) = self.views.get_mut(&id) {
-            watched.sockets.remove(&sid);
-            if watched.sockets.is_empty() {
-                self.views.remove(&id);
-                self.views_of_fleet.clear();
-            }
-        }
-    }
-
     // Sockets
-
-    fn watch(&mut self, socket: SocketRef, identity: Identity, request: WatchRequest, ack: AckSender, now: Now) {
-        let epoch = self.board.read().unwrap_or_else(PoisonError::into_inner).epoch();
-        let refuse = |ack: AckSender, error: String| {
-            let answer = WatchAnswer { epoch, fleets: Vec::new(), cursor: String::new(), error: Some(error) };
-            if ack.send(&answer).is_err() {
-                tracing::debug!("nobody waits for the answer to watch");
-            }
-        };
-        let own: BTreeSet<FleetId> = self.catalog.fleets_of(identity.organisation()).map(|f| f.id.clone()).collect();
-        let fleets = match &request.fleets {
-            None => None,
-            Some(wanted) => {
-                let mut some = BTreeSet::new();
-                for text in wanted {
-                    match text.parse().ok().filter(|fleet| own.contains(fleet)) {
-                        Some(fleet) => drop(some.insert(fleet)),
-                        // The same for a fleet that is somebody else's and for one that isn't there.
-                        None => return refuse(ack, format!("there is no fleet {text}")),
-                    }
-                }
-                Some(some)
-            }
-        };
-        let after = match request.alerts_after.as_deref().map(str::parse::<EventCursor>).transpose() {
-            Ok(after) => after,
-            Err(error) => return refuse(ack, error.to_string()),
-        };
-        let shown = fleets.as_ref().unwrap_or(&own).iter().map(ToString::to_string).collect();
-        let cursor = after.as_ref().unwrap_or(&self.cursor).to_string();
-        let answer = WatchAnswer { epoch, fleets: shown, cursor, error: None };
-        if ack.send(&answer).is_err() {
-            // Gone, or so full of messages that it can't even be answered.
-            return self.cut(socket.id, "does not take answers");
-        }
-        let sid = socket.id;
-        let key = ViewKey { organisation: identity.organisation().clone(), fleets };
-        let view = self.view_of(key);
-        self.next_id += 1;
-        let watch = self.next_id;
-        let Some(watched) = self.views.get_mut(&view) else { return };
-        watched.sockets.insert(sid);
-        let mut old_view = None;
-        match self.clients.get_mut(&sid) {
-            Some(client) => {
-                old_view = Some(client.view).filter(|&old| old != view);
-                client.window.change_view(&watched.view, now);
-                (client.view, client.watch, client.catching_up) = (view, watch, None);
-            }
-            None => {
-                let window = ClientView::new(&watched.view, now);
-                let client = Client {
-                    socket,
-                    identity,
-                    view,
-                    window,
-                    outbox: Outbox::default(),
-                    blocked_since: None,
-                    watch,
-                    catching_up: None,
-                };
-                self.clients.insert(sid, client);
-            }
-        }
-        if let Some(old) = old_view {
-            self.leave_view(old, sid);
-        }
-        if let Some(after) = after {
-            self.start_catch_up(sid, after);
-        }
-        self.catch_up(sid, now);
-        metrics::gauge!(names::SOCKETS).set(self.clients.len() as f64);
-    }
-
-    fn start_catch_up(&mut self, sid: Sid, after: EventCursor) {
-        let (Some(client), end) = (self.clients.get_mut(&sid), self.cursor.clone()) else { return };
-        let Some(watched) = self.views.get(&client.view) else { return };
-        client.catching_up = Some(CatchUp::default());
-        let telling = Telling {
-            sid,
-            watch: client.watch,
-            key: watched.key.clone(),
-            catalog: self.catalog.clone(),
-            hub: self.commands.clone(),
-        };
-        let log = Arc::clone(&self.log);
-        tokio::spawn(async move {
-            if let Err(error) = telling.run(&log, after, end).await {
-                tracing::warn!(%error, "missed alerts could not be read");
-                // It reconnects and asks again. If the hub is gone, so is the socket.
-                telling.hub.send(Command::Cut(sid, "missed alerts could not be read")).await.ok();
-            }
-        });
-    }
-
-    fn missed(&mut self, sid: Sid, watch: u64, alerts: Vec<Arc<AlertEvent>>, more: Option<oneshot::Sender<()>>) {
-        let Some(client) = self.clients.get_mut(&sid).filter(|c| c.watch == watch) else { return };
-        let Some(catch_up) = &mut client.catching_up else { return };
-        let last = more.is_none();
-        catch_up.more = more;
-        let held = if last { std::mem::take(&mut catch_up.held) } else { VecDeque::new() };
-        if last {
-            client.catching_up = None;
-        }
-        let all_taken = alerts.into_iter().chain(held).all(|alert| client.outbox.push(Message::Alert(alert)));
-        if !all_taken {
-            self.cut(sid, TOO_FAR);
-        }
-    }
 
     fn leave(&mut self, sid: Sid) {
         self.kills.forget(sid);
@@ -548,77 +415,6 @@ impl Hub {
         let ended: Vec<Sid> = ended.map(|(sid, _)| *sid).collect();
         ended.into_iter().for_each(|sid| self.cut(sid, "session ended"));
     }
-
-    // The catalog
-
-    fn edit(&mut self, edit: &CatalogEdit, now: Now) {
-        let key = match edit {
-            CatalogEdit::Put(entry) => entry.key(),
-            CatalogEdit::Remove(key) => key.clone(),
-        };
-        let before = visible(&self.catalog, &key);
-        self.catalog.apply(edit.clone());
-        let after = visible(&self.catalog, &key);
-        match &key {
-            CatalogKey::Fleet(fleet) => {
-                self.views_of_fleet.clear();
-                self.place_fleet(fleet);
-            }
-            CatalogKey::Device(device) => {
-                let entry = self.catalog.devices.get(device).cloned();
-                let slot = self.board.write().unwrap_or_else(PoisonError::into_inner).edit(device, entry.as_deref());
-                slot.into_iter().for_each(|slot| self.place(slot));
-            }
-            CatalogKey::User(_) | CatalogKey::Session(_) => self.check_sessions(now),
-            CatalogKey::Organisation(_) | CatalogKey::Geofence(_) => {}
-        }
-        if let Some((organisation, message)) = before
-            && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
-        {
-            self.tell_edit(&organisation, gone(message));
-        }
-        if let Some((organisation, message)) = after {
-            self.tell_edit(&organisation, message);
-        }
-    }
-
-    fn place_fleet(&mut self, fleet: &FleetId) {
-        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
-        let slots: Vec<u32> = board.iter().filter(|(_, v)| v.fleet == *fleet).map(|(slot, _)| slot).collect();
-        drop(board);
-        slots.into_iter().for_each(|slot| self.place(slot));
-    }
-
-    fn tell_edit(&mut self, organisation: &OrganisationId, message: CatalogMessage) {
-        let message = Arc::new(message);
-        let mut too_far = Vec::new();
-        for (sid, client) in self.clients.iter_mut().filter(|(_, c)| c.identity.organisation() == organisation) {
-            if !client.outbox.push(Message::Catalog(Arc::clone(&message))) {
-                too_far.push(*sid);
-            }
-        }
-        too_far.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
-    }
-
-    fn start_anew(&mut self) {
-        let shared = self.handle.shared();
-        {
-            let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-            self.edits = self.handle.subscribe();
-            self.catalog = catalog.clone();
-        }
-        {
-            let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
-            let devices: Vec<_> = board.iter().map(|(_, v)| v.device.clone()).collect();
-            for device in devices {
-                if let Some(entry) = self.catalog.devices.get(&device) {
-                    board.edit(&device, Some(entry));
-                }
-            }
-        }
-        let all: Vec<Sid> = self.clients.keys().copied().collect();
-        all.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
-    }
 }
 
 impl Client {
@@ -658,71 +454,4 @@ fn advance(seq: &mut u32) -> u32 {
 fn send(socket: &SocketRef, outgoing: &Outgoing) -> bool {
     let slots = outgoing.slots.as_ref().is_none_or(|slots| taken(socket.emit("slots", slots.as_ref())));
     slots && taken(socket.emit("f", &outgoing.frame))
-}
-
-/// Whose an entry is, and how browsers are told about it.
-fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, CatalogMessage)> {
-    match key {
-        CatalogKey::Fleet(fleet) => {
-            let f = catalog.fleets.get(fleet)?;
-            let value = FleetInfo { id: f.id.to_string(), name: f.name.clone() };
-            Some((f.organisation.clone(), CatalogMessage::Fleet { id: value.id.clone(), value: Some(value) }))
-        }
-        CatalogKey::Device(device) => {
-            let d = catalog.devices.get(device)?;
-            let organisation = catalog.fleets.get(&d.fleet)?.organisation.clone();
-            let value = DeviceInfo { id: d.id.to_string(), name: d.name.clone(), fleet: d.fleet.to_string() };
-            Some((organisation, CatalogMessage::Device { id: value.id.clone(), value: Some(value) }))
-        }
-        CatalogKey::Geofence(geofence) => {
-            let g = catalog.geofences.get(geofence)?;
-            let value = Some(geofence_feature(g));
-            Some((g.organisation.clone(), CatalogMessage::Geofence { id: g.id.to_string(), value }))
-        }
-        CatalogKey::Organisation(_) | CatalogKey::User(_) | CatalogKey::Session(_) => None,
-    }
-}
-
-fn gone(message: CatalogMessage) -> CatalogMessage {
-    match message {
-        CatalogMessage::Fleet { id, .. } => CatalogMessage::Fleet { id, value: None },
-        CatalogMessage::Device { id, .. } => CatalogMessage::Device { id, value: None },
-        CatalogMessage::Geofence { id, .. } => CatalogMessage::Geofence { id, value: None },
-    }
-}
-
-/// Tells one socket what it missed, page by page, as fast as it takes them.
-struct Telling {
-    sid: Sid,
-    watch: u64,
-    key: ViewKey,
-    catalog: Catalog,
-    hub: mpsc::Sender<Command>,
-}
-
-impl Telling {
-    async fn run(&self, log: &Arc<dyn Log>, after: EventCursor, end: EventCursor) -> Result<(), LogError> {
-        let mut missed = Missed::open(log, &after, &end).await?;
-        loop {
-            let mut alerts = Vec::with_capacity(PAGE);
-            let mut done = false;
-            while alerts.len() < PAGE && !done {
-                match missed.next().await? {
-                    None => done = true,
-                    Some((event, cursor)) => {
-                        let fleet = self.catalog.fleets.get(&event.fleet);
-                        if fleet.is_some_and(|f| self.key.shows(&f.organisation, &f.id)) {
-                            alerts.push(Arc::new(alert(&event, Some(&cursor), &self.catalog)));
-                        }
-                    }
-                }
-            }
-            let (more, asked) = oneshot::channel();
-            let page = Command::Missed { sid: self.sid, watch: self.watch, alerts, more: (!done).then_some(more) };
-            // Nobody who takes it, or who asks for more: the socket is gone or watches something else.
-            if self.hub.send(page).await.is_err() || done || asked.await.is_err() {
-                return Ok(());
-            }
-        }
-    }
 }

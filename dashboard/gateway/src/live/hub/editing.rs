@@ -1,0 +1,109 @@
+//! What an edit of the catalog changes on open dashboards.
+
+use super::{Hub, Message, Now, TOO_FAR};
+use crate::wire::{CatalogMessage, DeviceInfo, FleetInfo, geofence_feature};
+use socketioxide::socket::Sid;
+use std::sync::{Arc, PoisonError};
+use waystream_domain::{Catalog, CatalogEdit, CatalogKey, FleetId, OrganisationId};
+
+impl Hub {
+    pub(super) fn edit(&mut self, edit: &CatalogEdit, now: Now) {
+        let key = match edit {
+            CatalogEdit::Put(entry) => entry.key(),
+            CatalogEdit::Remove(key) => key.clone(),
+        };
+        let before = visible(&self.catalog, &key);
+        self.catalog.apply(edit.clone());
+        let after = visible(&self.catalog, &key);
+        match &key {
+            CatalogKey::Fleet(fleet) => {
+                self.views_of_fleet.clear();
+                self.place_fleet(fleet);
+            }
+            CatalogKey::Device(device) => {
+                let entry = self.catalog.devices.get(device).cloned();
+                let slot = self.board.write().unwrap_or_else(PoisonError::into_inner).edit(device, entry.as_deref());
+                slot.into_iter().for_each(|slot| self.place(slot));
+            }
+            CatalogKey::User(_) | CatalogKey::Session(_) => self.check_sessions(now),
+            CatalogKey::Organisation(_) | CatalogKey::Geofence(_) => {}
+        }
+        if let Some((organisation, message)) = before
+            && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
+        {
+            self.tell_edit(&organisation, gone(message));
+        }
+        if let Some((organisation, message)) = after {
+            self.tell_edit(&organisation, message);
+        }
+    }
+
+    fn place_fleet(&mut self, fleet: &FleetId) {
+        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
+        let slots: Vec<u32> = board.iter().filter(|(_, v)| v.fleet == *fleet).map(|(slot, _)| slot).collect();
+        drop(board);
+        slots.into_iter().for_each(|slot| self.place(slot));
+    }
+
+    fn tell_edit(&mut self, organisation: &OrganisationId, message: CatalogMessage) {
+        let message = Arc::new(message);
+        let mut too_far = Vec::new();
+        for (sid, client) in self.clients.iter_mut().filter(|(_, c)| c.identity.organisation() == organisation) {
+            if !client.outbox.push(Message::Catalog(Arc::clone(&message))) {
+                too_far.push(*sid);
+            }
+        }
+        too_far.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
+    }
+
+    pub(super) fn start_anew(&mut self) {
+        let shared = self.handle.shared();
+        {
+            let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+            self.edits = self.handle.subscribe();
+            self.catalog = catalog.clone();
+        }
+        {
+            let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
+            let devices: Vec<_> = board.iter().map(|(_, v)| v.device.clone()).collect();
+            for device in devices {
+                if let Some(entry) = self.catalog.devices.get(&device) {
+                    board.edit(&device, Some(entry));
+                }
+            }
+        }
+        let all: Vec<Sid> = self.clients.keys().copied().collect();
+        all.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
+    }
+}
+
+/// Whose an entry is, and how browsers are told about it.
+fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, CatalogMessage)> {
+    match key {
+        CatalogKey::Fleet(fleet) => {
+            let f = catalog.fleets.get(fleet)?;
+            let value = FleetInfo { id: f.id.to_string(), name: f.name.clone() };
+            Some((f.organisation.clone(), CatalogMessage::Fleet { id: value.id.clone(), value: Some(value) }))
+        }
+        CatalogKey::Device(device) => {
+            let d = catalog.devices.get(device)?;
+            let organisation = catalog.fleets.get(&d.fleet)?.organisation.clone();
+            let value = DeviceInfo { id: d.id.to_string(), name: d.name.clone(), fleet: d.fleet.to_string() };
+            Some((organisation, CatalogMessage::Device { id: value.id.clone(), value: Some(value) }))
+        }
+        CatalogKey::Geofence(geofence) => {
+            let g = catalog.geofences.get(geofence)?;
+            let value = Some(geofence_feature(g));
+            Some((g.organisation.clone(), CatalogMessage::Geofence { id: g.id.to_string(), value }))
+        }
+        CatalogKey::Organisation(_) | CatalogKey::User(_) | CatalogKey::Session(_) => None,
+    }
+}
+
+fn gone(message: CatalogMessage) -> CatalogMessage {
+    match message {
+        CatalogMessage::Fleet { id, .. } => CatalogMessage::Fleet { id, value: None },
+        CatalogMessage::Device { id, .. } => CatalogMessage::Device { id, value: None },
+        CatalogMessage::Geofence { id, .. } => CatalogMessage::Geofence { id, value: None },
+    }
+}
