@@ -9,7 +9,11 @@ use socketioxide::extract::SocketRef;
 use socketioxide::socket::Sid;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// Time between two attempts to tell a socket with a full queue that it is cut.
+const TELL_AGAIN: Duration = Duration::from_millis(250);
 
 /// Kill tokens by socket. Cheap to clone.
 #[derive(Clone, Default)]
@@ -44,12 +48,9 @@ impl Kills {
         let token = self.lock().get(&socket.id).cloned();
         match token {
             Some(token) if socket.transport_type() == TransportType::Websocket => token.cancel(),
-            _ => {
-                // If even this message finds no place, nobody polls: the heartbeat ends the socket.
-                if socket.clone().disconnect().is_err() {
-                    tracing::debug!(sid = %socket.id, "socket could not be told that it is cut");
-                }
-            }
+            _ if socket.clone().disconnect().is_ok() => {}
+            // Its queue is full. It may poll again and empty it, and must not believe then that it is still watched for.
+            _ => drop(tokio::spawn(tell_until_gone(socket.clone()))),
         }
     }
 
@@ -60,5 +61,12 @@ impl Kills {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Sid, CancellationToken>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells a socket that it is cut as soon as there is room to; ends with the socket, which the heartbeat ends if nobody polls.
+async fn tell_until_gone(socket: SocketRef) {
+    while socket.connected() && socket.clone().disconnect().is_err() {
+        tokio::time::sleep(TELL_AGAIN).await;
     }
 }
