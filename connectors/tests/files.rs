@@ -99,7 +99,7 @@ fn geojson_is_a_feature_per_position() {
 
 #[test]
 fn a_gzipped_file_that_is_cut_off_is_told() {
-    let tracks = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/tracks/liverpool_bus.csv.gz");
+    let tracks = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/tracks/liverpool_bus.csv.gz");
     let whole = std::fs::read(tracks).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut.csv.gz");
@@ -113,7 +113,7 @@ fn a_gzipped_file_that_is_cut_off_is_told() {
 type Track = BTreeMap<Timestamp, (f64, f64)>;
 
 fn gpsd_logs() -> (TempDir, Vec<PathBuf>) {
-    let archive = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/raw/gpsd/gpsd_logs.tar.gz");
+    let archive = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/raw/gpsd/gpsd_logs.tar.gz");
     let folder = tempfile::tempdir().unwrap();
     assert!(Command::new("tar").args(["xzf", archive, "-C"]).arg(folder.path()).status().unwrap().success());
     let logs = std::fs::read_dir(folder.path().join("gpsd")).unwrap().map(|entry| entry.unwrap().path());

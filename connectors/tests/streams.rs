@@ -18,7 +18,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 fn recorded(protocol: &str) -> Vec<Vec<u8>> {
-    let path = format!("{}/../../../shared/vectors/{protocol}.frames.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../../shared/vectors/{protocol}.frames.jsonl", env!("CARGO_MANIFEST_DIR"));
     let Ok(lines) = std::fs::read_to_string(path) else { return Vec::new() };
     lines
         .lines()

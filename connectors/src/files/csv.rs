@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn recorded_tracks_have_as_many_rows_as_their_description_says() {
-        let tracks = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/tracks"));
+        let tracks = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/tracks"));
         for (set, points, faults) in [
             ("austin_bus", 89_686, 0),
             ("storms_nepac", 26_868, 0),

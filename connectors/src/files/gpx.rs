@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn every_recorded_file_is_readable() {
-        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/raw/gpx"));
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/raw/gpx"));
         let mut totals = (0, 0, 0);
         for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             totals.0 += 1;
