@@ -109,8 +109,25 @@ pub trait Framing: Send {
 
 /// Understands the frames of one connection. Holds what a connection is told once (the login).
 pub trait Decoder: Send {
-    /// Understands one frame. Never panics, whatever the bytes.
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded;
+    /// Understands one frame: what it means goes into `decoded`. An error is what could not be gone on from; what was understood
+    /// before it is kept. Never panics, whatever the bytes.
+    fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault>;
+
+    /// Whose the connection is, if it was told. `None` always, if every message says whose it is.
+    fn device(&self) -> Option<&DeviceId> {
+        None
+    }
+
+    /// What one frame meant, faults and device included.
+    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
+        let mut decoded = Decoded::default();
+        let understood = self.understand(frame, context, &mut decoded);
+        decoded.faults.extend(understood.err());
+        if let Some(device) = self.device() {
+            decoded.device = Some(device.clone());
+        }
+        decoded
+    }
 }
 
 /// What a decoder may know besides the bytes.

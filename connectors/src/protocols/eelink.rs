@@ -54,12 +54,12 @@ struct Eelink {
 }
 
 impl Decoder for Eelink {
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = self.packages(frame, context, &mut decoded);
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        self.packages(frame, context, decoded)
     }
 }
 

@@ -57,16 +57,16 @@ struct Galileo {
 }
 
 impl Decoder for Galileo {
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = match frame.first() {
-            Some(_) if is_iridium(frame) => self.iridium(frame, &mut decoded),
-            Some(_) => self.packet(frame, context, &mut decoded),
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        match frame.first() {
+            Some(_) if is_iridium(frame) => self.iridium(frame, decoded),
+            Some(_) => self.packet(frame, context, decoded),
             None => Err(malformed("an empty packet")),
-        };
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+        }
     }
 }
 

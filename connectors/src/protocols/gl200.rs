@@ -68,17 +68,18 @@ struct Gl200 {
 }
 
 impl Decoder for Gl200 {
-    fn decode(&mut self, frame: &[u8], _context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         let understood = match binary::frame_length(frame) {
-            binary::Length::Text => self.text(frame, &mut decoded),
-            _ => binary::message(frame, &mut decoded),
+            binary::Length::Text => self.text(frame, decoded),
+            _ => binary::message(frame, decoded),
         };
-        decoded.faults.extend(understood.err());
         // Confirmations have no id.
         self.device = decoded.device.take().or(self.device.take());
-        decoded.device = self.device.clone();
-        decoded
+        understood
     }
 }
 

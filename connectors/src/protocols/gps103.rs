@@ -28,17 +28,17 @@ struct Gps103 {
 }
 
 impl Decoder for Gps103 {
-    fn decode(&mut self, frame: &[u8], _context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = self.understand(&String::from_utf8_lossy(frame), &mut decoded);
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        self.message(&String::from_utf8_lossy(frame), decoded)
     }
 }
 
 impl Gps103 {
-    fn understand(&mut self, text: &str, decoded: &mut Decoded) -> Result<(), Fault> {
+    fn message(&mut self, text: &str, decoded: &mut Decoded) -> Result<(), Fault> {
         let text = text.trim_matches(|c: char| c.is_whitespace() || c == ';' || c == '\0');
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         // A heartbeat is the bare IMEI; a report may follow without a separator.

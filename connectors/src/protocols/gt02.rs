@@ -33,11 +33,8 @@ impl Framing for Gt02Framing {
 struct Gt02;
 
 impl Decoder for Gt02 {
-    fn decode(&mut self, frame: &[u8], _context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = understand(frame, &mut decoded);
-        decoded.faults.extend(understood.err());
-        decoded
+    fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        understand(frame, decoded)
     }
 }
 

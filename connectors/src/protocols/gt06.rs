@@ -58,16 +58,10 @@ struct Message<'a> {
 }
 
 impl Decoder for Gt06 {
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = self.understand(frame, context, &mut decoded);
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
     }
-}
 
-impl Gt06 {
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         let shape = shape(frame);
         if shape == Shape::Checked
@@ -101,7 +95,9 @@ impl Gt06 {
         }
         Ok(())
     }
+}
 
+impl Gt06 {
     /// IMEI, then perhaps a model number and the time zone.
     fn login(&mut self, message: &Message<'_>, decoded: &mut Decoded) -> Result<(), Fault> {
         let mut reader = Reader::new(message.content);

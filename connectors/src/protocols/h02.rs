@@ -80,16 +80,16 @@ struct H02 {
 }
 
 impl Decoder for H02 {
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = match frame.first() {
-            Some(b'*') => self.text(&String::from_utf8_lossy(frame), context, &mut decoded),
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        match frame.first() {
+            Some(b'*') => self.text(&String::from_utf8_lossy(frame), context, decoded),
             Some(b'$' | b'X') => self.binary(frame).map(|fix| decoded.fixes.push(fix)),
             _ => Err(malformed("a frame begins with * or $")),
-        };
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+        }
     }
 }
 

@@ -62,15 +62,15 @@ struct Header<'a> {
 }
 
 impl Decoder for Jt808 {
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = match frame.first() {
-            Some(b'(') => self.text(frame, context, &mut decoded),
-            _ => self.message(frame, context, &mut decoded),
-        };
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        match frame.first() {
+            Some(b'(') => self.text(frame, context, decoded),
+            _ => self.message(frame, context, decoded),
+        }
     }
 }
 

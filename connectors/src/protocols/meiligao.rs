@@ -52,16 +52,10 @@ struct Meiligao {
 }
 
 impl Decoder for Meiligao {
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = self.understand(frame, context, &mut decoded);
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
     }
-}
 
-impl Meiligao {
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         // What is behind the told length belongs to the next message.
         let length = frame.get(2..4).map_or(0, |length| usize::from(u16::from_be_bytes([length[0], length[1]])));

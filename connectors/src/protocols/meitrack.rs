@@ -61,16 +61,10 @@ struct Meitrack {
 }
 
 impl Decoder for Meitrack {
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = self.understand(frame, context, &mut decoded);
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
     }
-}
 
-impl Meitrack {
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         let frame = frame.strip_suffix(b"\r\n").unwrap_or(frame);
         let Some((content, digits)) = frame.len().checked_sub(3).map(|at| frame.split_at(at)) else {

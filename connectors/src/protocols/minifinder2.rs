@@ -46,16 +46,10 @@ struct Minifinder2 {
 }
 
 impl Decoder for Minifinder2 {
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = self.understand(frame, context, &mut decoded);
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
     }
-}
 
-impl Minifinder2 {
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         let mut reader = Reader::new(frame);
         if reader.u8()? != MARK {
@@ -87,7 +81,9 @@ impl Minifinder2 {
         }
         Ok(())
     }
+}
 
+impl Minifinder2 {
     /// Time and state come first, the place that belongs to them behind.
     fn elements(&mut self, reader: &mut Reader<'_>, decoded: &mut Decoded) -> Result<(), Fault> {
         let mut time = None;

@@ -48,16 +48,10 @@ struct Ruptela {
 }
 
 impl Decoder for Ruptela {
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = self.understand(frame, context, &mut decoded);
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
     }
-}
 
-impl Ruptela {
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         let mut reader = Reader::new(frame);
         reader.skip(2)?;

@@ -87,19 +87,18 @@ struct Suntech {
 }
 
 impl Decoder for Suntech {
-    fn decode(&mut self, frame: &[u8], _context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = match frame.first() {
-            Some(&(REPORT | ALERT)) => self.binary(frame).map(Some),
-            Some(&COMPRESSED) => Err(Fault::new(FaultKind::UnknownMessage, "a compressed message")),
-            _ => self.text(&String::from_utf8_lossy(frame)),
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        let fix = match frame.first() {
+            Some(&(REPORT | ALERT)) => Some(self.binary(frame)?),
+            Some(&COMPRESSED) => return Err(Fault::new(FaultKind::UnknownMessage, "a compressed message")),
+            _ => self.text(&String::from_utf8_lossy(frame))?,
         };
-        match understood {
-            Ok(fix) => decoded.fixes.extend(fix),
-            Err(fault) => decoded.faults.push(fault),
-        }
-        decoded.device = self.device.clone();
-        decoded
+        decoded.fixes.extend(fix);
+        Ok(())
     }
 }
 

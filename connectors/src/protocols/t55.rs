@@ -25,24 +25,25 @@ struct T55 {
 }
 
 impl Decoder for T55 {
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         let line = String::from_utf8_lossy(frame);
         if let Err(fault) = check(&line) {
             decoded.faults.push(fault);
             if context.checksums == Checksums::Refuse {
-                return decoded;
+                return Ok(());
             }
         }
-        match self.line(&line, context.received_at) {
-            Ok(Some(_)) if self.device.is_none() => {
-                decoded.faults.push(Fault::new(FaultKind::NoDevice, "a sentence before an id"));
+        match self.line(&line, context.received_at)? {
+            Some(_) if self.device.is_none() => Err(Fault::new(FaultKind::NoDevice, "a sentence before an id")),
+            fix => {
+                decoded.fixes.extend(fix);
+                Ok(())
             }
-            Ok(fix) => decoded.fixes.extend(fix),
-            Err(fault) => decoded.faults.push(fault),
         }
-        decoded.device = self.device.clone();
-        decoded
     }
 }
 

@@ -64,19 +64,17 @@ struct Teltonika {
 }
 
 impl Decoder for Teltonika {
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = match frame {
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        match frame {
             [0xff] => Ok(()),
-            [0, 0, ..] => self.packet(frame, context, &mut decoded),
-            [_, _, digits @ ..] if !context.datagram && digits.iter().all(u8::is_ascii_digit) => {
-                self.login(digits, &mut decoded)
-            }
-            _ => self.datagram(frame, &mut decoded),
-        };
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+            [0, 0, ..] => self.packet(frame, context, decoded),
+            [_, _, digits @ ..] if !context.datagram && digits.iter().all(u8::is_ascii_digit) => self.login(digits, decoded),
+            _ => self.datagram(frame, decoded),
+        }
     }
 }
 

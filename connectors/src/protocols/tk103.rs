@@ -57,17 +57,17 @@ struct Tk103 {
 }
 
 impl Decoder for Tk103 {
-    fn decode(&mut self, frame: &[u8], _context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = self.understand(&String::from_utf8_lossy(frame), &mut decoded);
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        self.message(&String::from_utf8_lossy(frame), decoded)
     }
 }
 
 impl Tk103 {
-    fn understand(&mut self, text: &str, decoded: &mut Decoded) -> Result<(), Fault> {
+    fn message(&mut self, text: &str, decoded: &mut Decoded) -> Result<(), Fault> {
         let text = text.trim();
         let text = text.strip_prefix('(').unwrap_or(text);
         let text = text.strip_suffix(')').unwrap_or(text);

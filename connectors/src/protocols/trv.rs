@@ -26,17 +26,17 @@ struct Trv {
 }
 
 impl Decoder for Trv {
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = self.understand(&String::from_utf8_lossy(frame), context, &mut decoded);
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        self.message(&String::from_utf8_lossy(frame), context, decoded)
     }
 }
 
 impl Trv {
-    fn understand(&mut self, text: &str, context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+    fn message(&mut self, text: &str, context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         let text = text.trim().trim_end_matches('#');
         let maker =
             ["TRV", "IW"].into_iter().find(|maker| text.starts_with(maker)).ok_or_else(|| malformed("neither TRV nor IW"))?;

@@ -75,17 +75,17 @@ struct Watch {
 }
 
 impl Decoder for Watch {
-    fn decode(&mut self, frame: &[u8], _context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = self.understand(&String::from_utf8_lossy(frame), &mut decoded);
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        self.message(&String::from_utf8_lossy(frame), decoded)
     }
 }
 
 impl Watch {
-    fn understand(&mut self, text: &str, decoded: &mut Decoded) -> Result<(), Fault> {
+    fn message(&mut self, text: &str, decoded: &mut Decoded) -> Result<(), Fault> {
         let text = text.trim().strip_prefix('[').ok_or_else(|| malformed("a message begins with ["))?;
         let text = text.strip_suffix(']').unwrap_or(text);
         let parts: Vec<&str> = text.splitn(5, '*').collect();

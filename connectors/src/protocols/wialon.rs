@@ -32,17 +32,17 @@ struct Wialon {
 }
 
 impl Decoder for Wialon {
-    fn decode(&mut self, frame: &[u8], context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = self.understand(&String::from_utf8_lossy(frame), context, &mut decoded);
-        decoded.faults.extend(understood.err());
-        decoded.device = self.device.clone();
-        decoded
+    fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
+    }
+
+    fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        self.message(&String::from_utf8_lossy(frame), context, decoded)
     }
 }
 
 impl Wialon {
-    fn understand(&mut self, text: &str, context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+    fn message(&mut self, text: &str, context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         // Datagrams begin with `version;id`, others with `id`.
         let (head, message) = text.trim().split_once('#').ok_or_else(|| malformed("no # in the message"))?;
         let (kind, body) = message.split_once('#').ok_or_else(|| malformed("no type in the message"))?;

@@ -35,11 +35,8 @@ impl Framing for XexunFraming {
 struct Xexun;
 
 impl Decoder for Xexun {
-    fn decode(&mut self, frame: &[u8], _context: &Context) -> Decoded {
-        let mut decoded = Decoded::default();
-        let understood = understand(&String::from_utf8_lossy(frame), &mut decoded);
-        decoded.faults.extend(understood.err());
-        decoded
+    fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+        understand(&String::from_utf8_lossy(frame), decoded)
     }
 }
 
