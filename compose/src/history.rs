@@ -123,6 +123,7 @@ pub fn point(position: Position) -> TrackPoint {
     let Position { device, fix_time, location, valid, altitude_m, speed_mps, course_deg, accuracy_m, attributes, .. } =
         position;
     let fix = waystream_connectors::protocol::Fix {
+        device: None,
         fix_time,
         location,
         valid,

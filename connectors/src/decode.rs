@@ -162,7 +162,7 @@ impl Printer<'_> {
         for fix in fixes {
             self.line(&PositionLine {
                 frame,
-                device_id,
+                device_id: fix.device.as_ref().or(device_id),
                 fix_time: fix.fix_time,
                 valid: fix.valid,
                 lat: fix.location.lat_deg(),

@@ -166,11 +166,55 @@ impl Ingest {
         for fault in &decoded.faults {
             self.0.faults.tell(source, fault);
         }
-        let Some(device) = &decoded.device else { return Ok(Taken::Stored) };
-        let Some(from) = self.admit(source, device).await? else { return Ok(Taken::Refused) };
-        let fixes = std::mem::take(&mut decoded.fixes);
-        self.store(source, received_at, vec![Report { from, fixes }]).await?;
+        let from = match &decoded.device {
+            Some(device) => match self.admit(source, device).await? {
+                Some(from) => Some(from),
+                None => return Ok(Taken::Refused),
+            },
+            None => None,
+        };
+        let reports = self.reports(source, from.as_ref(), std::mem::take(&mut decoded.fixes)).await?;
+        self.store(source, received_at, reports).await?;
         Ok(Taken::Stored)
+    }
+
+    /// The fixes of one message by whose they are: those that name a device are its own, by the same rules as if it had a
+    /// connection (the fixes of a refused one are left out), the others are of `session`.
+    pub async fn reports(
+        &self,
+        source: Source<'_>,
+        session: Option<&Admitted>,
+        fixes: Vec<Fix>,
+    ) -> Result<Vec<Report>, NotStored> {
+        let mut reports: Vec<Report> = Vec::new();
+        let mut refused: Vec<DeviceId> = Vec::new();
+        for mut fix in fixes {
+            let from = match fix.device.take() {
+                // Neighbours are mostly of one device.
+                Some(device) if reports.last().is_some_and(|last| last.from.device == device) => None,
+                Some(device) if refused.contains(&device) => continue,
+                Some(device) => match self.admit(source, &device).await? {
+                    Some(from) => Some(from),
+                    None => {
+                        refused.push(device);
+                        continue;
+                    }
+                },
+                None if session.is_some() && reports.last().map(|last| &last.from) == session => None,
+                None => match session {
+                    Some(session) => Some(session.clone()),
+                    None => {
+                        self.0.faults.tell(source, &Fault::new(FaultKind::NoDevice, "a fix of nobody"));
+                        continue;
+                    }
+                },
+            };
+            match (from, reports.last_mut()) {
+                (None, Some(last)) => last.fixes.push(fix),
+                (from, _) => reports.extend(from.map(|from| Report { from, fixes: vec![fix] })),
+            }
+        }
+        Ok(reports)
     }
 
     /// Appends all fixes of these reports in one go; returns when they are durable. Fixes from the future are told as faults and

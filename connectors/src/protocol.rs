@@ -166,7 +166,8 @@ pub enum Checksums {
 /// What one frame meant.
 #[derive(Debug, Default)]
 pub struct Decoded {
-    /// The device, if this frame says who it is (login) or the session knows already. Without one, fixes cannot be stored.
+    /// The device, if this frame says who it is (login) or the session knows already. Without one, only fixes that name their own
+    /// can be stored.
     pub device: Option<DeviceId>,
     /// Fixes, in the order of the frame.
     pub fixes: Vec<Fix>,
@@ -181,6 +182,8 @@ pub struct Decoded {
 /// One fix as a device reported it, before it is known whose fleet it belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fix {
+    /// Whose it is, where one connection carries the fixes of several devices; `None`: of the device of the connection.
+    pub device: Option<DeviceId>,
     /// When it was taken.
     pub fix_time: Timestamp,
     /// Where.

@@ -44,6 +44,7 @@ pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr) -
         max_frame_bytes: shared.protocol.max_frame_bytes.min(MAX_FRAME_BYTES),
         replaced: CancellationToken::new(),
         claim: None,
+        known: false,
         bad_frames: 0,
         opened: Instant::now(),
         buffer: BytesMut::new(),
@@ -116,6 +117,8 @@ struct Session {
     max_frame_bytes: usize,
     replaced: CancellationToken,
     claim: Option<Claim>,
+    /// Whether it told any device that may report: of its own, or of a fix.
+    known: bool,
     bad_frames: u32,
     opened: Instant,
     buffer: BytesMut,
@@ -152,8 +155,8 @@ impl Session {
     /// Waits for bytes: for the login, for the rest of a frame, or for the next one, each in its time.
     async fn read(&mut self, begun: Option<Instant>) -> Result<(), End> {
         let limits = &self.shared.limits;
-        let (deadline, what) = match (begun, &self.claim) {
-            (_, None) => (self.opened + limits.login_timeout(), "late_login"),
+        let (deadline, what) = match (begun, self.known) {
+            (_, false) => (self.opened + limits.login_timeout(), "late_login"),
             (Some(begun), _) => (begun + limits.frame_timeout(), "late_frame"),
             (None, _) => (Instant::now() + limits.idle_timeout(), "idle"),
         };
@@ -221,22 +224,24 @@ impl Session {
         if self.bad_frames >= MAX_BAD_FRAMES {
             round.end = Some(End::Senseless);
         }
-        let Some(device) = &decoded.device else {
-            // Nobody to store for; some protocols answer before they know who it is.
-            round.replies.extend(decoded.replies);
-            return Ok(());
-        };
-        let Some(admitted) = self.shared.ingest.admit(self.source(), device).await.map_err(End::NotStored)? else {
-            round.replies.extend(decoded.refusal);
-            round.end = Some(End::Refused);
-            return Ok(());
-        };
-        if self.claim.as_ref().is_none_or(|claim| claim.device() != device) {
-            self.claim = Some(self.shared.newest.claim(device, &self.replaced));
+        // Without a device, fixes may name their own, and some protocols answer before they know who it is.
+        let mut session = None;
+        if let Some(device) = &decoded.device {
+            let admitted = self.shared.ingest.admit(self.source(), device).await.map_err(End::NotStored)?;
+            if admitted.is_none() {
+                round.replies.extend(decoded.refusal);
+                round.end = Some(End::Refused);
+                return Ok(());
+            }
+            if self.claim.as_ref().is_none_or(|claim| claim.device() != device) {
+                self.claim = Some(self.shared.newest.claim(device, &self.replaced));
+            }
+            session = admitted;
         }
-        if !decoded.fixes.is_empty() {
-            round.reports.push(Report { from: admitted, fixes: decoded.fixes });
-        }
+        let reports = self.shared.ingest.reports(self.source(), session.as_ref(), decoded.fixes);
+        let reports = reports.await.map_err(End::NotStored)?;
+        self.known |= session.is_some() || !reports.is_empty();
+        round.reports.extend(reports);
         round.replies.extend(decoded.replies);
         Ok(())
     }

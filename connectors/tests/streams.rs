@@ -9,7 +9,7 @@ use proptest::test_runner::TestRunner;
 use std::collections::BTreeSet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use waystream_connectors::protocol::{Context, Protocol, Transport};
+use waystream_connectors::protocol::{Context, Fix, Protocol, Transport};
 use waystream_connectors::protocols;
 use waystream_domain::Timestamp;
 
@@ -43,9 +43,8 @@ fn understood(protocol: &Protocol, stream: &[u8]) -> Option<(Vec<u8>, Fixes)> {
                 return None;
             }
             answers.extend(decoded.replies.concat());
-            if let Some(device) = decoded.device {
-                fixes.extend(decoded.fixes.iter().map(|fix| (device.to_string(), fix.fix_time.as_millis())));
-            }
+            let device = |fix: &Fix| fix.device.as_ref().or(decoded.device.as_ref()).map(ToString::to_string);
+            fixes.extend(decoded.fixes.iter().filter_map(|fix| Some((device(fix)?, fix.fix_time.as_millis()))));
         }
         Some((answers, fixes))
     };

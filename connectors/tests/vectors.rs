@@ -149,7 +149,7 @@ fn check_messages(protocol: &Protocol, case: &Value, found: &mut Differences) {
     if outcome.last.fixes.len() == expected.len() {
         for (fix, position) in outcome.last.fixes.iter().zip(&expected) {
             check_position(fix, position, case.get("tz_or_clock_dependent").is_some(), &mut differ);
-            let device = outcome.last.device.as_ref().map(ToString::to_string);
+            let device = fix.device.as_ref().or(outcome.last.device.as_ref()).map(ToString::to_string);
             let names: Vec<&str> = case["device_id_calls"]
                 .as_array()
                 .unwrap()

@@ -122,6 +122,7 @@ impl Vehicle {
         }
         let ignition = !matches!(self.doing, Doing::Parked { .. });
         Fix {
+            device: None,
             fix_time: time,
             location: self.city.frame.place(at),
             valid: true,

@@ -149,6 +149,7 @@ mod tests {
     #[test]
     fn a_packet_has_the_makers_layout() {
         let fix = Fix {
+            device: None,
             fix_time: Timestamp::from_millis(1_700_000_000_123).expect("in range"),
             location: LatLon::new(48.1, -11.5).expect("on Earth"),
             valid: true,

@@ -17,6 +17,7 @@ use waystream_domain::{Attributes, DeviceId, LatLon, Timestamp};
 
 fn fix(second: i64) -> Fix {
     Fix {
+        device: None,
         fix_time: Timestamp::from_secs(1_700_000_000 + second).unwrap(),
         location: LatLon::new(52.2 + second as f64 * 1e-5, 21.0).unwrap(),
         valid: true,

@@ -76,6 +76,7 @@ impl FixBuilder {
             Fault::new(FaultKind::OutOfRange, format_smolstr!("latitude {lat_deg}, longitude {lon_deg} at {fix_time}"))
         })?;
         Ok(Fix {
+            device: None,
             fix_time,
             location,
             valid: self.valid && LatLon::new(0.0, 0.0) != Some(location),
