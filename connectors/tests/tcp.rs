@@ -7,8 +7,10 @@ use common::teltonika::{START_MS, Tracker, data, data_of, datagram, login, packe
 use common::{System, in_time, short};
 use std::collections::BTreeSet;
 use tokio::net::UdpSocket;
+use waystream_connectors::decode::parse_hex;
 use waystream_connectors::{Connectors, ConnectorsConfig, Limits, Listen, UnknownDevices};
-use waystream_domain::{DeviceId, Position};
+use waystream_domain::catalog::Device;
+use waystream_domain::{CatalogEdit, CatalogEntry, DeviceId, FleetId, Position};
 
 const IMEI: &str = "356307042441013";
 const OTHER_IMEI: &str = "356307042441014";
@@ -204,6 +206,46 @@ async fn an_unknown_device_is_refused_if_the_policy_says_so() {
     assert_eq!(tracker.answer(1).await.unwrap(), [0]);
     assert!(tracker.is_closed().await);
     assert_eq!(system.positions().await, []);
+    system.stop().await;
+}
+
+/// A packet of an EGTS relay: ten records of eight devices.
+fn relayed() -> Vec<u8> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors/egts.jsonl");
+    let lines = std::fs::read_to_string(path).unwrap();
+    let case = lines.lines().find(|line| line.contains("testDecodeWithObjectId#2\"")).unwrap();
+    let case: serde_json::Value = serde_json::from_str(case).unwrap();
+    parse_hex(case["frames"][0]["hex"].as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn one_connection_carries_the_fixes_of_many_devices() {
+    let system = System::start_with(ConnectorsConfig { limits: short(), ..ConnectorsConfig::default() }).await;
+    let mut relay = Tracker::connect(system.address("egts")).await;
+    relay.send(&relayed()).await;
+    assert_eq!(relay.answer(10 * 29).await.unwrap().len(), 10 * 29);
+    let positions = system.positions().await;
+    let devices: BTreeSet<&str> = positions.iter().map(|position| position.device.as_str()).collect();
+    assert_eq!((positions.len(), devices.len()), (10, 8));
+    assert!(devices.contains("2586625890") && devices.contains("208789630"), "{devices:?}");
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_device_behind_a_relay_is_refused_alone() {
+    let config = ConnectorsConfig { unknown_devices: UnknownDevices::Refuse, ..ConnectorsConfig::default() };
+    let system = System::start_with(config).await;
+    let known = Device {
+        id: DeviceId::new("3233214134").unwrap(),
+        fleet: FleetId::new("default").unwrap(),
+        name: "one of eight".into(),
+    };
+    system.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Device(known))]).await.unwrap();
+    let mut relay = Tracker::connect(system.address("egts")).await;
+    relay.send(&relayed()).await;
+    assert_eq!(relay.answer(10 * 29).await.unwrap().len(), 10 * 29);
+    let positions = system.positions().await;
+    assert_eq!(positions.iter().map(|position| position.device.as_str()).collect::<Vec<_>>(), ["3233214134"; 2]);
     system.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use crate::protocol::Protocol;
 
 mod eelink;
+mod egts;
 mod galileo;
 mod gl200;
 mod gps103;
@@ -49,6 +50,7 @@ pub const ALL: &[Protocol] = &[
     galileo::PROTOCOL,
     minifinder2::PROTOCOL,
     gt02::PROTOCOL,
+    egts::PROTOCOL,
 ];
 
 /// The protocol of this name.

@@ -1,6 +1,7 @@
 //! What protocols share: checked reads of bytes and texts, times, fixes, framings. No read goes past the end, none panics.
 
 mod bytes;
+mod checksum;
 mod compact;
 mod fix;
 mod framing;
@@ -9,6 +10,7 @@ mod text;
 mod time;
 
 pub(crate) use bytes::{Reader, bit};
+pub(crate) use checksum::checksum_holds;
 pub(crate) use compact::Compact;
 pub(crate) use fix::{FixBuilder, malformed};
 pub(crate) use framing::{Delimited, find};
