@@ -5,6 +5,7 @@ use crate::engine::Rows;
 use crate::events::time;
 use crate::{Scope, SqlEngine, SqlError};
 use datafusion::logical_expr::{Expr, col, lit};
+use futures::TryStreamExt;
 use waystream_domain::{DeviceId, FleetId, Position, Timestamp};
 use waystream_store::{Table, rows};
 
@@ -48,8 +49,11 @@ impl TrackStream {
 /// Rows that one step aims at: enough to keep a replay busy, few enough to be sorted in memory while a hundred replays are open.
 const STEP_ROWS: usize = 20_000;
 
-/// Rows that one step may have; should its time hold more, the next step goes on where it was cut off.
+/// Rows that one step may have; should its time hold more, it is tried again with less time.
 const MAX_STEP_ROWS: usize = 4 * STEP_ROWS;
+
+/// How much less. A step may have grown over a silence of months, so it shrinks fast.
+const SHRINK: i64 = 8;
 
 /// Positions per batch that comes out.
 const BATCH_ROWS: usize = 4_096;
@@ -96,35 +100,44 @@ async fn step(
     devices: &Devices,
     (from, to): (Timestamp, Timestamp),
 ) -> Result<(Vec<Position>, Timestamp), SqlError> {
-    let mut rows = first(core, scope, devices, (from, to), Some(MAX_STEP_ROWS)).await?;
-    let (Some(last), MAX_STEP_ROWS..) = (rows.last().map(|p| p.fix_time), rows.len()) else { return Ok((rows, to)) };
-    if last == from {
-        // All of them in one millisecond.
-        return Ok((first(core, scope, devices, (from, from), None).await?, from));
-    }
-    // Of the last millisecond some may have been cut off.
-    rows.retain(|p| p.fix_time < last);
-    Ok((rows, last.plus_millis(-1)))
+    let mut covered = to;
+    let mut positions = loop {
+        // All of one millisecond must come, however many they are.
+        let most = (covered > from).then_some(MAX_STEP_ROWS);
+        match within(core, scope, devices, (from, covered), most).await? {
+            Some(positions) => break positions,
+            None => covered = from.plus_millis(covered.millis_since(from) / SHRINK),
+        }
+    };
+    positions.sort_by(|a, b| (a.fix_time, &a.device).cmp(&(b.fix_time, &b.device)));
+    Ok((positions, covered))
 }
 
-async fn first(
+/// Positions of a range of time in any order; `None` if there are more than `most`.
+///
+/// They are sorted by whoever asked: the engine's own way to the first rows of an order counts a shared buffer once per batch that
+/// points into it, so that a few thousand rows can be more than all of its memory.
+async fn within(
     core: &Core,
     scope: &Scope,
     devices: &Devices,
     (from, to): (Timestamp, Timestamp),
-    limit: Option<usize>,
-) -> Result<Vec<Position>, SqlError> {
+    most: Option<usize>,
+) -> Result<Option<Vec<Position>>, SqlError> {
     let mut all =
         core.rows(scope, Table::Positions)?.filter(col("fix_time").gt_eq(time(from)).and(col("fix_time").lt_eq(time(to))))?;
     if let Some(condition) = condition(devices) {
         all = all.filter(condition)?;
     }
-    let order = vec![col("fix_time").sort(true, false), col("device").sort(true, false)];
+    let mut batches = all.execute_stream().await?;
     let mut positions = Vec::new();
-    for batch in all.sort(order)?.limit(0, limit)?.collect().await? {
+    while let Some(batch) = batches.try_next().await? {
         positions.extend(rows::positions_from(&batch).map_err(|e| SqlError::Store(e.to_string()))?);
+        if most.is_some_and(|most| positions.len() > most) {
+            return Ok(None);
+        }
     }
-    Ok(positions)
+    Ok(Some(positions))
 }
 
 fn condition(devices: &Devices) -> Option<Expr> {

@@ -11,7 +11,7 @@ use std::sync::{Arc, RwLock};
 use waystream_domain::catalog::Fleet;
 use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, Timestamp};
 use waystream_sql::output::{self, Format};
-use waystream_sql::{Scope, SqlEngine, SqlOptions};
+use waystream_sql::{Devices, Scope, SqlEngine, SqlOptions, TrackRequest};
 use waystream_store::parquet::{ParquetOptions, ParquetStore};
 use waystream_store::{ArchiveBatch, Archived, Store};
 
@@ -47,6 +47,15 @@ fn track(set: &str) -> Vec<Row> {
     rows.filter(|r| r.lat.abs() <= 90.0 && r.lon.abs() <= 180.0).collect()
 }
 
+/// One organisation whose only fleet is `bus`.
+fn city(store: Arc<dyn Store>, options: SqlOptions) -> (SqlEngine, Scope) {
+    let fleet = Fleet { id: common::fleet("bus"), organisation: common::organisation("city"), name: "bus".into() };
+    let mut catalog = Catalog::default();
+    catalog.apply(CatalogEdit::Put(CatalogEntry::Fleet(fleet)));
+    let scope = Scope::of_organisation(common::organisation("city"), &catalog);
+    (SqlEngine::new(store, Arc::new(RwLock::new(catalog)), options).unwrap(), scope)
+}
+
 /// Imports a set in several files and memory, and asks for the distance of each device and day.
 ///
 /// The truth keeps the first of rows with the same device and time, the store the last received: so they come from the last to the first.
@@ -70,12 +79,8 @@ async fn check(set: &str) {
             store.flush().await.unwrap();
         }
     }
-    let fleet = Fleet { id: common::fleet("bus"), organisation: common::organisation("city"), name: "bus".into() };
-    let mut catalog = Catalog::default();
-    catalog.apply(CatalogEdit::Put(CatalogEntry::Fleet(fleet)));
-    let scope = Scope::of_organisation(common::organisation("city"), &catalog);
-    let options = SqlOptions { deadline: std::time::Duration::from_secs(600), max_rows: 1_000_000, ..SqlOptions::default() };
-    let engine = SqlEngine::new(store.clone(), Arc::new(RwLock::new(catalog)), options).unwrap();
+    let deadline = std::time::Duration::from_secs(600);
+    let (engine, scope) = city(store, SqlOptions { deadline, max_rows: 1_000_000, ..SqlOptions::default() });
 
     let distinct: HashSet<(&str, &str)> = rows.iter().map(|r| (r.device.as_str(), r.time.as_str())).collect();
     let count = ask(&engine, &scope, "SELECT count(*) AS n, count(DISTINCT device) AS d FROM positions").await;
@@ -136,4 +141,40 @@ async fn distances_of_buses_out_of_order_are_true() {
 #[tokio::test]
 async fn distances_of_a_whole_citys_buses_are_true() {
     check("warsaw_bus").await;
+}
+
+/// A week of silence lets a step of the track grow; the recorded hours after it have more rows than a step may have.
+#[tokio::test]
+async fn a_citys_track_comes_whole_however_it_got_into_history() {
+    let mut rows = track("warsaw_bus");
+    rows.sort_by(|a, b| a.time.cmp(&b.time));
+    rows.truncate(400_000);
+    let dir = tempfile::tempdir().unwrap();
+    let store = ParquetStore::open(dir.path(), ParquetOptions::default()).unwrap();
+    let distinct: HashSet<(&str, &str)> = rows.iter().map(|r| (r.device.as_str(), r.time.as_str())).collect();
+    let mut offset = 0;
+    // As the archive does it while trackers report: little by little.
+    for part in rows.chunks(8_000) {
+        let archived = part.iter().map(|r| {
+            offset += 1;
+            let mut row = common::position(&r.device, "bus", common::at(&r.time), r.lat, r.lon);
+            row.attributes.set("odometer_m", offset as f64);
+            Archived { partition: 0, offset, row }
+        });
+        let batch = ArchiveBatch { positions: archived.collect(), ..ArchiveBatch::default() };
+        store.append(Arc::new(batch)).await.unwrap();
+    }
+    // No more memory than a step's rows need: how much of history lies in one step must not matter.
+    let (engine, scope) = city(store, SqlOptions { memory_bytes: 32 << 20, ..SqlOptions::default() });
+    let (from, to) = engine.time_range(&scope).await.unwrap().unwrap();
+    let request = TrackRequest { devices: Devices::All, from, to, max_rows: usize::MAX };
+    let mut stream = engine.track(&scope, request);
+    let (mut count, mut last) = (0, from);
+    while let Some(positions) = stream.next().await {
+        let positions = positions.unwrap();
+        count += positions.len();
+        assert!(positions.is_sorted_by_key(|p| p.fix_time) && positions[0].fix_time >= last, "in order");
+        last = positions[positions.len() - 1].fix_time;
+    }
+    assert_eq!(count, distinct.len());
 }
