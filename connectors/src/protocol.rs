@@ -177,6 +177,9 @@ pub struct Decoded {
     pub refusal: Option<Bytes>,
     /// What was wrong in this frame. The rest of it is kept.
     pub faults: Vec<Fault>,
+    /// Nothing here reads what the frame holds, though it is no fault of the device (a part of a picture): what it is. Its bytes
+    /// go into the quarantine.
+    pub unread: Option<&'static str>,
 }
 
 /// One fix as a device reported it, before it is known whose fleet it belongs to.

@@ -6,6 +6,7 @@
 mod framing;
 mod messages;
 mod others;
+mod pictures;
 
 use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Protocol, Transport};
 use crate::readers::{Reader, device_id, malformed, packed_imei};
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use crc::{CRC_16_IBM_SDLC, Crc};
 use framing::{Gt06Framing, Shape, shape};
+use pictures::Picture;
 use smol_str::format_smolstr;
 use waystream_domain::DeviceId;
 
@@ -24,7 +26,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
         tcp: true,
         udp: false,
         framing: || Box::new(Gt06Framing),
-        decoder: || Box::new(Gt06 { device: None, utc_offset_ms: 0 }),
+        decoder: || Box::new(Gt06 { device: None, utc_offset_ms: 0, picture: None }),
     },
 };
 
@@ -45,6 +47,8 @@ struct Gt06 {
     device: Option<DeviceId>,
     /// Device time minus UTC, as the login told it.
     utc_offset_ms: i64,
+    /// The picture that the device is being asked for.
+    picture: Option<Picture>,
 }
 
 /// A frame, taken apart.
@@ -83,6 +87,11 @@ impl Decoder for Gt06 {
             // Only Wi-Fi and cell stations, no fix; the answer repeats the time. Length, type and time stand at 2, 3 and 4.
             let mut reader = Reader::new(message.content);
             decoded.replies.push(Bytes::from([b"xx\0", &[message.kind][..], reader.take(6)?, &END].concat()));
+            return Ok(());
+        }
+        if !message.extended && pictures::is_one(message.kind, message.content, self.picture.as_ref()) {
+            decoded.unread = Some("part of a picture");
+            decoded.replies.extend(pictures::request(message.kind, message.content, &mut self.picture)?);
             return Ok(());
         }
         decoded.replies.extend(answer(&message, context));
@@ -158,8 +167,8 @@ fn answer(message: &Message<'_>, context: &Context) -> Option<Bytes> {
             let parts = [now.year() as u32 % 100, now.month(), now.day(), now.hour(), now.minute(), now.second()];
             Some(reply(false, TIME_REQUEST, 0, &parts.map(|part| part as u8)))
         }
-        // Answers to commands, Wi-Fi lists, pictures; the X1's positions; those of VXT01, told by where the fix begins.
-        (false, 0x80..=0x83 | 0x94 | 0xf3 | 0x34 | 0x35) => None,
+        // Answers to commands, Wi-Fi lists; the X1's positions; those of VXT01, told by where the fix begins.
+        (false, 0x80..=0x83 | 0x94 | 0xf3 | 0x34) => None,
         (false, 0x24) if messages::has_fix(message.content) => None,
         (false, kind) => Some(reply(false, kind, message.serial, &[])),
         (true, 0x32 | 0x33) => Some(reply(true, message.kind, message.serial, &[])),

@@ -31,6 +31,8 @@ const POSITION_LOGGED: u16 = 0x9016;
 const ALARM: u16 = 0x9999;
 const RFID: u16 = 0x9966;
 const RETRANSMISSION: u16 = 0x6688;
+const PICTURE: u16 = 0x0800;
+const PICTURE_PART: u16 = 0x9988;
 
 struct MeiligaoFraming;
 
@@ -88,6 +90,11 @@ impl Decoder for Meiligao {
                 }
                 decoded.fixes.extend(fix);
             }
+            PICTURE => {
+                // A picture of this number is there: it is asked for.
+                decoded.replies.push(answer(id, 0x8801, &[reader.u8()?]));
+            }
+            PICTURE_PART => decoded.unread = Some("part of a picture"),
             RFID => decoded.fixes.extend(card(reader.rest())?),
             RETRANSMISSION => {
                 for record in reader.rest().split(|byte| *byte == b'\\') {
@@ -97,7 +104,7 @@ impl Decoder for Meiligao {
                     }
                 }
             }
-            // Heartbeats, answers to commands, pictures, readings of the engine.
+            // Heartbeats, answers to commands, readings of the engine.
             _ => {}
         }
         Ok(())

@@ -98,7 +98,12 @@ impl Decoder for Meitrack {
             // A text with a field more: how many are still kept in the device.
             "AFF" => decoded.fixes.extend(text(&Fields::new(ascii(body)?.split_once(',').unwrap_or_default().1, ','))?),
             "AAC" => decoded.replies.push(answer(head, id, "AAC,1")),
-            // Pictures and answers to commands.
+            "D03" => decoded.replies.push(picture_request(id, "camera_picture.jpg", 0)),
+            "D00" => {
+                decoded.unread = Some("part of a picture");
+                decoded.replies.extend(next_parts(id, body));
+            }
+            // Answers to commands.
             _ => {}
         }
         Ok(())
@@ -113,6 +118,21 @@ fn answer(head: &[u8], id: &str, text: &str) -> Bytes {
     let message = format!("@@{letter}{}{content}*", content.len() + TAIL_BYTES);
     let checksum = message.bytes().fold(0u8, u8::wrapping_add);
     format!("{message}{checksum:02X}\r\n").into()
+}
+
+/// A picture was taken: asks for its parts from `index` on.
+fn picture_request(id: &str, file: &str, index: u32) -> Bytes {
+    answer(b"$$O", id, &format!("D00,{file},{index}"))
+}
+
+/// `file,parts,index,bytes`. The device sends eight parts and waits to be asked for more.
+fn next_parts(id: &str, body: &[u8]) -> Option<Bytes> {
+    const PARTS_PER_REQUEST: u32 = 8;
+    let mut fields = body.splitn(4, |byte| *byte == b',').map(|field| std::str::from_utf8(field).ok());
+    let (file, total, index) = (fields.next()??, fields.next()??, fields.next()??);
+    let (total, index): (u32, u32) = (total.parse().ok()?, index.parse().ok()?);
+    let next = index.checked_add(1)?;
+    (next < total && next % PARTS_PER_REQUEST == 0).then(|| picture_request(id, file, next))
 }
 
 /// `event,lat,lon,yymmddhhmmss,A,satellites,rssi,km/h,course,hdop,altitude,odometer,runtime,cell,in/out,volts|…`.

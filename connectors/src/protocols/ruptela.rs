@@ -28,6 +28,7 @@ const UNKNOWN: i32 = i32::MIN;
 
 const RECORDS: u8 = 0x01;
 const TROUBLE_CODES: u8 = 0x09;
+const FILES: u8 = 0x25;
 const EXTENDED_RECORDS: u8 = 0x44;
 
 struct RuptelaFraming;
@@ -68,11 +69,11 @@ impl Decoder for Ruptela {
         match command {
             // Both kinds of records are answered alike. What was refused here is answered too, or it would come again for ever.
             RECORDS | EXTENDED_RECORDS => {
-                decoded.replies.push(reply(100));
+                decoded.replies.push(reply(100, &[1]));
                 records(&mut data, command == EXTENDED_RECORDS, decoded)?;
             }
             TROUBLE_CODES => {
-                decoded.replies.push(reply(100 + command));
+                decoded.replies.push(reply(100 + command, &[1]));
                 for _ in 0..data.u8()? {
                     match trouble_code(&mut data)? {
                         Ok(fix) => decoded.fixes.push(fix),
@@ -81,18 +82,33 @@ impl Decoder for Ruptela {
                 }
             }
             // Identification and heartbeat.
-            0x0f | 0x10 => decoded.replies.push(reply(100 + command)),
-            // Answers to our commands, texts, files.
-            0x02..=0x08 | 0x25 => {}
+            0x0f | 0x10 => decoded.replies.push(reply(100 + command, &[1])),
+            FILES => {
+                decoded.unread = Some("part of a file");
+                decoded.replies.extend(next_part(&mut data)?);
+            }
+            // Answers to our commands, and texts.
+            0x02..=0x08 => {}
             _ => return Err(Fault::new(FaultKind::UnknownMessage, format_smolstr!("command {command:02x}"))),
         }
         Ok(())
     }
 }
 
-fn reply(command: u8) -> Bytes {
-    let data = [command, 1];
-    [&[0, 2], &data[..], &CRC.checksum(&data).to_be_bytes()].concat().into()
+fn reply(command: u8, content: &[u8]) -> Bytes {
+    let data = [&[command], content].concat();
+    [&(data.len() as u16).to_be_bytes(), &data[..], &CRC.checksum(&data).to_be_bytes()].concat().into()
+}
+
+/// A part of a picture: its kind, camera, name, the number of parts, this one's index, bytes. The next part is asked for, or the
+/// device stays with this one.
+fn next_part(data: &mut Reader<'_>) -> Result<Option<Bytes>, Fault> {
+    const PART_OF_PICTURE: u8 = 2;
+    let head = data.take(1 + 1 + 8)?;
+    let (total, index) = (data.u16()?, data.u16()?);
+    let next = index.saturating_add(1);
+    let more = head[0] == PART_OF_PICTURE && next < total;
+    Ok(more.then(|| reply(100 + FILES, &[head, &next.to_be_bytes()].concat())))
 }
 
 fn records(data: &mut Reader<'_>, extended: bool, decoded: &mut Decoded) -> Result<(), Fault> {

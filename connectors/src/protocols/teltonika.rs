@@ -4,6 +4,7 @@
 //! Data: codec, record count, records, record count again. Positions are answered with the count as `u32`; `ff` is a ping.
 
 mod io;
+mod pictures;
 
 use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
 use crate::readers::{FixBuilder, Reader, ascii, bit, device_id, from_unix_millis, from_unix_secs, malformed};
@@ -104,6 +105,11 @@ impl Teltonika {
         if self.device.is_none() {
             return Err(Fault::new(FaultKind::NoDevice, "a packet before the login"));
         }
+        if let [CODEC_12, _, pictures::TYPE, ..] = data.rest() {
+            decoded.unread = Some("part of a picture");
+            decoded.replies.extend(pictures::request(&mut data)?.map(|data| wrap(&data)));
+            return Ok(());
+        }
         if let Some(count) = data_field(&mut data, decoded)? {
             decoded.replies.push(Bytes::copy_from_slice(&u32::from(count).to_be_bytes()));
         }
@@ -124,6 +130,12 @@ impl Teltonika {
         }
         Ok(())
     }
+}
+
+/// The TCP packet around a data field.
+fn wrap(data: &[u8]) -> Bytes {
+    let checksum = u32::from(CRC.checksum(data)).to_be_bytes();
+    [&[0; 4], &(data.len() as u32).to_be_bytes()[..], data, &checksum].concat().into()
 }
 
 /// Reads codec, count and records. Gives the count to answer with: all of them, also those that were refused here, so that
@@ -223,13 +235,15 @@ fn avl_record(data: &mut Reader<'_>, layout: Avl) -> Record {
     Ok(time.and_then(|time| fix.at(time, f64::from(lat) / 1e7, f64::from(lon) / 1e7)).map(Some))
 }
 
-/// A record of codec GH: a mask says what it holds, a record without a place is no fix.
+/// A record of codec GH: a mask says what it holds. A receiver that found no place leaves it out of its part: such a record is
+/// kept at 0,0 and invalid, as the other codecs have it. A record without the receiver's part is no fix.
 fn gh_record(data: &mut Reader<'_>) -> Record {
     let time = i64::from(data.u32()? & 0x3fff_ffff) + GH_EPOCH_SECS; // the two bits above are the priority
     let parts = data.u8()?;
     let mut fix = FixBuilder::valid(true);
     let mut place = None;
     if bit(parts, 0) {
+        place = Some((0.0, 0.0));
         let mask = data.u8()?;
         if bit(mask, 0) {
             place = Some((f64::from(data.f32()?), f64::from(data.f32()?)));

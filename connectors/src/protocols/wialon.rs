@@ -117,10 +117,12 @@ fn check(body: &str) -> Result<(), Fault> {
 }
 
 /// `date;time;lat;N;lon;E;km/h;course;altitude;satellites`, then in `D` and `B`
-/// `hdop;inputs;outputs;adc,…;driver;name:type:value,…`. `NA` stands for what is not known; without a place it is no fix.
+/// `hdop;inputs;outputs;adc,…;driver;name:type:value,…`. `NA` stands for what is not known. A record
+/// without a place is kept at 0,0 and invalid, for its parameters; one without a time too is no fix.
 fn record(text: &str, context: &Context) -> Result<Option<Fix>, Fault> {
     let fields = Fields::new(text, ';');
-    if matches!(fields.get(2), "" | "NA") || matches!(fields.get(4), "" | "NA") {
+    let placed = !(matches!(fields.get(2), "" | "NA") || matches!(fields.get(4), "" | "NA"));
+    if !placed && matches!(fields.get(0), "" | "NA") {
         return Ok(None);
     }
     let time = match fields.get(0) {
@@ -166,6 +168,6 @@ fn record(text: &str, context: &Context) -> Result<Option<Fix>, Fault> {
             };
         }
     }
-    let (lat, lon) = fields.nmea_place(2)?;
+    let (lat, lon) = if placed { fields.nmea_place(2)? } else { (0.0, 0.0) };
     fix.at(time, lat, lon).map(Some)
 }

@@ -1,7 +1,7 @@
 //! Queclink's binary messages: header, mask, length, device, and fixes of which only the first has to be found.
 
 use crate::protocol::{Decoded, Fault, FaultKind, Fix};
-use crate::readers::{FixBuilder, Reader, civil, device_id, from_unix_secs, malformed};
+use crate::readers::{FixBuilder, Reader, civil, device_id, from_unix_secs, malformed, packed_imei};
 use crate::vocabulary as name;
 use smol_str::format_smolstr;
 
@@ -57,6 +57,7 @@ const COMPRESSED: u8 = 0x64;
 pub(super) fn message(frame: &[u8], decoded: &mut Decoded) -> Result<(), Fault> {
     let header = frame.get(1..4).ok_or_else(|| malformed("a binary message without a header"))?;
     match header {
+        [0, _, _] => return newer(frame, decoded),
         b"RSP" | b"BSP" | b"EVT" | b"BVT" => {}
         b"ACK" | b"HBD" | b"CRD" | b"BRD" | b"LGN" | b"INF" | b"BNF" => return Ok(()),
         _ => return Err(Fault::new(FaultKind::UnknownMessage, format_smolstr!("binary header {header:02x?}"))),
@@ -76,6 +77,45 @@ pub(super) fn message(frame: &[u8], decoded: &mut Decoded) -> Result<(), Fault> 
         let start = first + 1 + index * (FIX_BYTES + CELL_BYTES);
         let Some(bytes) = frame.get(start..start + FIX_BYTES) else { break };
         match fix(&mut Reader::new(bytes)) {
+            Ok(fix) => decoded.fixes.push(fix),
+            Err(fault) => decoded.faults.push(fault),
+        }
+    }
+    Ok(())
+}
+
+/// The form of the 4G families: `+`, zero, length; a byte, the IMEI in packed digits, device type, two versions, length of the
+/// content, the time of sending. Its elements have no public document: fixes are found by longitude, latitude and a time not far
+/// from that of sending, in that order; behind them stand speed, HDOP, course, altitude and satellites.
+fn newer(frame: &[u8], decoded: &mut Decoded) -> Result<(), Fault> {
+    const YEAR_SECS: u32 = 366 * 86_400;
+    let mut reader = Reader::new(frame);
+    reader.skip(1 + 1 + 2 + 1)?;
+    decoded.device = Some(device_id(&packed_imei(reader.take(8)?))?);
+    reader.skip(1 + 2 + 2)?;
+    let length = usize::from(reader.u16()?);
+    let mut content = reader.part(length)?;
+    let sent = content.u32()?;
+    while content.left() > 0 {
+        let mut fix = content;
+        let (Ok(lon), Ok(lat), Ok(time)) = (fix.i32(), fix.i32(), fix.u32()) else { break };
+        if lon.unsigned_abs() > 180_000_000 || lat.unsigned_abs() > 90_000_000 || sent.abs_diff(time) > YEAR_SECS {
+            content.skip(1)?;
+            continue;
+        }
+        let mut builder = FixBuilder::valid(true);
+        if let (Ok(speed), Ok(hdop), Ok(course)) = (fix.u16(), fix.u8(), fix.u16()) {
+            builder.speed_kmh(f64::from(speed) / 10.0).course_deg(course.into());
+            builder.valid = hdop > 0;
+            builder.set(name::HDOP, f64::from(hdop) / 10.0);
+        }
+        if let (Ok(altitude), Ok(satellites)) = (fix.uint(3), fix.u8()) {
+            // 24 bits with a sign.
+            builder.altitude_m(f64::from((altitude as i32) << 8 >> 8) / 10.0);
+            builder.set(name::SATELLITES, i64::from(satellites));
+        }
+        content = fix;
+        match from_unix_secs(time.into()).and_then(|time| builder.at(time, f64::from(lat) / 1e6, f64::from(lon) / 1e6)) {
             Ok(fix) => decoded.fixes.push(fix),
             Err(fault) => decoded.faults.push(fault),
         }

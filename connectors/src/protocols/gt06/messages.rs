@@ -17,9 +17,10 @@ pub(super) fn fix(extended: bool, kind: u8, content: &[u8], utc_offset_ms: i64) 
     let reader = &mut reader;
     let zone = utc_offset_ms;
     match (extended, kind) {
-        (false, 0x10..=0x12 | 0x16 | 0x17 | 0x1e | 0x22 | 0x26 | 0x27 | 0x2d | 0x31 | 0x32 | 0x37 | 0x61 | 0xa0 | 0xa4)
-            if content.len() >= FIX_BYTES =>
-        {
+        (
+            false,
+            0x10..=0x12 | 0x16 | 0x17 | 0x1a | 0x1e | 0x22 | 0x26 | 0x27 | 0x2d | 0x31 | 0x32 | 0x37 | 0x61 | 0xa0 | 0xa4,
+        ) if content.len() >= FIX_BYTES => {
             Some(place(reader, zone).and_then(|place| place.finish(|fix| behind(kind, reader, fix))))
         }
         // The same numbers are used for lists of stations, status and pictures: told by how the fix begins.
