@@ -7,9 +7,11 @@
 pub mod archive;
 pub mod contract;
 mod cursor;
+mod memory;
 mod merge;
 pub mod metrics;
 pub mod parquet;
+pub mod questdb;
 pub mod rows;
 mod table;
 

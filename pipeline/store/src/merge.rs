@@ -54,6 +54,11 @@ impl Keys {
         self.fix_time.value(i)
     }
 
+    /// What makes the row the same as another, to be hashed.
+    pub(crate) fn id(&self, i: usize) -> (&str, i64, Option<&str>) {
+        (self.device(i), self.fix_time(i), self.event_id.as_ref().map(|ids| ids.value(i)))
+    }
+
     /// Order of keys.
     pub(crate) fn compare(&self, i: usize, other: &Self, j: usize) -> Ordering {
         let by_id = || match (&self.event_id, &other.event_id) {

@@ -1,5 +1,6 @@
 //! Every metric of this crate.
 
+use crate::Table;
 use std::time::Duration;
 use waystream_log::Topic;
 
@@ -21,6 +22,24 @@ pub const FILES: &str = "waystream_store_files";
 pub const BYTES: &str = "waystream_store_bytes";
 /// Seconds that a compaction took.
 pub const COMPACTION_SECONDS: &str = "waystream_store_compaction_seconds";
+/// Rows that QuestDB refused and that were set aside; label `topic`.
+pub const REFUSED_ROWS: &str = "waystream_store_refused_rows_total";
+/// Tables that QuestDB has suspended: nothing written to them is applied until an operator resumes them.
+pub const SUSPENDED_TABLES: &str = "waystream_store_suspended_tables";
+/// 1 while QuestDB answers, else 0.
+pub const REACHABLE: &str = "waystream_store_reachable";
+
+pub(crate) fn refused(table: Table, rows: usize) {
+    metrics::counter!(REFUSED_ROWS, "topic" => table.name()).increment(rows as u64);
+}
+
+pub(crate) fn suspended(tables: usize) {
+    metrics::gauge!(SUSPENDED_TABLES).set(tables as f64);
+}
+
+pub(crate) fn reachable(yes: bool) {
+    metrics::gauge!(REACHABLE).set(if yes { 1.0 } else { 0.0 });
+}
 
 pub(crate) fn taken(topic: Topic, lag_ms: i64) {
     metrics::gauge!(LAG_SECONDS, "topic" => topic.name()).set(lag_ms.max(0) as f64 / 1e3);

@@ -5,7 +5,7 @@
 
 use super::disk::{Disk, DiskFile, checksum};
 use super::manifest::FileEntry;
-use super::memory::Bounds;
+use crate::memory::Bounds;
 use crate::{StoreError, Table, metrics};
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;

@@ -5,10 +5,11 @@
 //! anything but the key wait until after the merge, because an older version must not pass where the kept one does not.
 
 use super::file::DataFile;
-use super::memory::{Parts, Run};
 use super::merge_exec::MergeExec;
 use super::overlap::{Extent, Group, groups};
+use super::parts::Parts;
 use crate::Table;
+use crate::memory::Run;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMillisecondArray, UInt64Array};
 use arrow::compute::{SortOptions, filter_record_batch};
 use arrow::datatypes::SchemaRef;

@@ -1,6 +1,5 @@
 //! Recent rows: sorted runs in memory, merged with one another as they grow in number.
 
-use super::file::DataFile;
 use crate::Table;
 use crate::merge::{Keys, MergeBatches};
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -66,23 +65,6 @@ impl Run {
     }
 }
 
-/// What one table consists of. Never changed, only replaced: readers keep theirs.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Parts {
-    pub(crate) runs: Vec<Arc<Run>>,
-    pub(crate) files: Vec<Arc<DataFile>>,
-}
-
-impl Parts {
-    pub(crate) fn memory_rows(&self) -> usize {
-        self.runs.iter().map(|r| r.rows.num_rows()).sum()
-    }
-
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.runs.iter().map(|r| r.bytes).sum()
-    }
-}
-
 /// Adds a run behind `runs`, and merges where enough of one tier have come together.
 pub(crate) fn push(table: Table, runs: &mut Vec<Arc<Run>>, new: Arc<Run>) -> Result<(), ArrowError> {
     runs.push(new);
@@ -95,7 +77,7 @@ pub(crate) fn push(table: Table, runs: &mut Vec<Arc<Run>>, new: Arc<Run>) -> Res
         }
         let merged = runs.split_off(runs.len() - same);
         let rows = MergeBatches::new(table, merged.iter().map(|r| r.rows.clone())).collect::<Result<Vec<_>, _>>()?;
-        let rows = compact_texts(&compute::concat_batches(&table.schema(), &rows)?)?;
+        let rows = compact_texts(&compute::concat_batches(&merged[0].rows.schema(), &rows)?)?;
         runs.extend(Run::new(table, rows, tier + 1));
     }
 }

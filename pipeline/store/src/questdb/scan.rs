@@ -1,0 +1,132 @@
+//! A table as DataFusion reads it: a question to QuestDB, and the rows that are only in memory yet.
+
+use super::exec::QuestDbExec;
+use super::filter::{self, MAX_BYTES};
+use super::recent::Recent;
+use super::schema::{FIRST_FLUSH, Tables, Times, USUAL};
+use super::server::NO_LIMIT;
+use crate::Table;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, Result};
+use datafusion::datasource::TableType;
+use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::expressions;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::union::UnionExec;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// One table at one moment. Of a row that is replaced while a query runs, the query may see the new version.
+#[derive(Debug)]
+pub(crate) struct QuestDbTable {
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) table: Table,
+    pub(crate) recent: Arc<Recent>,
+    /// Rows first written by a later flush came later. `None`: all there are.
+    pub(crate) flushed: Option<i32>,
+}
+
+impl QuestDbTable {
+    /// The question for rows of some times; `conditions` in SQL.
+    fn question(&self, times: Times, columns: &[&str], conditions: &[String], limit: i64) -> String {
+        let mut sql = format!("SELECT {} FROM {}", columns.join(","), self.tables.names.rows(self.table, times));
+        let later = self.flushed.map(|flush| format!("{FIRST_FLUSH} <= {flush}"));
+        for (i, condition) in conditions.iter().chain(&later).enumerate() {
+            write!(sql, " {} {condition}", if i == 0 { "WHERE" } else { "AND" }).expect("a String takes everything");
+        }
+        write!(sql, " LIMIT {limit}").expect("a String takes everything");
+        sql
+    }
+}
+
+#[async_trait]
+impl TableProvider for QuestDbTable {
+    fn schema(&self) -> SchemaRef {
+        self.table.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let schema = self.table.schema();
+        let mut length = 0;
+        let support = |f: &&Expr| {
+            // All of them are in one request.
+            length += filter::translate(f, &schema).map_or(0, |c| c.sql.len());
+            if length > MAX_BYTES { TableProviderFilterPushDown::Unsupported } else { filter::support(f, &schema) }
+        };
+        Ok(filters.iter().map(support).collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = self.table.schema();
+        let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
+        let conditions: Vec<_> = filters.iter().filter_map(|f| filter::translate(f, &schema)).collect();
+        let all_exact = conditions.len() == filters.len() && conditions.iter().all(|c| c.exact);
+        let conditions: Vec<String> = conditions.into_iter().map(|c| c.sql).collect();
+        let merged = self.recent.merged(self.table)?;
+
+        let mut read: BTreeSet<usize> = wanted.iter().copied().collect();
+        if merged.is_some() {
+            for name in self.table.key().iter().chain(self.table.version()) {
+                read.insert(schema.index_of(name)?);
+            }
+        } else if read.is_empty() {
+            // A question asks for something.
+            read.insert(schema.index_of("fix_time")?);
+        }
+        let read: Vec<usize> = read.into_iter().collect();
+        let asked = Arc::new(schema.project(&read)?);
+        let names: Vec<&str> = asked.fields().iter().map(|f| f.name().as_str()).collect();
+        let columns: Vec<usize> = wanted.iter().filter_map(|w| read.iter().position(|r| r == w)).collect();
+        // Each row in memory takes the place of at most one that the server gives.
+        let in_memory = merged.map_or(0, |m| m.rows.num_rows());
+        let limit = limit.filter(|_| all_exact).and_then(|n| i64::try_from(n.saturating_add(in_memory)).ok());
+
+        let between = filter::fix_times(filters);
+        let usual = *between.start() < USUAL.end && *between.end() >= USUAL.start;
+        let odd = *between.start() < USUAL.start || *between.end() >= USUAL.end;
+        let mut plans: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
+        for (times, _) in [(Times::Usual, usual), (Times::Odd, odd)].into_iter().filter(|(_, wanted)| *wanted) {
+            let sql = self.question(times, &names, &conditions, limit.unwrap_or(NO_LIMIT));
+            let (tables, recent) = (self.tables.clone(), self.recent.clone());
+            plans.push(Arc::new(QuestDbExec::new(tables, self.table, sql, asked.clone(), columns.clone(), recent)?));
+        }
+        if let Some(merged) = merged {
+            let all: Vec<usize> = (0..schema.fields().len()).collect();
+            let rows = [vec![merged.rows.project(&all)?]];
+            let mut plan: Arc<dyn ExecutionPlan> =
+                DataSourceExec::from_data_source(MemorySourceConfig::try_new(&rows, schema.clone(), None)?);
+            if let Some(filter) = conjunction(filters.iter().cloned()) {
+                let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema.clone())?)?;
+                plan = Arc::new(FilterExec::try_new(filter, plan)?);
+            }
+            let columns = wanted.iter().map(|i| {
+                let name = schema.field(*i).name();
+                Ok((expressions::col(name, &schema)?, name.clone()))
+            });
+            plans.push(Arc::new(ProjectionExec::try_new(columns.collect::<Result<Vec<_>>>()?, plan)?));
+        }
+        match plans.len() {
+            0 => Ok(Arc::new(EmptyExec::new(Arc::new(schema.project(&wanted)?)))),
+            1 => Ok(plans.swap_remove(0)),
+            _ => UnionExec::try_new(plans),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! A real QuestDB of a test's own, started by `compose/stack` and gone when the test's process is.
+#![allow(dead_code)] // each test uses a part
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use waystream_store::questdb::QuestDbOptions;
+
+/// A server with data of its own.
+pub(crate) struct Server {
+    http_port: u16,
+    pg_port: u16,
+    folder: PathBuf,
+    /// Holds the server until its input is closed.
+    holder: Child,
+}
+
+fn stack() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../compose/stack"))
+        .canonicalize()
+        .or_else(|_| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../compose/stack")).canonicalize())
+        .expect("the script of the checkout")
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+}
+
+impl Server {
+    /// A new, empty one.
+    pub(crate) fn start() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("waystream-questdb-{}-{number}", std::process::id()));
+        let (http_port, pg_port) = (free_port(), free_port());
+        let mut hold = Command::new("sh");
+        hold.args(["-c", "\"$0\" hold questdb; rm -rf \"$WAYSTREAM_STACK_DIR\""]).arg(stack());
+        hold.env("WAYSTREAM_STACK_DIR", &folder)
+            .env("QUESTDB_HTTP_PORT", http_port.to_string())
+            .env("QUESTDB_PG_PORT", pg_port.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut holder = hold.spawn().expect("a shell");
+        let said = holder.stdout.take().expect("piped");
+        let ready = BufReader::new(said).lines().map_while(Result::ok).any(|line| line == "ready");
+        assert!(ready, "compose/stack could not start QuestDB");
+        Self { http_port, pg_port, folder, holder }
+    }
+
+    /// One for all tests of this process that leave it running.
+    pub(crate) fn shared() -> &'static Self {
+        static SERVER: OnceLock<Server> = OnceLock::new();
+        SERVER.get_or_init(Self::start)
+    }
+
+    /// How to reach it, with tables that no other test has.
+    pub(crate) fn options(&self) -> QuestDbOptions {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        QuestDbOptions {
+            address: ("127.0.0.1".into(), self.http_port),
+            table_prefix: format!("t{number}_"),
+            max_exports: 4,
+            ..QuestDbOptions::default()
+        }
+    }
+
+    /// Its HTTP interface.
+    pub(crate) fn http_port(&self) -> u16 {
+        self.http_port
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&self) {
+        let pid = std::fs::read_to_string(self.folder.join("questdb/pid")).expect("a running server");
+        let killed = Command::new("kill").args(["-9", pid.trim()]).status().expect("kill");
+        assert!(killed.success());
+        // Until the system has taken its port back.
+        while std::net::TcpStream::connect(("127.0.0.1", self.http_port)).is_ok() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Starts it again on the same data.
+    pub(crate) fn restart(&self) {
+        let mut up = Command::new(stack());
+        up.args(["up", "questdb"])
+            .env("WAYSTREAM_STACK_DIR", &self.folder)
+            .env("QUESTDB_HTTP_PORT", self.http_port.to_string())
+            .env("QUESTDB_PG_PORT", self.pg_port.to_string())
+            .stdout(Stdio::null());
+        assert!(up.status().expect("a shell").success(), "compose/stack could not start QuestDB again");
+    }
+
+    /// Runs a statement in QuestDB's own SQL; the first row of the answer.
+    pub(crate) async fn sql(&self, sql: &str) -> Vec<serde_json::Value> {
+        let answer = reqwest::Client::new().get(format!("http://127.0.0.1:{}/exec", self.http_port)).query(&[("query", sql)]);
+        let mut answer: serde_json::Value = answer.send().await.expect("an answer").json().await.expect("JSON");
+        assert!(answer["error"].is_null(), "{sql}: {answer}");
+        serde_json::from_value(answer["dataset"][0].take()).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.holder.stdin.take());
+        drop(self.holder.wait());
+    }
+}
