@@ -22,12 +22,18 @@ pub const BATTERY_LEVEL: &str = "battery_level";
 pub const ODOMETER_M: &str = "odometer_m";
 /// Distance since the trip began, or since the last report, m.
 pub const TRIP_ODOMETER_M: &str = "trip_odometer_m";
+/// Distance of the vehicle's life by its own computer, m.
+pub const OBD_ODOMETER_M: &str = "obd_odometer_m";
 /// Hours that the engine has run, h.
 pub const ENGINE_HOURS_H: &str = "engine_hours_h";
 /// Fuel in the tank, l.
 pub const FUEL_L: &str = "fuel_l";
 /// Fuel in the tank, percent of its size.
 pub const FUEL_LEVEL: &str = "fuel_level";
+/// Fuel that the engine has used in its life, l.
+pub const FUEL_USED_L: &str = "fuel_used_l";
+/// The engine's coolant, °C.
+pub const COOLANT_TEMPERATURE_C: &str = "coolant_temperature_c";
 /// Engine speed, 1/min.
 pub const RPM: &str = "rpm";
 /// Speed on the vehicle's bus, km/h.

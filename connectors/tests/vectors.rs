@@ -3,14 +3,15 @@
 //! A disagreement that we mean is one line in `vector_differences.tsv`. A line that no longer holds fails the test too.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/cases.rs"]
+mod cases;
+
 use bytes::{Bytes, BytesMut};
+use cases::{hex, is_comparable, lines, outcome, text};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use waystream_connectors::decode::parse_hex;
-use waystream_connectors::protocol::{
-    Checksums, Context, Decoded, FaultKind, Fix, Framing, HttpDecoded, HttpRequest, Protocol, Transport,
-};
+use waystream_connectors::protocol::{Fix, Framing, Protocol, Transport};
 use waystream_connectors::protocols;
 use waystream_domain::{Timestamp, units};
 
@@ -28,8 +29,7 @@ fn frames_positions_and_answers_are_those_of_the_vectors() {
             check_frames(protocol, &case, &mut found);
         }
         for case in lines(&format!("{}.jsonl", protocol.name)) {
-            // The other server threw, or was set up by hand in a way that the bytes do not tell.
-            if case.get("error").is_some() || case.get("decoder_options").is_some() {
+            if !is_comparable(&case) {
                 continue;
             }
             *count += 1;
@@ -59,21 +59,6 @@ fn frames_positions_and_answers_are_those_of_the_vectors() {
         }
     }
     assert!(report.is_empty(), "of {cases:?}:{report}");
-}
-
-fn lines(file: &str) -> Vec<Value> {
-    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors").join(file);
-    // Some protocols have no stream vectors: HTTP ones and those of datagrams only.
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn check_frames(protocol: &Protocol, case: &Value, found: &mut Differences) {
@@ -127,19 +112,8 @@ fn random_cuts(mut input: &[u8], seed: u64) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What a case's frames gave: the last frame's positions, and every frame's answers.
-struct Outcome {
-    last: Decoded,
-    answers: Vec<Vec<Value>>,
-    bad_checksum: bool,
-}
-
 fn check_messages(protocol: &Protocol, case: &Value, found: &mut Differences) {
-    let mut outcome = decode(protocol, case, Checksums::Refuse);
-    // Cases whose checksum was broken by editing (ids, places): refused when live, compared in what they say.
-    if outcome.bad_checksum {
-        outcome = decode(protocol, case, Checksums::Count);
-    }
+    let outcome = outcome(protocol, case);
     let mut differ = |field, how: String| {
         found.insert((protocol.name.to_owned(), text(case, "test_case_id").to_owned(), field), how);
     };
@@ -172,46 +146,6 @@ fn check_messages(protocol: &Protocol, case: &Value, found: &mut Differences) {
     if !same {
         differ("answers", format!("{:?}, not {:?}; {:?}", outcome.answers, expected, outcome.last.faults));
     }
-}
-
-fn decode(protocol: &Protocol, case: &Value, checksums: Checksums) -> Outcome {
-    let received_at = Timestamp::parse("2026-11-25T01:15:33Z").unwrap();
-    let context = Context { received_at, datagram: false, checksums };
-    let mut outcome = Outcome { last: Decoded::default(), answers: Vec::new(), bad_checksum: false };
-    let frames = case["frames"].as_array().unwrap();
-    match protocol.transport {
-        Transport::Socket { decoder, .. } => {
-            let mut decoder = decoder();
-            for frame in frames {
-                let decoded = decoder.decode(&parse_hex(text(frame, "hex")).unwrap(), &context);
-                outcome.answers.push(decoded.replies.iter().map(|reply| hex(reply).into()).collect());
-                outcome.bad_checksum |= decoded.faults.iter().any(|fault| fault.kind == FaultKind::Checksum);
-                outcome.last = decoded;
-            }
-        }
-        Transport::Http { decode } => {
-            for frame in frames {
-                let http = &frame["http"];
-                let headers: Vec<(&str, &str)> = http["headers"]
-                    .as_object()
-                    .unwrap()
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
-                    .collect();
-                let body = match (http["body"].as_str(), http["body_hex"].as_str()) {
-                    (Some(body), _) => body.as_bytes().to_vec(),
-                    (None, Some(digits)) => parse_hex(digits).unwrap(),
-                    (None, None) => Vec::new(),
-                };
-                let request =
-                    HttpRequest { method: text(http, "method"), uri: text(http, "uri"), headers: &headers, body: &body };
-                let HttpDecoded { decoded, answer, .. } = decode(&request, &context);
-                outcome.answers.push(vec![serde_json::json!({ "http_status": answer.status })]);
-                outcome.last = decoded;
-            }
-        }
-    }
-    outcome
 }
 
 fn check_position(fix: &Fix, expected: &Value, other_zone: bool, differ: &mut impl FnMut(&'static str, String)) {

@@ -6,7 +6,7 @@
 mod binary;
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{Fields, FixBuilder, ascii, civil, device_id, malformed, number, pairs};
+use crate::readers::{Fields, FixBuilder, ascii, bit, civil, device_id, malformed, number, pairs};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
 use smol_str::format_smolstr;
@@ -156,18 +156,45 @@ fn report(fields: &Fields<'_>, kind: &str, at: usize, behind: Range<usize>) -> R
     let odometer = (at + 5..(at + 9).min(behind.end))
         .map(|at| fields.get(at))
         .find(|text| text.split_once('.').is_some_and(|(_, decimals)| decimals.len() == 1) && number(text).is_some());
+    // With the lowest bit of this mask the satellites follow.
+    if matches!(fields.get(at + 5), "01" | "03")
+        && let Some(satellites) = fields.int(at + 6)
+    {
+        fix.set(name::SATELLITES, satellites);
+    }
     if let Some(kilometres) = odometer.and_then(number) {
         fix.set(name::ODOMETER_M, (kilometres * 1000.0).round());
+    }
+    if let Some(hours) = (at + 5..(at + 11).min(behind.end)).find_map(|at| hours(fields.get(at))) {
+        fix.set(name::ENGINE_HOURS_H, hours);
+    }
+    let is_vin = |text: &str| text.len() == 17 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_vin(fields.get(3)) {
+        fix.set(name::VIN, fields.get(3));
     }
     if let "FRI" | "ERI" = kind
         && let Some(millivolts) = (4..7).filter(|at| matches!(fields.get(*at).len(), 4 | 5)).find_map(|at| fields.int(at))
     {
         fix.set(name::POWER_V, millivolts as f64 / 1e3);
     }
-    if let "FRI" | "ERI" | "RTL" | "NMR" = kind
+    if kind == "ERI" && fields.get(5) == "0" {
+        fix.set(name::POWER_V, 0.0);
+    }
+    if let "FRI" | "ERI" | "RTL" | "NMR" | "TMP" = kind
         && last
     {
         state(fields, behind, &mut fix);
+    }
+    match kind {
+        // The battery stands in front of the fix.
+        "CTN" | "STR" => {
+            if let Some(percent @ 0..=100) = fields.int(at - 7) {
+                fix.set(name::BATTERY_LEVEL, percent);
+            }
+        }
+        "CAN" => vehicle_bus(fields, &mut fix),
+        "OBD" => vehicle_computer(fields, &mut fix),
+        _ => {}
     }
     name_kind(fields, kind, &mut fix);
     let (lon, lat) = (fields.needed(at - 2)?, fields.needed(at - 1)?);
@@ -190,10 +217,98 @@ fn state(fields: &Fields<'_>, behind: Range<usize>, fix: &mut FixBuilder) {
         if let Some(percent) = percent(fields.get(at - 1)) {
             fix.set(name::BATTERY_LEVEL, percent);
         }
-    } else if fields.get(behind.end - 2).len() == 14
-        && let Some(percent) = percent(fields.get(behind.end - 3))
+        let port = |from: usize| u8::from_str_radix(&fields.get(at)[from..from + 2], 16).unwrap_or_default();
+        let (inputs, outputs) = (port(2), port(4));
+        // The lowest input is the ignition.
+        fix.set("in.1", bit(inputs, 1)).set("in.2", bit(inputs, 2)).set("out.1", bit(outputs, 0)).set("out.2", bit(outputs, 1));
+        // Those that sit in the socket of the vehicle's computer name the vehicle.
+        if fields.get(3).len() == 17 && fields.get(0).ends_with("FRI") {
+            if let Some(rpm) = fields.int(at + 1) {
+                fix.set(name::RPM, rpm);
+            }
+            if let Some(percent) = fields.int(at + 3) {
+                fix.set(name::FUEL_LEVEL, percent);
+            }
+        }
+        sensors(fields, at + 1..behind.end, fix);
+    } else if fields.get(behind.end - 2).len() == 14 {
+        let at = |index: usize| fields.get(behind.start + index);
+        // Behind four fields of the cell: signal, temperature and nothing; or nothing; or just in front of the time of sending.
+        let text = match (at(4), at(6)) {
+            (signal, "") if !signal.is_empty() && percent(at(7)).is_some() => at(7),
+            ("", _) if percent(at(5)).is_some() => at(5),
+            _ => fields.get(behind.end - 3),
+        };
+        if let Some(percent) = percent(text) {
+            fix.set(name::BATTERY_LEVEL, percent);
+        }
+    }
+}
+
+/// `hhhhh:mm:ss` in hours.
+fn hours(text: &str) -> Option<f64> {
+    let mut parts = text.splitn(3, ':').map(number);
+    let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
+    Some(hours + minutes / 60.0 + seconds / 3600.0)
+}
+
+/// One-wire thermometers: the id, `1`, sixteenths of a degree in hexadecimal.
+fn sensors(fields: &Fields<'_>, within: Range<usize>, fix: &mut FixBuilder) {
+    let is_thermometer = |at: &usize| {
+        let id = fields.get(*at);
+        id.len() >= 15 && id.starts_with("28") && id.bytes().all(|byte| byte.is_ascii_hexdigit()) && fields.get(*at + 1) == "1"
+    };
+    for (index, at) in within.filter(is_thermometer).enumerate() {
+        if let Ok(sixteenths) = u16::from_str_radix(fields.get(at + 2), 16) {
+            fix.set(format_smolstr!("temperature_c.{}", index + 1), f64::from(sixteenths as i16) / 16.0);
+        }
+    }
+}
+
+/// Readings of the vehicle's bus (`CAN`), of which a mask tells which there are.
+fn vehicle_bus(fields: &Fields<'_>, fix: &mut FixBuilder) {
+    let Some(mask) = fields.hex(6) else { return };
+    for (index, at) in (0..12).filter(|index| bit(mask, *index)).zip(7..) {
+        let text = fields.get(at);
+        let value = number(text);
+        match (index, value) {
+            (0, _) if text.len() == 17 => fix.set(name::VIN, text),
+            // 0: off, 1: on, 2: the engine runs.
+            (1, Some(key)) => fix.set(name::IGNITION, key > 0.0),
+            (2, _) => match text.strip_prefix('H').and_then(number) {
+                Some(hectometres) => fix.set(name::OBD_ODOMETER_M, hectometres * 100.0),
+                None => fix,
+            },
+            (3, Some(litres)) => fix.set(name::FUEL_USED_L, litres),
+            (4, Some(rpm)) => fix.set(name::RPM, rpm),
+            (5, Some(kmh)) => fix.set(name::OBD_SPEED_KMH, kmh),
+            (6, Some(celsius)) => fix.set(name::COOLANT_TEMPERATURE_C, celsius),
+            (8, _) => match (text.strip_prefix('P').and_then(number), text.strip_prefix('L').and_then(number)) {
+                (Some(percent), _) => fix.set(name::FUEL_LEVEL, percent),
+                (_, Some(litres)) => fix.set(name::FUEL_L, litres),
+                _ => fix,
+            },
+            (11, Some(hours)) => fix.set(name::ENGINE_HOURS_H, hours),
+            _ => fix,
+        };
+    }
+}
+
+/// Readings of the socket of the vehicle's computer (`OBD`): the mask, the vehicle, whether it is connected, mV, what it knows, rpm, …
+fn vehicle_computer(fields: &Fields<'_>, fix: &mut FixBuilder) {
+    // Other masks leave fields out.
+    if fields.hex(6).is_none_or(|mask| mask & 0xff != 0xff) {
+        return;
+    }
+    if fields.get(7).len() == 17 {
+        fix.set(name::VIN, fields.get(7));
+    }
+    for (at, name, factor) in
+        [(9, name::POWER_V, 1e-3), (11, name::RPM, 1.0), (12, name::OBD_SPEED_KMH, 1.0), (13, name::COOLANT_TEMPERATURE_C, 1.0)]
     {
-        fix.set(name::BATTERY_LEVEL, percent);
+        if let Some(value) = fields.number(at) {
+            fix.set(name, value * factor);
+        }
     }
 }
 
@@ -202,6 +317,13 @@ fn name_kind(fields: &Fields<'_>, kind: &str, fix: &mut FixBuilder) {
     match kind {
         "IGN" | "VGN" => fix.set(name::IGNITION, true),
         "IGF" | "VGF" => fix.set(name::IGNITION, false),
+        // What the digital inputs say.
+        "DIS" => match fields.get(5).as_bytes() {
+            [port @ (b'1' | b'2'), on @ (b'0' | b'1')] => fix.set(format_smolstr!("in.{}", char::from(*port)), *on == b'1'),
+            _ => fix,
+        },
+        "LSW" => fix.set("in.1", fields.get(5) == "1"),
+        "TSW" => fix.set("in.2", fields.get(5) == "1"),
         "IGL" => fix.set(name::IGNITION, fields.get(5) == "01"),
         "NMR" => fix.set(name::MOTION, fields.get(5) == "1"),
         "IDA" => fix.set(name::DRIVER_ID, fields.get(5)),

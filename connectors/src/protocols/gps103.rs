@@ -93,6 +93,13 @@ fn report(fields: &Fields<'_>) -> Result<Fix, Fault> {
     if let Some(celsius) = fields.number(18) {
         fix.set("temperature_c.1", celsius);
     }
+    // Alarms of sensors bring what the sensor says.
+    if let Some(celsius) = event.strip_prefix("T:").and_then(number) {
+        fix.set("temperature_c.1", celsius);
+    }
+    if let Some(percent) = event.strip_prefix("oil").and_then(number) {
+        fix.set(name::FUEL_LEVEL, percent);
+    }
     if event == "rfid" {
         fix.set(name::DRIVER_ID, fields.get(3));
     }

@@ -7,6 +7,7 @@ use crate::readers::{Fields, FixBuilder, Reader, bit, civil, device_id, dmy, fin
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
 use chrono::{DateTime, Utc};
+use smol_str::format_smolstr;
 use waystream_domain::{DeviceId, Timestamp};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
@@ -22,6 +23,8 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 };
 
 const MAX_FRAME_BYTES: usize = 4096;
+/// Fields behind the status that are kept.
+const MAX_EXTRAS: usize = 16;
 /// All that a binary message tells of the fix. Longer forms follow with 13 or, with an IMEI as id, 10 bytes more.
 const BINARY_BYTES: usize = 32;
 const BINARY_TAILS: [usize; 2] = [10, 13];
@@ -189,9 +192,12 @@ fn location(fields: &Fields<'_>, context: &Context) -> Option<Result<Fix, Fault>
         status(word as u32, &mut fix);
     }
     // Odometer, temperature, fuel, altitude and the cell.
-    if let [odometer, _, fuel, altitude, _, _] = fields.from(date_at + 2)
+    if let [odometer, celsius, fuel, altitude, _, _] = fields.from(date_at + 2)
         && fuel.contains('.')
     {
+        if let Some(celsius) = number(celsius) {
+            fix.set("temperature_c.1", celsius);
+        }
         if let Some(metres) = number(odometer) {
             fix.set(name::ODOMETER_M, metres);
         }
@@ -200,6 +206,11 @@ fn location(fields: &Fields<'_>, context: &Context) -> Option<Result<Fix, Fault>
         }
         if let Some(altitude) = number(altitude) {
             fix.altitude_m(altitude);
+        }
+    } else {
+        // The cell and, in some versions, the battery and the SIM: what they are differs.
+        for (index, text) in fields.from(date_at + 2).iter().take(MAX_EXTRAS).enumerate().filter(|(_, text)| !text.is_empty()) {
+            fix.set(format_smolstr!("io.{}", index + 1), *text);
         }
     }
     Some(time.and_then(|time| fix.at(time, lat, lon)))

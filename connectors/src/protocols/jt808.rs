@@ -8,6 +8,7 @@ mod location;
 
 use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Protocol, Transport};
 use crate::readers::{Reader, bit, device_id, hex, malformed};
+use crate::vocabulary as name;
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use framing::{Jt808Framing, escape};
@@ -195,19 +196,25 @@ fn luhn(digits: &str) -> u32 {
 /// Takes the fixes out of a whole message's body.
 fn whole(header: &Header<'_>, body: &[u8], decoded: &mut Decoded) {
     let mut reader = Reader::new(body);
-    let mut keep = |report: &mut Reader<'_>| match location::report(report) {
-        Ok(fix) => decoded.fixes.push(fix),
+    let mut keep = |report: &mut Reader<'_>, kept: bool| match location::report(report) {
+        Ok(mut fix) => {
+            if kept {
+                fix.attributes.set(name::ARCHIVE, true);
+            }
+            decoded.fixes.push(fix);
+        }
         Err(fault) => decoded.faults.push(fault),
     };
     match header.kind {
-        LOCATION => keep(&mut reader),
+        LOCATION => keep(&mut reader, false),
         LOCATION_BATCH => {
             let mut each = || {
                 let count = reader.u16()?;
-                reader.skip(1)?;
+                // 1: from the terminal's memory, of a time without network.
+                let kept = reader.u8()? > 0;
                 for _ in 0..count {
                     let length = usize::from(reader.u16()?);
-                    keep(&mut reader.part(length)?);
+                    keep(&mut reader.part(length)?, kept);
                 }
                 Ok::<_, Fault>(())
             };

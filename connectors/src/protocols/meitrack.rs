@@ -168,6 +168,28 @@ fn text(fields: &Fields<'_>) -> Result<Option<Fix>, Fault> {
             fix.set(name, volts);
         }
     }
+    if !volts.get(0).contains('.') {
+        // Three inputs, in the device's own steps.
+        for index in 0..3 {
+            if let Some(steps) = volts.hex(index) {
+                fix.set(format_smolstr!("adc.{}", index + 1), steps as i64);
+            }
+        }
+    }
+    if let Some(hundredths) = fields.hex(19).filter(|_| fields.get(19).len() == 4) {
+        fix.set(name::FUEL_LEVEL, hundredths as f64 / 100.0);
+    }
+    // Sensors by number, each of two digits; then hundredths of a degree in four, in the first version degrees and hundredths.
+    for (number, celsius) in fields.get(20).split('|').take(8).filter_map(|sensor| sensor.split_at_checked(2)) {
+        if let (Ok(number), Ok(word), 4) = (u8::from_str_radix(number, 16), u16::from_str_radix(celsius, 16), celsius.len()) {
+            let [degrees, hundredths] = word.to_be_bytes();
+            let celsius = match fields.get(18) {
+                "1" => f64::from(degrees as i8) + f64::from(hundredths) / 100.0,
+                _ => f64::from(word as i16) / 100.0,
+            };
+            fix.set(format_smolstr!("temperature_c.{number}"), celsius);
+        }
+    }
     if let Some(ports) = fields.hex(14) {
         for index in 0..4 {
             fix.set(format_smolstr!("in.{}", index + 1), bit(ports, index + 8));

@@ -120,6 +120,7 @@ fn our_name(key: &str) -> &str {
         "power" => name::POWER_V,
         "battery" => name::BATTERY_V,
         "sat" => name::SATELLITES,
+        "fuel" => name::FUEL_L,
         other => other,
     }
 }

@@ -173,11 +173,19 @@ fn record(data: &mut Reader<'_>, extended: bool) -> Record {
 fn element(fix: &mut FixBuilder, id: u64, value: u64) {
     match id {
         2..=5 => fix.set(format_smolstr!("in.{}", id - 1), value != 0),
+        22 | 23 => fix.set(format_smolstr!("adc.{}", id - 21), value as i64),
         29 => fix.set(name::POWER_V, value as f64 / 1e3),
         30 => fix.set(name::BATTERY_V, value as f64 / 1e3),
         34 if value == 0 => fix, // no key is there
         34 => fix.set(name::DRIVER_ID, format_smolstr!("{value:016x}").as_str()),
         65 => fix.set(name::ODOMETER_M, value as i64),
+        95 if value < 0xff => fix.set(name::OBD_SPEED_KMH, value as i64),
+        98 => fix.set(name::FUEL_LEVEL, value as f64 * 100.0 / 255.0),
+        // Of the vehicle's bus, SAE J1939: all ones stand for what is not known.
+        207 if value < 0xfb => fix.set(name::FUEL_LEVEL, value as f64 * 0.4),
+        207 => fix,
+        208 if value < 0xfb00_0000 => fix.set(name::FUEL_USED_L, value as f64 / 2.0),
+        922 => fix.set(name::OBD_ODOMETER_M, value as i64 * 1000),
         94 => fix.set(name::RPM, value as f64 / 4.0),
         197 => fix.set(name::RPM, value as f64 / 8.0),
         150 => fix.set(name::OPERATOR, value as i64),

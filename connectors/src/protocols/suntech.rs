@@ -153,10 +153,19 @@ impl Suntech {
                 fix.set(name::DRIVER_ID, card);
             }
             if head.len() == 3 {
+                if fields.get(date_at - 1) == "0" {
+                    fix.set(name::ARCHIVE, true);
+                }
                 if let Some(rssi) = fields.int(at - 1) {
                     fix.set(name::RSSI, rssi);
                 }
                 universal(&fields, at + 6, &mut fix);
+            } else if matches!(head.get(..5), Some("ST410" | "ST419")) {
+                // Cells stand in front of the battery, which has decimals as only it has.
+                let volts = (id_at + 1..date_at).find(|at| fields.get(*at).contains('.')).and_then(|at| fields.number(at));
+                if let Some(volts) = volts {
+                    fix.set(name::BATTERY_V, volts);
+                }
             } else {
                 vehicle(&fields, at + 6, &mut fix);
             }
@@ -179,9 +188,10 @@ impl Suntech {
             return Err(malformed(format_args!("mask {mask:06x} leaves out time or place")));
         }
         let [year, month, day, hour, minute, second] = reader.array()?.map(u32::from);
-        for (column, bytes) in [(6, 4), (7, 2), (8, 2), (9, 2), (10, 1)] {
+        for (column, bytes) in [(6, 4), (7, 2), (8, 2), (9, 2)] {
             skip(column, bytes, &mut reader)?;
         }
+        let rssi = if bit(mask, 10) { Some(reader.u8()?) } else { None };
         let (lat, lon) = (signed_degrees(reader.u32()?), signed_degrees(reader.u32()?));
         let mut fix = FixBuilder::default();
         if bit(mask, 13) {
@@ -200,8 +210,33 @@ impl Suntech {
         if kept {
             fix.set(name::ARCHIVE, true);
         }
+        if let Some(rssi) = rssi {
+            fix.set(name::RSSI, i64::from(rssi));
+        }
+        if frame[0] == ALERT {
+            alert(&mut reader, mask, &mut fix).ok(); // what is cut off here costs no fix
+        }
         fix.at(civil([year, month, day], [hour, minute, second])?, lat, lon)
     }
+}
+
+/// Outputs, alert, its modifier, its data with their length.
+fn alert(reader: &mut Reader<'_>, mask: u64, fix: &mut FixBuilder) -> Result<(), Fault> {
+    /// The card or key of a driver.
+    const DRIVER: u8 = 59;
+    if bit(mask, 18) {
+        reader.skip(1)?;
+    }
+    let alert = if bit(mask, 19) { reader.u8()? } else { 0 };
+    if bit(mask, 20) {
+        reader.skip(1)?;
+    }
+    let length = if bit(mask, 21) { reader.u8()? } else { 0 };
+    let data = reader.take(length.into())?;
+    if alert == DRIVER && !data.is_empty() {
+        fix.set(name::DRIVER_ID, hex(data).as_str());
+    }
+    Ok(())
 }
 
 /// 1e-6 degree, the top bit is the sign.
@@ -229,7 +264,10 @@ fn vehicle(fields: &Fields<'_>, at: usize, fix: &mut FixBuilder) {
     }
     let ports = fields.get(at + 2);
     if matches!(ports.len(), 6 | 8) {
-        fix.set(name::IGNITION, ports.starts_with('1'));
+        let names = [name::IGNITION, "in.1", "in.2", "in.3", "out.1", "out.2"];
+        for (name, port) in names.into_iter().zip(ports.bytes()) {
+            fix.set(name, port == b'1');
+        }
     }
 }
 
@@ -238,5 +276,16 @@ fn universal(fields: &Fields<'_>, at: usize, fix: &mut FixBuilder) {
     let ports = fields.get(at);
     if ports.len() == 8 {
         fix.set(name::IGNITION, ports.ends_with('1'));
+    }
+    // Behind the ports and a few fields stands a mask of 8 digits; for each of its bits a value follows.
+    let is_mask = |at: &usize| fields.get(*at).len() == 8 && fields.hex(*at).is_some();
+    let Some(mask_at) = (at + 2..at + 8).find(is_mask) else { return };
+    let bits = (0..32).filter(|index| bit(fields.hex(mask_at).unwrap_or_default(), *index));
+    for (value_at, index) in (mask_at + 1..fields.len()).zip(bits) {
+        match fields.number(value_at) {
+            Some(value) => fix.set(format_smolstr!("io.{}", index + 1), value),
+            None if fields.get(value_at).is_empty() => fix,
+            None => fix.set(format_smolstr!("io.{}", index + 1), fields.get(value_at)),
+        };
     }
 }

@@ -1,7 +1,7 @@
 //! TK103 and kin: texts in brackets, `(id` + command + payload`)` or `(id,command,…)`; `$` hides brackets in free text.
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{Compact, Fields, FixBuilder, device_id, dmy, malformed, nmea_degrees};
+use crate::readers::{Compact, Fields, FixBuilder, bit, device_id, dmy, malformed, nmea_degrees};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
 use waystream_domain::DeviceId;
@@ -111,8 +111,19 @@ fn packed(command: &str, text: &str) -> Option<Result<Fix, Fault>> {
         && state.iter().all(u8::is_ascii_hexdigit)
     {
         fix.set(name::CHARGE, *charge == b'0').set(name::IGNITION, *ignition == b'1');
+        let digit = |at: usize| char::from(state[at]).to_digit(16).unwrap_or_default();
+        fix.set("in.2", bit(digit(2), 0)).set("out.2", bit(digit(2), 2));
+        if bit(digit(2), 3) {
+            fix.set(name::BLOCKED, true);
+        }
+        if bit(digit(3), 3) {
+            fix.set(name::DOOR, true);
+        }
+        // Of a sensor that differs from vehicle to vehicle.
+        fix.set("fuel_raw", i64::from(digit(5) << 8 | digit(6) << 4 | digit(7)));
     }
-    if let Some(digits) = compact.tail(25, 34).strip_prefix('L')
+    if let Some(digits) = compact.rest(25).strip_prefix('L')
+        && let digits = &digits[..digits.bytes().take_while(u8::is_ascii_hexdigit).count().min(8)]
         && let Ok(metres) = i64::from_str_radix(digits, 16)
     {
         fix.set(name::ODOMETER_M, metres);

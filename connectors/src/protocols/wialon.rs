@@ -77,7 +77,11 @@ impl Wialon {
                 let records = body.split('|').filter(|record| !record.trim().is_empty());
                 answer(&records.clone().count().to_string());
                 for one in records {
-                    keep(record(one, context), decoded);
+                    let mut record = record(one, context);
+                    if let Ok(Some(fix)) = &mut record {
+                        fix.attributes.set(name::ARCHIVE, true);
+                    }
+                    keep(record, decoded);
                 }
             }
             "M" => answer("1"),
@@ -160,7 +164,11 @@ fn record(text: &str, context: &Context) -> Result<Option<Fix>, Fault> {
             && !key.is_empty()
             && key.len() <= 64
         {
-            let key = SmolStr::from(key.to_lowercase());
+            let key = match &*key.to_lowercase() {
+                "fuel" => SmolStr::new_static(name::FUEL_L),
+                "bat" => SmolStr::new_static(name::BATTERY_LEVEL),
+                key => SmolStr::from(key),
+            };
             match value {
                 "1" if key == "sos" => fix.set(name::ALARM, crate::vocabulary::alarm::SOS),
                 "true" | "false" => fix.set(key, value == "true"),

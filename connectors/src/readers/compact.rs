@@ -32,6 +32,11 @@ impl<'a> Compact<'a> {
         self.tail.get(from..to).unwrap_or_default()
     }
 
+    /// The tail from here on, empty if it is not there.
+    pub(crate) fn rest(&self, from: usize) -> &'a str {
+        self.tail.get(from..).unwrap_or_default()
+    }
+
     pub(crate) fn builder(&self) -> FixBuilder {
         let mut fix = FixBuilder::valid(self.valid);
         fix.speed_kmh(number(self.tail(0, 5)).unwrap_or(-1.0)).course_deg(number(self.tail(11, 17)).unwrap_or(-1.0));

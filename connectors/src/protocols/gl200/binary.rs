@@ -73,11 +73,23 @@ pub(super) fn message(frame: &[u8], decoded: &mut Decoded) -> Result<(), Fault> 
     }
     // What stands in front of the fixes depends on kind and mask: the first one is found by its shape.
     let Some(first) = (BODY_AT..frame.len()).find(|at| frame.get(*at..).is_some_and(begins_fixes)) else { return Ok(()) };
+    // Percent, mV, state (by its upper half the ignition), satellites.
+    let (battery, millivolts, state, satellites) = (reader.u8()?, reader.u16()?, reader.u8()?, reader.u8()?);
     for index in 0..usize::from(frame[first]) {
         let start = first + 1 + index * (FIX_BYTES + CELL_BYTES);
         let Some(bytes) = frame.get(start..start + FIX_BYTES) else { break };
         match fix(&mut Reader::new(bytes)) {
-            Ok(fix) => decoded.fixes.push(fix),
+            Ok(mut fix) => {
+                if battery <= 100 {
+                    fix.attributes.set(name::BATTERY_LEVEL, i64::from(battery));
+                }
+                fix.attributes.set(name::POWER_V, f64::from(millivolts) / 1e3);
+                fix.attributes.set(name::SATELLITES, i64::from(satellites & 0x1f));
+                if let on @ (1 | 2) = state >> 4 {
+                    fix.attributes.set(name::IGNITION, on == 2);
+                }
+                decoded.fixes.push(fix);
+            }
             Err(fault) => decoded.faults.push(fault),
         }
     }

@@ -129,8 +129,8 @@ fn behind(kind: u8, reader: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(),
                 5 => status_and_power(reader, fix)?,
                 12 => {
                     status_and_power(reader, fix)?;
-                    reader.skip(1 + 2)?;
-                    fix.set("temperature_c.1", i64::from(reader.u8()?));
+                    reader.skip(2)?; // oil
+                    fix.set("temperature_c.1", i64::from(reader.i8()?));
                     fix.set(name::ODOMETER_M, i64::from(reader.u32()?) * 10);
                 }
                 2 => {

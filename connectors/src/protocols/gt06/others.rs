@@ -2,7 +2,7 @@
 
 use super::messages::{coordinates, course, time};
 use crate::protocol::{Fault, Fix};
-use crate::readers::{FixBuilder, Reader, from_unix_secs, hex};
+use crate::readers::{FixBuilder, Reader, bit, from_unix_secs, hex};
 use crate::vocabulary::{self as name, alarm};
 
 /// Behind the fix of the X1: odometer, cell, driver's card, voltages.
@@ -15,6 +15,10 @@ pub(super) fn x1(reader: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(), Fa
         fix.set(name::DRIVER_ID, driver.to_string().as_str());
     }
     fix.set(name::POWER_V, f64::from(reader.u16()?) / 100.0).set(name::BATTERY_V, f64::from(reader.u16()?) / 100.0);
+    reader.skip(2 + 2 + 1 + 1)?; // analogue of the cell, inputs, outputs
+    for port in ["adc.1", "adc.2"] {
+        fix.set(port, f64::from(reader.u16()?) / 100.0);
+    }
     Ok(())
 }
 
@@ -80,7 +84,7 @@ pub(super) fn modular(content: &[u8]) -> Option<Result<Fix, Fault>> {
             let length = usize::from(reader.u16()?);
             let mut value = reader.part(length)?;
             match id {
-                0x0a if length == 10 => {
+                0x03 if length == 10 => {
                     attributes.set(name::ICCID, hex(value.rest()).trim_end_matches('f'));
                 }
                 0x18 => {
@@ -90,6 +94,16 @@ pub(super) fn modular(content: &[u8]) -> Option<Result<Fix, Fault>> {
                     attributes.set(name::HDOP, value.uint(length)? as f64 / 10.0);
                 }
                 0x33 => place = Some(value),
+                0x2a if length == 1 => {
+                    let state = value.u8()?;
+                    attributes.set(name::DOOR, bit(state, 4));
+                    if bit(state, 0) {
+                        attributes.set(name::ALARM, alarm::TAMPERING);
+                    }
+                }
+                0x2e if length == 4 => {
+                    attributes.set(name::ODOMETER_M, i64::from(value.u32()?));
+                }
                 0x34 => {
                     attributes.set(name::EVENT, i64::from(value.u8()?));
                 }

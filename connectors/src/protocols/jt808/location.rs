@@ -68,6 +68,31 @@ fn elements(reader: &mut Reader<'_>, fix: &mut FixBuilder) {
                     fix.set(name::CHARGE, value.u8()? == 0);
                     fix.set(name::BATTERY_LEVEL, i64::from(value.u8()?))
                 }
+                (0x56, 2) => fix.set(name::BATTERY_LEVEL, i64::from(value.u8()?) * 10),
+                (0x69, 2) => fix.set(name::BATTERY_V, f64::from(value.u16()?) / 100.0),
+                (0x80, 1) => fix.set(name::OBD_SPEED_KMH, i64::from(value.u8()?)),
+                (0x81, 2) => fix.set(name::RPM, i64::from(value.u16()?)),
+                (0x84, 1) => fix.set(name::COOLANT_TEMPERATURE_C, i64::from(value.u8()?) - 40),
+                (0x8b, 17) => fix.set(name::VIN, &*String::from_utf8_lossy(value.rest())),
+                (0x8c, 4) => fix.set(name::OBD_ODOMETER_M, i64::from(value.u32()?) * 100),
+                (0x8d, 2) => fix.set(name::TRIP_ODOMETER_M, i64::from(value.u16()?) * 1000),
+                (0x8e, 1) => fix.set(name::FUEL_LEVEL, i64::from(value.u8()?)),
+                (0xa0, _) => fix.set(name::DTCS, &*String::from_utf8_lossy(value.rest()).replace(',', " ")),
+                (0xac, 4) => fix.set(name::ODOMETER_M, i64::from(value.u32()?)),
+                (0xbd, _) => fix.set(name::DRIVER_ID, String::from_utf8_lossy(value.rest()).trim_matches(['\0', ' '])),
+                (0xd3, 2) => fix.set(name::POWER_V, f64::from(value.u16()?) / 10.0),
+                (0xd4 | 0xfe, 1) => fix.set(name::BATTERY_LEVEL, i64::from(value.u8()?)),
+                (0xf3, 4..) => obd(&mut value, fix)?,
+                // Temperature is there if bit 1 of the second byte is set.
+                (0xf6, 4..) if bit(value.rest()[1], 1) => {
+                    value.skip(2)?;
+                    fix.set("temperature_c.1", f64::from(value.i16()?) / 10.0)
+                }
+                (0xf7, 6..) => {
+                    fix.set(name::BATTERY_V, f64::from(value.u32()?) / 1e3);
+                    value.skip(1)?;
+                    fix.set(name::BATTERY_LEVEL, i64::from(value.u8()?))
+                }
                 (0xe5, 1) => fix.set(name::MOTION, value.u8()? == 1),
                 (0xeb, 4..) => nested(&mut value, fix)?,
                 _ => fix,
@@ -80,6 +105,24 @@ fn elements(reader: &mut Reader<'_>, fix: &mut FixBuilder) {
     }
 }
 
+/// Readings of the vehicle's computer: `u16` id, `u8` length, value.
+fn obd<'f>(reader: &mut Reader<'_>, fix: &'f mut FixBuilder) -> Result<&'f mut FixBuilder, Fault> {
+    while reader.left() >= 3 {
+        let id = reader.u16()?;
+        let length = usize::from(reader.u8()?);
+        let mut value = reader.part(length)?;
+        match (id, length) {
+            (0x0002, 2) => fix.set(name::OBD_SPEED_KMH, f64::from(value.u16()?) / 10.0),
+            (0x0003, 2) => fix.set(name::RPM, i64::from(value.u16()?)),
+            (0x0004, 2) => fix.set(name::POWER_V, f64::from(value.u16()?) / 1e3),
+            (0x0005, 4) => fix.set(name::OBD_ODOMETER_M, i64::from(value.u32()?) * 100),
+            (0x0050, 17) => fix.set(name::VIN, &*String::from_utf8_lossy(value.rest())),
+            _ => fix,
+        };
+    }
+    Ok(fix)
+}
+
 /// Elements of `u16` length, `u16` id, value; the length counts the id.
 fn nested<'f>(reader: &mut Reader<'_>, fix: &'f mut FixBuilder) -> Result<&'f mut FixBuilder, Fault> {
     while reader.left() >= 4 {
@@ -89,7 +132,8 @@ fn nested<'f>(reader: &mut Reader<'_>, fix: &'f mut FixBuilder) -> Result<&'f mu
         match (id, value.left()) {
             (0x002d, 2) => fix.set(name::BATTERY_V, f64::from(value.u16()?) / 1e3),
             (0x00a8, 1) => fix.set(name::BATTERY_LEVEL, i64::from(value.u8()?)),
-            (0x00b2, 10) => fix.set(name::ICCID, hex(value.rest()).trim_start_matches('0')),
+            (0x00b2, 10) => fix.set(name::ICCID, hex(value.rest()).trim_start_matches('0').trim_end_matches('f')),
+            (0x00e1, 1) => fix.set(name::BATTERY_LEVEL, i64::from(value.u8()?)),
             (0x00ce, 2) => fix.set(name::POWER_V, f64::from(value.u16()?) / 100.0),
             _ => fix,
         };

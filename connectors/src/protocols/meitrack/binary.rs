@@ -39,6 +39,14 @@ fn fixed_record(record: &mut Reader<'_>) -> Result<Fix, Fault> {
     fix.set(name::HDOP, f64::from(record.u16_le()?) / 10.0);
     fix.altitude_m(record.i16_le()?.into());
     fix.set(name::ODOMETER_M, i64::from(record.u32_le()?));
+    let mut volts = || {
+        record.skip(4 + 2 + 2 + 2 + 2 + 2)?; // runtime, cell, ports
+        fix.set("adc.1", i64::from(record.u16_le()?));
+        fix.set(name::BATTERY_V, f64::from(record.u16_le()?) / 100.0);
+        fix.set(name::POWER_V, f64::from(record.u16_le()?) / 100.0);
+        Ok::<_, Fault>(())
+    };
+    volts().ok(); // short records end before
     fix.at(time, f64::from(lat) / 1e6, f64::from(lon) / 1e6)
 }
 
@@ -91,6 +99,11 @@ fn elements(record: &mut Reader<'_>) -> Result<Option<Fix>, Fault> {
                 (0x0a, 2) => drop(fix.set(name::HDOP, f64::from(value) / 10.0)),
                 (0x0b, 2) => drop(fix.altitude_m((value as i16).into())),
                 (0x0c, 4) => drop(fix.set(name::ODOMETER_M, i64::from(value))),
+                (0x16 | 0x17, 2) => drop(fix.set(format_smolstr!("adc.{}", id - 0x15), f64::from(value) / 100.0)),
+                (0x92, 2) => drop(fix.set(name::OBD_SPEED_KMH, i64::from(value))),
+                (0x99, 2) => drop(fix.set(name::RPM, i64::from(value))),
+                (0x9c, 2) => drop(fix.set(name::COOLANT_TEMPERATURE_C, i64::from(value))),
+                (0x9b, 4) => drop(fix.set(name::OBD_ODOMETER_M, i64::from(value))),
                 (0x19, 2) => drop(fix.set(name::BATTERY_V, f64::from(value) / 100.0)),
                 (0x1a, 2) => drop(fix.set(name::POWER_V, f64::from(value) / 100.0)),
                 (0xfe69, 1) => drop(fix.set(name::BATTERY_LEVEL, i64::from(value))),
@@ -98,6 +111,16 @@ fn elements(record: &mut Reader<'_>) -> Result<Option<Fix>, Fault> {
             }
         }
     }
+    let mut variable = || {
+        for _ in 0..record.u8()? {
+            let (id, length) = (id(record)?, usize::from(record.u8()?));
+            if let (0xfea8, [_, percent @ 0..=100, ..]) = (id, record.take(length)?) {
+                fix.set(name::BATTERY_LEVEL, i64::from(*percent));
+            }
+        }
+        Ok::<_, Fault>(())
+    };
+    variable().ok(); // what is cut off here costs no fix
     let (Some(lat), Some(lon)) = (lat, lon) else { return Ok(None) };
     let time = time.ok_or_else(|| malformed("a record without a time"))?;
     fix.at(from_unix_secs(EPOCH_SECS + i64::from(time))?, f64::from(lat) / 1e6, f64::from(lon) / 1e6).map(Some)
