@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use waystream_dataflow::{Dataflow, DataflowConfig};
 use waystream_domain::codec::{decode_event, decode_snapshot, encode_catalog, encode_position};
 use waystream_domain::geofence::{GeofenceIndex, IndexEdit, Touched};
-use waystream_domain::{Advance, DeviceState, Position, Timestamp};
+use waystream_domain::{Advance, DeviceState, Position, Rules, Timestamp};
 use waystream_log::{Log, Offsets, Record, Topic};
 
 /// Records in one append while the log is filled.
@@ -28,6 +28,7 @@ pub fn fold_alone(workload: &Workload) -> Result<Row> {
     let mut events = Vec::new();
     let positions = workload.positions.clone();
     let count = positions.len();
+    let rules = Rules::default();
     let before = process::thread_cpu()?;
     for (seq, position) in (0..).zip(positions) {
         let state = match states.get_mut(&position.device) {
@@ -36,7 +37,7 @@ pub fn fold_alone(workload: &Workload) -> Result<Row> {
                 .entry(position.device.clone())
                 .or_insert_with(|| DeviceState::new(position.device.clone(), position.fleet.clone())),
         };
-        if let Advance::Moved { events: new, .. } = state.advance(position, seq, &index, None) {
+        if let Advance::Moved { events: new, .. } = state.advance(position, seq, &index, &rules) {
             events.extend(new);
         }
     }

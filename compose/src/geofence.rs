@@ -1,7 +1,7 @@
 //! `waystream geofence`: the events of recorded tracks, by the very dataflow that runs live, on a log in a temporary folder.
 
 use anyhow::{Context, bail};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,9 @@ const BATCH: usize = 8192;
 /// How often to look whether the dataflow is done; and its epochs: nobody is looking at a map here.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 const EPOCH_MS: u64 = 20;
+
+/// Fixes of a device that are remembered for late ones, if there may be such, however old: any file that was ever recorded live.
+const LATE_FIXES: usize = 8192;
 
 /// What to compute.
 #[derive(Debug, Clone)]
@@ -158,7 +161,12 @@ fn read_track(path: &Path, sightings: &mut Vec<Sighting>, dropped: &mut BTreeMap
     Ok(())
 }
 
-/// The events of these sightings, taken in this order, in no particular order.
+fn in_order(sightings: &[Sighting]) -> bool {
+    let mut newest = HashMap::new();
+    sightings.iter().all(|s| newest.insert(&s.device, s.fix_time).is_none_or(|before| before <= s.fix_time))
+}
+
+/// The events of these sightings, taken in this order, that stand in the end; in no particular order.
 pub async fn events(fences: Vec<Geofence>, sightings: Vec<Sighting>, workers: usize) -> anyhow::Result<Vec<Event>> {
     let dir = tempfile::tempdir().context("no temporary folder")?;
     let folder = dir.path().to_owned();
@@ -169,7 +177,13 @@ pub async fn events(fences: Vec<Geofence>, sightings: Vec<Sighting>, workers: us
     append(&*log, Topic::Catalog, entries.map(catalog_record)).await?;
 
     let stop = CancellationToken::new();
-    let dataflow = Dataflow::new(DataflowConfig { workers, epoch_ms: EPOCH_MS, ..DataflowConfig::default() });
+    let dataflow = Dataflow::new(DataflowConfig {
+        workers,
+        epoch_ms: EPOCH_MS,
+        late_fixes: if in_order(&sightings) { 0 } else { LATE_FIXES },
+        late_hours: u32::MAX,
+        ..DataflowConfig::default()
+    });
     let running = dataflow.run(log.clone() as Arc<dyn Log>, stop.clone());
     let feeding = async {
         append(&*log, Topic::Positions, sightings.into_iter().map(position_record)).await?;
@@ -220,11 +234,16 @@ fn position_record(sighting: Sighting) -> Record {
 async fn read_events(log: &dyn Log) -> anyhow::Result<Vec<Event>> {
     let from: Offsets = (0..log.partitions(Topic::Events)).map(|partition| ((Topic::Events, partition), 0)).collect();
     let mut reader = log.read(Topic::Events, &from).await?;
-    let mut events = Vec::new();
+    // Of what is told again, corrected or retracted, the last word stands.
+    let mut events = HashMap::new();
     while let Some(batch) = reader.try_next(BATCH).await? {
         for value in batch.entries.iter().filter_map(|entry| entry.value.as_ref()) {
-            events.push(decode_event(value)?);
+            let event = decode_event(value)?;
+            let word = event.clone();
+            if events.insert(event.id.clone(), event).is_some_and(|before| before == word) {
+                bail!("the dataflow has told {} twice", word.id);
+            }
         }
     }
-    Ok(events)
+    Ok(events.into_values().filter(|event| !event.retracted).collect())
 }

@@ -17,6 +17,8 @@ const BATCH: usize = 4096;
 pub(crate) enum Fed {
     /// States of its devices.
     States(Batch),
+    /// Last fixes of its devices, after all states.
+    Recent(Batch),
     /// That were all states.
     Restored,
     /// Positions of one of its partitions.

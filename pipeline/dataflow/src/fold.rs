@@ -4,9 +4,13 @@ use crate::commit::Closed;
 use crate::metrics::{self, Tally};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use tracing::warn;
-use waystream_domain::codec::{decode_position, decode_state, encode_event, encode_snapshot, encode_state};
+use waystream_domain::codec::{
+    decode_position, decode_segments, decode_state, encode_event, encode_segments, encode_snapshot, encode_state,
+};
 use waystream_domain::geofence::{GeofenceIndex, IndexEdit, Touched};
-use waystream_domain::{Advance, DeviceId, DeviceState, Event, FleetId, FleetSnapshot, Position, Timestamp, TripRules};
+use waystream_domain::{
+    Advance, Corrected, DeviceId, DeviceState, Event, EventId, FleetId, FleetSnapshot, Position, Rules, Timestamp,
+};
 use waystream_log::{Batch, Entry, Offsets, Record, Topic};
 
 /// A position whose record is larger is left out: its state would not fit into the log. Connectors refuse such long before.
@@ -20,7 +24,7 @@ const LAST_COMMIT_MS: i64 = 1000;
 /// States and geofences of one worker.
 pub(crate) struct Fold {
     index: GeofenceIndex,
-    trips: Option<TripRules>,
+    rules: Rules,
     states: HashMap<DeviceId, DeviceState>,
     /// Where the catalog goes on, if this worker commits that.
     catalog_next: Option<u64>,
@@ -47,13 +51,15 @@ struct Changes {
     /// To be shown.
     moved: HashSet<DeviceId>,
     left: BTreeMap<FleetId, Vec<DeviceId>>,
+    /// Late positions that have not found their place yet: those of one device that came one after the other are corrected together.
+    late: HashMap<DeviceId, Vec<Position>>,
     tally: Tally,
 }
 
 impl Fold {
     /// With the catalog's geofences; `catalog_next` if this worker commits the catalog's offset.
-    pub(crate) fn new(index: GeofenceIndex, trips: Option<TripRules>, catalog_next: Option<u64>) -> Self {
-        Self { index, trips, states: HashMap::new(), catalog_next, restored: Vec::new() }
+    pub(crate) fn new(index: GeofenceIndex, rules: Rules, catalog_next: Option<u64>) -> Self {
+        Self { index, rules, states: HashMap::new(), catalog_next, restored: Vec::new() }
     }
 
     /// Takes in states of the last commit.
@@ -73,11 +79,28 @@ impl Fold {
         }
     }
 
+    /// Takes in the last fixes of the last commit, after the states.
+    pub(crate) fn restore_recent(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            let Some(value) = entry.value else { continue };
+            let key = String::from_utf8_lossy(&entry.key);
+            let state = key.parse().ok().and_then(|device: DeviceId| self.states.get_mut(&device));
+            match (state, decode_segments(&value)) {
+                (Some(state), Ok(closed)) => state.recent.restore_closed(closed),
+                (None, _) => {}
+                (_, Err(error)) => {
+                    metrics::state_fault();
+                    warn!(%key, %error, "last fixes left out");
+                }
+            }
+        }
+    }
+
     /// The first epoch: geofences may have changed since the states were written, and the last snapshots may be missing.
     pub(crate) fn first(&mut self, closed_at: Timestamp) -> Closed {
         let mut changes = Changes::default();
         for state in self.states.values_mut() {
-            reconsider(state, &self.index, &mut changes);
+            reconsider(state, &self.index, &self.rules, &mut changes);
         }
         let restored = std::mem::take(&mut self.restored);
         let newest = restored.iter().map(|(at, _)| *at).max().unwrap_or_default();
@@ -95,7 +118,7 @@ impl Fold {
         }
         if !touched.is_empty() {
             for state in self.states.values_mut().filter(|state| touched.concerns(state)) {
-                reconsider(state, &self.index, &mut changes);
+                reconsider(state, &self.index, &self.rules, &mut changes);
             }
         }
         if let Some(next) = epoch.catalog_next.filter(|_| self.catalog_next.is_some()) {
@@ -110,11 +133,19 @@ impl Fold {
                 }
             }
         }
+        for (_, late) in std::mem::take(&mut changes.late) {
+            self.correct(&late, &mut changes);
+        }
         self.close(changes, offsets, closed_at)
     }
 
     fn advance(&mut self, position: Position, seq: u64, changes: &mut Changes) {
         let device = position.device.clone();
+        if !changes.late.is_empty() && self.states.get(&device).is_some_and(|s| s.is_behind(position.fix_time)) {
+            // Their place is judged by what was the newest when they came.
+            let late = changes.late.remove(&device).unwrap_or_default();
+            self.correct(&late, changes);
+        }
         let state = match self.states.get_mut(&device) {
             Some(state) => state,
             None if !position.valid => {
@@ -126,7 +157,7 @@ impl Fold {
                 self.states.entry(device.clone()).or_insert(new)
             }
         };
-        match state.advance(position, seq, &self.index, self.trips.as_ref()) {
+        match state.advance(position, seq, &self.index, &self.rules) {
             Advance::Moved { mut events, left } => {
                 changes.tally.moved += 1;
                 changes.events.append(&mut events);
@@ -137,13 +168,27 @@ impl Fold {
             }
             Advance::Invalid => changes.tally.invalid += 1,
             Advance::Duplicate => changes.tally.duplicate += 1,
-            Advance::Late => changes.tally.late += 1,
+            Advance::Late(position) => changes.late.entry(device).or_default().push(*position),
         }
     }
 
+    /// Tells the past of a device anew.
+    fn correct(&mut self, late: &[Position], changes: &mut Changes) {
+        let Some(state) = late.first().and_then(|p| self.states.get_mut(&p.device)) else { return };
+        let Corrected { mut events, placed, duplicate, beyond } = state.correct(late, &self.index, &self.rules);
+        if placed > 0 {
+            changes.states.insert(state.device.clone());
+        }
+        changes.events.append(&mut events);
+        changes.tally.corrected += placed;
+        changes.tally.duplicate += duplicate;
+        changes.tally.late += beyond;
+    }
+
     /// Writes down what has changed.
-    fn close(&self, changes: Changes, offsets: Offsets, closed_at: Timestamp) -> Closed {
-        let Changes { events, mut states, moved, left, mut tally } = changes;
+    fn close(&mut self, changes: Changes, offsets: Offsets, closed_at: Timestamp) -> Closed {
+        let Changes { events, mut states, moved, left, late: _, mut tally } = changes;
+        let events = settled(events);
         let mut records = Vec::with_capacity(events.len() + moved.len());
         for event in &events {
             *tally.events.entry(event.kind.as_str()).or_default() += 1;
@@ -153,17 +198,21 @@ impl Fold {
         let empty = |fleet: &FleetId| FleetSnapshot { fleet: fleet.clone(), closed_at, live: Vec::new(), left: Vec::new() };
         for (fleet, devices) in &left {
             // Unless it has come back within the epoch.
-            let gone = devices.iter().filter(|d| self.states.get(*d).is_none_or(|s| s.fleet != *fleet));
+            let gone = devices.iter().filter(|d| self.states.get(*d).is_none_or(|s| s.standing.fleet != *fleet));
             fleets.entry(fleet).or_insert_with(|| empty(fleet)).left.extend(gone.cloned());
         }
         let live = moved.iter().filter_map(|device| self.states.get(device));
         for (state, latest) in live.filter_map(|state| Some((state, state.latest.as_ref()?))) {
-            fleets.entry(&state.fleet).or_insert_with(|| empty(&state.fleet)).live.push(latest.clone());
+            fleets.entry(&state.standing.fleet).or_insert_with(|| empty(&state.standing.fleet)).live.push(latest.clone());
         }
         let snapshots = fleets.into_values().flat_map(snapshot_records).collect();
         states.extend(moved);
-        for state in states.iter().filter_map(|device| self.states.get(device)) {
-            records.push((Topic::States, Record::new(state.device.to_string(), encode_state(state))));
+        for device in &states {
+            let Some(state) = self.states.get_mut(device) else { continue };
+            if let Some(closed) = state.recent.take_unsaved() {
+                records.push((Topic::Recent, Record::new(device.to_string(), encode_segments(&closed))));
+            }
+            records.push((Topic::States, Record::new(device.to_string(), encode_state(state))));
         }
         metrics::folded(tally);
         Closed { records, offsets, snapshots, ended_at: closed_at }
@@ -175,10 +224,10 @@ impl Fold {
     }
 }
 
-fn reconsider(state: &mut DeviceState, index: &GeofenceIndex, changes: &mut Changes) {
-    let before = state.inside.clone();
-    changes.events.append(&mut state.reconsider(index));
-    if state.inside != before {
+fn reconsider(state: &mut DeviceState, index: &GeofenceIndex, rules: &Rules, changes: &mut Changes) {
+    let before = state.standing.clone();
+    changes.events.append(&mut state.reconsider(index, rules));
+    if state.standing != before {
         changes.states.insert(state.device.clone());
     }
 }
@@ -196,6 +245,23 @@ fn read(entry: &Entry) -> Option<Position> {
             None
         }
     }
+}
+
+/// The events of an epoch without those that turned out within it not to have happened: a backlog that comes newest first would
+/// tell and retract an enter with each of its positions.
+fn settled(events: Vec<Event>) -> Vec<Event> {
+    if !events.iter().any(|e| e.retracted) {
+        return events;
+    }
+    let mut fate: HashMap<&EventId, (bool, usize)> = HashMap::new();
+    for (i, event) in events.iter().enumerate() {
+        // Told in this epoch for the first time, and where the last word on it stands.
+        let new = !event.retracted && event.revises.as_ref() != Some(&event.id);
+        fate.entry(&event.id).and_modify(|f| f.1 = i).or_insert((new, i));
+    }
+    let kept = |&(new, last): &(bool, usize)| (!new || !events[last].retracted).then_some(last);
+    let kept: HashSet<usize> = fate.values().filter_map(kept).collect();
+    events.into_iter().enumerate().filter(|(i, _)| kept.contains(i)).map(|(_, event)| event).collect()
 }
 
 /// A snapshot as one or more records of bounded size.

@@ -22,7 +22,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use waystream_domain::TripRules;
 use waystream_log::metrics::read_lag;
 use waystream_log::{Log, LogError, Topic};
 
@@ -92,7 +91,7 @@ impl Dataflow {
         let restore::Restored { index, catalog, catalog_next } = restore::catalog(log).await?;
         info!(workers = peers, geofences = index.len(), "dataflow starts");
         let mut catalog = Some(catalog);
-        let trips = self.config.trips.then(TripRules::default);
+        let rules = self.config.rules();
         let clock = worker::Clock::new(self.config.epoch_ms);
         let (stop, abort) = (token.child_token(), CancellationToken::new());
         // If this future is dropped, the threads must not go on.
@@ -104,7 +103,7 @@ impl Dataflow {
             let (closed, closing) = mpsc::channel(commit::EPOCHS_WAITING);
             let (thread, started) = oneshot::channel();
             let life = worker::Life { clock, fed, closed, abort: abort.clone() };
-            let fold = fold::Fold::new(index.clone(), trips, (member == 0).then_some(catalog_next));
+            let fold = fold::Fold::new(index.clone(), rules, (member == 0).then_some(catalog_next));
             starts.push(worker::Start { fold, life, thread });
             let (log, stop, catalog) = (log.clone(), stop.clone(), catalog.take());
             let partitions = (0..partitions).filter(|p| p % peers == member).collect();

@@ -8,6 +8,7 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) moved: u64,
+    pub(crate) corrected: u64,
     pub(crate) late: u64,
     pub(crate) duplicate: u64,
     pub(crate) invalid: u64,
@@ -20,6 +21,7 @@ pub(crate) struct Tally {
 pub(crate) fn folded(tally: Tally) {
     let outcomes = [
         ("moved", tally.moved),
+        ("corrected", tally.corrected),
         ("late", tally.late),
         ("duplicate", tally.duplicate),
         ("invalid", tally.invalid),

@@ -61,12 +61,18 @@ pub(crate) async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T 
     }
 }
 
-/// Gives a worker the states of its partitions, then a reader of the positions behind them.
+/// Gives a worker the states and last fixes of its partitions, then a reader of the positions behind them.
 pub(crate) async fn states(feed: &Feed) -> Result<Option<Box<dyn LogReader>>, LogError> {
     let own = |topic, offset: u64| feed.partitions.iter().map(|p| ((topic, *p), offset)).collect::<Offsets>();
     let mut reader = feed.log.read(Topic::States, &own(Topic::States, 0)).await?;
     while let Some(batch) = reader.try_next(BATCH).await? {
         if !feed.give(Fed::States(batch)).await {
+            return Ok(None);
+        }
+    }
+    let mut reader = feed.log.read(Topic::Recent, &own(Topic::Recent, 0)).await?;
+    while let Some(batch) = reader.try_next(BATCH).await? {
+        if !feed.give(Fed::Recent(batch)).await {
             return Ok(None);
         }
     }

@@ -118,6 +118,7 @@ fn run(mut worker: Worker, mut fold: Fold, mut life: Life) {
     let restored = loop {
         match life.fed.blocking_recv() {
             Some(Fed::States(batch)) => fold.restore(batch.entries),
+            Some(Fed::Recent(batch)) => fold.restore_recent(batch.entries),
             Some(_) => break true,
             None => break false,
         }
@@ -166,7 +167,7 @@ fn follow(worker: &mut Worker, graph: &mut Graph, life: &mut Life, fold: &RefCel
                     graph.positions.send(InProcess(batch));
                 }
                 Ok(Fed::Edits(edits, next)) => graph.edits.send(InProcess((edits, next))),
-                Ok(Fed::States(_) | Fed::Restored) => {}
+                Ok(Fed::States(_) | Fed::Recent(_) | Fed::Restored) => {}
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return,
             }

@@ -4,7 +4,7 @@
 mod common;
 
 use async_trait::async_trait;
-use common::{append, box_of, caught_up, edit, events, fix, open, own, put, snapshots, start};
+use common::{append, box_of, caught_up, edit, events, fix, open, own, put, snapshots, standing, start};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -131,10 +131,21 @@ fn trips() -> Vec<Position> {
     (0..36).flat_map(step).collect()
 }
 
-async fn prepare(dir: &std::path::Path) -> Arc<dyn Log> {
+/// In which order positions come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Arrival {
+    InOrder,
+    OutOfOrder,
+}
+
+async fn prepare(dir: &std::path::Path, arrival: Arrival) -> Arc<dyn Log> {
     let log = open(dir);
     edit(&*log, vec![own("north"), put("a", 1, box_of(2.0, 0.0, 4.0, 2.0)), put("b", 1, box_of(3.0, 0.0, 6.0, 2.0))]).await;
-    append(&*log, &trips()).await;
+    let positions = match arrival {
+        Arrival::InOrder => trips(),
+        Arrival::OutOfOrder => common::out_of_order(&trips()),
+    };
+    append(&*log, &positions).await;
     log
 }
 
@@ -144,9 +155,9 @@ fn by_id(mut events: Vec<Event>) -> Vec<Event> {
 }
 
 /// Kills (or fails) the dataflow at every call in turn, until it gets through without meeting the chosen one.
-async fn at_every_call(fault: Fault, workers: usize) {
+async fn at_every_call(fault: Fault, workers: usize, arrival: Arrival) {
     let dir = tempfile::tempdir().unwrap();
-    let log = prepare(dir.path()).await;
+    let log = prepare(dir.path(), Arrival::InOrder).await;
     let running = start(log.clone(), 1);
     caught_up(&*log).await;
     running.stop().await.unwrap();
@@ -155,7 +166,7 @@ async fn at_every_call(fault: Fault, workers: usize) {
 
     for at in 0.. {
         let dir = tempfile::tempdir().unwrap();
-        let log = prepare(dir.path()).await;
+        let log = prepare(dir.path(), arrival).await;
         let faulty = Arc::new(Faulty { inner: Arc::new(Slow(log.clone())), calls: AtomicU64::new(0), at, fault });
         let mut running = start(faulty.clone(), workers);
         let mut met = tokio::select! {
@@ -175,7 +186,12 @@ async fn at_every_call(fault: Fault, workers: usize) {
         append(&*log, &[fix("new", "north", 0, 50.0, 50.0)]).await;
         caught_up(&*log).await;
         running.stop().await.unwrap();
-        check(&*log, &wanted, &format!("{fault:?} at call {at}")).await;
+        let when = format!("{arrival:?}, {fault:?} at call {at}");
+        match arrival {
+            Arrival::InOrder => check(&*log, &wanted, &when).await,
+            // Which corrections were told on the way depends on where the epochs ended.
+            Arrival::OutOfOrder => assert_eq!(standing(events(&*log).await), standing(wanted.clone()), "{when}"),
+        }
         if !met {
             break;
         }
@@ -201,25 +217,36 @@ async fn check(log: &dyn Log, wanted: &[Event], when: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_before_any_call() {
-    at_every_call(Fault::DieBefore, 1).await;
+    at_every_call(Fault::DieBefore, 1, Arrival::InOrder).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_after_any_call() {
-    at_every_call(Fault::DieAfter, 2).await;
+    at_every_call(Fault::DieAfter, 2, Arrival::InOrder).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unavailable_at_any_call() {
-    at_every_call(Fault::Unavailable, 2).await;
+    at_every_call(Fault::Unavailable, 2, Arrival::InOrder).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn not_written_and_not_known_at_any_call() {
-    at_every_call(Fault::IndeterminateBefore, 1).await;
+    at_every_call(Fault::IndeterminateBefore, 1, Arrival::InOrder).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn written_and_not_known_at_any_call() {
-    at_every_call(Fault::IndeterminateAfter, 1).await;
+    at_every_call(Fault::IndeterminateAfter, 1, Arrival::InOrder).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_call_while_the_past_is_corrected() {
+    at_every_call(Fault::DieBefore, 1, Arrival::OutOfOrder).await;
+    at_every_call(Fault::DieAfter, 2, Arrival::OutOfOrder).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn not_known_at_any_call_while_the_past_is_corrected() {
+    at_every_call(Fault::IndeterminateAfter, 1, Arrival::OutOfOrder).await;
 }

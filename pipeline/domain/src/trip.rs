@@ -1,6 +1,6 @@
 //! Trips and stops: what a device's positions, one after the other, say about its journeys.
 
-use crate::{AttributeValue, Attributes, EventKind, LatLon, Position, Timestamp, haversine_m};
+use crate::{Attributes, EventKind, Fix, LatLon, Timestamp, haversine_m};
 
 /// When a device counts as moving or stopped.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,7 +36,7 @@ pub enum Motion {
 pub struct Trip {
     /// Fix time of the last position before it left.
     pub started_at: Timestamp,
-    /// Length so far, metres: sum of great-circle distances from position to position.
+    /// Length so far, metres: sum of great-circle distances from position to fix.
     pub distance_m: f64,
     /// Highest speed reported so far, metres per second.
     pub max_speed_mps: Option<f32>,
@@ -66,44 +66,43 @@ pub struct TripEvent {
 
 impl Motion {
     /// Before anything is known about a device: it stands where it is first seen.
-    pub const fn first(position: &Position) -> Self {
-        Self::Stopped { at: position.location }
+    pub const fn first(fix: &Fix) -> Self {
+        Self::Stopped { at: fix.location }
     }
 
-    /// Takes in the position that follows `previous`.
-    pub fn advance(&mut self, previous: &Position, position: &Position, rules: &TripRules) -> Option<TripEvent> {
-        let silent = position.fix_time.millis_since(previous.fix_time) > rules.gap_ms;
+    /// Takes in the fix that follows `previous`.
+    pub fn advance(&mut self, previous: &Fix, fix: &Fix, rules: &TripRules) -> Option<TripEvent> {
+        let silent = fix.fix_time.millis_since(previous.fix_time) > rules.gap_ms;
         match self {
-            _ if silent => match std::mem::replace(self, Self::first(position)) {
+            _ if silent => match std::mem::replace(self, Self::first(fix)) {
                 Self::Stopped { .. } => None,
                 Self::Moving(trip) => Some(trip.end(previous.fix_time, trip.distance_m, Some("gap"))),
             },
             Self::Stopped { at } => {
-                if haversine_m(*at, position.location) <= rules.leave_m {
+                if haversine_m(*at, fix.location) <= rules.leave_m {
                     return None;
                 }
                 let trip = Trip {
                     started_at: previous.fix_time,
                     distance_m: 0.0,
                     max_speed_mps: None,
-                    pause: Pause { at: position.location, since: position.fix_time, distance_m: 0.0 },
+                    pause: Pause { at: fix.location, since: fix.fix_time, distance_m: 0.0 },
                 };
                 let started_at = trip.started_at.to_string();
-                *self = Self::Moving(trip.go_on(previous, position, rules));
+                *self = Self::Moving(trip.go_on(previous, fix, rules));
                 Some(TripEvent {
                     kind: EventKind::TripStart,
                     attributes: [("started_at", started_at.as_str())].into_iter().collect(),
                 })
             }
             Self::Moving(trip) => {
-                let trip = trip.clone().go_on(previous, position, rules);
+                let trip = trip.clone().go_on(previous, fix, rules);
                 let Pause { at, since, distance_m } = trip.pause;
-                let switched_off = position.attributes.get("ignition") == Some(&AttributeValue::Bool(false));
-                if switched_off {
-                    *self = Self::first(position);
-                    return Some(trip.end(position.fix_time, trip.distance_m, None));
+                if fix.ignition == Some(false) {
+                    *self = Self::first(fix);
+                    return Some(trip.end(fix.fix_time, trip.distance_m, None));
                 }
-                if position.fix_time.millis_since(since) >= rules.stop_after_ms {
+                if fix.fix_time.millis_since(since) >= rules.stop_after_ms {
                     *self = Self::Stopped { at };
                     return Some(trip.end(since, distance_m, None));
                 }
@@ -115,14 +114,14 @@ impl Motion {
 }
 
 impl Trip {
-    fn go_on(mut self, previous: &Position, position: &Position, rules: &TripRules) -> Self {
-        self.distance_m += haversine_m(previous.location, position.location);
-        self.max_speed_mps = match (self.max_speed_mps, position.speed_mps) {
+    fn go_on(mut self, previous: &Fix, fix: &Fix, rules: &TripRules) -> Self {
+        self.distance_m += haversine_m(previous.location, fix.location);
+        self.max_speed_mps = match (self.max_speed_mps, fix.speed_mps) {
             (Some(a), Some(b)) => Some(a.max(b)),
             (a, b) => a.or(b),
         };
-        if haversine_m(self.pause.at, position.location) > rules.leave_m || self.pause.since == position.fix_time {
-            self.pause = Pause { at: position.location, since: position.fix_time, distance_m: self.distance_m };
+        if haversine_m(self.pause.at, fix.location) > rules.leave_m || self.pause.since == fix.fix_time {
+            self.pause = Pause { at: fix.location, since: fix.fix_time, distance_m: self.distance_m };
         }
         self
     }
@@ -146,25 +145,18 @@ impl Trip {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AttributeValue;
 
     /// A position every `seconds` that many metres north of the first; `None` speed.
     fn journey(fixes: &[(i64, f64)]) -> Vec<String> {
-        let fix = |&(seconds, metres): &(i64, f64)| Position {
-            device: "bus".parse().expect("id"),
-            fleet: "north".parse().expect("id"),
+        let fix = |&(seconds, metres): &(i64, f64)| Fix {
             fix_time: Timestamp::from_secs(seconds).expect("time"),
-            received_at: Timestamp::default(),
             // A degree of latitude on the mean sphere has 111,195.08 m.
             location: LatLon::new(48.0 + metres / 111_195.08, 9.0).expect("place"),
-            valid: true,
-            altitude_m: None,
             speed_mps: Some(seconds as f32),
-            course_deg: None,
-            accuracy_m: None,
-            protocol: "test".into(),
-            attributes: Attributes::default(),
+            ignition: None,
         };
-        let fixes: Vec<Position> = fixes.iter().map(fix).collect();
+        let fixes: Vec<Fix> = fixes.iter().map(fix).collect();
         let mut motion = Motion::first(&fixes[0]);
         let mut told = Vec::new();
         for pair in fixes.windows(2) {

@@ -7,7 +7,7 @@ use waystream_domain::geofence::validate::{Checks, circle, polygons};
 use waystream_domain::geofence::{GeofenceIndex, IndexEdit, PreparedGeofence, Shape, Touched};
 use waystream_domain::{
     Advance, AttributeValue, Attributes, CatalogEdit, CatalogEntry, CatalogKey, DeviceState, Event, EventId, EventKind,
-    FleetId, Geofence, GeofenceId, LatLon, Position, Timestamp, TripRules, catalog::Fleet,
+    FleetId, Geofence, GeofenceId, LatLon, Position, Rules, Timestamp, TripRules, catalog::Fleet,
 };
 
 fn fence(id: &str, version: u64, fleet: Option<&str>, shape: Shape) -> Geofence {
@@ -100,10 +100,10 @@ fn enters_and_exits_are_told_exits_first() {
     let fences = fences.map(|(id, west, east)| put(fence(id, 1, None, box_of(west, 0.0, east, 2.0))));
     let index = index([own("north", "org")].into_iter().chain(fences));
     let mut truck = state();
-    let first = moved(truck.advance(fix("north", 0, at(1.0, 1.0)), 1, &index, None));
+    let first = moved(truck.advance(fix("north", 0, at(1.0, 1.0)), 1, &index, &Rules::default()));
     assert_eq!(told(&first), ["enter a@0", "enter b@0"]);
     assert_eq!(first[0].attributes.get("initial"), Some(&AttributeValue::Bool(true)));
-    let next = moved(truck.advance(fix("north", 10, at(1.0, 4.0)), 2, &index, None));
+    let next = moved(truck.advance(fix("north", 10, at(1.0, 4.0)), 2, &index, &Rules::default()));
     assert_eq!(told(&next), ["exit a@10", "exit b@10", "enter c@10", "enter d@10"]);
     assert!(next.iter().all(|e| e.attributes.is_empty()));
     let id =
@@ -112,16 +112,16 @@ fn enters_and_exits_are_told_exits_first() {
 }
 
 #[test]
-fn late_repeated_and_invalid_positions_change_nothing() {
+fn late_repeated_and_invalid_positions_do_not_move_it() {
     let index = index([own("north", "org"), put(fence("a", 1, None, box_of(0.0, 0.0, 2.0, 2.0)))]);
     let mut truck = state();
-    moved(truck.advance(fix("north", 100, at(1.0, 1.0)), 1, &index, None));
+    moved(truck.advance(fix("north", 100, at(1.0, 1.0)), 1, &index, &Rules::default()));
     let before = truck.clone();
-    assert_eq!(truck.advance(fix("north", 100, at(5.0, 5.0)), 2, &index, None), Advance::Duplicate);
-    assert_eq!(truck.advance(fix("north", 99, at(5.0, 5.0)), 3, &index, None), Advance::Late);
-    assert_eq!(truck.advance(fix("north", 101, at(0.0, 0.0)), 4, &index, None), Advance::Invalid);
+    assert_eq!(truck.advance(fix("north", 100, at(5.0, 5.0)), 2, &index, &Rules::default()), Advance::Duplicate);
+    assert!(matches!(truck.advance(fix("north", 99, at(5.0, 5.0)), 3, &index, &Rules::default()), Advance::Late(_)));
+    assert_eq!(truck.advance(fix("north", 101, at(0.0, 0.0)), 4, &index, &Rules::default()), Advance::Invalid);
     let no_fix = Position { valid: false, ..fix("north", 2_000_000, at(5.0, 5.0)) };
-    assert_eq!(truck.advance(no_fix, 5, &index, None), Advance::Invalid);
+    assert_eq!(truck.advance(no_fix, 5, &index, &Rules::default()), Advance::Invalid);
     assert_eq!(truck, before);
 }
 
@@ -157,8 +157,8 @@ fn a_device_that_changes_its_fleet_leaves_the_old_one() {
         put(fence("southern", 1, Some("south"), here())),
     ]);
     let mut truck = state();
-    moved(truck.advance(fix("north", 0, at(1.0, 1.0)), 1, &index, None));
-    let Advance::Moved { events, left } = truck.advance(fix("south", 1, at(1.0, 1.0)), 2, &index, None) else {
+    moved(truck.advance(fix("north", 0, at(1.0, 1.0)), 1, &index, &Rules::default()));
+    let Advance::Moved { events, left } = truck.advance(fix("south", 1, at(1.0, 1.0)), 2, &index, &Rules::default()) else {
         panic!("moves")
     };
     assert_eq!(left, Some("north".parse().unwrap()));
@@ -170,12 +170,12 @@ fn a_device_that_changes_its_fleet_leaves_the_old_one() {
 fn an_edited_geofence_is_decided_at_once_round_a_standing_vehicle() {
     let mut index = index([own("north", "org")]);
     let mut truck = state();
-    moved(truck.advance(fix("north", 7, at(1.0, 1.0)), 1, &index, None));
+    moved(truck.advance(fix("north", 7, at(1.0, 1.0)), 1, &index, &Rules::default()));
     let mut ids = BTreeSet::new();
     let mut check = |index: &mut GeofenceIndex, truck: &mut DeviceState, e: CatalogEdit, wanted: &[&str], reason: &str| {
         let touched = edit(index, &e);
         assert_eq!(touched.concerns(truck), !wanted.is_empty() || reason == "nothing");
-        let events = truck.reconsider(index);
+        let events = truck.reconsider(index, &Rules::default());
         assert_eq!(told(&events), wanted);
         for event in events {
             assert_eq!(event.attributes.get("reason"), Some(&AttributeValue::from(reason)));
@@ -190,7 +190,7 @@ fn an_edited_geofence_is_decided_at_once_round_a_standing_vehicle() {
     check(&mut index, &mut truck, put(fence("a", 5, None, round())), &["enter a@7"], "fence_changed");
     check(&mut index, &mut truck, remove("a"), &["exit a@7"], "fence_removed");
     check(&mut index, &mut truck, put(fence("a", 6, None, round())), &["enter a@7"], "fence_changed");
-    assert_eq!(truck.inside.iter().map(|i| i.version).collect::<Vec<_>>(), [6]);
+    assert_eq!(truck.standing.inside.iter().map(|i| i.version).collect::<Vec<_>>(), [6]);
 }
 
 #[test]
@@ -199,7 +199,12 @@ fn trips_are_told_beside_geofences_if_there_are_rules() {
     let mut truck = state();
     let mut all = Vec::new();
     for (seconds, lon) in [(0, 0.1), (60, 0.1001), (120, 0.2), (180, 0.6), (240, 0.6), (400, 0.6)] {
-        all.append(&mut moved(truck.advance(fix("north", seconds, at(0.1, lon)), 0, &index, Some(&TripRules::default()))));
+        all.append(&mut moved(truck.advance(
+            fix("north", seconds, at(0.1, lon)),
+            0,
+            &index,
+            &Rules { trips: Some(TripRules::default()), ..Rules::default() },
+        )));
     }
     let line = |e: &Event| format!("{} {}", e.fix_time.as_millis() / 1000, e.kind.as_str());
     assert_eq!(all.iter().map(line).collect::<Vec<_>>(), ["0 enter", "120 trip_start", "180 exit", "400 trip_end"]);
@@ -274,7 +279,7 @@ proptest! {
             for (seq, (seconds, place, valid)) in fixes.iter().enumerate() {
                 for _ in 0..=usize::from(repeat) {
                     let position = Position { valid: *valid, ..fix("north", *seconds, *place) };
-                    if let Advance::Moved { events: mut new, .. } = truck.advance(position, seq as u64, &index, None) {
+                    if let Advance::Moved { events: mut new, .. } = truck.advance(position, seq as u64, &index, &Rules::default()) {
                         events.append(&mut new);
                     }
                 }
@@ -291,7 +296,7 @@ proptest! {
             prop_assert!(changed, "{:?} twice in a row", event);
             prop_assert!(ids.insert(event.id.clone()));
         }
-        prop_assert_eq!(inside.into_iter().collect::<Vec<_>>(), truck.inside.iter().map(|i| i.geofence.clone()).collect::<Vec<_>>());
+        prop_assert_eq!(inside.into_iter().collect::<Vec<_>>(), truck.standing.inside.iter().map(|i| i.geofence.clone()).collect::<Vec<_>>());
     }
 
     #[test]
@@ -301,7 +306,7 @@ proptest! {
     ) {
         let mut index = index([own("north", "org")]);
         let mut truck = state();
-        moved(truck.advance(fix("north", 0, place), 1, &index, None));
+        moved(truck.advance(fix("north", 0, place), 1, &index, &Rules::default()));
         for (version, (id, shape)) in steps.into_iter().enumerate() {
             let id = format!("f{id}");
             let e = match shape {
@@ -310,10 +315,10 @@ proptest! {
             };
             let before = truck.clone();
             let concerned = edit(&mut index, &e).concerns(&truck);
-            truck.reconsider(&index);
+            truck.reconsider(&index, &Rules::default());
             prop_assert!(concerned || truck == before);
         }
-        let found: Vec<_> = index.holding(&truck.fleet, place).into_iter().map(|f| f.id.clone()).collect();
-        prop_assert_eq!(found, truck.inside.iter().map(|i| i.geofence.clone()).collect::<Vec<_>>());
+        let found: Vec<_> = index.holding(&truck.standing.fleet, place).into_iter().map(|f| f.id.clone()).collect();
+        prop_assert_eq!(found, truck.standing.inside.iter().map(|i| i.geofence.clone()).collect::<Vec<_>>());
     }
 }

@@ -1,4 +1,4 @@
-//! The five topics, how long each is kept, and which partition a key belongs to.
+//! The topics, how long each is kept, and which partition a key belongs to.
 
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ pub enum Topic {
     Events,
     /// Key device. Written by the dataflow; read by dataflow and gateway at start.
     States,
+    /// Key device. The last fixes of each but for the very last, which stand in its state. Written and read by the dataflow.
+    Recent,
     /// Key fleet. Written by the dataflow; read by the gateway.
     Snapshots,
 }
@@ -28,7 +30,7 @@ pub enum Keep {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 5] = [Self::Positions, Self::Catalog, Self::Events, Self::States, Self::Snapshots];
+    pub const ALL: [Self; 6] = [Self::Positions, Self::Catalog, Self::Events, Self::States, Self::Snapshots, Self::Recent];
 
     /// Name in metrics, in Kafka and on the command line.
     pub const fn name(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Topic {
             Self::Catalog => "catalog",
             Self::Events => "events",
             Self::States => "states",
+            Self::Recent => "recent",
             Self::Snapshots => "snapshots",
         }
     }
@@ -48,15 +51,15 @@ impl Topic {
             Self::Positions => Keep::For(Duration::from_secs(7 * 24 * 3600)),
             Self::Events => Keep::For(Duration::from_secs(30 * 24 * 3600)),
             Self::Snapshots => Keep::For(HOUR),
-            Self::Catalog | Self::States => Keep::Newest,
+            Self::Catalog | Self::States | Self::Recent => Keep::Newest,
         }
     }
 
-    /// Default number of partitions. `positions` and `states` share keys and number, so that a worker which owns a partition of
+    /// Default number of partitions. `positions`, `states` and `recent` share keys and number, so that a worker which owns a partition of
     /// one owns the same of the other. The catalog has one, because all read all of it, in one order.
     pub const fn partitions(self) -> u32 {
         match self {
-            Self::Positions | Self::States | Self::Events => 16,
+            Self::Positions | Self::States | Self::Recent | Self::Events => 16,
             Self::Catalog => 1,
             Self::Snapshots => 8,
         }

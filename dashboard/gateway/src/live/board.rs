@@ -12,6 +12,9 @@ use waystream_domain::{
 /// From this speed on a vehicle moves, unless it says itself whether it does. Receivers at rest report up to about 0.5 m/s.
 const MOVING_MPS: f32 = 1.0;
 
+/// Exits of a vehicle that are remembered, so that a correction of the time before is known as such.
+const EXITS_REMEMBERED: usize = 16;
+
 /// Ages of the last report from which on a vehicle counts as late and as offline.
 #[derive(Debug, Clone)]
 pub struct LinkLimits {
@@ -53,6 +56,8 @@ pub(crate) struct Vehicle {
     pub(crate) removed: bool,
     /// Geofences that hold the newest valid position, with the fix time of the enter.
     pub(crate) inside: Vec<(GeofenceId, Timestamp)>,
+    /// Geofences that it has left lately, with the fix time of the exit.
+    left: Vec<(GeofenceId, Timestamp)>,
     link: Link,
 }
 
@@ -119,6 +124,7 @@ impl Board {
                 live,
                 removed: false,
                 inside: Vec::new(),
+                left: Vec::new(),
                 link,
             });
             return (slot, Update::Placed);
@@ -141,21 +147,50 @@ impl Board {
     pub(crate) fn restore(&mut self, state: DeviceState, catalog: &Catalog, now: Timestamp) {
         let Some(live) = state.latest else { return };
         let (slot, _) = self.apply(live, catalog, now);
-        self.vehicles[slot as usize].inside = state.inside.into_iter().map(|i| (i.geofence, i.since)).collect();
+        let inside = state.standing.inside.into_iter().filter(|i| i.is_told());
+        self.vehicles[slot as usize].inside = inside.map(|i| (i.geofence, i.since)).collect();
     }
 
-    /// Keeps [`Vehicle::inside`] by what happened since.
+    /// Keeps [`Vehicle::inside`] by what happened since. Corrections of the past change it only as far as they are the last word.
     pub(crate) fn note_event(&mut self, event: &Event) {
         let (Some(&slot), Some(geofence)) = (self.by_device.get(&event.device), &event.geofence) else { return };
-        let inside = &mut self.vehicles[slot as usize].inside;
-        let enters = match event.kind {
-            EventKind::Enter => !event.retracted,
-            EventKind::Exit => event.retracted,
-            _ => return,
-        };
-        inside.retain(|(id, _)| id != geofence);
-        if enters {
-            inside.push((geofence.clone(), event.fix_time));
+        let Vehicle { inside, left, .. } = &mut self.vehicles[slot as usize];
+        let at = event.fix_time;
+        let find = |list: &[(GeofenceId, Timestamp)]| list.iter().position(|(id, _)| id == geofence);
+        match (event.kind, event.retracted) {
+            (EventKind::Enter, false) => match (find(inside), find(left)) {
+                (Some(_), _) => {}
+                (None, Some(i)) if left[i].1 > at => {}
+                (None, i) => {
+                    i.map(|i| left.swap_remove(i));
+                    inside.push((geofence.clone(), at));
+                }
+            },
+            (EventKind::Exit, false) => {
+                match find(inside) {
+                    Some(i) if inside[i].1 > at => return,
+                    Some(i) => drop(inside.swap_remove(i)),
+                    None => {}
+                }
+                match find(left) {
+                    Some(i) => left[i].1 = left[i].1.max(at),
+                    None => left.push((geofence.clone(), at)),
+                }
+                if left.len() > EXITS_REMEMBERED
+                    && let Some(oldest) = (0..left.len()).min_by_key(|&i| left[i].1)
+                {
+                    left.swap_remove(oldest);
+                }
+            }
+            (EventKind::Enter, true) => inside.retain(|(id, since)| id != geofence || *since != at),
+            (EventKind::Exit, true) => {
+                if let Some(i) = find(left).filter(|&i| left[i].1 == at) {
+                    left.swap_remove(i);
+                    // The exit that happened instead follows at once.
+                    inside.push((geofence.clone(), Timestamp::default()));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -290,6 +325,47 @@ pub(crate) mod tests {
         assert_eq!(board.record(0).status & 0x30, status::LATE);
         assert_eq!(board.sweep(at(606_000)), [0, 1]);
         assert_eq!(board.record(0).status & 0x30, status::OFFLINE);
+    }
+
+    #[test]
+    fn corrections_of_the_past_leave_the_vehicle_where_it_is() {
+        use waystream_domain::EventId;
+        let told = |enter: bool, seconds: i64, retracted: bool| {
+            let kind = if enter { EventKind::Enter } else { EventKind::Exit };
+            let (fence, p): (GeofenceId, Position) = ("depot".parse().expect("id"), live("a", "f", 1, 1.0, 2.0).position);
+            Event {
+                id: EventId::of(&p.device, Some(&fence), kind, at(seconds)),
+                kind,
+                device: p.device,
+                fleet: p.fleet,
+                geofence: Some(fence),
+                geofence_version: Some(1),
+                fix_time: at(seconds),
+                received_at: p.received_at,
+                location: p.location,
+                revises: None,
+                retracted,
+                attributes: Default::default(),
+            }
+        };
+        let (enter, exit) = (|t| told(true, t, false), |t| told(false, t, false));
+        let (not_enter, not_exit) = (|t| told(true, t, true), |t| told(false, t, true));
+        for (name, events, inside) in [
+            ("plain", vec![enter(10), exit(20), enter(30)], Some(30)),
+            ("visit in between", vec![enter(10), exit(20), enter(12), exit(14)], None),
+            ("left earlier", vec![enter(10), exit(20), not_exit(20), exit(15)], None),
+            ("left earlier, and is back", vec![enter(10), exit(20), enter(30), not_exit(20), exit(15)], Some(30)),
+            ("came earlier, and has left", vec![enter(10), exit(20), not_enter(10), enter(5)], None),
+            ("came earlier", vec![enter(10), not_enter(10), enter(5)], Some(5)),
+            ("an earlier visit", vec![enter(30), enter(10), exit(20)], Some(30)),
+            ("area drawn, moved and drawn again", vec![enter(7), exit(7), enter(7)], Some(7)),
+        ] {
+            let mut board = Board::new(1, LinkLimits::default());
+            board.apply(live("a", "f", 1, 1.0, 2.0), &Catalog::default(), at(0));
+            events.iter().for_each(|event| board.note_event(event));
+            let since: Vec<i64> = board.vehicle(0).inside.iter().map(|(_, since)| since.as_millis()).collect();
+            assert_eq!(since, inside.into_iter().collect::<Vec<_>>(), "{name}");
+        }
     }
 
     #[test]

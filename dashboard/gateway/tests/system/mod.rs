@@ -131,13 +131,7 @@ impl System {
     /// What the dataflow remembers of a device.
     pub async fn remember(&self, live: LivePosition) {
         let p = &live.position;
-        let state = DeviceState {
-            device: p.device.clone(),
-            fleet: p.fleet.clone(),
-            inside: Vec::new(),
-            latest: Some(live.clone()),
-            motion: None,
-        };
+        let state = DeviceState { latest: Some(live.clone()), ..DeviceState::new(p.device.clone(), p.fleet.clone()) };
         self.append(Topic::States, p.device.as_str(), encode_state(&state)).await;
     }
 

@@ -1,6 +1,7 @@
 //! What the dataflow's tests share: an embedded log in a folder, geofences and positions in it, and what came out.
 #![allow(clippy::unwrap_used, dead_code)]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -131,4 +132,36 @@ pub(crate) fn told(events: &[Event]) -> Vec<String> {
     let mut lines: Vec<_> = events.iter().map(line).collect();
     lines.sort();
     lines
+}
+
+/// The same positions as a bad network brings them: pieces of some minutes newest first, others shuffled, some repeated. Always
+/// the same.
+pub(crate) fn out_of_order(positions: &[Position]) -> Vec<Position> {
+    let mut out = Vec::new();
+    let mut random = 7u64;
+    for (n, piece) in positions.chunks(positions.len().div_ceil(9)).enumerate() {
+        let mut piece = piece.to_vec();
+        match n % 3 {
+            0 => piece.reverse(),
+            1 => (1..piece.len()).rev().for_each(|i| {
+                // xorshift64 (Marsaglia 2003).
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                piece.swap(i, (random % (i as u64 + 1)) as usize);
+            }),
+            _ => {}
+        }
+        let again: Vec<_> = piece.iter().step_by(5).cloned().collect();
+        out.extend(piece);
+        out.extend(again);
+    }
+    out
+}
+
+/// What stands in the end: of each event the last word, if that is not that it did not happen; without when it was learned.
+pub(crate) fn standing(events: Vec<Event>) -> Vec<Event> {
+    let last: BTreeMap<_, _> = events.into_iter().map(|e| (e.id.clone(), e)).collect();
+    let stands = last.into_values().filter(|e| !e.retracted);
+    stands.map(|e| Event { revises: None, received_at: Timestamp::default(), ..e }).collect()
 }

@@ -1,7 +1,8 @@
 //! All geofences, arranged so that the ones holding a place are found quickly.
 
 use super::prepared::{Bounds, PreparedGeofence};
-use crate::{CatalogEdit, CatalogEntry, CatalogKey, DeviceState, FleetId, GeofenceId, LatLon, OrganisationId};
+use crate::standing::Member;
+use crate::{CatalogEdit, CatalogEntry, CatalogKey, DeviceState, FleetId, GeofenceId, LatLon, OrganisationId, Position};
 use rstar::{AABB, RTree, RTreeObject};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -88,8 +89,29 @@ impl Touched {
         let (x, y) = (latest.position.location.lon_e7(), latest.position.location.lat_e7());
         self.areas.len() > MANY_AREAS
             || self.areas.iter().any(|&[west, south, east, north]| west <= x && x <= east && south <= y && y <= north)
-            || state.inside.iter().any(|i| self.fences.contains(&i.geofence))
-            || self.fleets.contains(&state.fleet)
+            || state.standing.inside.iter().any(|i| self.fences.contains(&i.geofence))
+            || state.standing.members.iter().any(|m| self.fences.contains(&m.geofence))
+            || self.fleets.contains(&state.standing.fleet)
+    }
+}
+
+/// A geofence that holds a position, or nearly.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held<'a> {
+    pub(crate) fence: &'a PreparedGeofence,
+    /// See [`Member::near`].
+    pub(crate) near: bool,
+}
+
+impl Held<'_> {
+    /// Whether the member says the same.
+    pub(crate) fn is(&self, member: &Member) -> bool {
+        member.geofence == self.fence.id && member.version == self.fence.version && member.near == self.near
+    }
+
+    /// To be remembered.
+    pub(crate) fn member(&self) -> Member {
+        Member { geofence: self.fence.id.clone(), version: self.fence.version, near: self.near, dwell_ms: 0 }
     }
 }
 
@@ -152,6 +174,11 @@ impl GeofenceIndex {
         for (part, bounds) in fence.bounds().enumerate() {
             tree.remove(&Leaf { bounds, part, fence: fence.clone() });
         }
+    }
+
+    /// What is decided about a position of a device of this fleet, sorted by geofence.
+    pub(crate) fn around(&self, fleet: &FleetId, position: &Position) -> Vec<Held<'_>> {
+        self.holding(fleet, position.location).into_iter().map(|fence| Held { fence, near: false }).collect()
     }
 
     /// The geofences that apply to the fleet and hold the place, sorted by id.

@@ -18,6 +18,7 @@ pub(super) const fn topic_id(topic: Topic) -> u8 {
         Topic::Events => 2,
         Topic::States => 3,
         Topic::Snapshots => 4,
+        Topic::Recent => 5,
     }
 }
 

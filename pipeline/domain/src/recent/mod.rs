@@ -1,0 +1,238 @@
+//! The last fixes of a device with what was decided about each, so that the past can be told anew when a late one comes.
+//!
+//! They stand in segments of [`SEGMENT`] fixes; each begins with a checkpoint, the fold's memory before it, so that only what
+//! follows a late fix is folded again and the oldest segment can be dropped without folding anything. A fix costs about ten
+//! bytes; a device with the default horizon at most about 5 KB, a new device 0.1 KB.
+
+mod pack;
+
+use crate::codec::{decode_checkpoint, encode_checkpoint};
+use crate::standing::{Entry, Mark, Standing, Step};
+use crate::{Fix, Timestamp};
+use std::mem::size_of;
+
+/// Fixes of a segment.
+const SEGMENT: usize = 32;
+/// Late fixes don't push old ones out, so that it doesn't matter how they are batched; but more than this many times the
+/// horizon's number is refused, so that memory is bounded.
+const MOST: usize = 4;
+/// A segment is also closed at this size, and of all of them no more than this is kept, bytes: what is remembered of a device must
+/// fit into a record of the log, however many geofences it flutters between.
+const SEGMENT_BYTES: usize = 64 << 10;
+const MOST_BYTES: usize = 1 << 20;
+
+/// How late a fix may be and still correct the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Horizon {
+    /// At least this many of a device's last fixes are remembered; 0: none.
+    pub fixes: usize,
+    /// Fixes that are older than the newest by more than this, milliseconds, may be forgotten though they are among the last.
+    pub age_ms: i64,
+}
+
+impl Default for Horizon {
+    fn default() -> Self {
+        Self { fixes: 256, age_ms: 24 * 3_600_000 }
+    }
+}
+
+impl Horizon {
+    /// Nothing is forgotten: for recorded tracks.
+    pub const UNLIMITED: Self = Self { fixes: usize::MAX, age_ms: i64::MAX };
+}
+
+/// The last fixes of a device.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recent {
+    /// Oldest first; the last one is being filled.
+    segments: Vec<Segment>,
+    /// Segments other than the last have changed since [`Self::take_unsaved`].
+    unsaved: bool,
+}
+
+/// Some fixes that follow each other.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Segment {
+    /// The fix before; `None`: the device's first fix is in here.
+    pub(crate) previous: Option<Fix>,
+    /// The fold's memory before, encoded: rarely needed.
+    pub(crate) checkpoint: Box<[u8]>,
+    /// Entries in `packed`.
+    pub(crate) count: usize,
+    /// See [`pack`].
+    pub(crate) packed: Vec<u8>,
+}
+
+impl Segment {
+    fn begin(standing: &Standing, previous: Option<&Fix>) -> Self {
+        let checkpoint = encode_checkpoint(standing).into_boxed_slice();
+        Self { previous: previous.copied(), checkpoint, count: 0, packed: Vec::new() }
+    }
+
+    fn bytes(&self) -> usize {
+        self.checkpoint.len() + self.packed.len()
+    }
+
+    fn is_before(&self, time: Timestamp) -> bool {
+        self.previous.is_none_or(|p| p.fix_time < time)
+    }
+}
+
+impl Recent {
+    /// Appends a step; `standing` and `previous` are as they were before it.
+    pub(crate) fn push_step(&mut self, step: &Step, standing: &Standing, previous: Option<&Fix>, horizon: &Horizon) {
+        if horizon.fixes == 0 {
+            self.segments.clear();
+            return;
+        }
+        if self.make_room(standing, previous) {
+            self.forget(step.fix.fix_time, horizon);
+        }
+        if let Some(last) = self.segments.last_mut() {
+            pack::put_step(&mut last.packed, step, previous);
+            last.count += 1;
+        }
+    }
+
+    /// Appends a mark.
+    pub(crate) fn push_mark(&mut self, mark: Mark, standing: &Standing, previous: Option<&Fix>, horizon: &Horizon) {
+        if horizon.fixes > 0 {
+            self.push(&Entry::Mark(mark), standing, previous);
+        }
+    }
+
+    /// Appends anything.
+    pub(crate) fn push(&mut self, entry: &Entry, standing: &Standing, previous: Option<&Fix>) {
+        self.make_room(standing, previous);
+        if let Some(last) = self.segments.last_mut() {
+            pack::put(&mut last.packed, entry, previous);
+            last.count += 1;
+        }
+    }
+
+    /// Begins a new segment if there is none or the last one is full. True if a full one was closed.
+    fn make_room(&mut self, standing: &Standing, previous: Option<&Fix>) -> bool {
+        let closed = match self.segments.last_mut() {
+            Some(last) if last.count < SEGMENT && last.packed.len() < SEGMENT_BYTES => return false,
+            Some(last) => {
+                last.packed.shrink_to_fit();
+                self.unsaved = true;
+                true
+            }
+            None => false,
+        };
+        self.segments.push(Segment::begin(standing, previous));
+        closed
+    }
+
+    /// Drops the segments that lie beyond the horizon.
+    fn forget(&mut self, newest: Timestamp, horizon: &Horizon) {
+        let (mut rest, mut bytes) = (self.len(), self.bytes());
+        let mut beyond = 0;
+        while let [first, second, ..] = &self.segments[beyond..] {
+            rest -= first.count;
+            let too_old = second.previous.is_some_and(|p| newest.millis_since(p.fix_time) > horizon.age_ms);
+            if rest < horizon.fixes && !too_old && bytes <= MOST_BYTES {
+                break;
+            }
+            bytes -= first.bytes();
+            beyond += 1;
+        }
+        self.segments.drain(..beyond);
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.segments.iter().map(|s| s.count).sum()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Whether so many late fixes have come that no more are taken in.
+    pub(crate) fn is_full(&self, more: usize, horizon: &Horizon) -> bool {
+        self.len() + more >= horizon.fixes.saturating_mul(MOST) || self.bytes() > MOST_BYTES
+    }
+
+    fn bytes(&self) -> usize {
+        self.segments.iter().map(Segment::bytes).sum()
+    }
+
+    /// Memory used beyond the value itself, bytes.
+    pub fn heap_bytes(&self) -> usize {
+        self.segments.capacity() * size_of::<Segment>()
+            + self.segments.iter().map(|s| s.checkpoint.len() + s.packed.capacity()).sum::<usize>()
+    }
+
+    /// Whether a fix of this time, older than the newest, lies within what is remembered.
+    pub(crate) fn reaches(&self, time: Timestamp) -> bool {
+        // A fix at the very time of `previous` is a known one.
+        self.segments.first().is_some_and(|first| first.previous.is_none_or(|p| p.fix_time <= time))
+    }
+
+    /// Takes out everything from the segment on into which a fix of this time belongs: the fold's memory before it, the fix
+    /// before it, and what follows. `None` (and nothing is remembered any more) if it can't be read.
+    pub(crate) fn take_from(&mut self, time: Timestamp) -> Option<(Standing, Option<Fix>, Vec<Entry>)> {
+        let from = self.segments.iter().rposition(|s| s.is_before(time)).unwrap_or(0);
+        self.unsaved |= from + 1 < self.segments.len();
+        let taken: Vec<Segment> = self.segments.drain(from..).collect();
+        let read = unpack(&taken);
+        if read.is_none() {
+            *self = Self { segments: Vec::new(), unsaved: true };
+        }
+        read
+    }
+
+    /// The segments that don't change with every fix, if they have changed since the last call.
+    pub fn take_unsaved(&mut self) -> Option<ClosedSegments<'_>> {
+        std::mem::take(&mut self.unsaved).then(|| ClosedSegments(self.closed()))
+    }
+
+    pub(crate) fn closed(&self) -> &[Segment] {
+        self.segments.split_last().map_or(&[], |(_, closed)| closed)
+    }
+
+    pub(crate) fn open(&self) -> Option<&Segment> {
+        self.segments.last()
+    }
+
+    pub(crate) fn from_segments(segments: Vec<Segment>) -> Self {
+        Self { segments, unsaved: false }
+    }
+
+    /// Puts segments that were saved apart before the one that was saved with the state.
+    pub fn restore_closed(&mut self, closed: SavedSegments) {
+        // Without an open one nothing is remembered: what was saved apart is of a time before.
+        if !self.segments.is_empty() {
+            self.segments.splice(0..0, closed.0);
+        }
+    }
+}
+
+/// Segments to be saved apart from the state: see [`crate::codec::encode_segments`].
+#[derive(Debug)]
+pub struct ClosedSegments<'a>(pub(crate) &'a [Segment]);
+
+/// Segments as they were saved: see [`crate::codec::decode_segments`].
+#[derive(Debug)]
+pub struct SavedSegments(pub(crate) Vec<Segment>);
+
+fn unpack(segments: &[Segment]) -> Option<(Standing, Option<Fix>, Vec<Entry>)> {
+    let first = segments.first()?;
+    let standing = decode_checkpoint(&first.checkpoint).ok()?;
+    let mut previous = first.previous;
+    let mut entries = Vec::new();
+    for segment in segments {
+        let mut reader = pack::Reader(&segment.packed);
+        for _ in 0..segment.count {
+            let entry = reader.entry(previous.as_ref())?;
+            if let Entry::Step(step) = &entry {
+                previous = Some(step.fix);
+            }
+            entries.push(entry);
+        }
+    }
+    Some((standing, first.previous, entries))
+}
