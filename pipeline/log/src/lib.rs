@@ -2,15 +2,19 @@
 //!
 //! A *topic* is cut into a fixed number of *partitions*; a record's key decides its partition, for ever. Inside a partition
 //! records have growing *offsets* (not always consecutive: compaction and retention leave gaps). Adapters: [`embedded`]
-//! (redb, in this process); Kafka comes with its own. This crate is *not* a message bus: nobody is called back, readers pull.
+//! (redb, in this process) and [`kafka`] (for several processes). This crate is *not* a message bus: nobody is called back,
+//! readers pull.
 
 pub mod catalog;
 pub mod contract;
 pub mod embedded;
+pub mod kafka;
+mod membership;
 pub mod metrics;
 mod record;
 mod topic;
 
+pub use membership::{Membership, Share};
 pub use record::{Entry, Record};
 pub use topic::{Keep, Topic, partition_of};
 
@@ -74,7 +78,12 @@ pub trait Log: Send + Sync + 'static {
     /// below the partition's first starts at the first. Compacted topics may leave out overwritten values.
     async fn read(&self, topic: Topic, from: &Offsets) -> Result<Box<dyn LogReader>, LogError>;
 
+    /// Joins `group` as one of the processes that share its work: tells which partitions are this process's to read and commit.
+    /// Once at a time per process and group.
+    async fn join(&self, group: &str) -> Result<Box<dyn Membership>, LogError>;
+
     /// Atomically: these records appended AND `group` moved to these offsets (of any topics). All or nothing, durable on return.
+    /// Without records and offsets it only ends what an earlier process may have left half-done as this member.
     async fn commit(&self, group: &Group, records: Vec<(Topic, Record)>, offsets: &Offsets) -> Result<(), LogError>;
 
     /// What `group` (all members together) has committed for this topic; partitions without a commit are at 0.

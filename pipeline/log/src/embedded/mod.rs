@@ -16,7 +16,8 @@ mod writer;
 pub use maintenance::Dropped;
 pub use options::EmbeddedOptions;
 
-use crate::{Bounds, Group, Log, LogError, LogReader, Offsets, Record, Topic, metrics, partition_of};
+use crate::membership::Alone;
+use crate::{Bounds, Group, Log, LogError, LogReader, Membership, Offsets, Record, Topic, metrics, partition_of};
 use async_trait::async_trait;
 use db::{Db, closed};
 use layout::{Layout, Place};
@@ -178,6 +179,10 @@ impl Log for EmbeddedLog {
             .map(|((_, partition), offset)| Ok((self.shared.layout.check(topic, *partition)?, *offset)))
             .collect::<Result<Vec<_>, LogError>>()?;
         Ok(Box::new(Reader::new(Arc::clone(&self.shared), topic, places)))
+    }
+
+    async fn join(&self, _: &str) -> Result<Box<dyn Membership>, LogError> {
+        Ok(Box::new(Alone { partitions: self.partitions(Topic::Positions) }))
     }
 
     async fn commit(&self, group: &Group, records: Vec<(Topic, Record)>, offsets: &Offsets) -> Result<(), LogError> {

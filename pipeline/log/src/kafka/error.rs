@@ -1,0 +1,85 @@
+//! What librdkafka's errors mean for callers, and where what it says is told.
+
+use crate::LogError;
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+/// Passes on what librdkafka says of itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told;
+
+impl ClientContext for Told {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                tracing::warn!(facility, message, "kafka client");
+            }
+            _ => tracing::debug!(facility, message, "kafka client"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            // One line a connection that breaks would bury the one that counts.
+            Some(Code::BrokerTransportFailure) => tracing::debug!(reason, "connection to a kafka broker failed"),
+            _ => tracing::warn!(%error, reason, "kafka client in trouble"),
+        }
+    }
+}
+
+impl ConsumerContext for Told {}
+
+/// Whether the same request can never succeed.
+fn is_refusal(code: Code) -> bool {
+    matches!(
+        code,
+        Code::MessageSizeTooLarge
+            | Code::InvalidMessageSize
+            | Code::InvalidRecord
+            | Code::MessageBatchTooLarge
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
+            | Code::SaslAuthenticationFailed
+            | Code::Authentication
+            | Code::UnsupportedVersion
+            | Code::PolicyViolation
+            | Code::InvalidReplicationFactor
+            | Code::InvalidConfig
+            | Code::InvalidTransactionTimeout
+    )
+}
+
+/// A request that changed nothing.
+pub(super) fn determinate(what: &str, error: &KafkaError) -> LogError {
+    by_code(what, error.rdkafka_error_code(), error)
+}
+
+/// The same, by code.
+pub(super) fn by_code(what: &str, code: Option<Code>, said: &dyn std::fmt::Display) -> LogError {
+    let text = format!("{what}: {said}");
+    if code.is_some_and(is_refusal) { LogError::Refused(text) } else { LogError::Unavailable(text) }
+}
+
+/// What became of an appended record that was not acknowledged.
+pub(super) fn undelivered(code: Code) -> LogError {
+    match code {
+        code if is_refusal(code) => LogError::Refused(format!("kafka took no record: {code}")),
+        Code::PurgeQueue | Code::PurgeInflight => LogError::Indeterminate("the connection to kafka was closed".into()),
+        code => LogError::Indeterminate(format!("kafka has not acknowledged: {code}")),
+    }
+}
+
+/// Another producer has taken over, or Kafka has given the transaction up.
+pub(super) fn is_fenced(code: Code) -> bool {
+    matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
+}
+
+/// The group has gone on without this member.
+pub(super) fn is_expelled(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId | Code::RebalanceInProgress))
+}

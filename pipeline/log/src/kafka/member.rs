@@ -1,0 +1,246 @@
+//! This process in a consumer group that hands out partitions. Nothing is read through the group: its rounds decide who owns what,
+//! and Kafka refuses commits of a member that the group has gone on without.
+
+use super::error::Told;
+use super::options::KafkaOptions;
+use crate::{LogError, Membership, Share, Topic};
+use async_trait::async_trait;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::Offset;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, TopicPartitionList};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// How often the group is listened to without anything happening.
+const LISTEN: Duration = Duration::from_millis(200);
+
+/// The memberships of a process, by group.
+pub(super) type Members = Arc<Mutex<HashMap<String, Arc<Member>>>>;
+
+/// What is known of a membership.
+#[derive(Default)]
+struct State {
+    /// May be committed.
+    owned: BTreeSet<u32>,
+    /// Whether the group has said anything yet.
+    told: bool,
+    /// Whether a share is handed out.
+    in_use: bool,
+    /// Whether some of it is to be given up.
+    giving_up: bool,
+    /// Of the share that is handed out.
+    ends: CancellationToken,
+    /// Why this process is no member any more.
+    failed: Option<String>,
+    left: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// The share has been given back.
+    given_back: Condvar,
+    /// A share may be due.
+    bell: Notify,
+    hand_over: Duration,
+}
+
+/// A membership, as commits see it.
+pub(super) struct Member {
+    shared: Arc<Shared>,
+    consumer: Arc<BaseConsumer<Watch>>,
+}
+
+/// A membership, as its holder sees it.
+struct Holder {
+    shared: Arc<Shared>,
+    members: Members,
+    group: String,
+}
+
+/// Hears of the rounds of the group.
+struct Watch(Arc<Shared>);
+
+/// Joins a group.
+pub(super) fn join(options: &KafkaOptions, members: &Members, group: &str) -> Result<Box<dyn Membership>, LogError> {
+    let mut held = members.lock().unwrap_or_else(PoisonError::into_inner);
+    if held.contains_key(group) {
+        return Err(LogError::Refused(format!("this process is a member of {group} already")));
+    }
+    let shared = Arc::new(Shared {
+        state: Mutex::default(),
+        given_back: Condvar::new(),
+        bell: Notify::new(),
+        hand_over: options.hand_over_timeout,
+    });
+    let mut config = options.consumer(group);
+    config
+        .set("isolation.level", "read_committed")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("group.instance.id", &options.instance)
+        .set("session.timeout.ms", KafkaOptions::millis(options.session_timeout))
+        .set("heartbeat.interval.ms", KafkaOptions::millis(options.session_timeout / 4))
+        // While partitions are handed over nothing is polled.
+        .set("max.poll.interval.ms", KafkaOptions::millis(options.session_timeout + options.hand_over_timeout * 2));
+    let failed = |e: KafkaError| LogError::Unavailable(format!("could not join the group {group}: {e}"));
+    let consumer = BaseConsumer::from_config_and_context(&config, Watch(Arc::clone(&shared))).map_err(failed)?;
+    consumer.subscribe(&[&options.topic_name(Topic::Positions)]).map_err(failed)?;
+    let consumer = Arc::new(consumer);
+    let (listener, heard) = (Arc::clone(&consumer), Arc::clone(&shared));
+    let thread = std::thread::Builder::new().name("kafka-group".into()).spawn(move || listen(&listener, &heard));
+    thread.map_err(|e| LogError::Unavailable(format!("could not start a thread: {e}")))?;
+    held.insert(group.to_owned(), Arc::new(Member { shared: Arc::clone(&shared), consumer }));
+    Ok(Box::new(Holder { shared, members: Arc::clone(members), group: group.to_owned() }))
+}
+
+/// Until the membership is dropped.
+fn listen(consumer: &BaseConsumer<Watch>, shared: &Shared) {
+    while !shared.state().left {
+        match consumer.poll(LISTEN) {
+            None | Some(Ok(_)) => {}
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                shared.fail(error.to_string());
+                return;
+            }
+            Some(Err(error)) => tracing::debug!(%error, "kafka group"),
+        }
+    }
+}
+
+impl Member {
+    /// The right to commit these partitions of device topics, in this round of the group.
+    pub(super) fn right_to(&self, partitions: impl Iterator<Item = u32>) -> Result<ConsumerGroupMetadata, LogError> {
+        // Held until the round is known: the group goes on only after it was told here.
+        let state = self.shared.state();
+        for partition in partitions {
+            if !state.owned.contains(&partition) {
+                return Err(LogError::Indeterminate(format!("partition {partition} is no longer this process's")));
+            }
+        }
+        let metadata = self.consumer.group_metadata();
+        metadata.ok_or_else(|| LogError::Unavailable("the kafka client knows of no group".into()))
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gain(&self, partitions: BTreeSet<u32>) {
+        let mut state = self.state();
+        if !partitions.is_empty() {
+            state.ends.cancel();
+        }
+        state.owned.extend(partitions);
+        state.told = true;
+        drop(state);
+        self.bell.notify_one();
+    }
+
+    /// In order: whoever holds the share finishes and commits first.
+    fn give_up(&self, partitions: &BTreeSet<u32>) {
+        let mut state = self.state();
+        state.giving_up = true;
+        state.ends.cancel();
+        let waited = self.given_back.wait_timeout_while(state, self.hand_over, |state| state.in_use && !state.left);
+        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            tracing::warn!("partitions are given up with unfinished work: another process does it again");
+        }
+        state.owned.retain(|partition| !partitions.contains(partition));
+        state.giving_up = false;
+        drop(state);
+        self.bell.notify_one();
+    }
+
+    /// They may be another's already.
+    fn lose(&self, partitions: &BTreeSet<u32>) {
+        let mut state = self.state();
+        state.owned.retain(|partition| !partitions.contains(partition));
+        state.ends.cancel();
+        drop(state);
+        self.bell.notify_one();
+    }
+
+    fn fail(&self, reason: String) {
+        let mut state = self.state();
+        state.owned.clear();
+        state.ends.cancel();
+        state.failed = Some(reason);
+        drop(state);
+        self.bell.notify_one();
+    }
+}
+
+impl ClientContext for Watch {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Told.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Told.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Watch {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions: BTreeSet<u32> = list.elements().iter().map(|element| element.partition() as u32).collect();
+        let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            tracing::info!(?partitions, "partitions gained");
+            // Nothing is read through the group.
+            let assigned = list.set_all_offsets(Offset::End).and_then(|()| consumer.incremental_assign(list));
+            let paused = assigned.and_then(|()| consumer.pause(list));
+            self.0.gain(partitions);
+            paused
+        } else {
+            let lost = consumer.assignment_lost();
+            tracing::info!(?partitions, lost, "partitions given up");
+            if lost {
+                self.0.lose(&partitions)
+            } else {
+                self.0.give_up(&partitions)
+            }
+            consumer.incremental_unassign(list)
+        };
+        if let Err(error) = done {
+            self.0.fail(format!("could not follow the group: {error}"));
+        }
+    }
+}
+
+#[async_trait]
+impl Membership for Holder {
+    async fn share(&mut self) -> Result<Share, LogError> {
+        self.shared.state().in_use = false;
+        self.shared.given_back.notify_all();
+        loop {
+            {
+                let mut state = self.shared.state();
+                if let Some(reason) = &state.failed {
+                    return Err(LogError::Closed(reason.clone()));
+                }
+                if state.told && !state.giving_up {
+                    state.in_use = true;
+                    state.ends = CancellationToken::new();
+                    let partitions = state.owned.iter().copied().collect();
+                    return Ok(Share { partitions, ends: state.ends.clone() });
+                }
+            }
+            self.shared.bell.notified().await;
+        }
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.shared.state().left = true;
+        self.shared.given_back.notify_all();
+        self.members.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.group);
+    }
+}

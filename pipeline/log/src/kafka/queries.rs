@@ -1,0 +1,210 @@
+//! Questions to the cluster about offsets: ends of partitions, times, what groups have committed.
+
+use super::error::{Told, determinate};
+use super::options::KafkaOptions;
+use crate::{LogError, Offsets, Topic};
+use rdkafka::TopicPartitionList;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::Offset;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// A consumer that is used for questions only.
+pub(super) type Client = BaseConsumer<Told>;
+
+/// Longest time for one question, and for all attempts at it.
+const REQUEST: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(100);
+/// Clients that nobody reads from collect what librdkafka has to say until they are polled.
+const LISTEN_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether open transactions have ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const SETTLED_SOON: Duration = Duration::from_secs(5);
+
+/// Which offset of a partition.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which {
+    /// The oldest that is still there.
+    First,
+    /// The end, records of open transactions included.
+    Next,
+    /// The first at or after this time, milliseconds since 1970.
+    At(i64),
+}
+
+/// Clients to ask with.
+pub(super) struct Queries {
+    options: Arc<KafkaOptions>,
+    /// Sees everything.
+    pub(super) all: Arc<Client>,
+    /// Sees no further than the first open transaction.
+    stable: Arc<Client>,
+    groups: Mutex<HashMap<String, Arc<Client>>>,
+    listened: Sender<Weak<Client>>,
+}
+
+impl Queries {
+    pub(super) fn new(options: Arc<KafkaOptions>) -> Result<Self, LogError> {
+        let client = |isolation| {
+            let mut config = options.consumer("queries");
+            Client::from_config_and_context(config.set("isolation.level", isolation), Told)
+                .map(Arc::new)
+                .map_err(|e| LogError::Refused(format!("could not set up the kafka client: {e}")))
+        };
+        let (all, stable) = (client("read_uncommitted")?, client("read_committed")?);
+        let listened = listen()?;
+        for client in [&all, &stable] {
+            drop(listened.send(Arc::downgrade(client)));
+        }
+        Ok(Self { options, all, stable, groups: Mutex::default(), listened })
+    }
+
+    /// One offset of each of these partitions. For [`Which::At`] none if nothing is that young.
+    pub(super) async fn offsets(
+        &self,
+        topic: Topic,
+        partitions: &[u32],
+        which: Which,
+    ) -> Result<BTreeMap<u32, Option<u64>>, LogError> {
+        self.list(&self.all, topic, partitions, which).await
+    }
+
+    /// Returns when no transaction is open below these ends.
+    pub(super) async fn settled(&self, topic: Topic, ends: &BTreeMap<u32, u64>) -> Result<(), LogError> {
+        let partitions: Vec<u32> = ends.keys().copied().collect();
+        let started = Instant::now();
+        let mut told = false;
+        loop {
+            let stable = self.list(&self.stable, topic, &partitions, Which::Next).await?;
+            if ends.iter().all(|(partition, end)| stable[partition].is_some_and(|at| at >= *end)) {
+                return Ok(());
+            }
+            if started.elapsed() > SETTLED_SOON && !told {
+                told = true;
+                tracing::warn!(topic = topic.name(), "waiting for a transaction that its writer has left open");
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// What a group has committed, open transactions awaited.
+    pub(super) async fn committed(&self, group: &str, topic: Topic) -> Result<Offsets, LogError> {
+        let client = self.group(group)?;
+        let name = self.options.topic_name(topic);
+        let count = self.options.partitions(topic);
+        let found = patiently("could not read what is committed", || {
+            let (client, name) = (Arc::clone(&client), name.clone());
+            move || {
+                let mut list = TopicPartitionList::with_capacity(count as usize);
+                (0..count).for_each(|partition| drop(list.add_partition(&name, partition as i32)));
+                client.committed_offsets(list, REQUEST)
+            }
+        })
+        .await?;
+        Ok(found.into_iter().map(|(partition, offset)| ((topic, partition), offset.unwrap_or(0))).collect())
+    }
+
+    /// A client that belongs to a group without being a member.
+    pub(super) fn group(&self, group: &str) -> Result<Arc<Client>, LogError> {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = groups.get(group) {
+            return Ok(Arc::clone(client));
+        }
+        let mut config = self.options.consumer(group);
+        let client = Client::from_config_and_context(config.set("isolation.level", "read_committed"), Told)
+            .map_err(|e| determinate("could not set up the kafka client", &e))?;
+        let client = Arc::new(client);
+        drop(self.listened.send(Arc::downgrade(&client)));
+        groups.insert(group.to_owned(), Arc::clone(&client));
+        Ok(client)
+    }
+
+    async fn list(
+        &self,
+        client: &Arc<Client>,
+        topic: Topic,
+        partitions: &[u32],
+        which: Which,
+    ) -> Result<BTreeMap<u32, Option<u64>>, LogError> {
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let name = self.options.topic_name(topic);
+        let asked = match which {
+            Which::First => Offset::Beginning,
+            Which::Next => Offset::End,
+            Which::At(time_ms) => Offset::Offset(time_ms.max(0)),
+        };
+        patiently("could not ask for offsets", || {
+            let (client, name, partitions) = (Arc::clone(client), name.clone(), partitions.to_vec());
+            move || {
+                let mut list = TopicPartitionList::with_capacity(partitions.len());
+                for partition in partitions {
+                    list.add_partition_offset(&name, partition as i32, asked)?;
+                }
+                // Times -2 and -1 stand for the beginning and the end in Kafka's protocol.
+                client.offsets_for_times(list, REQUEST)
+            }
+        })
+        .await
+    }
+}
+
+/// Asks until there is an answer for every partition, or it has taken too long.
+async fn patiently<Q>(what: &str, question: impl Fn() -> Q) -> Result<BTreeMap<u32, Option<u64>>, LogError>
+where
+    Q: FnOnce() -> KafkaResult<TopicPartitionList> + Send + 'static,
+{
+    let started = Instant::now();
+    loop {
+        let ask = question();
+        let answer = tokio::task::spawn_blocking(move || ask().and_then(|list| read(&list))).await;
+        let error = match answer.map_err(|e| LogError::Unavailable(format!("{what}: {e}")))? {
+            Ok(offsets) => return Ok(offsets),
+            Err(error) => determinate(what, &error),
+        };
+        if matches!(error, LogError::Refused(_)) || started.elapsed() > PATIENCE {
+            return Err(error);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn read(list: &TopicPartitionList) -> Result<BTreeMap<u32, Option<u64>>, KafkaError> {
+    let mut offsets = BTreeMap::new();
+    for element in list.elements() {
+        element.error()?;
+        let offset = match element.offset() {
+            Offset::Offset(offset) => u64::try_from(offset).ok(),
+            _ => None,
+        };
+        offsets.insert(element.partition() as u32, offset);
+    }
+    Ok(offsets)
+}
+
+/// A thread that listens to clients from which nobody reads, as long as they live and are still asked for.
+fn listen() -> Result<Sender<Weak<Client>>, LogError> {
+    let (listened, new) = channel::<Weak<Client>>();
+    let run = move || {
+        let mut clients = Vec::new();
+        loop {
+            match new.recv_timeout(LISTEN_EVERY) {
+                Ok(client) => clients.push(client),
+                Err(RecvTimeoutError::Timeout) => clients.retain(|client| {
+                    let Some(client) = client.upgrade() else { return false };
+                    while client.poll(Duration::ZERO).is_some() {}
+                    true
+                }),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("kafka-listen".into()).spawn(run);
+    thread.map(|_| listened).map_err(|e| LogError::Unavailable(format!("could not start a thread: {e}")))
+}

@@ -1,0 +1,262 @@
+//! Commits of one group member: records and offsets in one transaction, one after another on a thread of its own.
+
+use super::error::{Told, by_code, determinate, is_expelled, is_fenced};
+use super::options::KafkaOptions;
+use crate::{Group, LogError, Offsets, Record, Topic, partition_of};
+use rdkafka::ClientContext;
+use rdkafka::TopicPartitionList;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
+use rdkafka::topic_partition_list::Offset;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// One call into librdkafka waits for so long; then it is called again.
+const STEP: Duration = Duration::from_secs(5);
+/// Deliveries are looked at so often while a transaction waits for them.
+const LOOK: Duration = Duration::from_millis(1);
+/// An idle producer collects what librdkafka has to say until it is polled.
+const LISTEN_EVERY: Duration = Duration::from_secs(1);
+
+/// One commit.
+pub(super) struct Commit {
+    pub(super) records: Vec<(Topic, Record)>,
+    pub(super) offsets: Offsets,
+    /// Whose offsets, and in which round of the group's membership.
+    pub(super) member: ConsumerGroupMetadata,
+}
+
+struct Job {
+    commit: Commit,
+    answer: oneshot::Sender<Result<(), LogError>>,
+}
+
+/// The way to the thread. Its end ends the thread.
+pub(super) struct Transactor {
+    jobs: Sender<Job>,
+    /// Callers take turns.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Transactor {
+    pub(super) fn start(options: Arc<KafkaOptions>, group: &Group) -> Result<Self, LogError> {
+        let (jobs, waiting) = channel();
+        let id = format!("{}{}.{}.{}", options.prefix, group.name, options.instance, group.member);
+        let worker = Worker { options, id, producer: None, fenced: None };
+        let thread = std::thread::Builder::new().name("kafka-commit".into()).spawn(move || worker.run(&waiting));
+        thread.map_err(|e| LogError::Unavailable(format!("could not start a thread: {e}")))?;
+        Ok(Self { jobs, turn: tokio::sync::Mutex::new(()) })
+    }
+
+    pub(super) async fn commit(&self, commit: Commit) -> Result<(), LogError> {
+        let _turn = self.turn.lock().await;
+        let (answer, answered) = oneshot::channel();
+        let closed = || LogError::Closed("the log is closing".into());
+        self.jobs.send(Job { commit, answer }).map_err(|_| closed())?;
+        answered.await.map_err(|_| LogError::Indeterminate("the commit was interrupted".into()))?
+    }
+}
+
+/// What went wrong with records of the transaction that is open.
+#[derive(Debug, Default)]
+struct Deliveries {
+    error: Mutex<Option<RDKafkaErrorCode>>,
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Told.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Told.error(error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown));
+        }
+    }
+}
+
+type Transactional = BaseProducer<Deliveries>;
+
+/// A transaction that was not completed.
+struct Failure {
+    error: KafkaError,
+    /// Whether Kafka has been asked to complete it, and may have.
+    ambiguous: bool,
+}
+
+impl From<KafkaError> for Failure {
+    fn from(error: KafkaError) -> Self {
+        Self { error, ambiguous: false }
+    }
+}
+
+struct Worker {
+    options: Arc<KafkaOptions>,
+    id: String,
+    producer: Option<Transactional>,
+    /// Why this member commits nothing any more.
+    fenced: Option<String>,
+}
+
+impl Worker {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        loop {
+            match jobs.recv_timeout(LISTEN_EVERY) {
+                Ok(Job { commit, answer }) => drop(answer.send(self.commit(&commit))),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(producer) = &self.producer {
+                        producer.poll(Duration::ZERO);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<(), LogError> {
+        if let Some(reason) = &self.fenced {
+            return Err(LogError::Closed(reason.clone()));
+        }
+        let producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => self.begin()?,
+        };
+        if commit.records.is_empty() && commit.offsets.is_empty() {
+            self.producer = Some(producer);
+            return Ok(());
+        }
+        let started = Instant::now();
+        match self.transact(&producer, commit, started) {
+            Ok(()) => {
+                self.producer = Some(producer);
+                Ok(())
+            }
+            Err(failure) => Err(self.settle(producer, failure, started)),
+        }
+    }
+
+    /// A producer for this member. Whatever an earlier one has left open is ended by that, and it commits nothing any more.
+    fn begin(&mut self) -> Result<Transactional, LogError> {
+        let mut config = self.options.producer();
+        config
+            .set("transactional.id", &self.id)
+            .set("transaction.timeout.ms", KafkaOptions::millis(self.options.transaction_timeout))
+            // All records of a commit are there at once; nothing more comes.
+            .set("linger.ms", "0");
+        let producer = Transactional::from_config_and_context(&config, Deliveries::default())
+            .map_err(|e| determinate("could not set up the kafka producer", &e))?;
+        producer
+            .init_transactions(self.options.transaction_timeout)
+            .map_err(|e| determinate("could not begin to commit", &e))?;
+        Ok(producer)
+    }
+
+    fn transact(&self, producer: &Transactional, commit: &Commit, started: Instant) -> Result<(), Failure> {
+        *producer.context().error.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        producer.begin_transaction()?;
+        for (topic, record) in &commit.records {
+            let name = self.options.topic_name(*topic);
+            let partition = partition_of(&record.key, self.options.partitions(*topic)) as i32;
+            let mut message = BaseRecord::to(&name).partition(partition).key(&record.key[..]);
+            message.payload = record.value.as_deref();
+            while let Err((error, unsent)) = producer.send(message) {
+                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) || self.late(started) {
+                    return Err(error.into());
+                }
+                producer.poll(LOOK);
+                message = unsent;
+            }
+        }
+        // `flush` and `commit_transaction` look at deliveries every 100 ms only: these are awaited here.
+        while producer.in_flight_count() > 0 {
+            if self.late(started) {
+                return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut).into());
+            }
+            producer.poll(LOOK);
+        }
+        if let Some(code) = *producer.context().error.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(KafkaError::MessageProduction(code).into());
+        }
+        if !commit.offsets.is_empty() {
+            let mut list = TopicPartitionList::with_capacity(commit.offsets.len());
+            for ((topic, partition), offset) in &commit.offsets {
+                let offset = Offset::Offset(i64::try_from(*offset).unwrap_or(i64::MAX));
+                list.add_partition_offset(&self.options.topic_name(*topic), *partition as i32, offset)?;
+            }
+            self.again(started, || producer.send_offsets_to_transaction(&list, &commit.member, STEP))?;
+        }
+        self.again(started, || producer.commit_transaction(STEP)).map_err(|error| {
+            let surely_not = matches!(&error, KafkaError::Transaction(e) if e.txn_requires_abort());
+            Failure { error, ambiguous: !surely_not }
+        })
+    }
+
+    /// Calls until it is done, can't be, or Kafka has given the transaction up.
+    fn again(&self, started: Instant, call: impl Fn() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
+        loop {
+            match call() {
+                Err(KafkaError::Transaction(e)) if e.is_retriable() && !self.late(started) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn late(&self, started: Instant) -> bool {
+        started.elapsed() > self.options.transaction_timeout
+    }
+
+    /// Gives the open transaction up. False if this producer is of no use any more.
+    fn abort(&self, producer: &Transactional, started: Instant) -> bool {
+        // Records on their way would be waited for.
+        producer.purge(PurgeConfig::default().queue().inflight());
+        while producer.in_flight_count() > 0 {
+            producer.poll(LOOK);
+        }
+        self.again(started, || producer.abort_transaction(STEP)).is_ok()
+    }
+
+    /// What the failure means, after the transaction has been given up.
+    fn settle(&mut self, producer: Transactional, failure: Failure, started: Instant) -> LogError {
+        let Failure { error, ambiguous } = failure;
+        let what = format!("could not commit as {}", self.id);
+        let fatal = producer.client().fatal_error().map(|(code, _)| code);
+        let fenced = error.rdkafka_error_code().is_some_and(is_fenced) || fatal.is_some_and(is_fenced);
+        // A transaction that Kafka has given up for its age looks the same.
+        if fenced && !self.late(started) {
+            let reason = format!("{what}: another process commits under the same name");
+            self.fenced = Some(reason.clone());
+            return LogError::Closed(reason);
+        }
+        if fatal.is_none() && !ambiguous && self.abort(&producer, started) {
+            self.producer = Some(producer);
+        } else {
+            drop(producer);
+            // Settles whatever is still open, so that nobody has to wait until Kafka gives it up.
+            match self.begin() {
+                Ok(new) => self.producer = Some(new),
+                Err(error) => tracing::warn!(%error, "kafka producer not replaced yet"),
+            }
+        }
+        if ambiguous {
+            LogError::Indeterminate(format!("{what}: {error}"))
+        } else if is_expelled(&error) {
+            LogError::Indeterminate(format!("{what}: the group has gone on without this process: {error}"))
+        } else {
+            by_code(&what, error.rdkafka_error_code(), &error)
+        }
+    }
+}
