@@ -15,7 +15,7 @@ use waystream_connectors::{Connectors, ConnectorsConfig, ConnectorsError, Limits
 use waystream_domain::{Position, codec};
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
-use waystream_log::{Bounds, Group, Log, LogError, LogReader, Offsets, Record, Topic};
+use waystream_log::{Bounds, Group, Log, LogError, LogReader, Membership, Offsets, Record, Topic};
 
 /// A log whose appends of positions can be held up or made to fail, as a decorator of the real one.
 pub struct Gate {
@@ -65,6 +65,10 @@ impl Log for Gate {
 
     async fn read(&self, topic: Topic, from: &Offsets) -> Result<Box<dyn LogReader>, LogError> {
         self.inner.read(topic, from).await
+    }
+
+    async fn join(&self, group: &str) -> Result<Box<dyn Membership>, LogError> {
+        self.inner.join(group).await
     }
 
     async fn commit(&self, group: &Group, records: Vec<(Topic, Record)>, offsets: &Offsets) -> Result<(), LogError> {

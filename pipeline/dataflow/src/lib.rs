@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use waystream_log::metrics::read_lag;
-use waystream_log::{Log, LogError, Topic};
+use waystream_log::{Group, Log, LogError, Offsets, Share, Topic};
 
 /// Name of the consumer group whose offsets say what is done.
 pub const GROUP: &str = "dataflow";
@@ -62,14 +62,18 @@ impl Dataflow {
     /// Runs until cancelled; then what has been read is concluded and committed first.
     ///
     /// Passing trouble with the log is waited for. If a commit may or may not have happened, everything in memory is dropped
-    /// and loaded again from the log, which knows.
+    /// and loaded again from the log, which knows. The same when the log gives this process another share of the partitions, but
+    /// then what has been read is concluded and committed first.
     ///
     /// # Errors
     /// The log is damaged, refuses or is closed; or a worker has broken down.
     pub async fn run(self, log: Arc<dyn Log>, token: CancellationToken) -> Result<(), DataflowError> {
+        let mut membership = log.join(GROUP).await?;
         loop {
-            let error = match self.run_once(&log, &token).await {
+            let Some(share) = token.run_until_cancelled(membership.share()).await else { return Ok(()) };
+            let error = match self.run_once(&log, share?, &token).await {
                 Err(DataflowError::Log(e @ (LogError::Unavailable(_) | LogError::Indeterminate(_)))) => e,
+                Ok(()) if !token.is_cancelled() => continue,
                 other => return other,
             };
             if token.is_cancelled() {
@@ -84,12 +88,16 @@ impl Dataflow {
         }
     }
 
-    /// From the last commit until cancelled or the first error.
-    async fn run_once(&self, log: &Arc<dyn Log>, token: &CancellationToken) -> Result<(), DataflowError> {
-        let partitions = log.partitions(Topic::Positions);
-        let peers = u32::try_from(self.config.workers).unwrap_or(u32::MAX).clamp(1, partitions);
+    /// From the last commit until cancelled, until the share ends, or the first error.
+    async fn run_once(&self, log: &Arc<dyn Log>, share: Share, token: &CancellationToken) -> Result<(), DataflowError> {
+        let Share { partitions, ends } = share;
+        let peers = self.config.workers.clamp(1, partitions.len().max(1)) as u32;
+        for member in 0..peers {
+            // So that nothing is open of what this process began before it was killed: readers would wait for it.
+            log.commit(&Group { name: GROUP.to_owned(), member }, Vec::new(), &Offsets::new()).await?;
+        }
         let restore::Restored { index, catalog, catalog_next } = restore::catalog(log).await?;
-        info!(workers = peers, geofences = index.len(), "dataflow starts");
+        info!(workers = peers, ?partitions, geofences = index.len(), "dataflow starts");
         let mut catalog = Some(catalog);
         let rules = self.config.rules();
         let clock = worker::Clock::new(self.config.epoch_ms);
@@ -106,7 +114,7 @@ impl Dataflow {
             let fold = fold::Fold::new(index.clone(), rules, (member == 0).then_some(catalog_next));
             starts.push(worker::Start { fold, life, thread });
             let (log, stop, catalog) = (log.clone(), stop.clone(), catalog.take());
-            let partitions = (0..partitions).filter(|p| p % peers == member).collect();
+            let partitions = partitions.iter().copied().filter(|p| p % peers == member).collect();
             tasks.spawn(async move {
                 // If it has not started, the supervisor says so.
                 let Ok(wake) = started.await else { return Ok(()) };
@@ -119,7 +127,15 @@ impl Dataflow {
         let ended = worker::run_all(starts);
         tasks.spawn(async move { ended.await.unwrap_or(Err(None)).map_err(DataflowError::Worker) });
         let mut first_error = None;
-        while let Some(joined) = tasks.join_next().await {
+        loop {
+            let joined = tokio::select! {
+                joined = tasks.join_next() => joined,
+                () = ends.cancelled(), if !stop.is_cancelled() => {
+                    stop.cancel();
+                    continue;
+                }
+            };
+            let Some(joined) = joined else { break };
             let result = joined.unwrap_or_else(|panic| {
                 tracing::error!(%panic, "a dataflow task panicked");
                 Err(DataflowError::Worker(None))

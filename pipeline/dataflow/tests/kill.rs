@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use waystream_dataflow::DataflowError;
 use waystream_domain::{Event, Position};
-use waystream_log::{Batch, Bounds, Group, Log, LogError, LogReader, Offsets, Record, Topic};
+use waystream_log::{Batch, Bounds, Group, Log, LogError, LogReader, Membership, Offsets, Record, Topic};
 
 /// What happens at the chosen call.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,6 +70,9 @@ impl Log for Faulty {
     async fn read(&self, topic: Topic, from: &Offsets) -> Result<Box<dyn LogReader>, LogError> {
         self.call(self.inner.read(topic, from)).await
     }
+    async fn join(&self, group: &str) -> Result<Box<dyn Membership>, LogError> {
+        self.call(self.inner.join(group)).await
+    }
     async fn commit(&self, group: &Group, records: Vec<(Topic, Record)>, offsets: &Offsets) -> Result<(), LogError> {
         self.call(self.inner.commit(group, records, offsets)).await
     }
@@ -99,6 +102,9 @@ impl Log for Slow {
     async fn read(&self, topic: Topic, from: &Offsets) -> Result<Box<dyn LogReader>, LogError> {
         let reader = self.0.read(topic, from).await?;
         Ok(if topic == Topic::Positions { Box::new(SlowReader(reader)) } else { reader })
+    }
+    async fn join(&self, group: &str) -> Result<Box<dyn Membership>, LogError> {
+        self.0.join(group).await
     }
     async fn commit(&self, group: &Group, records: Vec<(Topic, Record)>, offsets: &Offsets) -> Result<(), LogError> {
         self.0.commit(group, records, offsets).await

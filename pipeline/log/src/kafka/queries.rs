@@ -101,7 +101,7 @@ impl Queries {
             let (client, name) = (Arc::clone(&client), name.clone());
             move || {
                 let mut list = TopicPartitionList::with_capacity(count as usize);
-                (0..count).for_each(|partition| drop(list.add_partition(&name, partition as i32)));
+                list.add_partition_range(&name, 0, count as i32 - 1);
                 client.committed_offsets(list, REQUEST)
             }
         })

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -44,16 +44,15 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// kill -9.
+    /// kill -9; returns when it is dead.
     pub(crate) fn kill(&self) {
-        self.signal("-KILL");
-    }
-
-    /// Sends a signal to the server.
-    pub(crate) fn signal(&self, signal: &str) {
         let pid = std::fs::read_to_string(self.folder.join("kafka/pid")).expect("it is running");
-        let sent = Command::new("kill").arg(signal).arg(pid.trim()).status().expect("kill runs");
-        assert!(sent.success());
+        let killed = Command::new("kill").arg("-KILL").arg(pid.trim()).status().expect("kill runs");
+        assert!(killed.success());
+        // Its ports are free some time after it has gone.
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+            std::thread::yield_now();
+        }
     }
 
     /// Starts it again on the same data; returns when it answers.

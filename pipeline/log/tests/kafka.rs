@@ -1,0 +1,254 @@
+//! What only the log on Kafka has: topics with settings, fenced writers, a broker that dies, partitions handed from process to
+//! process.
+
+#[path = "support/kafka.rs"]
+mod kafka;
+mod support;
+
+use kafka::Broker;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use support::{numbers, record};
+use tokio::task::JoinSet;
+use waystream_log::kafka::{KafkaLog, KafkaOptions, Sasl, Security, Tls};
+use waystream_log::{Group, Keep, Log, LogError, Membership, Offsets, Share, Topic};
+
+async fn shared() -> &'static Broker {
+    tokio::task::spawn_blocking(Broker::shared).await.expect("starts")
+}
+
+async fn open(options: &KafkaOptions) -> Arc<KafkaLog> {
+    KafkaLog::open(options.clone()).await.expect("opens")
+}
+
+fn group(member: u32) -> Group {
+    Group { name: "dataflow".into(), member }
+}
+
+async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(120), work).await {
+        Ok(done) => done,
+        Err(_) => panic!("still waiting: {what}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_that_differ_from_the_settings_are_refused_with_every_difference() {
+    let options = shared().await.options();
+    open(&options).await.close().await;
+    let mut others = options.clone();
+    others.partitions = [Topic::Positions, Topic::Events, Topic::States].map(|topic| (topic, 8)).into();
+    others.partitions.insert(Topic::Snapshots, 2);
+    others.keep.insert(Topic::Events, Keep::For(Duration::from_secs(3600)));
+    others.keep.insert(Topic::Catalog, Keep::For(Duration::from_secs(60)));
+    others.max_record_bytes *= 2;
+    let Err(LogError::Refused(told)) = KafkaLog::open(others).await else { panic!("opened") };
+    for part in [
+        format!("topic {}positions has 6 partitions, but the settings say 8", options.prefix),
+        format!("topic {}events: retention.ms is 2592000000, but the settings say 3600000", options.prefix),
+        format!("topic {}catalog: cleanup.policy is compact, but the settings say delete", options.prefix),
+        format!("topic {}snapshots: max.message.bytes is 4195328, but the settings say at least 8389632", options.prefix),
+    ] {
+        assert!(told.contains(&part), "{part} is missing in: {told}");
+    }
+    let too_many = KafkaOptions { replication: 3, ..shared().await.options() };
+    let refused = KafkaLog::open(too_many).await;
+    assert!(matches!(&refused, Err(LogError::Refused(told)) if told.contains("positions")), "{:?}", refused.err());
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_refused_before_the_cluster_is_asked() {
+    let nowhere = KafkaOptions { brokers: "127.0.0.1:1".into(), ..KafkaOptions::default() };
+    let uneven = KafkaOptions { partitions: [(Topic::States, 3)].into(), ..nowhere.clone() };
+    let nameless = KafkaOptions { instance: String::new(), ..nowhere.clone() };
+    let mut cases = vec![(uneven, "same number of partitions"), (nameless, "instance")];
+    if cfg!(not(feature = "kafka-tls")) {
+        let tls = Security { tls: Some(Tls::default()), sasl: None };
+        let scram = Sasl { mechanism: "SCRAM-SHA-256".into(), user: "u".into(), password: "secret".into() };
+        let scram = Security { tls: None, sasl: Some(scram) };
+        cases.push((KafkaOptions { security: tls, ..nowhere.clone() }, "kafka-tls"));
+        cases.push((KafkaOptions { security: scram, ..nowhere }, "kafka-tls"));
+    }
+    for (options, named) in cases {
+        assert!(!format!("{options:?}").contains("secret"), "secrets are not for logs");
+        let refused = KafkaLog::open(options).await;
+        assert!(matches!(&refused, Err(LogError::Refused(told)) if told.contains(named)), "{:?}", refused.err());
+    }
+}
+
+/// Two processes under one name: the older one commits nothing any more, and is told to stop.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_process_of_the_same_name_is_shut_out() {
+    let options = shared().await.options();
+    let (old, new) = (open(&options).await, open(&options).await);
+    let at = |offset| Offsets::from([((Topic::Positions, 0), offset)]);
+    old.commit(&group(0), vec![(Topic::Events, record("a", 1))], &at(1)).await.expect("commits");
+    new.commit(&group(0), vec![(Topic::Events, record("a", 2))], &at(2)).await.expect("commits");
+    for _ in 0..2 {
+        let shut_out = old.commit(&group(0), vec![(Topic::Events, record("a", 3))], &at(3)).await;
+        assert!(matches!(shut_out, Err(LogError::Closed(_))), "{shut_out:?}");
+    }
+    new.commit(&group(0), vec![(Topic::Events, record("a", 4))], &at(4)).await.expect("commits");
+    assert_eq!(numbers(&*old, Topic::Events).await["a"], [1, 2, 4]);
+    assert_eq!(new.committed("dataflow", Topic::Positions).await.expect("offsets")[&(Topic::Positions, 0)], 4);
+}
+
+/// kill -9 of the broker in the middle of appends and commits: what was acknowledged is there, no key's order changes, and each
+/// commit has happened whole or not at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_may_be_killed_at_any_time() {
+    const KILLS: usize = 2;
+    let broker = Arc::new(tokio::task::spawn_blocking(Broker::start).await.expect("starts"));
+    let options = broker.options();
+    let log = open(&options).await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let mut writers: JoinSet<(String, Vec<u64>)> = JoinSet::new();
+    for writer in 0..8 {
+        let (log, stop, key) = (log.clone(), stop.clone(), format!("device-{writer}"));
+        writers.spawn(async move {
+            let mut acknowledged = Vec::new();
+            for n in 0.. {
+                if stop.is_cancelled() {
+                    break;
+                }
+                if log.append(Topic::Positions, vec![record(key.clone(), n)]).await.is_ok() {
+                    acknowledged.push(n);
+                }
+            }
+            (key, acknowledged)
+        });
+    }
+    // Each commit tells the offset that it moves to, in a record of each of two topics.
+    let committer = {
+        let (log, stop) = (log.clone(), stop.clone());
+        tokio::spawn(async move {
+            let mut offset = 0;
+            while !stop.is_cancelled() {
+                let tried = offset + 1;
+                let records = vec![(Topic::Events, record("c", tried)), (Topic::States, record("c", tried))];
+                match log.commit(&group(0), records, &Offsets::from([((Topic::Positions, 0), tried)])).await {
+                    Ok(()) => offset = tried,
+                    Err(LogError::Unavailable(_)) => {}
+                    // Only the log knows.
+                    Err(LogError::Indeterminate(_)) => {
+                        if let Ok(committed) = log.committed("dataflow", Topic::Positions).await {
+                            offset = committed[&(Topic::Positions, 0)];
+                        }
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            offset
+        })
+    };
+    let progress = |least: u64| {
+        let log = log.clone();
+        async move {
+            while log.committed("dataflow", Topic::Positions).await.map_or(0, |at| at[&(Topic::Positions, 0)]) < least {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let mut goal = 10;
+    for _ in 0..KILLS {
+        soon("progress before a kill", progress(goal)).await;
+        let broker = broker.clone();
+        let restarted = tokio::task::spawn_blocking(move || {
+            broker.kill();
+            broker.restart();
+        });
+        restarted.await.expect("restarts");
+        let at = soon("an answer", async {
+            loop {
+                if let Ok(at) = log.committed("dataflow", Topic::Positions).await {
+                    break at[&(Topic::Positions, 0)];
+                }
+            }
+        });
+        goal = at.await + 10;
+    }
+    soon("progress after the last kill", progress(goal)).await;
+    stop.cancel();
+    let committed = soon("the committer", committer).await.expect("commits");
+    let positions = numbers(&*log, Topic::Positions).await;
+    for (key, acknowledged) in soon("the writers", writers.join_all()).await {
+        let read = &positions[&key];
+        let once: BTreeSet<u64> = read.iter().copied().collect();
+        assert_eq!(once.len(), read.len(), "{key}: nothing twice");
+        assert!(read.is_sorted(), "{key}: in order");
+        assert!(acknowledged.iter().all(|n| once.contains(n)), "{key}: all that was acknowledged");
+        assert!(acknowledged.len() > 10, "{key} has written");
+    }
+    let all: Vec<u64> = (1..=committed).collect();
+    for topic in [Topic::Events, Topic::States] {
+        let mut read = numbers(&*log, topic).await["c"].clone();
+        if topic == Topic::States {
+            // Compacted, perhaps.
+            read.retain(|n| *n == committed);
+            assert_eq!(read, [committed]);
+        } else {
+            assert_eq!(read, all, "each commit once");
+        }
+    }
+}
+
+/// Takes shares until one has so many partitions.
+async fn share_of(member: &mut dyn Membership, partitions: usize) -> Share {
+    soon("a share", async {
+        loop {
+            let share = member.share().await.expect("a member");
+            if share.partitions.len() == partitions {
+                return share;
+            }
+            share.ends.cancelled().await;
+        }
+    })
+    .await
+}
+
+/// Partitions go from process to process without being anybody's twice: the old owner finishes first, and then may commit no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_are_handed_over_after_the_last_commit() {
+    let options = shared().await.options();
+    let named = |name: &str| KafkaOptions { instance: name.into(), ..options.clone() };
+    let (a, b) = (open(&named("a")).await, open(&named("b")).await);
+    let mut in_a = a.join("dataflow").await.expect("joins");
+    assert!(matches!(a.join("dataflow").await, Err(LogError::Refused(_))), "once a process");
+    let alone = share_of(&mut *in_a, 6).await;
+    let commit = |log: Arc<KafkaLog>, partition: u32, n: u64| async move {
+        let records = vec![(Topic::Events, record("k", n))];
+        log.commit(&group(0), records, &Offsets::from([((Topic::Positions, partition), n)])).await
+    };
+    commit(a.clone(), 5, 1).await.expect("its own");
+
+    let mut in_b = b.join("dataflow").await.expect("joins");
+    let mut waiting = tokio::spawn(async move {
+        let share = share_of(&mut *in_b, 3).await;
+        (in_b, share)
+    });
+    soon("the end of the share", alone.ends.cancelled()).await;
+    // Some of it is still ours until we give it back.
+    for partition in 0..6 {
+        commit(a.clone(), partition, 2).await.expect("still its own");
+    }
+    assert!(!waiting.is_finished(), "nobody has what another still works on");
+    let rest = share_of(&mut *in_a, 3).await;
+    let (in_b, of_b) = soon("the other's share", &mut waiting).await.expect("gets it");
+    let both: BTreeSet<u32> = rest.partitions.iter().chain(&of_b.partitions).copied().collect();
+    assert_eq!(both.len(), 6, "each partition is somebody's: {rest:?} {of_b:?}");
+    for partition in 0..6 {
+        let (owner, other) = if rest.partitions.contains(&partition) { (&a, &b) } else { (&b, &a) };
+        commit(owner.clone(), partition, 3).await.expect("the owner's");
+        let refused = commit(other.clone(), partition, 4).await;
+        assert!(matches!(refused, Err(LogError::Indeterminate(_))), "partition {partition}: {refused:?}");
+    }
+    assert!(b.committed("dataflow", Topic::Positions).await.expect("offsets").values().all(|at| *at == 3));
+
+    // A process that dies: after its session all is the other's.
+    drop(in_b);
+    b.close().await;
+    soon("the end of the share", rest.ends.cancelled()).await;
+    let all = share_of(&mut *in_a, 6).await;
+    assert_eq!(all.partitions, [0, 1, 2, 3, 4, 5]);
+}
