@@ -28,9 +28,10 @@ const TEST_ARROWS: [(&str, &str); 2] = [
 ];
 
 /// Who alone may use a library.
-const FENCED: [(&str, &[&str]); 4] = [
+const FENCED: [(&str, &[&str]); 5] = [
     ("timely", &["waystream-dataflow"]),
     ("redb", &["waystream-log"]),
+    ("rdkafka", &["waystream-log"]),
     ("datafusion", &["waystream-store", "waystream-sql", "waystream-benchmarks"]),
     (
         "tokio",

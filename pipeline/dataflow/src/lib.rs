@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use waystream_log::metrics::read_lag;
-use waystream_log::{Group, Log, LogError, Offsets, Share, Topic};
+use waystream_log::{Group, Log, LogError, Membership, Offsets, Share, Topic};
 
 /// Name of the consumer group whose offsets say what is done.
 pub const GROUP: &str = "dataflow";
@@ -68,10 +68,9 @@ impl Dataflow {
     /// # Errors
     /// The log is damaged, refuses or is closed; or a worker has broken down.
     pub async fn run(self, log: Arc<dyn Log>, token: CancellationToken) -> Result<(), DataflowError> {
-        let mut membership = log.join(GROUP).await?;
+        let mut membership = None;
         loop {
-            let Some(share) = token.run_until_cancelled(membership.share()).await else { return Ok(()) };
-            let error = match self.run_once(&log, share?, &token).await {
+            let error = match self.run_share(&log, &mut membership, &token).await {
                 Err(DataflowError::Log(e @ (LogError::Unavailable(_) | LogError::Indeterminate(_)))) => e,
                 Ok(()) if !token.is_cancelled() => continue,
                 other => return other,
@@ -86,6 +85,21 @@ impl Dataflow {
                 () = tokio::time::sleep(RESTART_PAUSE) => {}
             }
         }
+    }
+
+    /// The next share, until cancelled, until it ends, or the first error.
+    async fn run_share(
+        &self,
+        log: &Arc<dyn Log>,
+        membership: &mut Option<Box<dyn Membership>>,
+        token: &CancellationToken,
+    ) -> Result<(), DataflowError> {
+        let member = match membership {
+            Some(member) => member,
+            None => membership.insert(log.join(GROUP).await?),
+        };
+        let Some(share) = token.run_until_cancelled(member.share()).await else { return Ok(()) };
+        self.run_once(log, share?, token).await
     }
 
     /// From the last commit until cancelled, until the share ends, or the first error.

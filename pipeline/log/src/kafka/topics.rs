@@ -36,6 +36,8 @@ impl Plan {
         // Times by the broker's clock: they never go back within a partition, whatever the clocks of those who append.
         let mut settings = vec![
             ("message.timestamp.type", "LogAppendTime".to_owned(), Equal),
+            // Not what the broker may prefer: this client reads no zstd.
+            ("compression.type", "producer".to_owned(), Equal),
             ("max.message.bytes", (options.max_record_bytes + OVERHEAD_BYTES).to_string(), AtLeast),
             ("min.insync.replicas", (options.replication / 2 + 1).min(options.replication).to_string(), AtLeast),
         ];
