@@ -11,7 +11,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use std::future::Future;
 use std::pin::pin;
 use waystream_connectors::files::TrackPoint;
-use waystream_domain::{DeviceId, Position};
+use waystream_domain::{DeviceId, Position, Timestamp};
 use waystream_sql::output::Format;
 
 /// The same questions, answered here or there.
@@ -36,6 +36,14 @@ impl Access {
         match self {
             Self::Here(history) => history.settle().await,
             Self::There(remote) => remote.settle().await,
+        }
+    }
+
+    /// See [`History::archive_again`].
+    pub async fn archive_again(&self, from: Timestamp) -> anyhow::Result<u64> {
+        match self {
+            Self::Here(history) => history.archive_again(from).await,
+            Self::There(remote) => remote.archive_again(from).await,
         }
     }
 

@@ -1,9 +1,10 @@
 //! The composition root: each seam's configuration is matched once, here, and the parts are connected.
 
-use crate::config::{Config, LogConfig, Role, StoreConfig};
+use crate::config::{Config, LogConfig, Role};
 use crate::control::Control;
 use crate::folder::DataFolder;
 use crate::history::History;
+use crate::store::OpenStore;
 use crate::tasks::Tasks;
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -16,13 +17,12 @@ use waystream_connectors::{BoundAddress, BoundConnectors, Connectors};
 use waystream_dataflow::Dataflow;
 use waystream_domain::catalog::{Fleet, Organisation, Role as UserRole, User};
 use waystream_domain::{CatalogEdit, CatalogEntry, FleetId, OrganisationId, UserId};
-use waystream_gateway::{Gateway, GatewayParts};
+use waystream_gateway::{Gateway, GatewayParts, ReadyCheck};
 use waystream_log::Log;
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
 use waystream_log::embedded::EmbeddedLog;
 use waystream_sql::SqlEngine;
-use waystream_store::parquet::ParquetStore;
-use waystream_store::{Archive, ArchiveConfig, Store};
+use waystream_store::{Archive, Store};
 
 /// The organisation and the user that a new system begins with.
 const ORGANISATION: &str = "default";
@@ -41,6 +41,7 @@ pub struct Core {
     /// Questions about history, and the way into it.
     pub history: History,
     embedded: Arc<EmbeddedLog>,
+    ready: Vec<ReadyCheck>,
 }
 
 /// A whole system: its ports are open, nothing is served yet.
@@ -63,11 +64,7 @@ impl Core {
         let embedded = blocking(move || EmbeddedLog::open(&path, options)).await?.context("could not open the log")?;
         let log: Arc<dyn Log> = embedded.clone();
 
-        let StoreConfig::Parquet { retention_days } = config.store;
-        let options = StoreConfig::parquet(retention_days, false);
-        let path = folder.path().join("store");
-        let store: Arc<dyn Store> =
-            blocking(move || ParquetStore::open(&path, options)).await?.context("could not open the store")?;
+        let OpenStore { store, archive, ready } = config.store.open(&folder.path().join("store"), tasks).await?;
 
         let (catalog, follower) = CatalogFollower::start(Arc::clone(&log)).await.context("could not read the catalog")?;
         tasks.core("catalog", |stop| async move { Ok(follower.run(stop).await?) });
@@ -78,7 +75,7 @@ impl Core {
             tasks.core("dataflow", |stop| async move { Ok(dataflow.run(log, stop).await?) });
         }
         if config.roles.contains(&Role::Archive) {
-            let archive = Archive::new(ArchiveConfig::default());
+            let archive = Archive::new(archive);
             let (log, store) = (Arc::clone(&log), Arc::clone(&store));
             tasks.core("archive", |stop| async move { Ok(archive.run(log, store, stop).await?) });
         }
@@ -96,7 +93,7 @@ impl Core {
             catalog: catalog.shared(),
             organisation: organisation(),
         };
-        Ok(Self { folder, log, catalog, store, history, embedded })
+        Ok(Self { folder, log, catalog, store, history, embedded, ready: ready.into_iter().collect() })
     }
 
     /// Closes the log, once nothing uses it any more.
@@ -116,13 +113,13 @@ impl App {
             crate::metrics::upkeep(stop).await;
             Ok(())
         });
-        let core = Core::open(config, folder, &mut tasks).await?;
+        let mut core = Core::open(config, folder, &mut tasks).await?;
         let connectors = match config.roles.contains(&Role::Connect) {
             true => Some(Connectors::new(config.connectors.clone()).bind().await?),
             false => None,
         };
         let gateway = match config.roles.contains(&Role::Gateway) {
-            true => Some(Gateway::bind(config.gateway.clone().into(), gateway_parts(&core, metrics)).await?),
+            true => Some(Gateway::bind(config.gateway.clone().into(), gateway_parts(&mut core, metrics)).await?),
             false => None,
         };
         let mut control = Control::bind(core.history.clone()).await?;
@@ -188,12 +185,12 @@ impl App {
     }
 }
 
-fn gateway_parts(core: &Core, metrics: Option<PrometheusHandle>) -> GatewayParts {
+fn gateway_parts(core: &mut Core, metrics: Option<PrometheusHandle>) -> GatewayParts {
     GatewayParts {
         log: Arc::clone(&core.log),
         catalog: core.catalog.clone(),
         sql: Arc::clone(&core.history.sql),
-        ready: Vec::new(),
+        ready: std::mem::take(&mut core.ready),
         metrics,
         exports: crate::exports::formats(),
     }

@@ -43,6 +43,8 @@ pub enum Command {
     Import(ImportArgs),
     /// Write history into a file.
     Export(ExportArgs),
+    /// Write history again from the log, into a store that has lost some of it. What is there already is left as it is.
+    Archive(ArchiveArgs),
     /// Ask history with SQL: tables positions, events, devices, fleets, geofences.
     Sql(SqlArgs),
     /// Check the settings and print the result.
@@ -147,6 +149,17 @@ pub struct ExportArgs {
     /// Where to write; standard output by default.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// What to write again.
+#[derive(Debug, Clone, Args)]
+pub struct ArchiveArgs {
+    /// Settings and data folder; a system may be running on it.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// What was received from this time on (ISO 8601), as far as the log still has it.
+    #[arg(long, value_name = "TIME")]
+    pub from: String,
 }
 
 /// Formats of exports.

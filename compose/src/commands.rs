@@ -2,7 +2,7 @@
 
 use crate::access::with_history;
 use crate::cli::{
-    CheckConfigArgs, DecodeArgs, ExportArgs, ExportFormat, GeofenceArgs, ImportArgs, RunArgs, SqlArgs, TableFormat,
+    ArchiveArgs, CheckConfigArgs, DecodeArgs, ExportArgs, ExportFormat, GeofenceArgs, ImportArgs, RunArgs, SqlArgs, TableFormat,
 };
 use crate::config::{self, Config, Overrides};
 use crate::geofence::{self, GeofenceJob};
@@ -118,6 +118,18 @@ fn read_points(paths: &[PathBuf], to: &mpsc::Sender<Vec<TrackPoint>>) -> anyhow:
     Ok(faults)
 }
 
+/// `waystream archive`.
+pub async fn archive(args: &ArchiveArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let from = time(&args.from)?;
+    let rows = with_history(&settings(&args.run)?, |history| async move { history.archive_again(from).await }).await?;
+    writeln!(out, "{rows} rows of the log written again")?;
+    Ok(())
+}
+
+fn time(text: &str) -> anyhow::Result<Timestamp> {
+    Timestamp::parse(text).with_context(|| format!("{text:?} is not an ISO 8601 time"))
+}
+
 /// `waystream sql`.
 pub async fn sql(args: &SqlArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let format = match args.format {
@@ -135,10 +147,7 @@ pub async fn sql(args: &SqlArgs, out: &mut impl Write) -> anyhow::Result<()> {
 
 /// `waystream export`.
 pub async fn export(args: &ExportArgs) -> anyhow::Result<()> {
-    let time = |text: &Option<String>| match text {
-        Some(text) => Timestamp::parse(text).with_context(|| format!("{text:?} is not an ISO 8601 time")).map(Some),
-        None => Ok(None),
-    };
+    let time = |text: &Option<String>| text.as_deref().map(time).transpose();
     let devices: Result<Vec<_>, _> = args.devices.iter().map(DeviceId::new).collect();
     let selection = Selection { devices: devices.context("not a device")?, from: time(&args.from)?, to: time(&args.to)? };
     let out: Box<dyn Write + Send> = match &args.output {

@@ -1,5 +1,6 @@
 //! Settings: compiled-in defaults, then a TOML file, then `WAYSTREAM_…` variables, then flags; each overrides those before.
 
+use crate::store::StoreConfig;
 use anyhow::Context;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -16,7 +17,6 @@ use waystream_gateway::{GatewayConfig, ListenerLimits};
 use waystream_log::embedded::EmbeddedOptions;
 use waystream_log::{Keep, Topic};
 use waystream_sql::SqlOptions;
-use waystream_store::parquet::ParquetOptions;
 
 /// The defaults, commented: what `check-config --defaults` prints.
 pub const DEFAULTS: &str = include_str!("../waystream.toml");
@@ -142,17 +142,6 @@ pub enum LogConfig {
     },
 }
 
-/// Which adapter of the store's seam.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum StoreConfig {
-    /// In this process, in the data folder.
-    Parquet {
-        /// 0: for ever.
-        retention_days: u32,
-    },
-}
-
 /// What the command line says of settings.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Overrides {
@@ -233,12 +222,5 @@ impl LogConfig {
             keep: [(Topic::Positions, days(keep_positions_days)), (Topic::Events, days(keep_events_days))].into(),
             ..EmbeddedOptions::default()
         }
-    }
-}
-
-impl StoreConfig {
-    /// Settings of the Parquet store.
-    pub fn parquet(retention_days: u32, read_only: bool) -> ParquetOptions {
-        ParquetOptions { retention_days: (retention_days > 0).then_some(retention_days), read_only }
     }
 }

@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use waystream_connectors::files::TrackPoint;
-use waystream_domain::{FleetId, Position, codec};
+use waystream_domain::{FleetId, Position, Timestamp, codec};
 use waystream_sql::output::Format;
 
 /// Largest request: a batch of points.
@@ -58,6 +58,7 @@ impl Control {
         let app = Router::new()
             .route("/import", post(import))
             .route("/settle", post(settle))
+            .route("/archive", post(archive))
             .route("/sql", post(sql))
             .route("/positions", get(positions))
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -96,6 +97,12 @@ async fn import(State(history): State<History>, body: Bytes) -> Result<String, F
 
 async fn settle(State(history): State<History>) -> Result<(), Failed> {
     Ok(history.settle().await?)
+}
+
+/// The body is the time from which on.
+async fn archive(State(history): State<History>, from: String) -> Result<String, Failed> {
+    let from = Timestamp::parse(&from).with_context(|| format!("{from:?} is not an ISO 8601 time"))?;
+    Ok(history.archive_again(from).await?.to_string())
 }
 
 async fn sql(State(history): State<History>, Query(how): Query<SqlParameters>, query: String) -> Result<Vec<u8>, Failed> {
@@ -177,6 +184,12 @@ impl Remote {
     /// See [`History::settle`].
     pub async fn settle(&self) -> anyhow::Result<()> {
         send(self.request(reqwest::Method::POST, "/settle")).await.map(drop)
+    }
+
+    /// See [`History::archive_again`].
+    pub async fn archive_again(&self, from: Timestamp) -> anyhow::Result<u64> {
+        let answer = send(self.request(reqwest::Method::POST, "/archive").body(from.to_string())).await?;
+        Ok(answer.text().await?.parse()?)
     }
 
     /// See [`History::ask`].

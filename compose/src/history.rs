@@ -10,7 +10,7 @@ use waystream_domain::{DeviceId, OrganisationId, Position, SharedCatalog, Timest
 use waystream_log::{Log, Offsets, Topic};
 use waystream_sql::output::{self, Format};
 use waystream_sql::{Devices, Scope, SqlEngine, TrackRequest, TrackStream};
-use waystream_store::Store;
+use waystream_store::{Store, archive};
 
 /// Name of the protocol of imported positions.
 const IMPORT: &str = "import";
@@ -79,6 +79,12 @@ impl History {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         Ok(())
+    }
+
+    /// Writes again what came into the log from this time on; gives the number of rows.
+    pub async fn archive_again(&self, from: Timestamp) -> anyhow::Result<u64> {
+        let again = archive::again(self.log.as_ref(), self.store.as_ref(), from.as_millis());
+        again.await.context("could not write history again")
     }
 
     async fn ends(&self, topic: Topic) -> anyhow::Result<Offsets> {

@@ -44,6 +44,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Geofence(args) => commands::geofence(&args, out).await?,
         Command::Import(args) => commands::import(&args, out).await?,
         Command::Export(args) => commands::export(&args).await?,
+        Command::Archive(args) => commands::archive(&args, out).await?,
         Command::Sql(args) => commands::sql(&args, out).await?,
         Command::CheckConfig(args) => commands::check_config(&args, out)?,
     }

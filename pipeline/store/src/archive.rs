@@ -195,6 +195,25 @@ pub async fn catch_up(log: &dyn Log, store: &dyn Store) -> Result<u64, ArchiveEr
     Ok(rows)
 }
 
+/// Writes again what was appended to the log at or after a time (milliseconds since 1970) and is still there, whatever the store
+/// says it covers; for a store that has lost some of it. May run beside an archive. Answers how many rows were read.
+pub async fn again(log: &dyn Log, store: &dyn Store, from_ms: i64) -> Result<u64, ArchiveError> {
+    let mut from = Offsets::new();
+    for topic in TOPICS {
+        from.extend(log.offsets_at(topic, from_ms).await?);
+    }
+    let mut readers = Readers::from(log, &from).await?;
+    let mut rows = 0;
+    while let Some(mut batch) = readers.try_next(50_000).await? {
+        rows += (batch.positions.len() + batch.events.len()) as u64;
+        // What is covered is not its business: it must not go back.
+        batch.offsets.clear();
+        store.append(Arc::new(batch)).await?;
+        store.flush().await?;
+    }
+    Ok(rows)
+}
+
 async fn flush(store: Arc<dyn Store>) -> Result<Offsets, StoreError> {
     let started = Instant::now();
     let flushed = store.flush().await;
@@ -254,9 +273,13 @@ impl Readers {
                 from.insert(at, if covered > bounds.next { bounds.first } else { covered });
             }
         }
+        Self::from(log, &from).await
+    }
+
+    async fn from(log: &dyn Log, from: &Offsets) -> Result<Self, LogError> {
         Ok(Self {
-            positions: log.read(Topic::Positions, &from).await?,
-            events: log.read(Topic::Events, &from).await?,
+            positions: log.read(Topic::Positions, from).await?,
+            events: log.read(Topic::Events, from).await?,
             taken: ArchiveBatch::default(),
         })
     }

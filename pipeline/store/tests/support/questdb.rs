@@ -9,6 +9,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use waystream_store::questdb::QuestDbOptions;
 
+/// Starts in half the time; and tables can be suspended on purpose.
+const JVM: [(&str, &str); 2] =
+    [("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"), ("QDB_DEV_MODE_ENABLED", "true")];
+
 /// A server with data of its own.
 pub(crate) struct Server {
     http_port: u16,
@@ -41,6 +45,7 @@ impl Server {
         hold.env("WAYSTREAM_STACK_DIR", &folder)
             .env("QUESTDB_HTTP_PORT", http_port.to_string())
             .env("QUESTDB_PG_PORT", pg_port.to_string())
+            .envs(JVM)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut holder = hold.spawn().expect("a shell");
@@ -78,8 +83,9 @@ impl Server {
         let pid = std::fs::read_to_string(self.folder.join("questdb/pid")).expect("a running server");
         let killed = Command::new("kill").args(["-9", pid.trim()]).status().expect("kill");
         assert!(killed.success());
-        // Until the system has taken its port back.
-        while std::net::TcpStream::connect(("127.0.0.1", self.http_port)).is_ok() {
+        // Until the system has taken its port and its locks back; a process without a command line has ended.
+        let alive = || std::fs::read(format!("/proc/{}/cmdline", pid.trim())).is_ok_and(|line| !line.is_empty());
+        while alive() || std::net::TcpStream::connect(("127.0.0.1", self.http_port)).is_ok() {
             std::thread::yield_now();
         }
     }
@@ -91,6 +97,7 @@ impl Server {
             .env("WAYSTREAM_STACK_DIR", &self.folder)
             .env("QUESTDB_HTTP_PORT", self.http_port.to_string())
             .env("QUESTDB_PG_PORT", self.pg_port.to_string())
+            .envs(JVM)
             .stdout(Stdio::null());
         assert!(up.status().expect("a shell").success(), "compose/stack could not start QuestDB again");
     }
@@ -100,7 +107,16 @@ impl Server {
         let answer = reqwest::Client::new().get(format!("http://127.0.0.1:{}/exec", self.http_port)).query(&[("query", sql)]);
         let mut answer: serde_json::Value = answer.send().await.expect("an answer").json().await.expect("JSON");
         assert!(answer["error"].is_null(), "{sql}: {answer}");
-        serde_json::from_value(answer["dataset"][0].take()).unwrap_or_default()
+        // Statements answer without rows.
+        answer.pointer_mut("/dataset/0").and_then(|row| serde_json::from_value(row.take()).ok()).unwrap_or_default()
+    }
+
+    /// Rows of a table of a store, those of odd times included, counted by QuestDB.
+    pub(crate) async fn count(&self, options: &QuestDbOptions, table: &str) -> u64 {
+        let name = format!("{}{table}", options.table_prefix);
+        let both =
+            format!("SELECT sum(n) FROM (SELECT count() n FROM {name} UNION ALL SELECT count() n FROM {name}_odd_times)");
+        self.sql(&both).await[0].as_u64().expect("a number")
     }
 }
 
