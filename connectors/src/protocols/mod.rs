@@ -2,6 +2,7 @@
 
 use crate::protocol::Protocol;
 
+mod castel;
 mod eelink;
 mod egts;
 mod galileo;
@@ -11,6 +12,7 @@ mod gt02;
 mod gt06;
 mod h02;
 mod jt808;
+mod laipac;
 mod meiligao;
 mod meitrack;
 mod minifinder2;
@@ -21,6 +23,7 @@ mod suntech;
 mod t55;
 mod teltonika;
 mod tk103;
+mod totem;
 mod trv;
 mod watch;
 mod wialon;
@@ -51,6 +54,9 @@ pub const ALL: &[Protocol] = &[
     minifinder2::PROTOCOL,
     gt02::PROTOCOL,
     egts::PROTOCOL,
+    totem::PROTOCOL,
+    laipac::PROTOCOL,
+    castel::PROTOCOL,
 ];
 
 /// The protocol of this name.

@@ -1,7 +1,7 @@
 //! T55 and everything that sends bare NMEA 0183 lines: the id comes once, in one of a dozen forms, or in front of each sentence.
 
-use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Protocol, Transport};
-use crate::readers::{Delimited, Fields, FixBuilder, device_id, dmy, malformed, pairs, time_of_day, ymd};
+use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Protocol, Transport};
+use crate::readers::{Delimited, Fields, FixBuilder, Rmc, device_id, dmy, malformed, pairs, sentence_holds, time_of_day, ymd};
 use crate::vocabulary as name;
 use smol_str::format_smolstr;
 use waystream_domain::{DeviceId, Timestamp};
@@ -31,11 +31,8 @@ impl Decoder for T55 {
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         let line = String::from_utf8_lossy(frame);
-        if let Err(fault) = check(&line) {
-            decoded.faults.push(fault);
-            if context.checksums == Checksums::Refuse {
-                return Ok(());
-            }
+        if !sentence_holds(&line, context, decoded) {
+            return Ok(());
         }
         match self.line(&line, context.received_at)? {
             Some(_) if self.device.is_none() => Err(Fault::new(FaultKind::NoDevice, "a sentence before an id")),
@@ -45,17 +42,6 @@ impl Decoder for T55 {
             }
         }
     }
-}
-
-/// The checksum between `$` and `*`, if there is one: all characters XORed.
-fn check(line: &str) -> Result<(), Fault> {
-    let Some((body, digits)) = line.split_once('$').and_then(|(_, sentence)| sentence.split_once('*')) else { return Ok(()) };
-    let Some(found) = digits.trim().get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) else { return Ok(()) };
-    let expected = body.bytes().fold(0, |sum, byte| sum ^ byte);
-    if found == expected {
-        return Ok(());
-    }
-    Err(Fault::new(FaultKind::Checksum, format_smolstr!("checksum is {found:02X}, not {expected:02X}")))
 }
 
 impl T55 {
@@ -119,16 +105,14 @@ impl T55 {
     }
 }
 
-/// `time,A,lat,N,lon,E,knots,course,date`.
+/// The sentence itself, and behind it perhaps `,satellites,imei,ignition,fuel,battery`.
 fn rmc(fields: &Fields<'_>, tail: &Fields<'_>) -> Result<Fix, Fault> {
-    let mut fix = FixBuilder::valid(fields.get(2) == "A");
-    fix.speed_knots(fields.number(7).unwrap_or(-1.0)).course_deg(fields.number(8).unwrap_or(-1.0));
+    let Rmc { mut fix, time, lat_deg, lon_deg } = Rmc::read(fields, 1)?;
     if tail.len() >= 6 {
         fix.set(name::SATELLITES, tail.int(1).unwrap_or_default()).set(name::IGNITION, tail.get(3) == "1");
         fix.set(name::FUEL_LEVEL, tail.int(4).unwrap_or_default()).set(name::BATTERY_LEVEL, tail.int(5).unwrap_or_default());
     }
-    let (lat, lon) = fields.nmea_place(3)?;
-    fix.at(dmy(fields.get(9), fields.get(1))?, lat, lon)
+    fix.at(time, lat_deg, lon_deg)
 }
 
 /// `time,lat,N,lon,E,quality,satellites,hdop,altitude,M`.

@@ -17,3 +17,8 @@ pub(crate) fn checksum_holds(
     decoded.faults.push(Fault::new(FaultKind::Checksum, format_smolstr!("checksum is {found:02x}, not {expected:02x}")));
     context.checksums == Checksums::Count
 }
+
+/// All bytes XORed.
+pub(crate) fn xor(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0, |sum, byte| sum ^ byte)
+}

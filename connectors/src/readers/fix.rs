@@ -11,7 +11,7 @@ pub(crate) fn malformed(detail: impl Display) -> Fault {
 }
 
 /// Collects one fix in the units that devices use.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct FixBuilder {
     pub(crate) valid: bool,
     altitude_m: Option<f32>,

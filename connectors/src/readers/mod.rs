@@ -5,15 +5,17 @@ mod checksum;
 mod compact;
 mod fix;
 mod framing;
+mod rmc;
 mod spoken;
 mod text;
 mod time;
 
 pub(crate) use bytes::{Reader, bit};
-pub(crate) use checksum::checksum_holds;
+pub(crate) use checksum::{checksum_holds, xor};
 pub(crate) use compact::Compact;
 pub(crate) use fix::{FixBuilder, malformed};
 pub(crate) use framing::{Delimited, find};
+pub(crate) use rmc::{Rmc, sentence_holds};
 pub(crate) use spoken::spoken_place;
 pub(crate) use text::{Fields, ascii, device_id, hex, nmea_angle, nmea_degrees, number, packed_imei, pairs};
 pub(crate) use time::{civil, dmy, from_unix_millis, from_unix_secs, time_of_day, ymd};
