@@ -11,6 +11,7 @@ mod gps103;
 mod gt02;
 mod gt06;
 mod h02;
+mod its;
 mod jt808;
 mod laipac;
 mod meiligao;
@@ -21,10 +22,13 @@ pub mod owntracks;
 mod ruptela;
 mod suntech;
 mod t55;
+mod t800x;
+mod taip;
 mod teltonika;
 mod tk103;
 mod totem;
 mod trv;
+mod upro;
 mod watch;
 mod wialon;
 mod xexun;
@@ -57,6 +61,10 @@ pub const ALL: &[Protocol] = &[
     totem::PROTOCOL,
     laipac::PROTOCOL,
     castel::PROTOCOL,
+    upro::PROTOCOL,
+    its::PROTOCOL,
+    taip::PROTOCOL,
+    t800x::PROTOCOL,
 ];
 
 /// The protocol of this name.

@@ -2,7 +2,7 @@
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
 use crate::readers::{
-    Fields, FixBuilder, Rmc, bit, checksum_holds, device_id, dmy, find, malformed, nmea_degrees, number, xor, ymd,
+    Fields, FixBuilder, Rmc, ascii, bit, checksum_holds, device_id, dmy, find, malformed, nmea_degrees, number, xor, ymd,
 };
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
@@ -57,17 +57,17 @@ impl Decoder for Totem {
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
-        let text = String::from_utf8_lossy(frame.trim_ascii());
+        let text = ascii(frame.trim_ascii())?;
         let body = text.strip_prefix("$$").ok_or_else(|| malformed("a message begins with $$"))?;
         let fix = if body.starts_with('0') {
-            let (covered, digits) = split_end(&text, 2)?;
+            let (covered, digits) = split_end(text, 2)?;
             let found = u8::from_str_radix(digits, 16).map_err(|_| malformed("no checksum"))?;
             if !checksum_holds(found, xor(covered.as_bytes()), context, decoded) {
                 return Ok(());
             }
             self.new_form(covered, decoded)?
         } else {
-            let (covered, digits) = split_end(&text, 4)?;
+            let (covered, digits) = split_end(text, 4)?;
             let found = u16::from_str_radix(digits, 16).map_err(|_| malformed("no checksum"))?;
             if !checksum_holds(found, CRC.checksum(covered.as_bytes()), context, decoded) {
                 return Ok(());
@@ -135,16 +135,12 @@ fn listed(body: &str) -> Result<Option<Fix>, Fault> {
     let mut fix = FixBuilder::valid(true);
     if fields.get(3) == "$Cloud" {
         for (at, name) in [(4, name::ODOMETER_M), (8, name::RPM), (9, name::OBD_SPEED_KMH), (12, "coolant_temperature_c")] {
-            if let Some(value) = fields.int(at) {
-                fix.set(name, value);
-            }
+            fix.set_some(name, fields.int(at));
         }
         if let Some(millivolts) = fields.number(7) {
             fix.set(name::POWER_V, millivolts / 1e3);
         }
-        if let Some(level) = fields.int(16) {
-            fix.set(name::FUEL_LEVEL, level);
-        }
+        fix.set_some(name::FUEL_LEVEL, fields.int(16));
     } else if fields.len() == 4 && !fields.get(3).is_empty() {
         fix.set(name::DRIVER_ID, fields.get(3));
     }
@@ -189,9 +185,7 @@ fn columns(body: &str) -> Result<Option<Fix>, Fault> {
         }
     }
     for (name, volts) in [(name::BATTERY_V, battery), (name::POWER_V, power)] {
-        if let Some(volts) = volts {
-            fix.set(name, volts);
-        }
+        fix.set_some(name, volts);
     }
     for (index, value) in values[..adc].iter().enumerate() {
         fix.set(format_smolstr!("adc.{}", index + 1), *value);
@@ -243,9 +237,7 @@ fn sentence(body: &str) -> Result<Fix, Fault> {
     let Rmc { mut fix, time, lat_deg, lon_deg } = Rmc::read(&Fields::new(rmc, ','), 0)?;
     let fields = Fields::new(rest, '|');
     for (at, name) in [(1, name::PDOP), (2, name::HDOP), (3, name::VDOP)] {
-        if let Some(value) = fields.number(at) {
-            fix.set(name, value);
-        }
+        fix.set_some(name, fields.number(at));
     }
     // Digits are bits, the last is bit 0.
     let io = i64::from_str_radix(fields.get(4), 2).unwrap_or_default();
@@ -272,9 +264,7 @@ fn parted(body: &str) -> Result<Fix, Fault> {
     let fields = Fields::new(body, '|');
     let mut fix = FixBuilder::valid(fields.get(1) == "A");
     fix.speed_knots(fields.number(6).unwrap_or(-1.0)).course_deg(fields.number(7).unwrap_or(-1.0));
-    if let Some(hdop) = fields.number(8) {
-        fix.set(name::HDOP, hdop);
-    }
+    fix.set_some(name::HDOP, fields.number(8));
     let io = i64::from_str_radix(fields.get(9), 2).unwrap_or_default();
     fix.set(name::STATUS, io).set(name::CHARGE, io & 2 != 0);
     if let (Some(battery), Some(power)) = (fields.get(10).get(1..3).and_then(number), fields.get(10).get(3..5).and_then(number))

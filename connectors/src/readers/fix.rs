@@ -41,6 +41,11 @@ impl FixBuilder {
         self
     }
 
+    /// Whether a speed was told already: for protocols that may tell it twice.
+    pub(crate) fn has_speed(&self) -> bool {
+        self.speed_mps.is_some()
+    }
+
     pub(crate) fn speed_mps(&mut self, mps: f64) -> &mut Self {
         self.speed_mps = finite(mps).filter(|v| *v >= 0.0);
         self
@@ -60,6 +65,14 @@ impl FixBuilder {
     /// Sets one attribute: see [`crate::vocabulary`].
     pub(crate) fn set(&mut self, name: impl Into<SmolStr>, value: impl Into<AttributeValue>) -> &mut Self {
         self.attributes.set(name, value);
+        self
+    }
+
+    /// Sets one attribute, if there is a value.
+    pub(crate) fn set_some(&mut self, name: impl Into<SmolStr>, value: Option<impl Into<AttributeValue>>) -> &mut Self {
+        if let Some(value) = value {
+            self.set(name, value);
+        }
         self
     }
 
