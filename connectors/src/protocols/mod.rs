@@ -3,34 +3,50 @@
 use crate::protocol::Protocol;
 
 mod castel;
+mod cguard;
+mod easytrack;
 mod eelink;
 mod egts;
 mod galileo;
 mod gl200;
+mod gosafe;
 mod gps103;
 mod gt02;
 mod gt06;
 mod h02;
+mod huasheng;
 mod its;
+mod jt600;
 mod jt808;
+mod khd;
 mod laipac;
+mod megastek;
 mod meiligao;
 mod meitrack;
+mod minifinder;
 mod minifinder2;
 mod osmand;
 pub mod owntracks;
+mod pt502;
 mod ruptela;
+mod startek;
 mod suntech;
 mod t55;
 mod t800x;
 mod taip;
+mod telic;
 mod teltonika;
 mod tk103;
+mod tlt2h;
 mod totem;
 mod trv;
+mod ulbotech;
 mod upro;
+mod v680;
+mod vt200;
 mod watch;
 mod wialon;
+mod wondex;
 mod xexun;
 
 /// Every protocol that we speak.
@@ -65,6 +81,22 @@ pub const ALL: &[Protocol] = &[
     its::PROTOCOL,
     taip::PROTOCOL,
     t800x::PROTOCOL,
+    gosafe::PROTOCOL,
+    telic::PROTOCOL,
+    pt502::PROTOCOL,
+    huasheng::PROTOCOL,
+    easytrack::PROTOCOL,
+    v680::PROTOCOL,
+    megastek::PROTOCOL,
+    jt600::PROTOCOL,
+    minifinder::PROTOCOL,
+    cguard::PROTOCOL,
+    wondex::PROTOCOL,
+    tlt2h::PROTOCOL,
+    ulbotech::PROTOCOL,
+    startek::PROTOCOL,
+    vt200::PROTOCOL,
+    khd::PROTOCOL,
 ];
 
 /// The protocol of this name.

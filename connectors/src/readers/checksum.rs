@@ -22,3 +22,8 @@ pub(crate) fn checksum_holds(
 pub(crate) fn xor(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |sum, byte| sum ^ byte)
 }
+
+/// All bytes added, the lowest eight bits of it.
+pub(crate) fn sum(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
+}
