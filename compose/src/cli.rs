@@ -72,7 +72,7 @@ pub struct DemoArgs {
     /// How fast to play recorded tracks: 10 plays ten seconds in one.
     #[arg(long, value_name = "X", default_value_t = 1.0, requires = "tracks")]
     pub speed: f64,
-    /// Keep the recorded times; otherwise the first fix is taken now, and long silences of all devices are shortened.
+    /// Keep the recorded times; otherwise each fix is said to be taken when it is played.
     #[arg(long, requires = "tracks")]
     pub original_times: bool,
 }

@@ -18,8 +18,11 @@ use waystream_domain::{DeviceId, Timestamp};
 /// At most so many fixes in one packet: what has piled up while the answer to the one before was on its way.
 const MAX_PACKET: usize = 25;
 
-/// A silence of all devices longer than this (recorded) is shortened to it, or to ten played seconds if that is more.
-const LONGEST_SILENCE_S: f64 = 120.0;
+/// A silence of all devices that is longer than this, both as recorded and as played, is left out: no one waits for it.
+const LONGEST_SILENCE: (f64, f64) = (120.0, 10.0);
+
+/// What remains of a silence that is left out, played seconds.
+const SILENCE_LEFT_S: f64 = 1.0;
 
 /// Recorded tracks, ready to be played.
 pub struct Tracks {
@@ -34,8 +37,7 @@ pub struct Tracks {
 pub struct Pace {
     /// Recorded seconds in a second.
     pub speed: f64,
-    /// Fixes keep the time they were taken; else the earliest is taken now, and the others as much later as they were, less
-    /// the silences that are left out.
+    /// Fixes keep the time they were taken; else each is said to be taken when it is played.
     pub original_times: bool,
 }
 
@@ -72,8 +74,7 @@ impl Tracks {
         anyhow::ensure!(pace.speed.is_finite() && pace.speed > 0.0, "the speed has to be more than 0");
         let played = Arc::new(Played::default());
         let times = self.devices.values().flatten().map(|fix| fix.fix_time).collect();
-        let silence_ms = (LONGEST_SILENCE_S.max(10.0 * pace.speed) * 1000.0) as i64;
-        let timeline = Timeline::new(times, silence_ms);
+        let timeline = Timeline::new(times, pace.speed);
         let shown_from = (!pace.original_times).then(crate::now);
         let clock = Arc::new(Clock { timeline, start: Instant::now(), shown_from, speed: pace.speed });
         let mut running = JoinSet::new();
@@ -99,15 +100,18 @@ struct Timeline {
 }
 
 impl Timeline {
-    /// Of all times of all devices, in any order.
-    fn new(mut times: Vec<Timestamp>, longest_silence_ms: i64) -> Self {
+    /// Of all times of all devices, in any order, for playing so many recorded seconds in a second.
+    fn new(mut times: Vec<Timestamp>, speed: f64) -> Self {
+        let (recorded_s, played_s) = LONGEST_SILENCE;
+        let longest_silence_ms = (recorded_s.max(played_s * speed) * 1000.0) as i64;
+        let silence_left_ms = (SILENCE_LEFT_S * speed * 1000.0) as i64;
         times.sort_unstable();
         let mut left_out = 0;
         let mut cuts = Vec::new();
         for pair in times.windows(2) {
             let silence = pair[1].millis_since(pair[0]);
             if silence > longest_silence_ms {
-                left_out += silence - longest_silence_ms;
+                left_out += silence - silence_left_ms;
                 cuts.push((pair[1], left_out));
             }
         }
@@ -125,20 +129,23 @@ impl Timeline {
 struct Clock {
     timeline: Timeline,
     start: Instant,
-    /// The earliest fix is said to be taken then; `None`: times stay as recorded.
+    /// When playing starts; `None`: times stay as recorded.
     shown_from: Option<Timestamp>,
     speed: f64,
 }
 
 impl Clock {
+    /// Played seconds until then. A century is as good as never, and within what an Instant can hold.
+    fn seconds_into(&self, time: Timestamp) -> f64 {
+        (self.timeline.millis_into(time) as f64 / 1000.0 / self.speed).clamp(0.0, 3.15e9)
+    }
+
     fn due(&self, time: Timestamp) -> Instant {
-        let seconds = self.timeline.millis_into(time) as f64 / 1000.0 / self.speed;
-        // A century is as good as never, and within what an Instant can hold.
-        self.start + Duration::from_secs_f64(seconds.clamp(0.0, 3.15e9))
+        self.start + Duration::from_secs_f64(self.seconds_into(time))
     }
 
     fn shown(&self, time: Timestamp) -> Timestamp {
-        self.shown_from.map_or(time, |from| from.plus_millis(self.timeline.millis_into(time)))
+        self.shown_from.map_or(time, |from| from.plus_millis((self.seconds_into(time) * 1000.0) as i64))
     }
 }
 
@@ -181,8 +188,18 @@ mod tests {
     #[test]
     fn long_silences_are_cut_and_every_time_stays_distinct() {
         let at = |s: i64| Timestamp::from_secs(s).unwrap();
-        let timeline = Timeline::new([700, 0, 10, 604_800, 604_810].map(at).to_vec(), 120_000);
+        let timeline = Timeline::new([700, 0, 10, 604_800, 604_810].map(at).to_vec(), 1.0);
         let played: Vec<_> = [0, 10, 700, 604_800, 604_810].map(|s| timeline.millis_into(at(s)) / 1000).to_vec();
-        assert_eq!(played, [0, 10, 130, 250, 260]);
+        assert_eq!(played, [0, 10, 11, 12, 22]);
+    }
+
+    #[test]
+    fn a_fix_is_shown_as_taken_when_it_is_played() {
+        let at = |s: i64| Timestamp::from_secs(s).unwrap();
+        let now = at(1_000_000);
+        let timeline = Timeline::new([0, 50, 100].map(at).to_vec(), 10.0);
+        let clock = Clock { timeline, start: Instant::now(), shown_from: Some(now), speed: 10.0 };
+        assert_eq!(clock.shown(at(100)), now.plus_millis(10_000));
+        assert_eq!(clock.due(at(100)).duration_since(clock.start), Duration::from_secs(10));
     }
 }

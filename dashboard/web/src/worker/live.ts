@@ -10,6 +10,9 @@ import { Roster } from './roster';
 /** Latencies kept for the percentile of one second. */
 const LAGS_KEPT = 1000;
 
+/** Ages of positions kept for the percentile of one second. */
+const AGES_KEPT = 4000;
+
 export class Live {
   readonly fleet = new Fleet();
   readonly roster = new Roster();
@@ -23,12 +26,15 @@ export class Live {
   newestFrame = 0;
   /** See Stats. */
   lagP95: number | null = null;
+  /** See Stats. */
+  ageP99: number | null = null;
 
   private epoch = -1;
   private lastSeq = -1;
   /** Something changed since the list was put in order. */
   private dirty = true;
   private lags: number[] = [];
+  private ages: number[] = [];
 
   /** Fleets are about to be watched: a snapshot will come, and tells also who is gone. */
   joining(): void {
@@ -74,6 +80,8 @@ export class Live {
     this.fleet.apply(columns, frame, now, wall);
     if (frame.kind !== KIND_SNAPSHOT) {
       if (this.lags.length < LAGS_KEPT) this.lags.push(now - frame.t0);
+      const kept = Math.min(frame.n, AGES_KEPT - this.ages.length);
+      for (let i = 0; i < kept; i++) this.ages.push(wall - (frame.t0 - columns.dt[i] * 10));
     } else if (frame.flags & FLAG_LAST) {
       this.fleet.endSnapshot();
     }
@@ -82,9 +90,10 @@ export class Live {
   /** Once a second: the list's order, the counts, the latency. */
   tidy(): void {
     if (this.dirty) this.refresh();
-    this.lags.sort((a, b) => a - b);
-    this.lagP95 = this.lags[Math.floor(this.lags.length * 0.95)] ?? null;
+    this.lagP95 = quantile(this.lags, 0.95);
+    this.ageP99 = quantile(this.ages, 0.99);
     this.lags = [];
+    this.ages = [];
   }
 
   refresh(): void {
@@ -108,4 +117,10 @@ export class Live {
     const at = (values: number[], share: number): number => values[Math.round((values.length - 1) * share)];
     return [at(xs, 0.02), at(ys, 0.02), at(xs, 0.98), at(ys, 0.98)];
   }
+}
+
+/** Puts the values in order; null if there is none. */
+function quantile(values: number[], share: number): number | null {
+  values.sort((a, b) => a - b);
+  return values[Math.floor(values.length * share)] ?? null;
 }

@@ -85,6 +85,8 @@ export interface Stats {
   clockOffset: number;
   /** 95th percentile of frame time base to frame taken over, of the last second, ms. */
   lagP95: number | null;
+  /** 99th percentile of fix to position taken over, of the last second, ms, by the clocks of tracker and browser as they are. */
+  ageP99: number | null;
   drawMs: number;
 }
 

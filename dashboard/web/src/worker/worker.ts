@@ -175,13 +175,13 @@ function sendRows(): void {
 }
 
 function sendStats(): void {
-  const { fleet, directory, frames, missedFrames, newestFrame, clock, lagP95 } = live;
+  const { fleet, directory, frames, missedFrames, newestFrame, clock, lagP95, ageP99 } = live;
   post({
     type: 'stats',
     stats: {
       link: linkState, looks: [...directory.looks], count: fleet.count, matching: directory.order.length, shown: inView,
       applied: fleet.applied, frames, badFrames, missedFrames, refused: fleet.refused,
-      ageMs: newestFrame === 0 ? null : Date.now() - newestFrame, clockOffset: clock.offsetMs, lagP95, drawMs,
+      ageMs: newestFrame === 0 ? null : Date.now() - newestFrame, clockOffset: clock.offsetMs, lagP95, ageP99, drawMs,
     },
   });
 }
