@@ -6,13 +6,13 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use waystream_domain::haversine_degrees_m;
+use waystream_domain::{bearing_of_degrees_deg, haversine_degrees_m};
 
 /// All functions of waystream.
 pub(crate) fn all() -> Vec<ScalarUDF> {
     vec![
         number("haversine_m", 4, |a| haversine_degrees_m((a[0], a[1]), (a[2], a[3]))),
-        number("bearing_deg", 4, |a| bearing_deg((a[0], a[1]), (a[2], a[3]))),
+        number("bearing_deg", 4, |a| bearing_of_degrees_deg((a[0], a[1]), (a[2], a[3]))),
         number("speed_kmh", 1, |a| (a[0] * 3.6 * 1e4).round() / 1e4),
         ScalarUDF::from(Function {
             name: "dwithin_m",
@@ -20,16 +20,6 @@ pub(crate) fn all() -> Vec<ScalarUDF> {
             call: Call::Truth(|a| haversine_degrees_m((a[0], a[1]), (a[2], a[3])) <= a[4]),
         }),
     ]
-}
-
-/// Initial course of the great circle from `a` to `b`, degrees clockwise from true north, 0 ≤ course < 360.
-fn bearing_deg(a: (f64, f64), b: (f64, f64)) -> f64 {
-    let (lat_a, lat_b, dlon) = (a.0.to_radians(), b.0.to_radians(), (b.1 - a.1).to_radians());
-    let y = dlon.sin() * lat_b.cos();
-    let x = lat_a.cos() * lat_b.sin() - lat_a.sin() * lat_b.cos() * dlon.cos();
-    // A tiny negative angle plus 360 rounds to 360.
-    let course = y.atan2(x).to_degrees().rem_euclid(360.0);
-    if course >= 360.0 { 0.0 } else { course }
 }
 
 fn numbers(n: usize) -> Signature {

@@ -92,6 +92,21 @@ pub fn haversine_degrees_m(a: (f64, f64), b: (f64, f64)) -> f64 {
     2.0 * MEAN_EARTH_RADIUS_M * (if h > 1.0 { 1.0 } else { h }).sqrt().asin()
 }
 
+/// Initial course of the great circle from `a` to `b`, degrees clockwise from true north, 0 ≤ course < 360.
+pub fn bearing_deg(a: LatLon, b: LatLon) -> f64 {
+    bearing_of_degrees_deg((a.lat_deg(), a.lon_deg()), (b.lat_deg(), b.lon_deg()))
+}
+
+/// The same between two (latitude, longitude) in degrees; NaN if one of them is not finite.
+pub fn bearing_of_degrees_deg(a: (f64, f64), b: (f64, f64)) -> f64 {
+    let (lat_a, lat_b, dlon) = (a.0.to_radians(), b.0.to_radians(), (b.1 - a.1).to_radians());
+    let y = dlon.sin() * lat_b.cos();
+    let x = lat_a.cos() * lat_b.sin() - lat_a.sin() * lat_b.cos() * dlon.cos();
+    // A tiny negative angle plus 360 rounds to 360.
+    let course = y.atan2(x).to_degrees().rem_euclid(360.0);
+    if course >= 360.0 { 0.0 } else { course }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! The newest position of every vehicle, and the slot table: dense numbers that stand for vehicles in frames.
 
+use super::motion::Motion;
 use crate::wire::SlotRow;
 use crate::wire::frame::{FrameRecord, SPEED_UNKNOWN, status};
 use std::collections::HashMap;
@@ -8,9 +9,6 @@ use waystream_domain::{
     AttributeValue, Catalog, DeviceId, DeviceState, Event, EventKind, FleetId, GeofenceId, LivePosition, Position, Timestamp,
     units,
 };
-
-/// From this speed on a vehicle moves, unless it says itself whether it does. Receivers at rest report up to about 0.5 m/s.
-const MOVING_MPS: f32 = 1.0;
 
 /// Exits of a vehicle that are remembered, so that a correction of the time before is known as such.
 const EXITS_REMEMBERED: usize = 16;
@@ -58,6 +56,7 @@ pub(crate) struct Vehicle {
     pub(crate) inside: Vec<(GeofenceId, Timestamp)>,
     /// Geofences that it has left lately, with the fix time of the exit.
     left: Vec<(GeofenceId, Timestamp)>,
+    motion: Motion,
     link: Link,
 }
 
@@ -117,6 +116,7 @@ impl Board {
         let Some(&slot) = self.by_device.get(device) else {
             let slot = u32::try_from(self.vehicles.len()).expect("fewer than 2^32 devices fit into memory");
             self.by_device.insert(device.clone(), slot);
+            let motion = Motion::at(&live.position, None);
             self.vehicles.push(Vehicle {
                 device: device.clone(),
                 name: entry.map_or_else(|| device.to_string(), |d| d.name.clone()),
@@ -125,6 +125,7 @@ impl Board {
                 removed: false,
                 inside: Vec::new(),
                 left: Vec::new(),
+                motion,
                 link,
             });
             return (slot, Update::Placed);
@@ -138,6 +139,7 @@ impl Board {
             vehicle.fleet = fleet.clone();
         }
         vehicle.removed = false;
+        vehicle.motion = Motion::at(&live.position, Some(&vehicle.live.position));
         vehicle.live = live;
         vehicle.link = link;
         (slot, if placed { Update::Placed } else { Update::Moved })
@@ -237,7 +239,7 @@ impl Board {
     /// A vehicle as it goes into a frame.
     pub(crate) fn record(&self, slot: u32) -> FrameRecord {
         let vehicle = self.vehicle(slot);
-        frame_record(slot, &vehicle.live.position, vehicle.link)
+        frame_record(slot, &vehicle.live.position, vehicle.motion, vehicle.link)
     }
 
     /// A vehicle as it goes into the slot table of a browser.
@@ -248,13 +250,9 @@ impl Board {
 }
 
 /// A position as it goes into a frame.
-pub(crate) fn frame_record(slot: u32, p: &Position, link: Link) -> FrameRecord {
+pub(crate) fn frame_record(slot: u32, p: &Position, motion: Motion, link: Link) -> FrameRecord {
     let e6 = |e7: i32| (f64::from(e7) / 10.0).round() as i32;
     let is_on = |name: &str| matches!(p.attributes.get(name), Some(AttributeValue::Bool(true)));
-    let moving = match p.attributes.get("motion") {
-        Some(AttributeValue::Bool(moving)) => *moving,
-        _ => p.speed_mps.is_some_and(|v| v >= MOVING_MPS),
-    };
     let link_bits = match link {
         Link::Online => 0,
         Link::Late => status::LATE,
@@ -266,12 +264,14 @@ pub(crate) fn frame_record(slot: u32, p: &Position, link: Link) -> FrameRecord {
         lat_e6: e6(p.location.lat_e7()),
         lon_e6: e6(p.location.lon_e7()),
         // A cast of a float saturates; the highest value that is a speed is one below "unknown".
-        speed: p.speed_mps.map_or(SPEED_UNKNOWN, |v| ((units::kmh_from_mps(v) * 10.0).round() as u16).min(SPEED_UNKNOWN - 1)),
-        course: p.course_deg.map_or(0, |c| ((c.rem_euclid(360.0) * 256.0 / 360.0).round() as u16 % 256) as u8),
+        speed: motion
+            .speed_mps
+            .map_or(SPEED_UNKNOWN, |v| ((units::kmh_from_mps(v) * 10.0).round() as u16).min(SPEED_UNKNOWN - 1)),
+        course: motion.course_deg.map_or(0, |c| ((c.rem_euclid(360.0) * 256.0 / 360.0).round() as u16 % 256) as u8),
         fix_time_ms: p.fix_time.as_millis(),
         status: link_bits
             | bit(is_on("ignition"), status::IGNITION)
-            | bit(moving, status::MOVING)
+            | bit(motion.moving, status::MOVING)
             | bit(p.valid, status::VALID)
             | bit(is_on("charging"), status::CHARGING)
             | bit(p.attributes.get("alarm").is_some(), status::ALARM),

@@ -1,7 +1,7 @@
 //! One replay: a clock, the positions it has reached, and the frames that tell them.
 
 use super::loading::{Loaded, Selection, load};
-use crate::live::{Link, frame_record, taken};
+use crate::live::{Link, Motion, frame_record, taken};
 use crate::metrics as names;
 use crate::wire::frame::{FrameBuilder, FrameHead, FrameKind, FrameRecord, flags};
 use crate::wire::{AlertEvent, ReplayAlert, ReplayState, SlotRow};
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use waystream_domain::{DeviceId, Position, SharedCatalog, Timestamp};
+use waystream_domain::{Attributes, DeviceId, Position, SharedCatalog, Timestamp};
 use waystream_sql::{SqlEngine, SqlError, TrackStream};
 
 /// Time between frames.
@@ -58,6 +58,8 @@ pub(crate) struct Player {
     speed: f64,
     playing: bool,
     track: Option<TrackStream>,
+    /// The newest position shown of every vehicle, without attributes.
+    shown: BTreeMap<DeviceId, Position>,
     ahead: VecDeque<Position>,
     alerts: VecDeque<AlertEvent>,
     outgoing: VecDeque<Outgoing>,
@@ -71,7 +73,7 @@ impl Player {
     pub(crate) fn new(id: u32, socket: SocketRef, selection: Selection, slots: &[SlotRow], speed: f64) -> Self {
         let slots = slots.iter().filter_map(|(slot, device, ..)| Some((device.parse().ok()?, *slot))).collect();
         let clock = selection.from;
-        let (ahead, alerts, outgoing, in_flight) = Default::default();
+        let (shown, ahead, alerts, outgoing, in_flight) = Default::default();
         Self {
             id,
             socket,
@@ -83,6 +85,7 @@ impl Player {
             speed,
             playing: false,
             track: None,
+            shown,
             ahead,
             alerts,
             outgoing,
@@ -186,7 +189,8 @@ impl Player {
         self.rest_ms = 0.0;
         self.clock = loaded.at;
         self.ticked_at = Instant::now();
-        self.frames(FrameKind::Snapshot, &loaded.positions);
+        self.shown.clear();
+        self.frames(FrameKind::Snapshot, loaded.positions);
         let state = self.state();
         self.outgoing.push_back(Outgoing::State(state));
         self.send();
@@ -216,7 +220,7 @@ impl Player {
         self.clock = target;
         self.ticks += 1;
         if !moved.is_empty() {
-            self.frames(FrameKind::Delta, &moved);
+            self.frames(FrameKind::Delta, moved);
         }
         while self.alerts.front().is_some_and(|a| a.fix_time <= target.as_millis()) {
             self.outgoing.extend(self.alerts.pop_front().map(|alert| Outgoing::Alert(Box::new(alert))));
@@ -230,10 +234,14 @@ impl Player {
         Ok(())
     }
 
-    fn frames(&mut self, kind: FrameKind, positions: &BTreeMap<DeviceId, Position>) {
-        let slots = &self.slots;
-        let mut records: Vec<FrameRecord> =
-            positions.values().filter_map(|p| Some(frame_record(*slots.get(&p.device)?, p, Link::Online))).collect();
+    fn frames(&mut self, kind: FrameKind, positions: BTreeMap<DeviceId, Position>) {
+        let mut records: Vec<FrameRecord> = Vec::with_capacity(positions.len());
+        for (device, position) in positions {
+            let Some(&slot) = self.slots.get(&device) else { continue };
+            let motion = Motion::at(&position, self.shown.get(&device));
+            records.push(frame_record(slot, &position, motion, Link::Online));
+            self.shown.insert(device, Position { attributes: Attributes::default(), ..position });
+        }
         records.sort_by_key(|r| r.slot);
         let mut rest = records.as_slice();
         loop {
