@@ -13,6 +13,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::signal::unix::{SignalKind, signal};
 use waystream_connectors::faults::Faults;
 use waystream_connectors::ingest::{Ingest, IngestOptions};
+use waystream_connectors::quarantine::Quarantine;
 use waystream_connectors::{BoundAddress, BoundConnectors, Connectors};
 use waystream_dataflow::Dataflow;
 use waystream_domain::catalog::{Fleet, Organisation, Role as UserRole, User};
@@ -84,6 +85,8 @@ impl Core {
             unknown_devices: waystream_connectors::UnknownDevices::Accept,
             fleet: config.connectors.fleet.clone(),
             patience: std::time::Duration::from_secs(config.connectors.limits.patience_s),
+            clocks: None,
+            quarantine: Quarantine::off(),
         };
         let history = History {
             log: Arc::clone(&log),
@@ -115,7 +118,12 @@ impl App {
         });
         let mut core = Core::open(config, folder, &mut tasks).await?;
         let connectors = match config.roles.contains(&Role::Connect) {
-            true => Some(Connectors::new(config.connectors.clone()).bind().await?),
+            true => Some(
+                Connectors::new(config.connectors.clone())
+                    .quarantine(crate::folder::quarantine(core.folder.path()))
+                    .bind()
+                    .await?,
+            ),
             false => None,
         };
         let gateway = match config.roles.contains(&Role::Gateway) {

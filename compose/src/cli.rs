@@ -37,6 +37,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Explain the bytes of a tracker: one JSON object per position.
     Decode(DecodeArgs),
+    /// Messages of trackers that were not understood: look at them, or decode them again after an upgrade.
+    Quarantine(QuarantineArgs),
     /// Compute geofence events of recorded tracks, as the live system would.
     Geofence(GeofenceArgs),
     /// Put recorded tracks into history.
@@ -98,6 +100,37 @@ pub struct DecodeArgs {
     /// Also print each answer that the device would get.
     #[arg(long)]
     pub replies: bool,
+}
+
+/// What to do with messages that were not understood.
+#[derive(Debug, Clone, Args)]
+pub struct QuarantineArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: QuarantineAction,
+}
+
+/// What to do with messages that were not understood.
+#[derive(Debug, Clone, Subcommand)]
+pub enum QuarantineAction {
+    /// One line per message: time, protocol, device, address, reason, bytes in hexadecimal; separated by tabs.
+    List(QuarantineFilter),
+    /// Decode them again; what is understood now goes into history. They stay where they are, and doing it twice does no harm.
+    Replay(QuarantineFilter),
+}
+
+/// Which messages.
+#[derive(Debug, Clone, Args)]
+pub struct QuarantineFilter {
+    /// Settings and data folder; a system may be running on it.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Only those of this protocol.
+    #[arg(long, value_name = "NAME")]
+    pub protocol: Option<String>,
+    /// Only those of this device.
+    #[arg(long, value_name = "ID")]
+    pub device: Option<String>,
 }
 
 /// What to compute.

@@ -21,6 +21,11 @@ pub struct DataFolder {
     _lock: File,
 }
 
+/// Where in a data folder the messages are that were not understood.
+pub fn quarantine(data: &Path) -> PathBuf {
+    data.join("quarantine")
+}
+
 /// Who owns a folder.
 #[derive(Debug)]
 pub enum Owner {

@@ -14,6 +14,7 @@ pub mod folder;
 pub mod geofence;
 pub mod history;
 pub mod metrics;
+pub mod quarantine;
 pub mod store;
 pub mod tasks;
 pub mod trackers;

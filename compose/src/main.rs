@@ -4,7 +4,7 @@ use clap::Parser;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use waystream::cli::{Cli, Command};
-use waystream::{app, commands, demo};
+use waystream::{app, commands, demo, quarantine};
 
 /// Bursts of reports allocate and free on many threads: the system's allocator keeps that memory, this one gives it back.
 #[global_allocator]
@@ -41,6 +41,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => app::run(&commands::settings(&args)?).await?,
         Command::Demo(args) => demo::run(&args).await?,
         Command::Decode(args) => return Ok(ExitCode::from(u8::from(!commands::decode(&args, out)?))),
+        Command::Quarantine(args) => quarantine::run(&args.action, out).await?,
         Command::Geofence(args) => commands::geofence(&args, out).await?,
         Command::Import(args) => commands::import(&args, out).await?,
         Command::Export(args) => commands::export(&args).await?,

@@ -1,7 +1,9 @@
 //! What can be set: which listeners there are, where they listen, who may report, and the limits of connections.
 
+use crate::clocks::Clocks;
 use crate::ingest::UnknownDevices;
 use crate::mqtt::ExternalBroker;
+use crate::protocol::Checksums;
 use crate::protocols;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,7 +17,7 @@ use waystream_domain::FleetId;
 pub struct ConnectorsConfig {
     /// Where listeners listen that have no address of their own.
     pub address: IpAddr,
-    /// By name of the protocol, or `mqtt`: `false` (off), a port, or `"address:port"`. Those not named have their usual port.
+    /// By name of the protocol, `mqtt` or `any`: `false` (off), a port, or `"address:port"`. Those not named have their usual port.
     pub listeners: BTreeMap<ListenerName, Listen>,
     /// MQTT brokers of others to take OwnTracks messages from.
     pub brokers: Vec<ExternalBroker>,
@@ -23,6 +25,12 @@ pub struct ConnectorsConfig {
     pub unknown_devices: UnknownDevices,
     /// The fleet of accepted unknown devices.
     pub fleet: FleetId,
+    /// By protocol, what a wrong checksum means: `refuse` (the default) or `count`.
+    pub checksums: BTreeMap<ListenerName, Checksums>,
+    /// Local time of devices.
+    pub utc_offset_min: Clocks,
+    /// Megabytes of messages that nothing here understands, kept to be decoded again after an upgrade.
+    pub quarantine_mb: u64,
     /// Limits of connections.
     pub limits: Limits,
 }
@@ -39,7 +47,7 @@ pub enum Listen {
     Address(SocketAddr),
 }
 
-/// The name of a protocol that has a listener.
+/// The name of a protocol that has a listener, `mqtt`, or `any` (the port that recognises protocols).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListenerName(&'static str);
 
@@ -65,6 +73,10 @@ pub struct Limits {
 
 /// The name of the MQTT listener.
 pub(crate) const MQTT: &str = "mqtt";
+/// The name of the listener that recognises what it is spoken to in.
+pub(crate) const ANY: &str = "any";
+/// Free among the ports of trackers, and easy to remember.
+const ANY_PORT: u16 = 5000;
 /// Registered with IANA.
 const MQTT_PORT: u16 = 1883;
 
@@ -76,6 +88,9 @@ impl Default for ConnectorsConfig {
             brokers: Vec::new(),
             unknown_devices: UnknownDevices::default(),
             fleet: FleetId::new("default").expect("a plain word is an id"),
+            checksums: BTreeMap::new(),
+            utc_offset_min: Clocks::default(),
+            quarantine_mb: 16,
             limits: Limits::default(),
         }
     }
@@ -116,7 +131,7 @@ impl Limits {
 impl ListenerName {
     /// Every name there is.
     pub fn all() -> impl Iterator<Item = Self> {
-        protocols::ALL.iter().map(|protocol| protocol.name).chain([MQTT]).map(Self)
+        protocols::ALL.iter().map(|protocol| protocol.name).chain([MQTT, ANY]).map(Self)
     }
 
     /// The name as text.
@@ -125,7 +140,10 @@ impl ListenerName {
     }
 
     fn usual_port(self) -> u16 {
-        protocols::by_name(self.0).map_or(MQTT_PORT, |protocol| protocol.port)
+        match self.0 {
+            ANY => ANY_PORT,
+            name => protocols::by_name(name).map_or(MQTT_PORT, |protocol| protocol.port),
+        }
     }
 }
 
@@ -162,6 +180,11 @@ impl ConnectorsConfig {
             }
         }
         self
+    }
+
+    /// What a wrong checksum means in a protocol.
+    pub(crate) fn checksums(&self, protocol: &str) -> Checksums {
+        self.checksums.iter().find(|(name, _)| name.as_str() == protocol).map(|(_, meaning)| *meaning).unwrap_or_default()
     }
 
     /// Where a listener listens; `None`: not at all.

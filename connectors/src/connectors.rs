@@ -1,16 +1,20 @@
 //! All listeners together: bound first, so that a taken port is an error at start, then run until told to stop.
 
-use crate::config::{ConnectorsConfig, ListenerName, MQTT};
+use crate::any;
+use crate::config::{ANY, ConnectorsConfig, ListenerName, MQTT};
 use crate::faults::Faults;
 use crate::ingest::{Ingest, IngestOptions};
 use crate::listen::{Admission, accept};
 use crate::mqtt::{self, external::Subscriber};
 use crate::newest::Newest;
 use crate::protocol::{self, Decoder, Framing, Protocol};
+use crate::quarantine::Quarantine;
 use crate::{http, protocols, tcp, udp};
+use bytes::BytesMut;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 use tokio::task::JoinSet;
@@ -81,11 +85,13 @@ pub struct BoundAddress {
 #[derive(Debug)]
 pub struct Connectors {
     config: ConnectorsConfig,
+    quarantine: Option<PathBuf>,
 }
 
 /// The connectors, listening: devices may connect, and are served once it runs.
 pub struct BoundConnectors {
     config: ConnectorsConfig,
+    quarantine: Option<PathBuf>,
     listeners: Vec<Bound>,
     subscribers: Vec<Subscriber>,
 }
@@ -100,12 +106,20 @@ enum Socket {
     Udp(&'static Protocol, fn() -> Box<dyn Decoder>, UdpSocket),
     Http(&'static Protocol, http::Decode, TcpListener),
     Mqtt(TcpListener),
+    Any(TcpListener),
 }
 
 impl Connectors {
     /// Connectors with these settings.
     pub fn new(config: ConnectorsConfig) -> Self {
-        Self { config }
+        Self { config, quarantine: None }
+    }
+
+    /// Messages that are not understood are kept in this folder; without one they are not kept.
+    #[must_use]
+    pub fn quarantine(mut self, folder: PathBuf) -> Self {
+        self.quarantine = Some(folder);
+        self
     }
 
     /// Starts to listen.
@@ -117,7 +131,7 @@ impl Connectors {
             }
         }
         let subscribers = self.config.brokers.iter().map(Subscriber::new).collect::<Result<_, _>>()?;
-        Ok(BoundConnectors { config: self.config, listeners, subscribers })
+        Ok(BoundConnectors { config: self.config, quarantine: self.quarantine, listeners, subscribers })
     }
 
     /// Listens and serves until `stop`; returns when reports under way are answered, or after the grace period.
@@ -140,11 +154,23 @@ impl BoundConnectors {
     /// Serves until `stop`; returns when reports under way are answered, or after the grace period. The log and whoever
     /// follows the catalog have to outlive it.
     pub async fn run(self, log: Arc<dyn Log>, catalog: CatalogHandle, stop: CancellationToken) -> Result<(), ConnectorsError> {
-        let limits = self.config.limits;
+        let config = Arc::new(self.config);
+        let limits = config.limits.clone();
+        let mut writer = None;
+        let quarantine = match &self.quarantine {
+            Some(folder) if config.quarantine_mb > 0 => {
+                let (quarantine, writes) = Quarantine::in_folder(folder, config.quarantine_mb.saturating_mul(1 << 20));
+                writer = Some(tokio::task::spawn_blocking(move || writes.run()));
+                quarantine
+            }
+            _ => Quarantine::off(),
+        };
         let options = IngestOptions {
-            unknown_devices: self.config.unknown_devices,
-            fleet: self.config.fleet,
+            unknown_devices: config.unknown_devices,
+            fleet: config.fleet.clone(),
             patience: limits.patience(),
+            clocks: Some(config.utc_offset_min.clone()),
+            quarantine: quarantine.clone(),
         };
         let ingest = Ingest::new(log, catalog, options, Faults::default());
         let admission = Admission::new(limits.max_connections, limits.max_connections_per_address);
@@ -156,12 +182,28 @@ impl BoundConnectors {
             match socket {
                 Socket::Tcp(protocol, framing, decoder, listener) => {
                     let newest = newest.clone();
-                    let shared = tcp::Shared { protocol, framing, decoder, limits, ingest, newest, stop: stop.clone() };
-                    let serve = move |stream, peer| tcp::serve(shared.clone(), stream, peer);
+                    let shared = tcp::Shared {
+                        protocol,
+                        framing,
+                        decoder,
+                        checksums: config.checksums(protocol.name),
+                        limits,
+                        ingest,
+                        newest,
+                        stop: stop.clone(),
+                    };
+                    let serve = move |stream, peer| tcp::serve(shared.clone(), stream, peer, BytesMut::new());
                     running.spawn(accept(protocol.name, listener, admission, stop, serve));
                 }
+                Socket::Any(listener) => {
+                    let shared =
+                        any::Shared { config: Arc::clone(&config), ingest, newest: newest.clone(), stop: stop.clone() };
+                    let serve = move |stream, peer| any::serve(shared.clone(), stream, peer);
+                    running.spawn(accept(ANY, listener, admission, stop, serve));
+                }
                 Socket::Udp(protocol, decoder, socket) => {
-                    running.spawn(udp::run(udp::Shared { protocol, decoder, ingest, stop }, socket));
+                    let checksums = config.checksums(protocol.name);
+                    running.spawn(udp::run(udp::Shared { protocol, decoder, checksums, ingest, stop }, socket));
                 }
                 Socket::Http(protocol, decode, listener) => {
                     let shared = http::Shared { protocol, decode, limits, ingest, stop: stop.clone() };
@@ -185,6 +227,10 @@ impl BoundConnectors {
             }
         };
         running.shutdown().await;
+        quarantine.close().await;
+        if let Some(writer) = writer {
+            writer.await.map_err(ConnectorsError::Listener)?;
+        }
         ended
     }
 }
@@ -201,9 +247,10 @@ async fn bind(listener: ListenerName, address: SocketAddr, to: &mut Vec<Bound>) 
     let failed = |transport| move |error| ConnectorsError::Bind { protocol: name, address, transport, error };
     let bound = |transport, address, socket| Bound { at: BoundAddress { listener, transport, address }, socket };
     let Some(protocol) = protocols::by_name(name) else {
-        debug_assert_eq!(name, MQTT);
+        debug_assert!(matches!(name, MQTT | ANY));
         let (socket, at) = bind_tcp(address).map_err(failed(Transport::Tcp))?;
-        to.push(bound(Transport::Tcp, at, Socket::Mqtt(socket)));
+        let socket = if name == ANY { Socket::Any(socket) } else { Socket::Mqtt(socket) };
+        to.push(bound(Transport::Tcp, at, socket));
         return Ok(());
     };
     match protocol.transport {

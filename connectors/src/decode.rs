@@ -2,7 +2,8 @@
 
 mod http;
 
-use crate::protocol::{Checksums, Context, Fault, FaultKind, Fix, HttpDecoded, Protocol, Transport};
+use crate::protocol::{Checksums, Context, Decoded, Fault, FaultKind, Fix, HttpDecoded, Protocol, Transport};
+use crate::quarantine::Kept;
 use bytes::BytesMut;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -48,6 +49,30 @@ pub fn parse_hex(text: &str) -> Result<Vec<u8>, NotHex> {
             Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
         }
         _ => Err(NotHex(text.chars().take(40).collect())),
+    }
+}
+
+/// What a message from the quarantine means now, decoded as it would be live.
+pub fn again(kept: &Kept) -> Result<Decoded, Fault> {
+    let unknown = || Fault::new(FaultKind::UnknownProtocol, format!("there is no protocol {}", kept.protocol));
+    let bytes = |hex: &str| parse_hex(hex).map_err(|error| Fault::new(FaultKind::Malformed, format!("{error}")));
+    let protocol = crate::protocols::by_name(&kept.protocol).ok_or_else(unknown)?;
+    let context = Context { received_at: kept.received_at, datagram: kept.datagram, checksums: Checksums::Refuse };
+    let message = bytes(&kept.hex)?;
+    match protocol.transport {
+        Transport::Socket { decoder, .. } => {
+            let mut decoder = decoder();
+            if let Some(login) = &kept.login_hex {
+                decoder.decode(&bytes(login)?, &context);
+            }
+            let mut decoded = decoder.decode(&message, &context);
+            decoded.device = decoded.device.or(kept.device.clone());
+            Ok(decoded)
+        }
+        Transport::Http { decode } => {
+            let request = http::next(&mut &message[..])?;
+            Ok(request.with(|request| decode(request, &context)).decoded)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::config::Limits;
 use crate::faults::Source;
-use crate::ingest::{Ingest, Taken};
+use crate::ingest::{Ingest, Message, Taken};
 use crate::now;
 use crate::protocol::{Context, Fault, FaultKind, HttpAnswer, HttpDecoded, HttpRequest, Protocol};
 use axum::body::{Body, Bytes};
@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +47,14 @@ pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr) -
             Err(_) => return "late_request",
         },
     }
+    serve_io(shared, stream, peer).await
+}
+
+/// Like [`serve`], on a connection that has begun to speak.
+pub(crate) async fn serve_io<S>(shared: Shared, stream: S, peer: SocketAddr) -> &'static str
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let stop = shared.stop.clone();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -102,6 +111,16 @@ async fn answer(shared: &Shared, request: Request, peer: SocketAddr) -> Response
 async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) -> HttpAnswer {
     let received_at = now();
     let HttpDecoded { mut decoded, answer, refusal } = (shared.decode)(request, &Context::stream(received_at));
+    if decoded.not_understood().is_some() {
+        // As `decode` reads it again.
+        let HttpRequest { method, uri, body, .. } = request;
+        let mut head = format!("{method} {uri} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
+        for name in ["x-limit-u", "x-limit-d", "content-type"] {
+            head.extend(request.header(name).map(|value| format!("{name}: {value}\r\n")));
+        }
+        let bytes = [head.as_bytes(), b"\r\n", *body].concat();
+        shared.ingest.set_aside(source, received_at, Message { bytes: &bytes, datagram: false, login: None }, &decoded);
+    }
     match shared.ingest.take(source, received_at, &mut decoded).await {
         Ok(Taken::Stored) => answer,
         Ok(Taken::Refused) => refusal,

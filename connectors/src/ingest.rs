@@ -1,8 +1,12 @@
 //! The way of a fix into the log: its device is looked up (or registered), its position appended, and only then the caller told.
 
+use crate::clocks::{Clocks, MAX_FUTURE_MS, without_rollover};
 use crate::faults::{Faults, Source};
 use crate::metrics;
 use crate::protocol::{Decoded, Fault, FaultKind, Fix};
+use crate::quarantine::{Kept, Quarantine};
+use crate::readers::hex;
+use crate::vocabulary as name;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -18,8 +22,6 @@ use waystream_domain::{CatalogEdit, CatalogEntry, DeviceId, FleetId, Position, T
 use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, LogError, Record, Topic};
 
-/// A clock may be wrong by this much, milliseconds; fixes further in the future would hide all later ones.
-const MAX_FUTURE_MS: i64 = 24 * 3600 * 1000;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// With so many devices in the catalog unknown ones are refused: bounds what strangers can make us keep.
@@ -47,6 +49,10 @@ pub struct IngestOptions {
     pub fleet: FleetId,
     /// How long an append is tried again before its report is given up, unanswered.
     pub patience: Duration,
+    /// Clocks of devices that report now. `None`: what comes was recorded in the past and has its times as they are.
+    pub clocks: Option<Clocks>,
+    /// Where messages go that nothing here understands.
+    pub quarantine: Quarantine,
 }
 
 /// Takes fixes. Cheap to clone; all clones are one.
@@ -85,6 +91,15 @@ pub struct Report {
     pub fixes: Vec<Fix>,
 }
 
+/// A message as it came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Message<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) datagram: bool,
+    /// The message by which its connection had said whose it is.
+    pub(crate) login: Option<&'a [u8]>,
+}
+
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
@@ -115,6 +130,22 @@ impl Ingest {
     /// Where faults are told.
     pub fn faults(&self) -> &Faults {
         &self.0.faults
+    }
+
+    /// Puts a message into the quarantine if something in it was not understood. `login`: the message by which its connection had
+    /// said whose it is.
+    pub(crate) fn set_aside(&self, source: Source<'_>, received_at: Timestamp, message: Message<'_>, decoded: &Decoded) {
+        let Some(reason) = decoded.not_understood() else { return };
+        self.0.options.quarantine.keep(Kept {
+            received_at,
+            protocol: SmolStr::new_static(source.protocol),
+            device: decoded.device.as_ref().or(source.device).cloned(),
+            peer: source.peer,
+            reason,
+            datagram: message.datagram,
+            login_hex: message.login.map(hex),
+            hex: hex(message.bytes),
+        });
     }
 
     /// Whether this device may report; `None`: it is refused (told and counted). A new device is registered first, once, and
@@ -224,7 +255,17 @@ impl Ingest {
         let mut records = Vec::with_capacity(reports.iter().map(|report| report.fixes.len()).sum());
         for Report { from, fixes } in reports {
             let key = Bytes::copy_from_slice(from.device.as_str().as_bytes());
-            for fix in fixes {
+            let ahead_ms = self.0.options.clocks.as_ref().map(|clocks| clocks.ahead_ms(source.protocol, &from.device));
+            for mut fix in fixes {
+                if let Some(ahead_ms) = ahead_ms {
+                    fix.fix_time = fix.fix_time.plus_millis(-ahead_ms);
+                    if let Some(right) = without_rollover(fix.fix_time, received_at) {
+                        let fault = Fault::new(FaultKind::Rollover, format!("fix time {} is taken as {right}", fix.fix_time));
+                        self.0.faults.tell(Source { device: Some(&from.device), ..source }, &fault);
+                        fix.fix_time = right;
+                        fix.attributes.set(name::CLOCK_CORRECTED_WEEKS, 1024);
+                    }
+                }
                 if fix.fix_time.millis_since(received_at) > MAX_FUTURE_MS {
                     let fault = Fault::new(FaultKind::BadTime, format!("fix time {} is in the future", fix.fix_time));
                     self.0.faults.tell(Source { device: Some(&from.device), ..source }, &fault);

@@ -2,6 +2,8 @@
 //!
 //! This crate can't see the store: where positions go after the log is not its business.
 
+mod any;
+pub mod clocks;
 mod config;
 mod connectors;
 pub mod decode;
@@ -15,7 +17,9 @@ mod mqtt;
 mod newest;
 pub mod protocol;
 pub mod protocols;
+pub mod quarantine;
 mod readers;
+pub mod recognise;
 mod tcp;
 mod udp;
 pub mod vocabulary;

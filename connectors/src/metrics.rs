@@ -1,6 +1,7 @@
 //! Every metric of this crate, and how it is told. Labels are names of protocols and fixed words only.
 
 use crate::protocol::FaultKind;
+use smol_str::SmolStr;
 use std::time::Duration;
 
 /// Positions made durable; label `protocol`.
@@ -25,6 +26,19 @@ pub const CLOSED: &str = "waystream_connectors_closed_total";
 pub const TURNED_AWAY: &str = "waystream_connectors_turned_away_total";
 /// Failures of `accept`, mostly for want of file descriptors; label `protocol`.
 pub const ACCEPT_ERRORS: &str = "waystream_connectors_accept_errors_total";
+
+/// Messages put into the quarantine; label `protocol`.
+pub const QUARANTINED: &str = "waystream_connectors_quarantined_total";
+/// Messages that the quarantine could not take; label `protocol`.
+pub const NOT_QUARANTINED: &str = "waystream_connectors_not_quarantined_total";
+
+pub(crate) fn quarantined(protocol: SmolStr) {
+    metrics::counter!(QUARANTINED, "protocol" => protocol.to_string()).increment(1);
+}
+
+pub(crate) fn not_quarantined(protocol: SmolStr) {
+    metrics::counter!(NOT_QUARANTINED, "protocol" => protocol.to_string()).increment(1);
+}
 
 pub(crate) fn durable(protocol: &'static str, positions: usize, took: Duration) {
     metrics::counter!(POSITIONS, "protocol" => protocol).increment(positions as u64);

@@ -3,6 +3,7 @@
 //! Adding one: a file in `protocols/` with a [`Framing`] and a [`Decoder`], and one line in `protocols::ALL`.
 
 use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use waystream_domain::{Attributes, DeviceId, LatLon, Timestamp};
 
@@ -154,7 +155,8 @@ impl Context {
 }
 
 /// What a wrong checksum means for its frame. It is a fault in either case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Checksums {
     /// The frame is refused: nothing of it is kept and nothing answered, so that the device sends it again.
     #[default]
@@ -180,6 +182,14 @@ pub struct Decoded {
     /// Nothing here reads what the frame holds, though it is no fault of the device (a part of a picture): what it is. Its bytes
     /// go into the quarantine.
     pub unread: Option<&'static str>,
+}
+
+impl Decoded {
+    /// What was not understood here, if anything: the message is worth keeping as it came.
+    pub fn not_understood(&self) -> Option<SmolStr> {
+        let unknown = self.faults.iter().find(|fault| fault.kind == FaultKind::UnknownMessage);
+        unknown.map(|fault| fault.detail.clone()).or(self.unread.map(SmolStr::new_static))
+    }
 }
 
 /// One fix as a device reported it, before it is known whose fleet it belongs to.
@@ -233,6 +243,12 @@ pub enum FaultKind {
     NoDevice,
     /// The device is not in the catalog and unknown devices are refused.
     RefusedDevice,
+    /// The date was 1,024 weeks behind and was put right.
+    Rollover,
+    /// On the port for all protocols: the first bytes are of none.
+    UnknownProtocol,
+    /// On the port for all protocols: the first bytes are of several.
+    AmbiguousProtocol,
 }
 
 impl FaultKind {
@@ -247,6 +263,9 @@ impl FaultKind {
             Self::UnknownMessage => "unknown_message",
             Self::NoDevice => "no_device",
             Self::RefusedDevice => "refused_device",
+            Self::Rollover => "rollover",
+            Self::UnknownProtocol => "unknown_protocol",
+            Self::AmbiguousProtocol => "ambiguous_protocol",
         }
     }
 }

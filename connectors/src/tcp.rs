@@ -2,10 +2,10 @@
 
 use crate::config::Limits;
 use crate::faults::Source;
-use crate::ingest::{Ingest, NotStored, Report};
+use crate::ingest::{Ingest, Message, NotStored, Report};
 use crate::newest::{Claim, Newest};
 use crate::now;
-use crate::protocol::{Context, Decoder, Fault, FaultKind, Framing, Protocol};
+use crate::protocol::{Checksums, Context, Decoder, Fault, FaultKind, Framing, Protocol};
 use bytes::{Bytes, BytesMut};
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +21,8 @@ pub(crate) const MAX_FRAME_BYTES: usize = 64 * 1024;
 const READ_BYTES: usize = 4 * 1024;
 /// So many frames in a row that make no sense, and the connection is closed.
 const MAX_BAD_FRAMES: u32 = 3;
+/// Logins are short; longer first frames say with each message whose it is.
+const MAX_LOGIN_BYTES: usize = 128;
 /// A device that does not take its answer is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -30,14 +32,15 @@ pub(crate) struct Shared {
     pub(crate) protocol: &'static Protocol,
     pub(crate) framing: fn() -> Box<dyn Framing>,
     pub(crate) decoder: fn() -> Box<dyn Decoder>,
+    pub(crate) checksums: Checksums,
     pub(crate) limits: Limits,
     pub(crate) ingest: Ingest,
     pub(crate) newest: Newest,
     pub(crate) stop: CancellationToken,
 }
 
-/// Serves a connection to its end and tells why it ended.
-pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr) -> &'static str {
+/// Serves a connection to its end and tells why it ended. `first`: what has been read of it.
+pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr, first: BytesMut) -> &'static str {
     let session = Session {
         framing: (shared.framing)(),
         decoder: (shared.decoder)(),
@@ -47,7 +50,8 @@ pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr) -
         known: false,
         bad_frames: 0,
         opened: Instant::now(),
-        buffer: BytesMut::new(),
+        login: None,
+        buffer: first,
         stream,
         peer,
         shared,
@@ -120,6 +124,8 @@ struct Session {
     /// Whether it told any device that may report: of its own, or of a fix.
     known: bool,
     bad_frames: u32,
+    /// The frame by which it said whose it is, if that is short: for what goes into the quarantine.
+    login: Option<Bytes>,
     opened: Instant,
     buffer: BytesMut,
 }
@@ -135,8 +141,11 @@ impl Session {
     async fn rounds(&mut self) -> Result<std::convert::Infallible, End> {
         // When the frame that is not yet whole began.
         let mut begun = None;
+        let mut unread = self.buffer.is_empty();
         loop {
-            self.read(begun).await?;
+            if std::mem::replace(&mut unread, true) {
+                self.read(begun).await?;
+            }
             let round = self.round().await?;
             if round.progress {
                 begun = None;
@@ -181,7 +190,7 @@ impl Session {
     /// Takes all whole frames off the buffer and understands them.
     async fn round(&mut self) -> Result<Round, End> {
         let received_at = now();
-        let context = Context::stream(received_at);
+        let context = Context { checksums: self.shared.checksums, ..Context::stream(received_at) };
         let mut round = Round::default();
         while round.end.is_none() {
             match self.framing.next_frame(&mut self.buffer) {
@@ -212,6 +221,11 @@ impl Session {
         let decoded = self.decoder.decode(frame, context);
         for fault in &decoded.faults {
             self.tell(fault);
+        }
+        let message = Message { bytes: frame, datagram: false, login: self.login.as_deref() };
+        self.shared.ingest.set_aside(self.source(), context.received_at, message, &decoded);
+        if self.login.is_none() && decoded.device.is_some() && frame.len() <= MAX_LOGIN_BYTES {
+            self.login = Some(Bytes::copy_from_slice(frame));
         }
         let makes_no_sense = |fault: &Fault| {
             matches!(fault.kind, FaultKind::Malformed | FaultKind::Checksum | FaultKind::Oversized | FaultKind::NoDevice)

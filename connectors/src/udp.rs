@@ -1,9 +1,9 @@
 //! Trackers that send datagrams: each is decoded, made durable, and then answered to its sender.
 
 use crate::faults::Source;
-use crate::ingest::{Ingest, NotStored, Taken};
+use crate::ingest::{Ingest, Message, NotStored, Taken};
 use crate::now;
-use crate::protocol::{Context, Decoder, Protocol};
+use crate::protocol::{Checksums, Context, Decoder, Protocol};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,7 @@ const ERROR_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Shared {
     pub(crate) protocol: &'static Protocol,
     pub(crate) decoder: fn() -> Box<dyn Decoder>,
+    pub(crate) checksums: Checksums,
     pub(crate) ingest: Ingest,
     pub(crate) stop: CancellationToken,
 }
@@ -70,8 +71,11 @@ pub(crate) async fn run(shared: Shared, socket: UdpSocket) {
 
 async fn serve(shared: &Shared, socket: &UdpSocket, datagram: &[u8], peer: SocketAddr) -> Result<(), NotStored> {
     let received_at = now();
-    let mut decoded = (shared.decoder)().decode(datagram, &Context::datagram(received_at));
+    let context = Context { checksums: shared.checksums, ..Context::datagram(received_at) };
+    let mut decoded = (shared.decoder)().decode(datagram, &context);
     let source = Source { protocol: shared.protocol.name, device: None, peer: Some(peer) };
+    let message = Message { bytes: datagram, datagram: true, login: None };
+    shared.ingest.set_aside(source, received_at, message, &decoded);
     let replies = match shared.ingest.take(source, received_at, &mut decoded).await? {
         Taken::Stored => decoded.replies,
         Taken::Refused => decoded.refusal.into_iter().collect(),

@@ -56,6 +56,8 @@ pub const DRIVER_ID: &str = "driver_id";
 pub const EVENT: &str = "event";
 /// The report comes from the device's memory (bool).
 pub const ARCHIVE: &str = "archive";
+/// How many weeks the date was behind, because the receiver does not know of an overflow of its counter: put right.
+pub const CLOCK_CORRECTED_WEEKS: &str = "clock_corrected_weeks";
 /// Vehicle identification number.
 pub const VIN: &str = "vin";
 /// Trouble codes of the engine, separated by spaces.

@@ -9,6 +9,8 @@ mod cases;
 use cases::{is_comparable, lines, outcome};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use waystream_connectors::protocol::Protocol;
 use waystream_connectors::protocols;
 use waystream_domain::AttributeValue;
 
@@ -112,6 +114,76 @@ fn same(ours: Option<&AttributeValue>, theirs: &Value) -> bool {
 
 fn near(ours: f64, theirs: f64) -> bool {
     (ours - theirs).abs() <= 1e-6 + theirs.abs() * 1e-6
+}
+
+/// What `docs/attributes.md` says, made from what the decoders do with the vectors.
+fn documentation(protocols: impl Iterator<Item = &'static Protocol>) -> String {
+    let mut text = String::from(
+        "# Attributes\n\nWhat trackers report beyond the fix, under the same names whatever protocol brought it. Units are in the names. Made by\n\
+         `WAYSTREAM_WRITE_DOCS=1 cargo test -p waystream-connectors --test attributes`, which also checks it.\n\n\
+         ## Names\n\n| name | meaning |\n|---|---|\n",
+    );
+    let mut meaning = Vec::new();
+    for line in include_str!("../src/vocabulary.rs").split("\n/// Values of").next().unwrap().lines() {
+        match (line.strip_prefix("/// "), line.strip_prefix("pub const ").and_then(|line| line.split('"').nth(1))) {
+            (Some(doc), _) => meaning.push(doc),
+            (_, Some(name)) => {
+                let meaning = std::mem::take(&mut meaning).join(" ").replace("[`alarm`]", "the alarms below");
+                text += &format!("| `{name}` | {} |\n", meaning.replace(['[', ']'], ""));
+            }
+            _ => meaning.clear(),
+        }
+    }
+    text += "| `in.N`, `out.N` | Digital input and output N (bool). |\n| `adc.N` | Analogue input N, V or the device's own steps. |\n\
+             | `temperature_c.N` | Temperature of sensor N, °C. |\n| `io.N` | What has no name here, under the device's own number. |\n";
+    text += "\nAlarms: ";
+    let words = include_str!("../src/vocabulary.rs").split("pub mod alarm").nth(1).unwrap();
+    let words: Vec<String> = words
+        .lines()
+        .filter_map(|line| Some(format!("`{}`", line.trim().strip_prefix("pub const ")?.split('"').nth(1)?)))
+        .collect();
+    text += &words.join(", ");
+    text += ".\n\n## Names in Traccar\n\n| there | here | |\n|---|---|---|\n";
+    for (theirs, ours, factor) in NAMES {
+        text += &format!("| `{theirs}` | `{ours}` | {} |\n", if factor == 1.0 { "" } else { "ms there, h here" });
+    }
+    for (theirs, ours) in FAMILIES {
+        text += &format!("| `{theirs}N` | `{ours}N` | |\n");
+    }
+    text += "\n## By protocol\n\nIn brackets: how many of the recorded positions bear it.\n\n| protocol | attributes |\n|---|---|\n";
+    for protocol in protocols {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for case in lines(&format!("{}.jsonl", protocol.name)).iter().filter(|case| is_comparable(case)) {
+            for fix in outcome(protocol, case).last.fixes {
+                let names: BTreeSet<String> = fix.attributes.iter().map(|(name, _)| family(name)).collect();
+                names.into_iter().for_each(|name| *counts.entry(name).or_default() += 1);
+            }
+        }
+        let list: Vec<String> = counts.iter().map(|(name, count)| format!("`{name}` ({count})")).collect();
+        text += &format!("| {} | {} |\n", protocol.name, list.join(", "));
+    }
+    text
+}
+
+/// `io.66` as `io.N`.
+fn family(name: &str) -> String {
+    match name.split_once('.') {
+        Some((head, number)) if number.parse::<u32>().is_ok() => format!("{head}.N"),
+        _ => name.to_owned(),
+    }
+}
+
+#[test]
+fn the_documentation_tells_what_the_decoders_do() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/attributes.md");
+    if std::env::var_os("WAYSTREAM_WRITE_DOCS").is_some() {
+        std::fs::write(&path, documentation(protocols::ALL.iter())).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap();
+    // A protocol that is not told yet makes nothing wrong that is.
+    let told = protocols::ALL.iter().filter(|protocol| written.contains(&format!("\n| {} | ", protocol.name)));
+    assert!(written == documentation(told), "docs/attributes.md is stale: run this test with WAYSTREAM_WRITE_DOCS=1");
+    assert!(COMPARED.iter().all(|name| written.contains(&format!("\n| {name} | "))));
 }
 
 #[test]

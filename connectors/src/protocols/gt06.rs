@@ -100,10 +100,37 @@ impl Decoder for Gt06 {
             Some(Err(fault)) => {
                 return Err(Fault::new(fault.kind, format_smolstr!("message {:02x}: {}", message.kind, fault.detail)));
             }
+            None if !is_known(&message) => decoded.unread = Some("a message type"),
             None => {}
         }
         Ok(())
     }
+}
+
+/// Whether a message without a fix is of a type that is known: heartbeats, stations, texts, readings.
+const fn is_known(message: &Message<'_>) -> bool {
+    if message.extended {
+        return matches!(message.kind, 0x21 | 0x32 | 0x33 | 0x38 | 0x66 | 0x70 | 0x84 | 0x8c | 0x94 | 0x9b | 0xf1 | 0xf2);
+    }
+    matches!(
+        message.kind,
+        0x08 | 0x10..=0x19
+            | 0x1a
+            | 0x1e
+            | 0x1f
+            | 0x22..=0x28
+            | 0x2a
+            | 0x2c..=0x2e
+            | 0x31..=0x37
+            | 0x61
+            | 0x69
+            | 0x80..=0x83
+            | 0x8a
+            | 0x94
+            | 0x95
+            | 0xa0..=0xa5
+            | 0xf3
+    )
 }
 
 impl Gt06 {

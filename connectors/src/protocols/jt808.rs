@@ -221,7 +221,9 @@ fn whole(header: &Header<'_>, body: &[u8], decoded: &mut Decoded) {
             let read = each();
             decoded.faults.extend(read.err());
         }
-        _ => {}
+        // Answers to us, heartbeats, logins, the time.
+        0x0001..=0x0004 | REGISTRATION | 0x0101 | 0x0102 | 0x0104 | 0x0107 | TIME_REQUEST => {}
+        _ => decoded.unread = Some("a message type"),
     }
 }
 

@@ -103,8 +103,9 @@ impl Decoder for Meitrack {
                 decoded.unread = Some("part of a picture");
                 decoded.replies.extend(next_parts(id, body));
             }
-            // Answers to commands.
-            _ => {}
+            // Answers to commands have the command's letter and number.
+            _ if matches!(command.as_bytes(), [b'A'..=b'F', _, _]) => {}
+            _ => decoded.unread = Some("a command"),
         }
         Ok(())
     }

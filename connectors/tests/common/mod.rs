@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use waystream_connectors::quarantine::{self, Kept};
 use waystream_connectors::{Connectors, ConnectorsConfig, ConnectorsError, Limits};
 use waystream_domain::{Position, codec};
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
@@ -96,7 +97,7 @@ pub struct System {
     stop: CancellationToken,
     running: JoinHandle<Result<(), ConnectorsError>>,
     stop_following: CancellationToken,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Limits short enough for tests that wait for them.
@@ -117,11 +118,12 @@ impl System {
         let (catalog, follower) = CatalogFollower::start(gate.clone()).await.unwrap();
         let stop_following = CancellationToken::new();
         tokio::spawn(follower.run(stop_following.clone()));
-        let bound = Connectors::new(config.on_free_ports()).bind().await.unwrap();
+        let connectors = Connectors::new(config.on_free_ports()).quarantine(folder.path().join("quarantine"));
+        let bound = connectors.bind().await.unwrap();
         let addresses = bound.addresses().into_iter().map(|at| (at.listener.as_str(), at.address)).collect();
         let stop = CancellationToken::new();
         let running = tokio::spawn(bound.run(gate.clone(), catalog.clone(), stop.clone()));
-        Self { gate, catalog, addresses, stop, running, stop_following, _folder: folder }
+        Self { gate, catalog, addresses, stop, running, stop_following, folder }
     }
 
     pub fn address(&self, protocol: &str) -> std::net::SocketAddr {
@@ -157,9 +159,15 @@ impl System {
 
     /// Stops, and waits for the end.
     pub async fn stop(self) {
+        self.stop_and_read_quarantine().await;
+    }
+
+    /// Stops, waits for the end, and gives the messages that were not understood.
+    pub async fn stop_and_read_quarantine(self) -> Vec<Kept> {
         self.stop.cancel();
         self.running.await.unwrap().unwrap();
         self.stop_following.cancel();
+        quarantine::read(&self.folder.path().join("quarantine")).unwrap()
     }
 }
 

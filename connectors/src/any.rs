@@ -1,0 +1,84 @@
+//! One port for every protocol: waits for the first bytes, recognises what they are, and hands the connection on for good.
+
+use crate::config::{ANY, ConnectorsConfig};
+use crate::faults::Source;
+use crate::ingest::Ingest;
+use crate::newest::Newest;
+use crate::protocol::{Fault, FaultKind, Transport};
+use crate::readers::hex;
+use crate::recognise::{MAX_FIRST_BYTES, Recognised, recognise};
+use crate::{http, protocols, tcp};
+use bytes::BytesMut;
+use std::io::Cursor;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+/// What all connections of the listener share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<ConnectorsConfig>,
+    pub(crate) ingest: Ingest,
+    pub(crate) newest: Newest,
+    pub(crate) stop: CancellationToken,
+}
+
+/// Serves a connection to its end and tells why it ended.
+pub(crate) async fn serve(shared: Shared, mut stream: TcpStream, peer: SocketAddr) -> &'static str {
+    let mut first = BytesMut::new();
+    let name = {
+        let recognised = recognised(&mut stream, &mut first);
+        let in_time = tokio::time::timeout(shared.config.limits.login_timeout(), recognised);
+        let recognised = tokio::select! {
+            () = shared.stop.cancelled() => return "stopping",
+            recognised = in_time => recognised,
+        };
+        let (kind, what) = match recognised {
+            Ok(Ok(Recognised::As(name))) => (None, name.to_owned()),
+            Ok(Ok(Recognised::Ambiguous(names))) => (Some(FaultKind::AmbiguousProtocol), names.join(" or ")),
+            Ok(Ok(Recognised::Unknown | Recognised::Undecided)) => (Some(FaultKind::UnknownProtocol), "no protocol".to_owned()),
+            Ok(Err(reason)) => return reason,
+            Err(_) if first.is_empty() => return "late_login",
+            Err(_) => (Some(FaultKind::UnknownProtocol), "too little to tell".to_owned()),
+        };
+        if let Some(kind) = kind {
+            let begins = hex(&first[..first.len().min(32)]);
+            let source = Source { protocol: ANY, device: None, peer: Some(peer) };
+            shared.ingest.faults().tell(source, &Fault::new(kind, format!("{what}: the connection begins with {begins}")));
+            return kind.as_str();
+        }
+        what
+    };
+    let Some(protocol) = protocols::by_name(&name) else { return FaultKind::UnknownProtocol.as_str() };
+    let Shared { config, ingest, newest, stop } = shared;
+    let limits = config.limits.clone();
+    match protocol.transport {
+        Transport::Socket { framing, decoder, .. } => {
+            let checksums = config.checksums(protocol.name);
+            tcp::serve(tcp::Shared { protocol, framing, decoder, checksums, limits, ingest, newest, stop }, stream, peer, first)
+                .await
+        }
+        Transport::Http { decode } => {
+            let (reading, writing) = stream.into_split();
+            let stream = tokio::io::join(Cursor::new(first).chain(reading), writing);
+            http::serve_io(http::Shared { protocol, decode, limits, ingest, stop }, stream, peer).await
+        }
+    }
+}
+
+/// Reads until the first bytes tell. An error is why the connection ended before.
+async fn recognised(stream: &mut TcpStream, first: &mut BytesMut) -> Result<Recognised, &'static str> {
+    loop {
+        match stream.read_buf(first).await {
+            Ok(0) => return Err("closed"),
+            Ok(_) => {}
+            Err(_) => return Err("broken"),
+        }
+        match recognise(first) {
+            Recognised::Undecided if first.len() < MAX_FIRST_BYTES => {}
+            recognised => return Ok(recognised),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Which protocol a connection speaks, by its first bytes: for the port that takes them all. Pure.
+//!
+//! Every entry of [`SIGNS`] says of some bytes whether a stream of its protocol can begin so. An answer holds for all longer
+//! beginnings too, so that TCP segmentation cannot change what is recognised.
+
+use crate::protocol::Protocol;
+use crate::protocols;
+
+/// What some first bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recognised {
+    /// One protocol begins so.
+    As(&'static str),
+    /// More bytes are needed.
+    Undecided,
+    /// Several protocols begin so.
+    Ambiguous(Vec<&'static str>),
+    /// No protocol begins so.
+    Unknown,
+}
+
+/// So many first bytes tell; more are not waited for.
+pub const MAX_FIRST_BYTES: usize = 1024;
+
+/// Which protocol begins with `first`.
+pub fn recognise(first: &[u8]) -> Recognised {
+    let mut certain = Vec::new();
+    let mut open = Vec::new();
+    for (name, sign) in SIGNS {
+        match sign(first) {
+            Verdict::Yes => certain.push(*name),
+            Verdict::More => open.push(*name),
+            Verdict::No => {}
+        }
+    }
+    match certain[..] {
+        _ if !open.is_empty() && first.len() < MAX_FIRST_BYTES => Recognised::Undecided,
+        [] if open.is_empty() => Recognised::Unknown,
+        [] => Recognised::Ambiguous(open),
+        [one] => Recognised::As(one),
+        _ => Recognised::Ambiguous(certain),
+    }
+}
+
+/// The protocols that are recognised; the others have their own ports only.
+pub fn recognised_protocols() -> impl Iterator<Item = &'static Protocol> {
+    SIGNS.iter().filter_map(|(name, _)| protocols::by_name(name))
+}
+
+/// Whether a stream of a protocol can begin with some bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    /// It cannot.
+    No,
+    /// So far it can.
+    More,
+    /// It does.
+    Yes,
+}
+
+use Verdict::{More, No, Yes};
+
+/// Whether a stream can begin with these bytes.
+type Sign = fn(&[u8]) -> Verdict;
+
+/// By name of the protocol.
+const SIGNS: &[(&str, Sign)] = &[
+    // A login of 15 digits, or (after a lost connection) a packet of one of the codecs.
+    ("teltonika", |b| {
+        let packet = like(b, "%0%0%0%0%0%0%.%.");
+        let codec = match b.get(8) {
+            None => More,
+            Some(0x07 | 0x08 | 0x0c | 0x0d | 0x10 | 0x8e) => Yes,
+            Some(_) => No,
+        };
+        any([like(b, "%0%.%d%d%d%d%d%d"), packet.min(codec)])
+    }),
+    ("gt06", |b| any([like(b, "xx"), like(b, "yy")])),
+    ("h02", |b| any([like(b, "*%m%m,"), packed_clock(b)])),
+    ("gl200", |b| {
+        let binary = ["+RSP", "+BSP", "+EVT", "+BVT", "+HBD", "+CRD", "+BRD", "+LGN", "+INF", "+BNF", "+%0"];
+        let binary = any(binary.map(|head| like(b, head)));
+        any([like(b, "+RESP:"), like(b, "+BUFF:"), like(b, "+ACK"), binary])
+    }),
+    ("gps103", |b| {
+        // A heartbeat is the bare IMEI.
+        any([like(b, "##"), like(b, "imei:%d"), after_digits(b, 14..=16, ";"), after_digits(b, 14..=16, "imei:")])
+    }),
+    ("wialon", |b| any([like(b, "#%l#"), like(b, "#%l%l#"), like(b, "2.0;%d"), after_digits(b, 4..=20, "#")])),
+    ("jt808", |b| any([like(b, "~%."), like(b, "\u{e7}"), bracket(b, |next| next.is_ascii_digit())])),
+    ("tk103", |b| any([bracket(b, |next| next.is_ascii_uppercase()), like(b, "(%l")])),
+    // The IMEI as a number of 64 bits has 13 leading zeros at least; then the command.
+    ("ruptela", |b| {
+        let command = match b.get(10) {
+            None => More,
+            Some(1..=0x10 | 0x25 | 0x44) => Yes,
+            Some(_) => No,
+        };
+        let imei = match b.get(2..10) {
+            Some([0, 0, 0, ..]) => No,
+            Some([0, 0..=3, ..]) => Yes,
+            Some(_) => No,
+            None => like(b, "%.%.%0").min(More),
+        };
+        // No packet has more than 4 KiB.
+        let length = match b.first() {
+            None => More,
+            Some(0..=0x0f) => Yes,
+            Some(_) => No,
+        };
+        length.min(imei).min(command)
+    }),
+    ("meitrack", |b| like(b, "$$%t%d").min(any([like(b, "$$%t%d%d,"), like(b, "$$%t%d%d%d,"), like(b, "$$%t%d%d%d%d,")]))),
+    ("suntech", |b| {
+        let universal = ["STT;", "ALT;", "ALV;", "EMG;", "EVT;", "UEX;", "HTE;", "BLE;", "BSA;", "RES;", "CMD;", "TRV;"];
+        let family = any([like(b, "ST%d%d%d"), like(b, "SA%d%d%d")]);
+        any([family, any(universal.map(|head| like(b, head))), binary_suntech(b)])
+    }),
+    ("watch", |b| any([like(b, "[%a%a*"), like(b, "[%a%a%a*"), like(b, "[%a*")])),
+    ("trv", |b| any([like(b, "TRV%l"), like(b, "IWAP")])),
+    ("xexun", |b| {
+        let sentence = any([like(b, "GPRMC,"), like(b, "GNRMC,")]);
+        // The time of sending, then the owner's number.
+        any([sentence, after_digits(b, 10..=12, ",")])
+    }),
+    ("t55", |b| {
+        // A sentence, or the id in front of one.
+        let line = any([after_digits(b, 8..=20, "$"), after_digits(b, 13..=16, ",$"), after_digits(b, 13..=16, "\r")]);
+        let words = ["$GP", "$GN", "$ID,", "$DEVID", "$IMEI", "$PCPTI", "$PSIWMDID", "$PUBX", "$CONNECT", "IMEI ", "QZE,"];
+        any([line, any(words.map(|head| like(b, head)))])
+    }),
+    // The length's high byte is no letter, which Meitrack has in its place.
+    ("meiligao", |b| match b.get(2) {
+        None => any([like(b, "$$"), like(b, "@@")]).min(More),
+        Some(0..=0x0f) => any([like(b, "$$%."), like(b, "@@%.")]),
+        Some(_) => No,
+    }),
+    ("eelink", |b| any([like(b, "gg"), like(b, "EL")])),
+    // `01`, length, the first tag: the version of the hardware, then that of the software; or the IMEI, or the device's number; or (by
+    // satellite) a part of 28 bytes.
+    ("galileo", |b| {
+        any([like(b, "%1%.%.\u{4}"), like(b, "%1%.%.%1%.\u{2}"), like(b, "%1%.%.\u{3}%d"), like(b, "%1%.%.%1%0\u{1c}")])
+    }),
+    ("egts", |b| any([like(b, "%1%0%.\u{b}%0"), like(b, "%1%0%.\u{10}%0")])),
+    ("minifinder2", |b| like(b, "\u{ab}")),
+    ("gt02", |b| like(b, "hh")),
+    ("osmand", |b| if http(b) == Yes { not(is_owntracks(b)) } else { http(b) }),
+    ("owntracks", |b| http(b).min(is_owntracks(b))),
+];
+
+fn any<const N: usize>(verdicts: [Verdict; N]) -> Verdict {
+    verdicts.into_iter().max().unwrap_or(No)
+}
+
+fn not(verdict: Verdict) -> Verdict {
+    match verdict {
+        No => Yes,
+        More => More,
+        Yes => No,
+    }
+}
+
+/// Compares with a pattern of Latin-1 characters: `%d` digit, `%l` capital letter, `%m` any letter, `%a` capital letter or digit, `%t` printable, `%.` any byte,
+/// `%0` and `%1` these bytes.
+fn like(bytes: &[u8], pattern: &str) -> Verdict {
+    let mut pattern = pattern.chars();
+    let mut bytes = bytes.iter();
+    while let Some(wanted) = pattern.next() {
+        let class = if wanted == '%' { pattern.next() } else { None };
+        let Some(byte) = bytes.next() else { return More };
+        let fits = match class {
+            None => u32::from(*byte) == u32::from(wanted),
+            Some('d') => byte.is_ascii_digit(),
+            Some('l') => byte.is_ascii_uppercase(),
+            Some('m') => byte.is_ascii_alphabetic(),
+            Some('a') => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
+            Some('t') => byte.is_ascii_graphic(),
+            Some('0') => *byte == 0,
+            Some('1') => *byte == 1,
+            Some(_) => true,
+        };
+        if !fits {
+            return No;
+        }
+    }
+    Yes
+}
+
+/// So many digits, and behind them a text.
+fn after_digits(bytes: &[u8], count: std::ops::RangeInclusive<usize>, text: &str) -> Verdict {
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    match () {
+        () if digits > *count.end() => No,
+        () if digits == bytes.len() => More,
+        () if digits < *count.start() => No,
+        () => like(&bytes[digits..], text),
+    }
+}
+
+/// `(`, the digits of an id, perhaps a comma, and what stands next.
+fn bracket(bytes: &[u8], next: fn(&u8) -> bool) -> Verdict {
+    let Some((b'(', rest)) = bytes.split_first() else { return if bytes.is_empty() { More } else { No } };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (id, mut rest) = rest.split_at(digits);
+    if rest.is_empty() {
+        return if digits > 20 { No } else { More };
+    }
+    let comma = rest[0] == b',';
+    if comma {
+        rest = &rest[1..];
+    }
+    match rest.first() {
+        None => More,
+        Some(byte) if id.len() >= 10 && next(byte) && (comma || byte.is_ascii_uppercase()) => Yes,
+        Some(_) => No,
+    }
+}
+
+/// `$`, an id of 5 or 8 bytes and `hhmmssddmmyy`, all packed digits.
+fn packed_clock(bytes: &[u8]) -> Verdict {
+    let Some((b'$', rest)) = bytes.split_first() else { return if bytes.is_empty() { More } else { No } };
+    let is_packed = |byte: &u8| byte >> 4 <= 9 && byte & 0xf <= 9;
+    let clock = |at: usize| match rest.get(at..at + 6) {
+        None => More,
+        Some([0..=0x23, 0..=0x59, 0..=0x59, 1..=0x31, 1..=0x12, 0..=0x59]) => Yes,
+        Some(_) => No,
+    };
+    // An id of packed digits has bytes that no text has, or its time makes sense.
+    if rest.iter().take(5).all(is_packed) { any([clock(5), clock(8)]) } else { No }
+}
+
+/// A type and a length of two bytes below 256.
+fn binary_suntech(bytes: &[u8]) -> Verdict {
+    match bytes {
+        [] => More,
+        [0x02 | 0x81 | 0x82, rest @ ..] => match rest {
+            [] | [0] => More,
+            [0, 1..=255, ..] => Yes,
+            _ => No,
+        },
+        _ => No,
+    }
+}
+
+fn http(bytes: &[u8]) -> Verdict {
+    any([like(bytes, "GET /"), like(bytes, "POST /"), like(bytes, "PUT /"), like(bytes, "HEAD /")])
+}
+
+/// OwnTracks names its user in the head, or says what it sends in the body.
+fn is_owntracks(bytes: &[u8]) -> Verdict {
+    let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+    let head = String::from_utf8_lossy(&bytes[..head_end.unwrap_or(bytes.len())]).to_ascii_lowercase();
+    match head_end {
+        _ if head.contains("\nx-limit-u:") => Yes,
+        _ if head.starts_with("get /?") => No,
+        None => More,
+        Some(_) if !head.contains("json") && !head.contains("\ncontent-length:") => No,
+        Some(end) => {
+            let body = bytes[end + 4..].trim_ascii_start();
+            let told = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+            match body.first() {
+                Some(b'{') if body.windows(7).any(|window| window == b"\"_type\"") => Yes,
+                Some(b'{') if told.is_some_and(|told| bytes.len() < end + 4 + told) => More,
+                None if told.is_some_and(|told| told > 0) => More,
+                _ => No,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_sign_is_of_a_protocol() {
+        assert_eq!(recognised_protocols().count(), SIGNS.len());
+    }
+
+    #[test]
+    fn nothing_is_undecided_and_noise_is_unknown() {
+        assert_eq!(recognise(b""), Recognised::Undecided);
+        assert_eq!(recognise(b"\xff\xff\xff\xff"), Recognised::Unknown);
+        assert_eq!(recognise(b"hello\r\n"), Recognised::Unknown);
+    }
+
+    #[test]
+    fn http_is_told_apart_by_its_body() {
+        let owntracks = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n{\"_type\":\"location\"}";
+        assert_eq!(recognise(owntracks), Recognised::As("owntracks"));
+        assert_eq!(recognise(&owntracks[..40]), Recognised::Undecided);
+        assert_eq!(recognise(b"GET /?id=1&lat=2&lon=3 HTTP/1.1\r\nHost: a\r\n\r\n"), Recognised::As("osmand"));
+        assert_eq!(recognise(b"POST /?id=1&lat=2&lon=3 HTTP/1.1\r\nHost: a\r\n\r\n"), Recognised::As("osmand"));
+    }
+}
