@@ -2,19 +2,24 @@
 
 use crate::protocol::Protocol;
 
+mod calamp;
 mod castel;
+mod cellocator;
 mod cguard;
 mod easytrack;
 mod eelink;
 mod egts;
+mod fifotrack;
 mod galileo;
 mod gl200;
 mod gosafe;
 mod gps103;
+mod gpsgate;
 mod gt02;
 mod gt06;
 mod h02;
 mod huasheng;
+mod intellitrac;
 mod its;
 mod jt600;
 mod jt808;
@@ -97,6 +102,11 @@ pub const ALL: &[Protocol] = &[
     startek::PROTOCOL,
     vt200::PROTOCOL,
     khd::PROTOCOL,
+    calamp::PROTOCOL,
+    cellocator::PROTOCOL,
+    gpsgate::PROTOCOL,
+    intellitrac::PROTOCOL,
+    fifotrack::PROTOCOL,
 ];
 
 /// The protocol of this name.

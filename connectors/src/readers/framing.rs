@@ -1,5 +1,6 @@
 //! Cutting streams of texts at their delimiters.
 
+use super::malformed;
 use crate::protocol::{Fault, FaultKind, Framing};
 use bytes::{Bytes, BytesMut};
 
@@ -52,6 +53,16 @@ impl Framing for Delimited {
                 return Ok(Some(frame));
             }
         }
+    }
+}
+
+/// For protocols that come as datagrams only: a stream of them means nothing.
+#[derive(Debug)]
+pub(crate) struct Datagrams;
+
+impl Framing for Datagrams {
+    fn next_frame(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Fault> {
+        if buffer.is_empty() { Ok(None) } else { Err(malformed("a stream of a protocol of datagrams")) }
     }
 }
 
