@@ -110,7 +110,7 @@ impl Cellocator {
 
 /// The same for messages of modules: control, length, spare, and a module 9 of three bytes.
 fn modular_acknowledgement(id: u32, number: u8) -> Bytes {
-    let head = [RADIANS, &[MODULAR_LONG], &id.to_le_bytes(), &[number, 0, 0, 0, 0, 0]].concat();
+    let head = [RADIANS, &[MODULAR_LONG], &id.to_le_bytes(), &[number, 0, 0, 0, 0]].concat();
     let mut message = [&head[..], &[0x80, 10, 0, 0, 0, 0, 0], &[9, 3, 0, 0, 0, 0]].concat();
     message.push(sum(&message[4..]));
     message.into()
