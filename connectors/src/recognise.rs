@@ -76,7 +76,7 @@ const SIGNS: &[(&str, Sign)] = &[
         any([like(b, "%0%.%d%d%d%d%d%d"), packet.min(codec)])
     }),
     ("gt06", |b| any([like(b, "xx"), like(b, "yy")])),
-    ("h02", |b| any([like(b, "*%m%m,"), packed_clock(b)])),
+    ("h02", |b| any([like(b, "*%m%m,").min(not(like(b, "*ET,"))), packed_clock(b)])),
     ("gl200", |b| {
         let binary = ["+RSP", "+BSP", "+EVT", "+BVT", "+HBD", "+CRD", "+BRD", "+LGN", "+INF", "+BNF", "+%0"];
         let binary = any(binary.map(|head| like(b, head)));
@@ -84,7 +84,7 @@ const SIGNS: &[(&str, Sign)] = &[
     }),
     ("gps103", |b| {
         // A heartbeat is the bare IMEI.
-        any([like(b, "##"), like(b, "imei:%d"), after_digits(b, 14..=16, ";"), after_digits(b, 14..=16, "imei:")])
+        any([like(b, "##%t"), like(b, "imei:%d"), after_digits(b, 14..=16, ";"), after_digits(b, 14..=16, "imei:")])
     }),
     ("wialon", |b| any([like(b, "#%l#"), like(b, "#%l%l#"), like(b, "2.0;%d"), after_digits(b, 4..=20, "#")])),
     ("jt808", |b| any([like(b, "~%."), like(b, "\u{e7}"), bracket(b, |next| next.is_ascii_digit())])),
@@ -110,7 +110,14 @@ const SIGNS: &[(&str, Sign)] = &[
         };
         length.min(imei).min(command)
     }),
-    ("meitrack", |b| like(b, "$$%t%d").min(any([like(b, "$$%t%d%d,"), like(b, "$$%t%d%d%d,"), like(b, "$$%t%d%d%d%d,")]))),
+    // A letter counts; where Fifotrack has a digit.
+    ("meitrack", |b| {
+        like(b, "$$%t%d").min(not(like(b, "$$%d"))).min(any([
+            like(b, "$$%t%d%d,"),
+            like(b, "$$%t%d%d%d,"),
+            like(b, "$$%t%d%d%d%d,"),
+        ]))
+    }),
     ("suntech", |b| {
         let universal = ["STT;", "ALT;", "ALV;", "EMG;", "EVT;", "UEX;", "HTE;", "BLE;", "BSA;", "RES;", "CMD;", "TRV;"];
         let family = any([like(b, "ST%d%d%d"), like(b, "SA%d%d%d")]);
@@ -142,6 +149,47 @@ const SIGNS: &[(&str, Sign)] = &[
         any([like(b, "%1%.%.\u{4}"), like(b, "%1%.%.%1%.\u{2}"), like(b, "%1%.%.\u{3}%d"), like(b, "%1%.%.%1%0\u{1c}")])
     }),
     ("egts", |b| any([like(b, "%1%0%.\u{b}%0"), like(b, "%1%0%.\u{10}%0")])),
+    // The length's low byte is larger than Meiligao's high byte ever is.
+    ("castel", |b| match b.get(2) {
+        None => any([like(b, "$$"), like(b, "@@")]).min(More),
+        Some(0..=0x0f) => No,
+        Some(_) => any([like(b, "@@%.%0"), like(b, "@@%.%1"), like(b, "$$%.%0")]),
+    }),
+    ("totem", |b| any([like(b, "$$0%d%d%d%a%a%d"), like(b, "$$%a%a%d%d%d%d%d")])),
+    ("fifotrack", |b| any([like(b, "$$%d%d,%d"), like(b, "$$%d%d%d,%d"), like(b, "$$%d%d%d%d,%d")])),
+    ("laipac", |b| any(["$AVRMC,", "$AVSYS,", "$EAVSYS,", "$ECHK,"].map(|head| like(b, head)))),
+    ("upro", |b| like(b, "*%l%l20%d")),
+    ("its", |b| any(["$,%t", "$Header,", "$NRM,", "$EPB,", "$RLP,", "$NMP,", "$LGN,", "$TEL%d"].map(|head| like(b, head)))),
+    ("taip", |b| like(b, ">R%l%l")),
+    // Mark, then a type that is no text.
+    ("t800x", |b| {
+        let kind = match b.get(2) {
+            None => More,
+            Some(0x01..=0x1f | 0x80..=0xff) => Yes,
+            Some(_) => No,
+        };
+        // No message has more than 511 bytes.
+        let length = any([like(b, "%.%.%.%0"), like(b, "%.%.%.%1")]);
+        any(["##", "%%%%", "&&", "''"].map(|mark| like(b, mark))).min(kind).min(length)
+    }),
+    ("gosafe", |b| any([like(b, "*GS%d%d,"), like(b, "\u{f8}\u{6}")])),
+    ("ulbotech", |b| any([like(b, "*TS%d%d,"), like(b, "\u{f8}%1")])),
+    ("pt502", |b| {
+        let kinds =
+            ["$POS,", "$PHO%d", "$PHD%d", "$FUS%d", "$HDA,", "$HDB,", "$DFR,", "$FDA,", "$CPA,", "$TOW,", "$GOF,", "$IN1,"];
+        any([any(kinds.map(|head| like(b, head))), like(b, "\u{bf}\u{fb}")])
+    }),
+    ("huasheng", |b| any([like(b, "\u{c0}%0%0%0"), like(b, "\u{c0}%1\u{c}%0")])),
+    ("easytrack", |b| like(b, "*ET,%d")),
+    ("megastek", |b| any([like(b, "STX"), like(b, "LOGSTX"), like(b, "$MGV%d"), like(b, "%d%d%d%d$MGV")])),
+    ("minifinder", |b| like(b, "!%a,")),
+    ("cguard", |b| {
+        any([like(b, "IDRO:"), like(b, "ID:%d"), like(b, "BC:%d"), like(b, "NV:%d"), like(b, "VERSION:"), like(b, "PING\r")])
+    }),
+    ("startek", |b| like(b, "&&%t%d%d")),
+    ("khd", |b| like(b, "))%.%0")),
+    ("cellocator", |b| any([like(b, "MCGP"), like(b, "MCPG")])),
+    ("gpsgate", |b| any([like(b, "$FRLIN,"), like(b, "$FRCMD,"), like(b, "$FRVER,")])),
     ("minifinder2", |b| like(b, "\u{ab}")),
     ("gt02", |b| like(b, "hh")),
     ("osmand", |b| if http(b) == Yes { not(is_owntracks(b)) } else { http(b) }),
@@ -160,7 +208,7 @@ fn not(verdict: Verdict) -> Verdict {
     }
 }
 
-/// Compares with a pattern of Latin-1 characters: `%d` digit, `%l` capital letter, `%m` any letter, `%a` capital letter or digit, `%t` printable, `%.` any byte,
+/// Compares with a pattern of Latin-1 characters: `%d` digit, `%l` capital letter, `%m` any letter, `%a` capital letter or digit, `%t` printable, `%.` any byte, `%%` a percent sign,
 /// `%0` and `%1` these bytes.
 fn like(bytes: &[u8], pattern: &str) -> Verdict {
     let mut pattern = pattern.chars();
@@ -175,6 +223,7 @@ fn like(bytes: &[u8], pattern: &str) -> Verdict {
             Some('m') => byte.is_ascii_alphabetic(),
             Some('a') => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
             Some('t') => byte.is_ascii_graphic(),
+            Some('%') => *byte == b'%',
             Some('0') => *byte == 0,
             Some('1') => *byte == 1,
             Some(_) => true,

@@ -93,7 +93,8 @@ impl Castel {
         match version {
             None => oldest(&head, kind, &mut reader, decoded),
             Some(3 | 4) => dongle(&head, kind, &mut reader, context, decoded),
-            Some(_) => tracker(&head, kind, &mut reader, decoded),
+            Some(5..=0x1f) => tracker(&head, kind, &mut reader, decoded),
+            Some(version) => Err(malformed(format_args!("version {version}"))),
         }
     }
 }

@@ -116,7 +116,10 @@ impl Jt600 {
         self.device = Some(device_id(id)?);
         let version = if long { reader.u8()? } else { 0 };
         let form = reader.u8()? >> 4;
-        reader.skip(2)?;
+        // The same in both forms: the head and a number behind the records, or a longer head.
+        if usize::from(reader.u16()?) + 10 != frame.len() {
+            return Err(malformed("the length is another"));
+        }
         let mut answer = false;
         while reader.left() > 1 {
             let mut place = place(&mut reader)?;

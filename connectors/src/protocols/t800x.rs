@@ -25,6 +25,7 @@ const HEAD_BYTES: usize = 15;
 
 /// The first trackers, those with an engine bus, and battery-powered ones, whose columns are other ones.
 const OLDEST: u16 = 0x2323;
+const WIRED: u16 = 0x2525;
 const BUS: u16 = 0x2626;
 const BATTERY: u16 = 0x2727;
 
@@ -83,6 +84,9 @@ impl T800x {
     fn message(&mut self, message: &[u8], decoded: &mut Decoded) -> Result<(), Fault> {
         let mut reader = Reader::new(message);
         let family = reader.u16()?;
+        if !matches!(family, OLDEST | WIRED | BUS | BATTERY) {
+            return Err(malformed("a message begins with one of ## %% && ''"));
+        }
         let kind = reader.u8()?;
         reader.skip(2)?;
         let (serial, imei) = (reader.u16()?, reader.take(8)?);

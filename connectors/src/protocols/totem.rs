@@ -23,6 +23,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 };
 
 const MAX_FRAME_BYTES: usize = 1024;
+const IMEI_DIGITS: usize = 15;
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_MODBUS);
 
 struct TotemFraming;
@@ -105,7 +106,11 @@ impl Totem {
 
     /// `$$` + length + IMEI + `|` + alarm + one of three forms.
     fn old_form(&mut self, text: &str, decoded: &mut Decoded) -> Result<Option<Fix>, Fault> {
-        let (id, body) = text.get(4..).and_then(|rest| rest.split_once('|')).ok_or_else(|| malformed("no IMEI"))?;
+        let (id, body) = text
+            .get(4..)
+            .and_then(|rest| rest.split_once('|'))
+            .filter(|(id, _)| id.len() <= IMEI_DIGITS && id.bytes().all(|byte| byte.is_ascii_digit()))
+            .ok_or_else(|| malformed("no IMEI"))?;
         self.device = Some(device_id(id)?);
         decoded.replies.push("ACK OK\r\n".into());
         let (kind, body) = body.split_at_checked(2).ok_or_else(|| malformed("no alarm"))?;
