@@ -224,7 +224,7 @@ impl Place {
         fix.speed_kmh(f64::from(speed & 0x3fff) / 10.0).course_deg(course.into());
         let [low, middle, high] = body.array()?;
         fix.set(name::ODOMETER_M, i64::from(u32::from_le_bytes([low, middle, high, 0])) * 100);
-        fix.set("inputs", i64::from(body.u8()?)).set(name::EVENT, i64::from(body.u8()?));
+        fix.set("input", i64::from(body.u8()?)).set(name::EVENT, i64::from(body.u8()?));
         fix.set(name::MOTION, bit(flags, 4)).set(name::ARCHIVE, bit(flags, 3));
         if bit(flags, 7) {
             let [low, middle, high] = body.array()?;
@@ -250,10 +250,10 @@ fn sensors(kind: u8, body: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(), 
         }
         AD_SENSORS_DATA => {
             let digital = body.u8()?;
-            fix.set("outputs", i64::from(body.u8()?));
+            fix.set("output", i64::from(body.u8()?));
             let analogue = body.u8()?;
             for index in (0..8).filter(|index| bit(digital, *index)) {
-                fix.set(format_smolstr!("inputs.{}", index + 1), i64::from(body.u8()?));
+                fix.set(format_smolstr!("input.{}", index + 1), i64::from(body.u8()?));
             }
             for index in (0..8).filter(|index| bit(analogue, *index)) {
                 let [low, middle, high] = body.array()?;

@@ -140,7 +140,7 @@ fn value_of(tag: u16, mut value: Reader<'_>, fix: &mut FixBuilder) -> Result<(),
         0x0001 => {
             // All ones: not told.
             let coolant = value.u8()?;
-            fix.set_some("coolant_temperature_c", (coolant != 0xff).then(|| i64::from(coolant) - 40));
+            fix.set_some(name::COOLANT_TEMPERATURE_C, (coolant != 0xff).then(|| i64::from(coolant) - 40));
             let rpm = value.u16()?;
             fix.set_some(name::RPM, (rpm != 0xffff).then(|| i64::from(rpm)));
             value.skip(1 + 2 + 2)?; // average speed, fuel of the interval, consumption

@@ -158,7 +158,7 @@ fn joined(message: &str, mut fix: FixBuilder) -> Result<Option<Fix>, Fault> {
         if let Some(minutes) = fields.number(7) {
             fix.set(name::ENGINE_HOURS_H, minutes / 60.0);
         }
-        for (at, name) in [(8, name::ODOMETER_M), (9, name::RPM), (10, "coolant_temperature_c"), (12, name::FUEL_LEVEL)] {
+        for (at, name) in [(8, name::ODOMETER_M), (9, name::RPM), (10, name::COOLANT_TEMPERATURE_C), (12, name::FUEL_LEVEL)] {
             fix.set_some(name, fields.int(at));
         }
         if !fields.get(16).is_empty() {

@@ -139,7 +139,7 @@ fn listed(body: &str) -> Result<Option<Fix>, Fault> {
     let fields = Fields::new(body.split('|').next().unwrap_or_default(), ',');
     let mut fix = FixBuilder::valid(true);
     if fields.get(3) == "$Cloud" {
-        for (at, name) in [(4, name::ODOMETER_M), (8, name::RPM), (9, name::OBD_SPEED_KMH), (12, "coolant_temperature_c")] {
+        for (at, name) in [(4, name::ODOMETER_M), (8, name::RPM), (9, name::OBD_SPEED_KMH), (12, name::COOLANT_TEMPERATURE_C)] {
             fix.set_some(name, fields.int(at));
         }
         if let Some(millivolts) = fields.number(7) {

@@ -165,7 +165,7 @@ fn engine(part: &mut Reader<'_>, fix: &mut FixBuilder) -> Result<(), Fault> {
             continue;
         }
         match value.u8()? {
-            0x05 => drop(fix.set("coolant_temperature_c", i64::from(value.u8()?) - 40)),
+            0x05 => drop(fix.set(name::COOLANT_TEMPERATURE_C, i64::from(value.u8()?) - 40)),
             0x0c => drop(fix.set(name::RPM, i64::from(value.u16()?) / 4)),
             0x0d => drop(fix.set(name::OBD_SPEED_KMH, i64::from(value.u8()?))),
             0x2f => drop(fix.set(name::FUEL_LEVEL, f64::from(value.u8()?) * 100.0 / 255.0)),
