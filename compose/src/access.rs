@@ -93,7 +93,10 @@ where
         Owner::Us(folder) => folder,
     };
     let mut config = config.clone();
-    config.roles = [Role::Dataflow, Role::Archive].into();
+    // What belongs to history; where the log is shared, as far as it is this folder's business.
+    let shared = config.log.is_shared();
+    let roles = [Role::Dataflow, Role::Archive].into_iter().filter(|role| !shared || config.roles.contains(role));
+    config.roles = roles.collect();
     let mut tasks = Tasks::default();
     let core = Core::open(&config, folder, &mut tasks).await?;
     let (done, finished) = tokio::sync::oneshot::channel::<()>();

@@ -1,9 +1,10 @@
 //! The composition root: each seam's configuration is matched once, here, and the parts are connected.
 
-use crate::config::{Config, LogConfig, Role};
+use crate::config::{Config, Role};
 use crate::control::Control;
 use crate::folder::DataFolder;
 use crate::history::History;
+use crate::log::OpenLog;
 use crate::store::OpenStore;
 use crate::tasks::Tasks;
 use anyhow::Context;
@@ -21,7 +22,6 @@ use waystream_domain::{CatalogEdit, CatalogEntry, FleetId, OrganisationId, UserI
 use waystream_gateway::{Gateway, GatewayParts, ReadyCheck};
 use waystream_log::Log;
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
-use waystream_log::embedded::EmbeddedLog;
 use waystream_sql::SqlEngine;
 use waystream_store::{Archive, Store};
 
@@ -41,7 +41,7 @@ pub struct Core {
     pub store: Arc<dyn Store>,
     /// Questions about history, and the way into it.
     pub history: History,
-    embedded: Arc<EmbeddedLog>,
+    open_log: OpenLog,
     ready: Vec<ReadyCheck>,
 }
 
@@ -59,11 +59,8 @@ pub struct App {
 impl Core {
     /// Opens log, catalog and store in the data folder, and starts what the roles ask for of catalog, dataflow and archive.
     pub async fn open(config: &Config, folder: DataFolder, tasks: &mut Tasks) -> anyhow::Result<Self> {
-        let LogConfig::Embedded { keep_positions_days, keep_events_days } = config.log;
-        let options = LogConfig::embedded(keep_positions_days, keep_events_days);
-        let path = folder.path().join("log");
-        let embedded = blocking(move || EmbeddedLog::open(&path, options)).await?.context("could not open the log")?;
-        let log: Arc<dyn Log> = embedded.clone();
+        let open_log = config.log.open(folder.path()).await?;
+        let log = open_log.shared();
 
         let OpenStore { store, archive, ready } = config.store.open(&folder.path().join("store"), tasks).await?;
 
@@ -95,13 +92,14 @@ impl Core {
             ingest: Ingest::new(Arc::clone(&log), catalog.clone(), options, Faults::default()),
             catalog: catalog.shared(),
             organisation: organisation(),
+            archives: config.roles.contains(&Role::Archive),
         };
-        Ok(Self { folder, log, catalog, store, history, embedded, ready: ready.into_iter().collect() })
+        Ok(Self { folder, log, catalog, store, history, open_log, ready: ready.into_iter().collect() })
     }
 
     /// Closes the log, once nothing uses it any more.
     pub async fn close(self) {
-        self.embedded.close().await;
+        self.open_log.close().await;
     }
 }
 
@@ -257,8 +255,4 @@ async fn first_start(catalog: &CatalogHandle) -> anyhow::Result<()> {
         catalog.edit(edits).await?;
     }
     Ok(())
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work).await.context("opening failed")
 }

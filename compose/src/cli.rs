@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::config::Role;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -14,7 +15,19 @@ pub struct Cli {
     pub command: Option<Command>,
     /// Settings of `run`, if nothing else is said.
     #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// What to run.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeArgs {
+    /// Settings and data folder.
+    #[command(flatten)]
     pub run: RunArgs,
+    /// What this process does [default: everything]. Several processes share the work if their log is on Kafka; each has a data
+    /// folder of its own.
+    #[arg(long, value_name = "ROLE,…", value_enum, value_delimiter = ',')]
+    pub roles: Option<Vec<Role>>,
 }
 
 /// Where settings and data are.
@@ -32,7 +45,7 @@ pub struct RunArgs {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the system: listen for trackers, serve the dashboard, keep history.
-    Run(RunArgs),
+    Run(ServeArgs),
     /// Show it at work: simulated vehicles (or recorded tracks) that report over real sockets, with an hour of history.
     Demo(DemoArgs),
     /// Explain the bytes of a tracker: one JSON object per position.

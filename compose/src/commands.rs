@@ -2,7 +2,8 @@
 
 use crate::access::with_history;
 use crate::cli::{
-    ArchiveArgs, CheckConfigArgs, DecodeArgs, ExportArgs, ExportFormat, GeofenceArgs, ImportArgs, RunArgs, SqlArgs, TableFormat,
+    ArchiveArgs, CheckConfigArgs, DecodeArgs, ExportArgs, ExportFormat, GeofenceArgs, ImportArgs, RunArgs, ServeArgs, SqlArgs,
+    TableFormat,
 };
 use crate::config::{self, Config, Overrides};
 use crate::geofence::{self, GeofenceJob};
@@ -25,7 +26,13 @@ const BATCH: usize = 5_000;
 
 /// The settings that a command line asks for.
 pub fn settings(args: &RunArgs) -> anyhow::Result<Config> {
-    Config::load(args.config.as_deref(), &Overrides { data: args.data.clone() })
+    Config::load(args.config.as_deref(), &Overrides { data: args.data.clone(), roles: None })
+}
+
+/// The settings that a command line of a system asks for.
+pub fn serve_settings(args: &ServeArgs) -> anyhow::Result<Config> {
+    let roles = args.roles.as_ref().map(|roles| roles.iter().copied().collect());
+    Config::load(args.run.config.as_deref(), &Overrides { data: args.run.data.clone(), roles })
 }
 
 /// `waystream check-config`.

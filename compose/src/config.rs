@@ -1,7 +1,9 @@
 //! Settings: compiled-in defaults, then a TOML file, then `WAYSTREAM_…` variables, then flags; each overrides those before.
 
+use crate::log::LogConfig;
 use crate::store::StoreConfig;
 use anyhow::Context;
+use clap::ValueEnum;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
@@ -14,8 +16,6 @@ use waystream_connectors::ConnectorsConfig;
 use waystream_dataflow::DataflowConfig;
 use waystream_gateway::wire::TileSource;
 use waystream_gateway::{GatewayConfig, ListenerLimits};
-use waystream_log::embedded::EmbeddedOptions;
-use waystream_log::{Keep, Topic};
 use waystream_sql::SqlOptions;
 
 /// The defaults, commented: what `check-config --defaults` prints.
@@ -114,7 +114,7 @@ impl From<&SqlSection> for SqlOptions {
 }
 
 /// What a process does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Listens for trackers.
@@ -129,25 +129,15 @@ pub enum Role {
     Sql,
 }
 
-/// Which adapter of the log's seam.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum LogConfig {
-    /// In this process, in the data folder.
-    Embedded {
-        /// At least so many days.
-        keep_positions_days: u32,
-        /// At least so many days.
-        keep_events_days: u32,
-    },
-}
-
 /// What the command line says of settings.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Overrides {
     /// `--data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
+    /// `--roles`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<BTreeSet<Role>>,
 }
 
 impl Config {
@@ -161,7 +151,22 @@ impl Config {
         }
         let environment = Env::prefixed("WAYSTREAM_").ignore(&NOT_SETTINGS).split("__");
         figment = figment.merge(environment).merge(Serialized::defaults(overrides));
-        figment.extract().map_err(|errors| anyhow::anyhow!(describe(&figment, errors)))
+        let config: Self = figment.extract().map_err(|errors| anyhow::anyhow!(describe(&figment, errors)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What no setting alone can tell.
+    fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.roles.is_empty(), "roles: a process without a role does nothing");
+        let asks = self.roles.contains(&Role::Gateway) || self.roles.contains(&Role::Sql);
+        let apart = asks && self.log.is_shared() && !self.roles.contains(&Role::Archive);
+        anyhow::ensure!(
+            !(apart && matches!(self.store, StoreConfig::Parquet { .. })),
+            "roles: history in the data folder can be asked for only by the process that keeps it: \
+             add the role archive here, or use a store that several processes share"
+        );
+        Ok(())
     }
 
     /// As a settings file, with the comments of the defaults.
@@ -212,15 +217,4 @@ fn describe(figment: &Figment, errors: figment::Error) -> String {
         })
         .collect();
     lines.join("\n")
-}
-
-impl LogConfig {
-    /// Settings of the embedded log.
-    pub fn embedded(keep_positions_days: u32, keep_events_days: u32) -> EmbeddedOptions {
-        let days = |n: u32| Keep::For(Duration::from_secs(u64::from(n) * 24 * 3600));
-        EmbeddedOptions {
-            keep: [(Topic::Positions, days(keep_positions_days)), (Topic::Events, days(keep_events_days))].into(),
-            ..EmbeddedOptions::default()
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The way into history and out of it, the same whether a system runs on the folder or not.
 
 use anyhow::Context;
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use waystream_connectors::faults::Source;
@@ -32,6 +33,8 @@ pub struct History {
     pub catalog: SharedCatalog,
     /// Whose history.
     pub organisation: OrganisationId,
+    /// Whether this process writes it, or a part of it.
+    pub archives: bool,
 }
 
 /// Which positions to export.
@@ -70,13 +73,13 @@ impl History {
     /// Waits until everything that is in the log now, and the events that follow from it, can be asked for.
     pub async fn settle(&self) -> anyhow::Result<()> {
         let positions = self.ends(Topic::Positions).await?;
-        while !reached(&self.log.committed(waystream_dataflow::GROUP, Topic::Positions).await?, &positions) {
+        while self.is_behind(&self.log.committed(waystream_dataflow::GROUP, Topic::Positions).await?, &positions).await? {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        let mut all = self.ends(Topic::Events).await?;
-        all.extend(positions);
-        while !reached(&self.store.readable(), &all) {
-            tokio::time::sleep(LOOK_AGAIN).await;
+        for (topic, ends) in [(Topic::Positions, positions), (Topic::Events, self.ends(Topic::Events).await?)] {
+            while self.is_behind(&self.archived(topic).await?, &ends).await? {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
         }
         Ok(())
     }
@@ -87,9 +90,43 @@ impl History {
         again.await.context("could not write history again")
     }
 
+    /// How far history goes.
+    async fn archived(&self, topic: Topic) -> anyhow::Result<Offsets> {
+        // Other processes may keep some or all of it.
+        let mut archived = self.log.committed(archive::GROUP, topic).await?;
+        if self.archives {
+            for (place, readable) in self.store.readable() {
+                let at = archived.entry(place).or_insert(0);
+                *at = readable.max(*at);
+            }
+        }
+        Ok(archived)
+    }
+
+    /// The ends of partitions that have records.
     async fn ends(&self, topic: Topic) -> anyhow::Result<Offsets> {
         let bounds = self.log.bounds(topic).await?;
         Ok(bounds.iter().enumerate().filter(|(_, b)| b.next > b.first).map(|(p, b)| ((topic, p as u32), b.next)).collect())
+    }
+
+    /// Whether there are records between these offsets. The offsets alone don't tell: there may be gaps at the ends of partitions.
+    async fn is_behind(&self, at: &Offsets, ends: &Offsets) -> anyhow::Result<bool> {
+        let at = |place: &(Topic, u32)| at.get(place).copied().unwrap_or(0);
+        let open: Offsets =
+            ends.iter().filter(|(place, end)| at(place) < **end).map(|(place, _)| (*place, at(place))).collect();
+        let Some((topic, _)) = open.keys().next().copied() else { return Ok(false) };
+        let mut reader = self.log.read(topic, &open).await?;
+        let mut passed = BTreeSet::new();
+        while passed.len() < open.len()
+            && let Some(batch) = reader.try_next(1).await?
+        {
+            let first = batch.entries.first().map_or(batch.next, |entry| entry.offset);
+            if first < ends[&(topic, batch.partition)] {
+                return Ok(true);
+            }
+            passed.insert(batch.partition);
+        }
+        Ok(false)
     }
 
     /// Answers a query as text.
@@ -118,10 +155,6 @@ impl History {
     fn scope(&self) -> Scope {
         Scope::of_organisation(self.organisation.clone(), &self.catalog.read().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-fn reached(at: &Offsets, goal: &Offsets) -> bool {
-    goal.iter().all(|(partition, end)| at.get(partition).is_some_and(|at| at >= end))
 }
 
 /// A position as the fix that it came from.

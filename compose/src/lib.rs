@@ -13,6 +13,7 @@ pub mod exports;
 pub mod folder;
 pub mod geofence;
 pub mod history;
+pub mod log;
 pub mod metrics;
 pub mod quarantine;
 pub mod store;

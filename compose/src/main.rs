@@ -37,8 +37,8 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let out = &mut io::stdout();
-    match cli.command.unwrap_or(Command::Run(cli.run)) {
-        Command::Run(args) => app::run(&commands::settings(&args)?).await?,
+    match cli.command.unwrap_or(Command::Run(cli.serve)) {
+        Command::Run(args) => app::run(&commands::serve_settings(&args)?).await?,
         Command::Demo(args) => demo::run(&args).await?,
         Command::Decode(args) => return Ok(ExitCode::from(u8::from(!commands::decode(&args, out)?))),
         Command::Quarantine(args) => quarantine::run(&args.action, out).await?,

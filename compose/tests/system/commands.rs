@@ -40,6 +40,8 @@ fn a_wrong_setting_is_named_with_its_file() {
         ("[dataflow]\nworkers = \"many\"\n", "dataflow.workers"),
         ("[log]\nkind = \"papyrus\"\n", "papyrus"),
         ("roles = [\"cook\"]\n", "cook"),
+        ("[log]\nkind = \"kafka\"\nbroker = \"here\"\n", "broker"),
+        ("[log]\nbrokers = \"here\"\n", "brokers"),
         ("[connectors.listeners]\ntelex = 1\n", "telex"),
         ("[connectors\n", "mine.toml"),
     ];
@@ -75,6 +77,29 @@ fn settings_come_from_file_environment_and_flags() {
     let defaults = well(&["check-config", "--defaults"]);
     std::fs::write(&file, defaults).unwrap();
     well(&["check-config", "--config", text(&file)]);
+}
+
+#[test]
+fn the_distributed_form_is_a_few_settings_and_roles() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("distributed.toml");
+    let printed = well(&["check-config", "--config", text(&file)]);
+    for line in ["kind = \"kafka\"", "brokers = \"127.0.0.1:9092\"", "partitions = 16", "kind = \"questdb\""] {
+        assert!(printed.lines().any(|l| l == line), "{line} is missing in\n{printed}");
+    }
+    // What is printed can be used.
+    let folder = tempfile::tempdir().unwrap();
+    let again = folder.path().join("printed.toml");
+    std::fs::write(&again, printed).unwrap();
+    well(&["check-config", "--config", text(&again)]);
+
+    // History in a folder is the business of the process that has the folder.
+    std::fs::write(&again, "[log]\nkind = \"kafka\"\nbrokers = \"127.0.0.1:1\"\n").unwrap();
+    let data = folder.path().join("data");
+    let (_, err, ended_well) =
+        run(&["run", "--config", text(&again), "--data", text(&data), "--roles", "gateway,sql"]).unwrap();
+    assert!(!ended_well && err.contains("roles") && err.contains("archive"), "{err}");
+    let (_, err, ended_well) = run(&["run", "--data", text(&data), "--roles", "cook"]).unwrap();
+    assert!(!ended_well && err.contains("cook") && err.contains("dataflow"), "{err}");
 }
 
 /// Rows of an export without what is not in the recording, as a set.

@@ -7,9 +7,14 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use waystream::app::{Core, organisation};
+use waystream::config::Config;
 use waystream::control::Remote;
-use waystream::folder::Contact;
+use waystream::folder::{Contact, DataFolder};
+use waystream::tasks::Tasks;
 use waystream_connectors::ListenerName;
+use waystream_domain::geofence::{Checks, Defaults, from_geojson};
+use waystream_domain::{CatalogEdit, CatalogEntry};
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_waystream");
@@ -140,4 +145,16 @@ pub(crate) fn events(csv: &str) -> anyhow::Result<BTreeSet<TruthEvent>> {
             Ok((field()?, field()?, field()?, field()?))
         })
         .collect()
+}
+
+/// Puts the fences of a file into the catalog of a system that does not run.
+pub(crate) async fn put_fences(config: &Config, fences: &str) {
+    let mut tasks = Tasks::default();
+    let core = Core::open(config, DataFolder::take_alone(&config.data).unwrap(), &mut tasks).await.unwrap();
+    let text = std::fs::read_to_string(shared(fences)).unwrap();
+    let defaults = Defaults { organisation: organisation(), fleet: None, id: None, version: 1, checks: Checks::default() };
+    let fences = from_geojson(&text, &defaults).unwrap();
+    core.catalog.edit(fences.into_iter().map(|f| CatalogEdit::Put(CatalogEntry::Geofence(f))).collect()).await.unwrap();
+    tasks.run_until(std::future::ready(())).await.unwrap();
+    core.close().await;
 }

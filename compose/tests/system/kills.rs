@@ -1,7 +1,7 @@
 //! kill -9 of the whole process while trackers report: what was answered is in history exactly once, and the events are those
 //! of an undisturbed run.
 
-use crate::common::{System, free_port, settings, shared, truth};
+use crate::common::{System, free_port, put_fences, settings, shared, truth};
 use futures::TryStreamExt;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -12,16 +12,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use waystream::app::{Core, organisation};
 use waystream::config::{Config, Overrides};
 use waystream::demo::playback::Tracks;
-use waystream::folder::DataFolder;
 use waystream::history::Selection;
-use waystream::tasks::Tasks;
 use waystream::trackers::Tracker;
 use waystream::trackers::teltonika::Teltonika;
-use waystream_domain::geofence::{Checks, Defaults, from_geojson};
-use waystream_domain::{CatalogEdit, CatalogEntry, DeviceId, Timestamp};
+use waystream_domain::{DeviceId, Timestamp};
 use waystream_sql::output::Format;
 
 const POSITIONS: usize = 100_000;
@@ -48,7 +44,8 @@ async fn whatever_was_answered_survives_twenty_kills_and_no_event_is_lost_or_dou
     let names: BTreeMap<DeviceId, DeviceId> = buses.keys().enumerate().map(|(n, bus)| (imei(n), bus.clone())).collect();
 
     let folder = tempfile::tempdir().unwrap();
-    put_fences(folder.path(), "data/fences/warsaw_districts.geojson").await;
+    let config = Config::load(None, &Overrides { data: Some(folder.path().to_owned()), roles: None }).unwrap();
+    put_fences(&config, "data/fences/warsaw_districts.geojson").await;
     let port = free_port().unwrap();
     let server: SocketAddr = (Ipv4Addr::LOCALHOST, port).into();
     let settings = settings(&[("teltonika", port)]);
@@ -114,17 +111,4 @@ async fn whatever_was_answered_survives_twenty_kills_and_no_event_is_lost_or_dou
     let missing: Vec<_> = expected.difference(&events).take(5).collect();
     let wrong: Vec<_> = events.difference(&expected).take(5).collect();
     assert!(missing.is_empty() && wrong.is_empty(), "missing: {missing:?}, wrong: {wrong:?}");
-}
-
-/// Puts the fences of a file into the catalog of a folder on which nothing runs.
-async fn put_fences(folder: &std::path::Path, fences: &str) {
-    let config = Config::load(None, &Overrides { data: Some(folder.to_owned()) }).unwrap();
-    let mut tasks = Tasks::default();
-    let core = Core::open(&config, DataFolder::take_alone(folder).unwrap(), &mut tasks).await.unwrap();
-    let text = std::fs::read_to_string(shared(fences)).unwrap();
-    let defaults = Defaults { organisation: organisation(), fleet: None, id: None, version: 1, checks: Checks::default() };
-    let fences = from_geojson(&text, &defaults).unwrap();
-    core.catalog.edit(fences.into_iter().map(|f| CatalogEdit::Put(CatalogEntry::Geofence(f))).collect()).await.unwrap();
-    tasks.run_until(std::future::ready(())).await.unwrap();
-    core.close().await;
 }

@@ -3,6 +3,9 @@
 
 mod commands;
 mod common;
+mod distributed;
+#[path = "../../../pipeline/log/tests/support/kafka.rs"]
+mod kafka;
 mod kills;
 mod lifecycle;
 mod playback;

@@ -11,9 +11,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use waystream_domain::Timestamp;
 use waystream_domain::codec::{self, CodecError};
-use waystream_log::{Batch, Entry, Group, Log, LogError, LogReader, Offsets, Topic};
+use waystream_log::{Batch, Entry, Group, Log, LogError, LogReader, Offsets, Share, Topic};
 
-/// The topics that are archived.
+/// Name of the consumer group whose offsets say what is archived.
+pub const GROUP: &str = "archive";
+
+/// The topics that are archived. Both are keyed by device and have the same partitions.
 const TOPICS: [Topic; 2] = [Topic::Positions, Topic::Events];
 
 /// How the archive behaves.
@@ -46,6 +49,21 @@ impl Default for ArchiveConfig {
     }
 }
 
+/// Either end of a share: of the program, or of the share.
+struct Stop<'a> {
+    token: &'a CancellationToken,
+    ends: CancellationToken,
+}
+
+impl Stop<'_> {
+    async fn cancelled(&self) {
+        tokio::select! {
+            () = self.token.cancelled() => {}
+            () = self.ends.cancelled() => {}
+        }
+    }
+}
+
 /// Why the archive stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
@@ -57,7 +75,7 @@ pub enum ArchiveError {
     Store(#[from] StoreError),
 }
 
-/// The loop log → store. One per store.
+/// The loop log → store. Several processes may each run one on the same server; the log says which partitions are whose.
 #[derive(Debug, Clone, Default)]
 pub struct Archive {
     config: ArchiveConfig,
@@ -72,8 +90,38 @@ impl Archive {
     /// Runs until cancelled. The store may be down for any time: the archive waits, and goes on where it was. Offsets of the group
     /// `archive` are committed only once the store holds the rows durably.
     pub async fn run(self, log: Arc<dyn Log>, store: Arc<dyn Store>, token: CancellationToken) -> Result<(), ArchiveError> {
-        let Some(covered) = self.retrying(&token, "ask where to go on", || store.covered()).await? else { return Ok(()) };
-        let mut readers = Readers::open(log.as_ref(), &covered).await?;
+        let mut membership = log.join(GROUP).await?;
+        let mut first = true;
+        while let Some(share) = token.run_until_cancelled(membership.share()).await {
+            let Share { partitions, ends } = share?;
+            let stop = Stop { token: &token, ends };
+            info!(?partitions, "archive starts");
+            let Some(mut covered) = self.retrying(&stop, "ask where to go on", || store.covered()).await? else { continue };
+            // What the store tells may be from before another process had these partitions. What it has then committed is stored.
+            if !first {
+                for topic in TOPICS {
+                    for (place, offset) in log.committed(GROUP, topic).await? {
+                        let known = covered.entry(place).or_insert(0);
+                        *known = offset.max(*known);
+                    }
+                }
+            }
+            first = false;
+            self.run_share(&log, &store, &partitions, covered, &stop).await?;
+        }
+        Ok(())
+    }
+
+    /// Until cancelled, or until the share ends.
+    async fn run_share(
+        &self,
+        log: &Arc<dyn Log>,
+        store: &Arc<dyn Store>,
+        partitions: &[u32],
+        covered: Offsets,
+        stop: &Stop<'_>,
+    ) -> Result<(), ArchiveError> {
+        let mut readers = Readers::open(log.as_ref(), &covered, partitions).await?;
         let mut flushing: Option<BoxFuture<'static, Result<Offsets, StoreError>>> = None;
         let mut maintaining: Option<BoxFuture<'static, Result<(), StoreError>>> = None;
         let every = self.config.maintain_every;
@@ -89,9 +137,9 @@ impl Archive {
             // Biased: a stop first, then what frees memory, then what fills it.
             tokio::select! {
                 biased;
-                () = token.cancelled() => break,
+                () = stop.cancelled() => break,
                 flushed = finished(&mut flushing) => {
-                    failed = !self.flushed(log.as_ref(), flushed).await?;
+                    failed = !self.flushed(log.as_ref(), flushed, partitions).await?;
                     if failed {
                         flush_at = Some(Instant::now() + self.config.retry_at_most);
                     } else {
@@ -113,7 +161,7 @@ impl Archive {
                 }
                 batch = readers.next(self.config.batch_records), if !full => {
                     let batch = Arc::new(batch?);
-                    let Some(unflushed) = self.retrying(&token, "append", || store.append(batch.clone())).await? else { break };
+                    let Some(unflushed) = self.retrying(stop, "append", || store.append(batch.clone())).await? else { break };
                     metrics::archived(Topic::Positions, batch.positions.len());
                     metrics::archived(Topic::Events, batch.events.len());
                     let at = flush_at.get_or_insert_with(|| Instant::now() + self.config.flush_after);
@@ -125,9 +173,9 @@ impl Archive {
             }
         }
         if let Some(flushed) = flushing {
-            self.flushed(log.as_ref(), flushed.await).await?;
+            self.flushed(log.as_ref(), flushed.await, partitions).await?;
         }
-        self.flushed(log.as_ref(), flush(store).await).await?;
+        self.flushed(log.as_ref(), flush(store.clone()).await, partitions).await?;
         Ok(())
     }
 
@@ -138,8 +186,13 @@ impl Archive {
     }
 
     /// After a flush: commits what is covered now. `false` if the flush failed and must be repeated.
-    async fn flushed(&self, log: &dyn Log, flushed: Result<Offsets, StoreError>) -> Result<bool, ArchiveError> {
-        let offsets = match flushed {
+    async fn flushed(
+        &self,
+        log: &dyn Log,
+        flushed: Result<Offsets, StoreError>,
+        partitions: &[u32],
+    ) -> Result<bool, ArchiveError> {
+        let mut offsets = match flushed {
             Ok(offsets) => offsets,
             Err(StoreError::Unavailable(reason)) => {
                 warn!(reason, "flush failed, will be repeated");
@@ -147,8 +200,9 @@ impl Archive {
             }
             Err(error) => return Err(error.into()),
         };
+        offsets.retain(|(_, partition), _| partitions.contains(partition));
         // A commit that fails does no harm: the store itself says what it covers, and the next flush commits more.
-        match log.commit(&Group { name: "archive".into(), member: 0 }, Vec::new(), &offsets).await {
+        match log.commit(&Group { name: GROUP.into(), member: 0 }, Vec::new(), &offsets).await {
             Ok(()) => {}
             Err(error @ (LogError::Unavailable(_) | LogError::Indeterminate(_))) => {
                 warn!(error = &error as &dyn std::error::Error, "offsets could not be committed");
@@ -161,7 +215,7 @@ impl Archive {
     /// Repeats until it succeeds or can't; `None` when cancelled meanwhile.
     async fn retrying<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
-        token: &CancellationToken,
+        stop: &Stop<'_>,
         what: &'static str,
         call: impl Fn() -> F,
     ) -> Result<Option<T>, ArchiveError> {
@@ -175,7 +229,7 @@ impl Archive {
             warn!(what, reason, wait_ms = wait.as_millis() as u64, "store is unavailable");
             metrics::retried();
             tokio::select! {
-                () = token.cancelled() => return Ok(None),
+                () = stop.cancelled() => return Ok(None),
                 () = tokio::time::sleep(wait) => {}
             }
             wait = (wait * 2).min(self.config.retry_at_most);
@@ -186,7 +240,8 @@ impl Archive {
 /// Appends everything that is in the log now and that the store doesn't hold yet; flushes nothing. For reading a data folder
 /// whose system is not running. Answers how many rows were appended.
 pub async fn catch_up(log: &dyn Log, store: &dyn Store) -> Result<u64, ArchiveError> {
-    let mut readers = Readers::open(log, &store.covered().await?).await?;
+    let all: Vec<u32> = (0..log.partitions(Topic::Positions)).collect();
+    let mut readers = Readers::open(log, &store.covered().await?, &all).await?;
     let mut rows = 0;
     while let Some(batch) = readers.try_next(50_000).await? {
         rows += (batch.positions.len() + batch.events.len()) as u64;
@@ -254,11 +309,12 @@ struct Readers {
 }
 
 impl Readers {
-    async fn open(log: &dyn Log, covered: &Offsets) -> Result<Self, LogError> {
+    async fn open(log: &dyn Log, covered: &Offsets, partitions: &[u32]) -> Result<Self, LogError> {
         let mut from = Offsets::new();
         for topic in TOPICS {
-            for (partition, bounds) in log.bounds(topic).await?.into_iter().enumerate() {
-                let at = (topic, partition as u32);
+            let bounds = log.bounds(topic).await?;
+            for (partition, bounds) in (0..).zip(bounds).filter(|(partition, _)| partitions.contains(partition)) {
+                let at = (topic, partition);
                 let covered = covered.get(&at).copied().unwrap_or(0);
                 if covered > bounds.next {
                     // Nobody else writes offsets: this is another log than the one that was archived.

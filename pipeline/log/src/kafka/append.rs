@@ -18,6 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 const UNIT: usize = 256;
 /// What a waiting record takes beside its key and value.
 const RECORD_BYTES: usize = 128;
+/// A log closes after this time even if Kafka has not answered: nobody has been told that it had.
+const CLOSE: Duration = Duration::from_secs(2);
 /// How often a closing log looks whether all is sent.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -149,7 +151,7 @@ impl Appender {
         self.room.close();
         let producer = Arc::clone(&self.producer.lock().unwrap_or_else(PoisonError::into_inner));
         let started = Instant::now();
-        while producer.in_flight_count() > 0 && started.elapsed() < self.options.delivery_timeout {
+        while producer.in_flight_count() > 0 && started.elapsed() < CLOSE {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }

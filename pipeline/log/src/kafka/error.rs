@@ -22,6 +22,8 @@ impl ClientContext for Told {
 
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
+            // Told to the reader; no trouble at all.
+            Some(Code::PartitionEOF) => {}
             // One line a connection that breaks would bury the one that counts.
             Some(Code::BrokerTransportFailure) => tracing::debug!(reason, "connection to a kafka broker failed"),
             _ => tracing::warn!(%error, reason, "kafka client in trouble"),
