@@ -42,7 +42,7 @@ pub struct KafkaConfig {
     /// Name of this process, the same after a restart and no other's. Empty: made up once, kept in the data folder.
     #[serde(default)]
     pub instance: String,
-    /// Of positions, events and states: the most processes that can share the work.
+    /// Of the topics of devices: the most processes that can share the work.
     #[serde(default = "default_partitions")]
     pub partitions: u32,
     /// Copies of each record.
@@ -174,12 +174,12 @@ impl KafkaConfig {
             let (mechanism, user) = (sasl.mechanism.clone(), sasl.user.clone());
             anyhow::Ok(Sasl { mechanism, user, password: password.trim_end().to_owned() })
         });
-        let devices = [Topic::Positions, Topic::Events, Topic::States];
+        let devices = Topic::ALL.into_iter().filter(|topic| topic.is_by_device());
         Ok(KafkaOptions {
             brokers: self.brokers.clone(),
             prefix: self.prefix.clone(),
             instance: if self.instance.is_empty() { instance(folder)? } else { self.instance.clone() },
-            partitions: devices.map(|topic| (topic, self.partitions)).into(),
+            partitions: devices.map(|topic| (topic, self.partitions)).collect(),
             keep: [(Topic::Positions, days(self.keep_positions_days)), (Topic::Events, days(self.keep_events_days))].into(),
             replication: self.replication,
             session_timeout: Duration::from_secs(self.session_timeout_s),

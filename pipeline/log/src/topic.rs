@@ -55,6 +55,15 @@ impl Topic {
         }
     }
 
+    /// Whether the key is a device. All these topics have the same number of partitions, so whoever owns a partition of one owns the
+    /// same of the others.
+    pub const fn is_by_device(self) -> bool {
+        match self {
+            Self::Positions | Self::Events | Self::States | Self::Recent => true,
+            Self::Catalog | Self::Snapshots => false,
+        }
+    }
+
     /// Default number of partitions. `positions`, `states` and `recent` share keys and number, so that a worker which owns a partition of
     /// one owns the same of the other. The catalog has one, because all read all of it, in one order.
     pub const fn partitions(self) -> u32 {

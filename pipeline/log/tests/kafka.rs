@@ -38,8 +38,7 @@ async fn topics_that_differ_from_the_settings_are_refused_with_every_difference(
     let options = shared().await.options();
     open(&options).await.close().await;
     let mut others = options.clone();
-    others.partitions = [Topic::Positions, Topic::Events, Topic::States].map(|topic| (topic, 8)).into();
-    others.partitions.insert(Topic::Snapshots, 2);
+    others.partitions.iter_mut().filter(|(topic, _)| topic.is_by_device()).for_each(|(_, partitions)| *partitions = 8);
     others.keep.insert(Topic::Events, Keep::For(Duration::from_secs(3600)));
     others.keep.insert(Topic::Catalog, Keep::For(Duration::from_secs(60)));
     others.max_record_bytes *= 2;
@@ -60,9 +59,11 @@ async fn topics_that_differ_from_the_settings_are_refused_with_every_difference(
 #[tokio::test]
 async fn settings_that_cannot_work_are_refused_before_the_cluster_is_asked() {
     let nowhere = KafkaOptions { brokers: "127.0.0.1:1".into(), ..KafkaOptions::default() };
-    let uneven = KafkaOptions { partitions: [(Topic::States, 3)].into(), ..nowhere.clone() };
+    let uneven = |topic| KafkaOptions { partitions: [(topic, 3)].into(), ..nowhere.clone() };
     let nameless = KafkaOptions { instance: String::new(), ..nowhere.clone() };
-    let mut cases = vec![(uneven, "same number of partitions"), (nameless, "instance")];
+    let mut cases = vec![(nameless, "instance")];
+    let of_devices = Topic::ALL.into_iter().filter(|topic| topic.is_by_device());
+    cases.extend(of_devices.map(|topic| (uneven(topic), "same number of partitions")));
     if cfg!(not(feature = "kafka-tls")) {
         let tls = Security { tls: Some(Tls::default()), sasl: None };
         let scram = Sasl { mechanism: "SCRAM-SHA-256".into(), user: "u".into(), password: "secret".into() };

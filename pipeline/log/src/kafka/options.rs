@@ -125,9 +125,13 @@ impl KafkaOptions {
         if self.instance.is_empty() {
             return refuse("a process on Kafka needs a name of its own (instance)".into());
         }
-        let devices = [Topic::Positions, Topic::States, Topic::Events].map(|topic| self.partitions(topic));
-        if devices != [devices[0]; 3] || Topic::ALL.iter().any(|topic| self.partitions(*topic) == 0) {
-            return refuse("positions, states and events need the same number of partitions, all topics at least one".into());
+        let devices = self.partitions(Topic::Positions);
+        let fits = |topic: Topic| match topic.is_by_device() {
+            true => self.partitions(topic) == devices,
+            false => self.partitions(topic) > 0,
+        };
+        if devices == 0 || !Topic::ALL.into_iter().all(fits) {
+            return refuse("topics of devices need the same number of partitions, the others at least one".into());
         }
         let tls_needed = self.security.tls.is_some()
             || self.security.sasl.as_ref().is_some_and(|sasl| !sasl.mechanism.eq_ignore_ascii_case("PLAIN"));
