@@ -32,6 +32,42 @@ fn decode_prints_positions_and_replies() {
 }
 
 #[test]
+fn messages_in_quarantine_are_listed_and_what_is_understood_now_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = text(folder.path());
+    assert_eq!(well(&["quarantine", "list", "--data", data]), "");
+
+    let line = |protocol: &str, device: &str, login: serde_json::Value, hex: &str| {
+        let message = serde_json::json!({
+            "received_at": "2019-06-10T10:04:50.000Z", "protocol": protocol, "device": device, "peer": null,
+            "reason": "an old version", "datagram": false, "login_hex": login, "hex": hex,
+        });
+        message.to_string()
+    };
+    let packet = "000000000000003608010000016b40d8ea30010000000000000000000000000000000105021503010101425e0f01f10000601a014e0000000000000000010000c7cf";
+    let lines = [
+        line("teltonika", "356307042441013", "000f333536333037303432343431303133".into(), packet),
+        line("jt808", "13812345678", serde_json::Value::Null, "7e0f01000301381234567800010102033d7e"),
+    ];
+    std::fs::create_dir(folder.path().join("quarantine")).unwrap();
+    std::fs::write(folder.path().join("quarantine/newer.jsonl"), lines.join("\n") + "\n").unwrap();
+
+    let listed = well(&["quarantine", "list", "--data", data]);
+    assert_eq!(listed.lines().count(), 2);
+    assert!(listed.lines().next().unwrap().contains(&format!("\t356307042441013\t-\tan old version\t{packet}")), "{listed}");
+    assert_eq!(well(&["quarantine", "list", "--data", data, "--protocol", "jt808"]).lines().count(), 1);
+    assert_eq!(well(&["quarantine", "list", "--data", data, "--device", "1"]), "");
+
+    // Twice does no harm.
+    for _ in 0..2 {
+        let replayed = well(&["quarantine", "replay", "--data", data]);
+        assert_eq!(replayed, "1 messages understood now, 1 positions stored; 1 are not understood\n");
+    }
+    let exported = well(&["export", "--data", data]);
+    assert_eq!(exported.lines().filter(|line| line.contains("356307042441013")).count(), 1, "{exported}");
+}
+
+#[test]
 fn a_wrong_setting_is_named_with_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine.toml");
