@@ -187,6 +187,9 @@ const SIGNS: &[(&str, Sign)] = &[
         any([like(b, "IDRO:"), like(b, "ID:%d"), like(b, "BC:%d"), like(b, "NV:%d"), like(b, "VERSION:"), like(b, "PING\r")])
     }),
     ("startek", |b| like(b, "&&%t%d%d")),
+    ("v680", |b| hashed_imei(b, ["#%d#", "#%d%d#", "%d", "%w"])),
+    ("tlt2h", |b| hashed_imei(b, ["#%d%d%d%d", "%l"])),
+    ("vt200", packed_bracket),
     ("khd", |b| like(b, "))%.%0")),
     ("cellocator", |b| any([like(b, "MCGP"), like(b, "MCPG")])),
     ("gpsgate", |b| any([like(b, "$FRLIN,"), like(b, "$FRCMD,"), like(b, "$FRVER,")])),
@@ -208,8 +211,8 @@ fn not(verdict: Verdict) -> Verdict {
     }
 }
 
-/// Compares with a pattern of Latin-1 characters: `%d` digit, `%l` capital letter, `%m` any letter, `%a` capital letter or digit, `%t` printable, `%.` any byte, `%%` a percent sign,
-/// `%0` and `%1` these bytes.
+/// Compares with a pattern of Latin-1 characters: `%d` digit, `%l` capital letter, `%w` small letter, `%m` any letter, `%a` capital
+/// letter or digit, `%t` printable, `%.` any byte, `%%` a percent sign, `%0` and `%1` these bytes.
 fn like(bytes: &[u8], pattern: &str) -> Verdict {
     let mut pattern = pattern.chars();
     let mut bytes = bytes.iter();
@@ -220,6 +223,7 @@ fn like(bytes: &[u8], pattern: &str) -> Verdict {
             None => u32::from(*byte) == u32::from(wanted),
             Some('d') => byte.is_ascii_digit(),
             Some('l') => byte.is_ascii_uppercase(),
+            Some('w') => byte.is_ascii_lowercase(),
             Some('m') => byte.is_ascii_alphabetic(),
             Some('a') => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
             Some('t') => byte.is_ascii_graphic(),
@@ -262,6 +266,26 @@ fn bracket(bytes: &[u8], next: fn(&u8) -> bool) -> Verdict {
         None => More,
         Some(byte) if id.len() >= 10 && next(byte) && (comma || byte.is_ascii_uppercase()) => Yes,
         Some(_) => No,
+    }
+}
+
+/// `#`, 15 digits, `#`, and what stands next.
+fn hashed_imei<const N: usize>(bytes: &[u8], next: [&str; N]) -> Verdict {
+    match like(bytes, "#%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d#") {
+        Yes => any(next.map(|next| like(&bytes[17..], next))),
+        verdict => verdict,
+    }
+}
+
+/// `(` and an id of six bytes of packed digits that are no text.
+fn packed_bracket(bytes: &[u8]) -> Verdict {
+    let Some((b'(', rest)) = bytes.split_first() else { return if bytes.is_empty() { More } else { No } };
+    let id = &rest[..rest.len().min(6)];
+    match id {
+        _ if !id.iter().all(|byte| byte >> 4 <= 9 && byte & 0xf <= 9) => No,
+        [_, _, _, _, _, _] if id.iter().all(u8::is_ascii_digit) => No,
+        [_, _, _, _, _, _] => Yes,
+        _ => More,
     }
 }
 
