@@ -120,13 +120,11 @@ impl Truck {
         all.iter().map(line).collect()
     }
 
-    /// Saved and loaded, as by a restart.
-    fn restart(&mut self, saved: &mut Option<Vec<u8>>) {
-        if let Some(closed) = self.state.recent.take_unsaved() {
-            *saved = Some(encode_segments(&closed));
-        }
+    /// Saved and loaded, as by a restart. The log may still hold what was saved before: all of it comes, in that order.
+    fn restart(&mut self, saved: &mut Vec<Vec<u8>>) {
+        saved.extend(self.state.recent.take_unsaved().map(|closed| encode_segments(&closed)));
         let mut restored = decode_state(&encode_state(&self.state)).unwrap();
-        if let Some(saved) = saved {
+        for saved in saved {
             restored.recent.restore_closed(decode_segments(saved).unwrap());
         }
         assert_eq!(restored, self.state);
@@ -336,7 +334,7 @@ proptest! {
         let mut batched = Truck::new();
         let (mut late, mut size) = (Vec::new(), batches.iter().cycle());
         let mut most = *size.next().unwrap();
-        let mut saved = None;
+        let mut saved = Vec::new();
         for (i, position) in arrival.into_iter().enumerate() {
             shuffled.take(&index, position.clone(), &rules());
             if i % restart_every == 0 {

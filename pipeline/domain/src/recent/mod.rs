@@ -202,11 +202,12 @@ impl Recent {
         Self { segments, unsaved: false }
     }
 
-    /// Puts segments that were saved apart before the one that was saved with the state.
+    /// Puts segments that were saved apart before the one that was saved with the state. They replace those of an earlier call: the
+    /// log may still hold values that were overwritten.
     pub fn restore_closed(&mut self, closed: SavedSegments) {
         // Without an open one nothing is remembered: what was saved apart is of a time before.
-        if !self.segments.is_empty() {
-            self.segments.splice(0..0, closed.0);
+        if let Some(open) = self.segments.len().checked_sub(1) {
+            self.segments.splice(0..open, closed.0);
         }
     }
 }
