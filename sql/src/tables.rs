@@ -27,11 +27,12 @@ pub(crate) fn of_scope(
     };
     let radius = |g: &Geofence| match g.shape {
         Shape::Circle { radius_m, .. } => Some(radius_m),
-        Shape::Polygons { .. } => None,
+        Shape::Polygons { .. } | Shape::Corridor { .. } => None,
     };
     let kind = |g: &Geofence| match g.shape {
         Shape::Circle { .. } => "circle",
         Shape::Polygons { .. } => "polygon",
+        Shape::Corridor { .. } => "corridor",
     };
     Ok(vec![
         (

@@ -148,6 +148,7 @@ fn geofences(organisation: &OrganisationId, city: &City, now: Timestamp) -> Vec<
         version: now.as_millis().unsigned_abs(),
         shape,
         colour: Some(colour.to_owned()),
+        rules: Default::default(),
     };
     let mut all = Vec::new();
     for depot in 0..DEPOTS {

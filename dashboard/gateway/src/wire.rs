@@ -257,8 +257,8 @@ pub struct GeofenceFeature {
     /// `Feature`.
     #[ts(type = "\"Feature\"")]
     pub r#type: String,
-    /// `Polygon`, `MultiPolygon`, or `Point` with `radius_m`.
-    #[ts(type = "{ type: \"Polygon\" | \"MultiPolygon\" | \"Point\"; coordinates: unknown }")]
+    /// `Polygon`, `MultiPolygon`, `Point` with `radius_m`, or `LineString` with `width_m`.
+    #[ts(type = "{ type: \"Polygon\" | \"MultiPolygon\" | \"Point\" | \"LineString\"; coordinates: unknown }")]
     #[schema(value_type = Object)]
     pub geometry: Value,
     /// The rest.
@@ -284,6 +284,23 @@ pub struct GeofenceProperties {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub radius_m: Option<f64>,
+    /// Of a corridor, metres.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub width_m: Option<f64>,
+    /// Who is inside stays inside until farther away than this, metres.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub exit_margin_m: Option<f64>,
+    /// An enter or exit counts when it has lasted this long, seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub min_dwell_s: Option<f64>,
+    /// Events are told only in these hours: `{"time_zone": "Europe/Warsaw", "hours": ["mon-fri 08:00-18:00"], "closed": ["2026-12-25"]}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "unknown")]
+    #[schema(value_type = Object)]
+    pub schedule: Option<Value>,
 }
 
 /// A geofence as a browser sees it.
@@ -299,6 +316,10 @@ pub fn geofence_feature(geofence: &Geofence) -> GeofenceFeature {
             colour: geofence.colour.clone(),
             version: geofence.version,
             radius_m: feature["properties"]["radius_m"].as_f64(),
+            width_m: feature["properties"]["width_m"].as_f64(),
+            exit_margin_m: feature["properties"]["exit_margin_m"].as_f64(),
+            min_dwell_s: feature["properties"]["min_dwell_s"].as_f64(),
+            schedule: Some(feature["properties"]["schedule"].take()).filter(|schedule| !schedule.is_null()),
         },
     }
 }
@@ -408,7 +429,7 @@ pub enum CatalogMessage {
         /// Key.
         id: String,
         /// As it is now.
-        value: Option<GeofenceFeature>,
+        value: Option<Box<GeofenceFeature>>,
     },
 }
 

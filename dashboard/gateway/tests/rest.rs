@@ -137,12 +137,26 @@ async fn the_catalog_is_edited() {
         (StatusCode::OK, &json!(500.0), &json!(id))
     );
     assert!(round["properties"]["version"].as_u64() > yard["properties"]["version"].as_u64());
+    let road = json!({ "type": "Feature", "geometry": { "type": "LineString", "coordinates": [[21, 52], [22, 52]] },
+        "properties": { "name": "Road", "width_m": 50, "exit_margin_m": 20, "min_dwell_s": 30, "schedule": null } });
+    let (status, road) = admin.ask(Method::PUT, &format!("/api/geofences/{id}"), Some(&road)).await;
+    let told = |name: &str| road["properties"][name].as_f64();
+    assert_eq!(
+        (status, told("width_m"), told("exit_margin_m"), told("min_dwell_s")),
+        (StatusCode::OK, Some(50.0), Some(20.0), Some(30.0))
+    );
     let mut bad = square.clone();
     bad["geometry"]["coordinates"] = json!([[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]);
     let (status, answer) = admin.ask(Method::POST, "/api/geofences", Some(&bad)).await;
     assert_eq!(status, 400);
     assert!(answer["error"].as_str().unwrap().contains("crosses"), "{answer}");
-    for (change, value) in [("colour", json!("red")), ("fleet", json!("their")), ("name", json!(" "))] {
+    for (change, value) in [
+        ("colour", json!("red")),
+        ("fleet", json!("their")),
+        ("name", json!(" ")),
+        ("exit_margin_m", json!(-1)),
+        ("schedule", json!("always")),
+    ] {
         let mut bad = square.clone();
         bad["properties"][change] = value;
         assert!(admin.ask(Method::POST, "/api/geofences", Some(&bad)).await.0.is_client_error(), "{change}");

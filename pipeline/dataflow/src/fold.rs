@@ -227,6 +227,10 @@ impl Fold {
 fn reconsider(state: &mut DeviceState, index: &GeofenceIndex, rules: &Rules, changes: &mut Changes) {
     let before = state.standing.clone();
     changes.events.append(&mut state.reconsider(index, rules));
+    if state.standing.fleet != before.fleet {
+        changes.left.entry(before.fleet.clone()).or_default().push(state.device.clone());
+        changes.moved.insert(state.device.clone());
+    }
     if state.standing != before {
         changes.states.insert(state.device.clone());
     }

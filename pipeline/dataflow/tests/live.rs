@@ -4,7 +4,8 @@
 mod common;
 
 use common::{
-    append, box_of, caught_up, edit, events, fix, open, out_of_order, own, put, records, remove, snapshots, start, told,
+    append, box_of, caught_up, edit, events, fix, open, out_of_order, own, place, put, put_for, records, remove, snapshots,
+    start, told,
 };
 use std::collections::HashMap;
 use waystream_domain::Position;
@@ -129,6 +130,34 @@ async fn edits_reach_standing_vehicles_on_every_worker() {
     let all = events(&*log).await;
     assert_eq!(told(&all), wanted);
     assert!(all.iter().all(|e| e.attributes.get("reason").is_some()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_given_to_another_fleet_is_decided_at_once_or_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let here = || box_of(0.0, 0.0, 2.0, 2.0);
+    edit(&*log, vec![own("north"), own("south"), put_for("n", "north", here()), put_for("s", "south", here())]).await;
+    let running = start(log.clone(), 2);
+    append(&*log, &[fix("truck", "north", 5, 1.0, 1.0)]).await;
+    caught_up(&*log).await;
+    edit(&*log, vec![place("truck", "south")]).await;
+    caught_up(&*log).await;
+    running.stop().await.unwrap();
+    let mut wanted = vec!["truck enter n@5", "truck enter s@5", "truck exit n@5"];
+    assert_eq!(told(&events(&*log).await), wanted);
+
+    edit(&*log, vec![place("truck", "north")]).await;
+    let running = start(log.clone(), 1);
+    append(&*log, &[fix("truck", "north", 9, 1.0, 1.0)]).await;
+    caught_up(&*log).await;
+    running.stop().await.unwrap();
+    wanted.extend(["truck enter n@5", "truck exit s@5"]);
+    wanted.sort_unstable();
+    assert_eq!(told(&events(&*log).await), wanted);
+    let left: Vec<_> =
+        snapshots(&*log).await.into_iter().flat_map(|s| s.left.into_iter().map(move |_| s.fleet.to_string())).collect();
+    assert_eq!(left, ["north", "south"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -73,6 +73,8 @@ impl DeviceState {
         }
         if done.placed > 0 {
             self.standing = standing;
+            before.retain(|event| index.tells(event));
+            after.retain(|event| index.tells(event));
             done.events = corrections(before, after);
         }
         done

@@ -79,30 +79,33 @@ impl DeviceState {
         let teller = Teller { device: &position.device, received_at: position.received_at };
         let mut events = Vec::new();
         self.standing.step(&step, previous.as_ref(), rules.trips.as_ref(), teller, &mut events);
+        events.retain(|event| index.tells(event));
         self.latest = Some(LivePosition { seq, position });
         Advance::Moved { events, left: left.filter(|_| previous.is_some()) }
     }
 
-    /// Decides anew where the device is after geofences were drawn, changed or removed: at its newest position, at once.
+    /// Decides anew where the device is after geofences were drawn, changed or removed, or the device was given to another fleet: at
+    /// its newest position, at once.
     pub fn reconsider(&mut self, index: &GeofenceIndex, rules: &Rules) -> Vec<Event> {
         let Some(LivePosition { position, .. }) = &self.latest else { return Vec::new() };
-        let held = index.around(&self.standing.fleet, position);
-        if is_same(&self.standing.members, &held) {
+        let moved = index.fleet_of(&self.device).filter(|fleet| **fleet != self.standing.fleet).cloned();
+        let held = index.around(moved.as_ref().unwrap_or(&self.standing.fleet), position);
+        if moved.is_none() && is_same(&self.standing.members, &held) {
             return Vec::new();
         }
-        let gone = self.standing.inside.iter().filter(|was| !held.iter().any(|h| !h.near && h.fence.id == was.geofence));
+        let gone = self.standing.inside.iter().filter(|was| !held.iter().any(|h| h.fence.id == was.geofence));
         let gone = gone.map(|was| {
             let current = index.get(&was.geofence);
             let version = current.map_or(was.version, |f: &PreparedGeofence| f.version);
             Gone { geofence: was.geofence.clone(), version, removed: current.is_none() }
         });
-        let mark = Mark { fleet: None, members: members_of(&held), gone: gone.collect() };
+        let mark = Mark { fleet: moved, members: members_of(&held), gone: gone.collect() };
         let fix = Fix::of(position);
         self.recent.push_mark(mark.clone(), &self.standing, Some(&fix), &rules.horizon);
         let teller = Teller { device: &self.device, received_at: position.received_at };
         let mut events = Vec::new();
-        let entry = Entry::Mark(mark);
-        self.standing.take(&entry, Some(&fix), rules.trips.as_ref(), teller, &mut events);
+        self.standing.take(&Entry::Mark(mark), Some(&fix), rules.trips.as_ref(), teller, &mut events);
+        events.retain(|event| index.tells(event));
         events
     }
 }

@@ -7,7 +7,7 @@ use waystream_domain::geofence::validate::{Checks, circle, polygons};
 use waystream_domain::geofence::{GeofenceIndex, IndexEdit, PreparedGeofence, Shape, Touched};
 use waystream_domain::{
     Advance, AttributeValue, Attributes, CatalogEdit, CatalogEntry, CatalogKey, DeviceState, Event, EventId, EventKind,
-    FleetId, Geofence, GeofenceId, LatLon, Position, Rules, Timestamp, TripRules, catalog::Fleet,
+    FleetId, Geofence, GeofenceId, LatLon, Position, Rules, Timestamp, TripRules, catalog::Device, catalog::Fleet,
 };
 
 fn fence(id: &str, version: u64, fleet: Option<&str>, shape: Shape) -> Geofence {
@@ -19,6 +19,7 @@ fn fence(id: &str, version: u64, fleet: Option<&str>, shape: Shape) -> Geofence 
         version,
         shape,
         colour: None,
+        rules: Default::default(),
     }
 }
 
@@ -191,6 +192,35 @@ fn an_edited_geofence_is_decided_at_once_round_a_standing_vehicle() {
     check(&mut index, &mut truck, remove("a"), &["exit a@7"], "fence_removed");
     check(&mut index, &mut truck, put(fence("a", 6, None, round())), &["enter a@7"], "fence_changed");
     assert_eq!(truck.standing.inside.iter().map(|i| i.version).collect::<Vec<_>>(), [6]);
+}
+
+#[test]
+fn a_device_given_to_another_fleet_is_decided_at_once() {
+    let here = || box_of(0.0, 0.0, 2.0, 2.0);
+    let place = |fleet: &str| {
+        let device = Device { id: "truck".parse().unwrap(), fleet: fleet.parse().unwrap(), name: String::new() };
+        CatalogEdit::Put(CatalogEntry::Device(device))
+    };
+    let mut index = index([
+        own("north", "org"),
+        own("south", "org"),
+        put(fence("all", 1, None, here())),
+        put(fence("northern", 1, Some("north"), here())),
+        put(fence("southern", 1, Some("south"), here())),
+        place("north"),
+    ]);
+    let mut truck = state();
+    moved(truck.advance(fix("north", 7, at(1.0, 1.0)), 1, &index, &Rules::default()));
+    assert!(!edit(&mut index, &place("north")).concerns(&truck));
+    assert!(edit(&mut index, &place("south")).concerns(&truck));
+    let events = truck.reconsider(&index, &Rules::default());
+    assert_eq!(told(&events), ["exit northern@7", "enter southern@7"]);
+    assert_eq!(events.iter().map(|e| e.fleet.as_str()).collect::<Vec<_>>(), ["north", "south"]);
+    assert!(events.iter().all(|e| e.attributes.get("reason") == Some(&AttributeValue::from("fleet_changed"))));
+    assert_eq!(truck.reconsider(&index, &Rules::default()), []);
+    // Its next position comes with the new fleet.
+    let next = truck.advance(fix("south", 8, at(1.0, 1.0)), 2, &index, &Rules::default());
+    assert_eq!(next, Advance::Moved { events: vec![], left: None });
 }
 
 #[test]

@@ -13,10 +13,11 @@ export const FENCE_COLOURS = ['#0f766e', '#2563eb', '#7c3aed', '#be185d', '#c241
 const isColour = (text: string | null): text is string => text !== null && /^#[0-9a-f]{6}$/i.test(text);
 export const colourOf = (fence: GeofenceFeature): string => (isColour(fence.properties.colour) ? fence.properties.colour : DEFAULT_COLOUR);
 
-/** Every polygon of a fence; none for a circle. */
+/** Every polygon of a fence; none for a circle; for a corridor its line, there and back. */
 export function polygonsOf({ geometry }: GeofenceFeature): Ring[][] {
   if (geometry.type === 'Polygon') return [geometry.coordinates as Ring[]];
   if (geometry.type === 'MultiPolygon') return geometry.coordinates as Ring[][];
+  if (geometry.type === 'LineString') return [[[...geometry.coordinates as Ring, ...(geometry.coordinates as Ring).toReversed()]]];
   return [];
 }
 

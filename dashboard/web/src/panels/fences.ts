@@ -78,6 +78,8 @@ export function fencesPanel(app: App): FencesPanel {
     const feature = (): GeofenceFeature => ({
       type: 'Feature', geometry,
       properties: {
+        // Rules that this editor doesn't know stay as they are.
+        ...existing?.properties,
         id: existing?.properties.id ?? '', name: name.value.trim(), fleet: fleet.value || null, colour, version: existing?.properties.version ?? 0,
         ...(radius === undefined ? {} : { radius_m: radius }),
       },
@@ -162,8 +164,8 @@ export function fencesPanel(app: App): FencesPanel {
       put(await api.createFence({
         type: 'Feature', geometry: feature.geometry,
         properties: {
+          ...given,
           id: '', name: given.name ?? `${chosen.name} ${n + 1}`, fleet: given.fleet ?? null, colour: given.colour ?? null, version: 0,
-          ...(given.radius_m === undefined ? {} : { radius_m: given.radius_m }),
         },
       }));
       n++;

@@ -346,9 +346,9 @@ export type GeofenceFeature = {
  */
 type: "Feature",
 /**
- * `Polygon`, `MultiPolygon`, or `Point` with `radius_m`.
+ * `Polygon`, `MultiPolygon`, `Point` with `radius_m`, or `LineString` with `width_m`.
  */
-geometry: { type: "Polygon" | "MultiPolygon" | "Point"; coordinates: unknown },
+geometry: { type: "Polygon" | "MultiPolygon" | "Point" | "LineString"; coordinates: unknown },
 /**
  * The rest.
  */
@@ -381,7 +381,23 @@ version: number,
 /**
  * Of a circle, metres.
  */
-radius_m?: number, };
+radius_m?: number,
+/**
+ * Of a corridor, metres.
+ */
+width_m?: number,
+/**
+ * Who is inside stays inside until farther away than this, metres.
+ */
+exit_margin_m?: number,
+/**
+ * An enter or exit counts when it has lasted this long, seconds.
+ */
+min_dwell_s?: number,
+/**
+ * Events are told only in these hours: `{"time_zone": "Europe/Warsaw", "hours": ["mon-fri 08:00-18:00"], "closed": ["2026-12-25"]}`.
+ */
+schedule?: unknown, };
 
 /**
  * All geofences.

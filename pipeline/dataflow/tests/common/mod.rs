@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use waystream_dataflow::{Dataflow, DataflowConfig, DataflowError, lag};
-use waystream_domain::catalog::Fleet;
+use waystream_domain::catalog::{Device, Fleet};
 use waystream_domain::codec::{decode_event, decode_snapshot, encode_catalog, encode_position};
 use waystream_domain::geofence::{Checks, Shape, validate};
 use waystream_domain::{
@@ -61,8 +61,8 @@ pub(crate) fn own(fleet: &str) -> CatalogEdit {
     CatalogEdit::Put(CatalogEntry::Fleet(fleet))
 }
 
-pub(crate) fn put(id: &str, version: u64, shape: Shape) -> CatalogEdit {
-    CatalogEdit::Put(CatalogEntry::Geofence(Geofence {
+fn geofence(id: &str, version: u64, shape: Shape) -> Geofence {
+    Geofence {
         id: id.parse().unwrap(),
         organisation: "org".parse().unwrap(),
         fleet: None,
@@ -70,7 +70,23 @@ pub(crate) fn put(id: &str, version: u64, shape: Shape) -> CatalogEdit {
         version,
         shape,
         colour: None,
-    }))
+        rules: Default::default(),
+    }
+}
+
+pub(crate) fn put(id: &str, version: u64, shape: Shape) -> CatalogEdit {
+    CatalogEdit::Put(CatalogEntry::Geofence(geofence(id, version, shape)))
+}
+
+/// Only for one fleet.
+pub(crate) fn put_for(id: &str, fleet: &str, shape: Shape) -> CatalogEdit {
+    CatalogEdit::Put(CatalogEntry::Geofence(Geofence { fleet: Some(fleet.parse().unwrap()), ..geofence(id, 1, shape) }))
+}
+
+/// A device in a fleet.
+pub(crate) fn place(device: &str, fleet: &str) -> CatalogEdit {
+    let device = Device { id: device.parse().unwrap(), fleet: fleet.parse().unwrap(), name: device.to_owned() };
+    CatalogEdit::Put(CatalogEntry::Device(device))
 }
 
 pub(crate) fn remove(id: &str) -> CatalogEdit {

@@ -1,7 +1,8 @@
-//! Geofences from GeoJSON (RFC 7946) and back: Polygon, MultiPolygon, and Point with `radius_m` for a circle.
+//! Geofences from GeoJSON (RFC 7946) and back: Polygon, MultiPolygon, Point with `radius_m` for a circle, LineString with `width_m`
+//! for a corridor.
 
 use super::validate::{self, Checks, Flaw};
-use super::{Geofence, Polygon, Shape};
+use super::{FenceRules, Geofence, Polygon, Schedule, Shape};
 use crate::{FleetId, GeofenceId, LatLon, OrganisationId};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
@@ -64,7 +65,8 @@ fn malformed(text: impl Into<String>) -> Problem {
 
 /// Reads a FeatureCollection, a Feature or a bare geometry.
 ///
-/// Properties used: `fence_id` or `id` (else the feature's own `id`), `name`, `fleet`, `colour`, `radius_m`.
+/// Properties used: `fence_id` or `id` (else the feature's own `id`), `name`, `fleet`, `colour`, `radius_m`, `width_m`, and the rules
+/// `exit_margin_m`, `min_dwell_s`, `schedule`.
 pub fn from_geojson(text: &str, defaults: &Defaults) -> Result<Vec<Geofence>, GeoJsonError> {
     let whole = |problem| GeoJsonError { feature: None, id: None, problem };
     let value: Value = serde_json::from_str(text).map_err(|e| whole(malformed(format!("not JSON: {e}"))))?;
@@ -106,6 +108,7 @@ pub fn from_geojson(text: &str, defaults: &Defaults) -> Result<Vec<Geofence>, Ge
             version: defaults.version,
             shape: shape(geometry, properties, defaults.checks).map_err(place)?,
             colour: text("colour").map(str::to_owned),
+            rules: rules(properties).map_err(|problem| place(malformed(problem)))?,
             id,
         });
     }
@@ -118,6 +121,21 @@ fn id_text(value: &Value) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
+}
+
+/// `null` is as good as nothing.
+fn rules(properties: &Map<String, Value>) -> Result<FenceRules, String> {
+    let given = |key: &str| properties.get(key).filter(|v| !v.is_null());
+    let number = |key: &str| match given(key) {
+        Some(v) => v.as_f64().ok_or_else(|| format!("{key} is not a number")),
+        None => Ok(0.0),
+    };
+    let schedule = given("schedule").map(|v| serde_json::from_value::<Schedule>(v.clone()).map_err(|e| e.to_string()));
+    let dwell_s = number("min_dwell_s")?;
+    if !(0.0..=f64::from(u32::MAX)).contains(&dwell_s) {
+        return Err(format!("min_dwell_s of {dwell_s} is out of range"));
+    }
+    FenceRules::new(number("exit_margin_m")?, dwell_s.round() as u32, schedule.transpose()?)
 }
 
 fn shape(geometry: &Value, properties: &Map<String, Value>, checks: Checks) -> Result<Shape, Problem> {
@@ -144,7 +162,17 @@ fn shape(geometry: &Value, properties: &Map<String, Value>, checks: Checks) -> R
                 LatLon::new(lat, lon).ok_or_else(|| malformed(validate::Reason::OutOfRange { lon, lat }.to_string()))?;
             validate::circle(centre, radius_m).map_err(Problem::Flaw)
         }
-        Some(other) => Err(malformed(format!("a {other} is no area; Polygon, MultiPolygon and Point with radius_m are"))),
+        Some("LineString") => {
+            let width_m = properties.get("width_m").or_else(|| geometry.get("width_m")).and_then(Value::as_f64);
+            let width_m = width_m.ok_or_else(|| malformed("a LineString needs the property width_m"))?;
+            let places = list(coordinates, "coordinates")?.iter().enumerate();
+            let places =
+                places.map(|(v, p)| vertex(p).ok_or_else(|| malformed(format!("vertex {v}, is not [longitude, latitude]"))));
+            validate::corridor(&places.collect::<Result<Vec<_>, _>>()?, width_m).map_err(Problem::Flaw)
+        }
+        Some(other) => Err(malformed(format!(
+            "a {other} is no area; Polygon, MultiPolygon, Point with radius_m and LineString with width_m are"
+        ))),
         None => Err(malformed("it has no geometry")),
     }
 }
@@ -173,11 +201,15 @@ fn vertex(value: &Value) -> Option<(f64, f64)> {
     }
 }
 
-/// One geofence as a Feature with the properties `id`, `name`, `fleet`, `colour`, `version` and, for a circle, `radius_m`.
+/// One geofence as a Feature with the properties `id`, `name`, `fleet`, `colour`, `version`, for a circle `radius_m`, for a corridor
+/// `width_m`, and the rules that it has.
 pub fn to_feature(fence: &Geofence) -> Value {
     let mut properties = json!({
         "id": fence.id, "name": fence.name, "fleet": fence.fleet, "colour": fence.colour, "version": fence.version,
     });
+    if let (Some(properties), Ok(Value::Object(rules))) = (properties.as_object_mut(), serde_json::to_value(&fence.rules)) {
+        properties.extend(rules);
+    }
     let lon_lat = |at: &LatLon| json!([at.lon_deg(), at.lat_deg()]);
     let rings =
         |polygon: &Polygon| polygon.rings.iter().map(|ring| ring.iter().map(lon_lat).collect::<Vec<_>>()).collect::<Vec<_>>();
@@ -185,6 +217,10 @@ pub fn to_feature(fence: &Geofence) -> Value {
         Shape::Circle { centre, radius_m } => {
             properties["radius_m"] = json!(radius_m);
             json!({"type": "Point", "coordinates": lon_lat(centre)})
+        }
+        Shape::Corridor { line, width_m } => {
+            properties["width_m"] = json!(width_m);
+            json!({"type": "LineString", "coordinates": line.iter().map(lon_lat).collect::<Vec<_>>()})
         }
         Shape::Polygons { polygons } => match polygons.as_slice() {
             [one] => json!({"type": "Polygon", "coordinates": rings(one)}),
@@ -221,15 +257,19 @@ mod tests {
               {{"type":"Feature","properties":{{"fence_id":"a","name":"Łódź","fleet":"north","colour":"#ff0000"}},
                 "geometry":{{"type":"MultiPolygon","coordinates":[[{SQUARE}],[[[5,5],[6,5,12.0],[5,6]]]]}}}},
               {{"type":"Feature","id":12,"properties":null,"geometry":{{"type":"Polygon","coordinates":[{SQUARE}]}}}},
-              {{"type":"Feature","properties":{{"id":"c","radius_m":60}},"geometry":{{"type":"Point","coordinates":[21.1,52.2]}}}}]}}"##
+              {{"type":"Feature","properties":{{"id":"c","radius_m":60}},"geometry":{{"type":"Point","coordinates":[21.1,52.2]}}}},
+              {{"type":"Feature","properties":{{"id":"d","width_m":50,"exit_margin_m":20,"min_dwell_s":60,"schedule":
+                {{"time_zone":"UTC","hours":["mon 08:00-18:00"]}}}},"geometry":{{"type":"LineString","coordinates":[[1,1],[2,2]]}}}}]}}"##
         );
         let fences = from_geojson(&text, &defaults()).expect("fine");
         assert_eq!(
             fences.iter().map(|f| (f.id.as_str(), f.name.as_str())).collect::<Vec<_>>(),
-            [("a", "Łódź"), ("12", "12"), ("c", "c")]
+            [("a", "Łódź"), ("12", "12"), ("c", "c"), ("d", "d")]
         );
         assert_eq!(fences[0].fleet, Some("north".parse().expect("id")));
         assert!(fences.iter().all(|f| f.version == 7));
+        assert_eq!((fences[3].rules.exit_margin_m, fences[3].rules.min_dwell_s), (20.0, 60));
+        assert!(fences[3].rules.schedule.is_some());
         assert_eq!(from_geojson(&to_geojson(&fences).to_string(), &defaults()), Ok(fences));
     }
 
@@ -254,7 +294,11 @@ mod tests {
             ("null".to_owned(), "feature 1, id b, it has no geometry"),
             (
                 r#"{"type":"LineString","coordinates":[[0,0],[1,1]]}"#.to_owned(),
-                "feature 1, id b, a LineString is no area; Polygon, MultiPolygon and Point with radius_m are",
+                "feature 1, id b, a LineString needs the property width_m",
+            ),
+            (
+                r#"{"type":"GeometryCollection"}"#.to_owned(),
+                "feature 1, id b, a GeometryCollection is no area; Polygon, MultiPolygon, Point with radius_m and LineString with width_m are",
             ),
             (r#"{"type":"Point","coordinates":[0,0]}"#.to_owned(), "feature 1, id b, a Point needs the property radius_m"),
             (
@@ -272,6 +316,17 @@ mod tests {
         ] {
             assert_eq!(error(&collection(&geometry)), message);
         }
+        let ruled = |rules: &str| {
+            format!(
+                r#"{{"type":"Feature","id":"a","properties":{{{rules}}},"geometry":{{"type":"Polygon","coordinates":[{SQUARE}]}}}}"#
+            )
+        };
+        assert_eq!(error(&ruled(r#""exit_margin_m":-1"#)), "id a, exit_margin_m of -1 is not between 0 and 10000");
+        assert_eq!(error(&ruled(r#""min_dwell_s":"long""#)), "id a, min_dwell_s is not a number");
+        assert_eq!(
+            error(&ruled(r#""schedule":{"time_zone":"Mars","hours":["mon 08:00-18:00"]}"#)),
+            "id a, schedule: \"Mars\" is not a time zone"
+        );
         assert!(error("{").starts_with("not JSON"));
         assert!(error("[1]").contains("no type"));
     }

@@ -1,14 +1,17 @@
 //! All geofences, arranged so that the ones holding a place are found quickly.
 
+use super::nearness::widened;
 use super::prepared::{Bounds, PreparedGeofence};
 use crate::standing::Member;
-use crate::{CatalogEdit, CatalogEntry, CatalogKey, DeviceState, FleetId, GeofenceId, LatLon, OrganisationId, Position};
+use crate::{
+    CatalogEdit, CatalogEntry, CatalogKey, DeviceId, DeviceState, Event, FleetId, GeofenceId, LatLon, OrganisationId, Position,
+};
 use rstar::{AABB, RTree, RTreeObject};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Finds the geofences that hold a place, for a fleet. Changed edit by edit. Cheap to clone (areas are shared).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct GeofenceIndex {
     fences: HashMap<GeofenceId, Arc<PreparedGeofence>>,
     /// The owner of each fleet: a geofence never applies to another organisation's fleet.
@@ -16,6 +19,23 @@ pub struct GeofenceIndex {
     /// Those for all fleets of an organisation, and those for one fleet.
     of_organisation: HashMap<OrganisationId, RTree<Leaf>>,
     of_fleet: HashMap<FleetId, RTree<Leaf>>,
+    /// Where the catalog has devices.
+    devices: HashMap<DeviceId, FleetId>,
+    /// No geofence that was ever here is smaller: a fix that is more accurate needs no second thought.
+    smallest_m: f64,
+}
+
+impl Default for GeofenceIndex {
+    fn default() -> Self {
+        Self {
+            fences: HashMap::new(),
+            owners: HashMap::new(),
+            of_organisation: HashMap::new(),
+            of_fleet: HashMap::new(),
+            devices: HashMap::new(),
+            smallest_m: f64::INFINITY,
+        }
+    }
 }
 
 /// One part of a geofence. Envelopes are `f64`: exact for 32-bit integers, and rstar's areas of `i32` ones overflow.
@@ -51,6 +71,10 @@ pub enum IndexEdit {
     Own(FleetId, OrganisationId),
     /// The fleet is gone.
     Disown(FleetId),
+    /// The device belongs to this fleet.
+    Place(DeviceId, FleetId),
+    /// The device is gone.
+    Forget(DeviceId),
 }
 
 impl IndexEdit {
@@ -61,6 +85,8 @@ impl IndexEdit {
             CatalogEdit::Put(CatalogEntry::Fleet(fleet)) => Some(Self::Own(fleet.id.clone(), fleet.organisation.clone())),
             CatalogEdit::Remove(CatalogKey::Geofence(id)) => Some(Self::Remove(id.clone())),
             CatalogEdit::Remove(CatalogKey::Fleet(id)) => Some(Self::Disown(id.clone())),
+            CatalogEdit::Put(CatalogEntry::Device(device)) => Some(Self::Place(device.id.clone(), device.fleet.clone())),
+            CatalogEdit::Remove(CatalogKey::Device(id)) => Some(Self::Forget(id.clone())),
             _ => None,
         }
     }
@@ -74,13 +100,14 @@ const MANY_AREAS: usize = 64;
 pub struct Touched {
     fences: HashSet<GeofenceId>,
     fleets: HashSet<FleetId>,
+    devices: HashSet<DeviceId>,
     areas: Vec<Bounds>,
 }
 
 impl Touched {
     /// Whether nothing was touched.
     pub fn is_empty(&self) -> bool {
-        self.fences.is_empty() && self.fleets.is_empty()
+        self.fences.is_empty() && self.fleets.is_empty() && self.devices.is_empty()
     }
 
     /// Whether the device may now be inside of something else than before.
@@ -92,6 +119,7 @@ impl Touched {
             || state.standing.inside.iter().any(|i| self.fences.contains(&i.geofence))
             || state.standing.members.iter().any(|m| self.fences.contains(&m.geofence))
             || self.fleets.contains(&state.standing.fleet)
+            || self.devices.contains(&state.device)
     }
 }
 
@@ -111,7 +139,12 @@ impl Held<'_> {
 
     /// To be remembered.
     pub(crate) fn member(&self) -> Member {
-        Member { geofence: self.fence.id.clone(), version: self.fence.version, near: self.near, dwell_ms: 0 }
+        Member {
+            geofence: self.fence.id.clone(),
+            version: self.fence.version,
+            near: self.near,
+            dwell_ms: self.fence.dwell_ms(),
+        }
     }
 }
 
@@ -131,6 +164,11 @@ impl GeofenceIndex {
         self.fences.get(id).map(Arc::as_ref)
     }
 
+    /// The fleet of a device in the catalog.
+    pub(crate) fn fleet_of(&self, device: &DeviceId) -> Option<&FleetId> {
+        self.devices.get(device)
+    }
+
     /// Applies an edit and notes what it touched.
     pub fn apply(&mut self, edit: IndexEdit, touched: &mut Touched) {
         match edit {
@@ -145,6 +183,7 @@ impl GeofenceIndex {
                     touched.areas.push(bounds);
                 }
                 touched.fences.insert(fence.id.clone());
+                self.smallest_m = self.smallest_m.min(fence.size_m());
                 self.fences.insert(fence.id.clone(), fence);
             }
             IndexEdit::Remove(id) => {
@@ -161,6 +200,13 @@ impl GeofenceIndex {
                 self.owners.remove(&fleet);
                 touched.fleets.insert(fleet);
             }
+            IndexEdit::Place(device, fleet) => {
+                let before = self.devices.insert(device.clone(), fleet.clone());
+                if before != Some(fleet) {
+                    touched.devices.insert(device);
+                }
+            }
+            IndexEdit::Forget(device) => drop(self.devices.remove(&device)),
         }
     }
 
@@ -177,24 +223,45 @@ impl GeofenceIndex {
     }
 
     /// What is decided about a position of a device of this fleet, sorted by geofence.
+    ///
+    /// A fix that is less accurate than a geofence is large says nothing about it, unless it is farther away than that.
     pub(crate) fn around(&self, fleet: &FleetId, position: &Position) -> Vec<Held<'_>> {
-        self.holding(fleet, position.location).into_iter().map(|fence| Held { fence, near: false }).collect()
+        let accuracy_m = position.accuracy_m.map_or(0.0, f64::from);
+        self.at(fleet, position.location, if accuracy_m > self.smallest_m { accuracy_m } else { 0.0 })
     }
 
     /// The geofences that apply to the fleet and hold the place, sorted by id.
     pub fn holding(&self, fleet: &FleetId, at: LatLon) -> Vec<&PreparedGeofence> {
+        self.at(fleet, at, 0.0).into_iter().filter(|held| !held.near).map(|held| held.fence).collect()
+    }
+
+    fn at(&self, fleet: &FleetId, at: LatLon, accuracy_m: f64) -> Vec<Held<'_>> {
         let Some(owner) = self.owners.get(fleet) else { return Vec::new() };
-        let point = AABB::from_point([f64::from(at.lon_e7()), f64::from(at.lat_e7())]);
+        let (x, y) = (at.lon_e7(), at.lat_e7());
+        let [west, south, east, north] = widened([x, y, x, y], accuracy_m).map(f64::from);
+        let place = AABB::from_corners([west, south], [east, north]);
         let trees = [self.of_organisation.get(owner), self.of_fleet.get(fleet)];
-        let mut found: Vec<&PreparedGeofence> = Vec::new();
-        for leaf in trees.into_iter().flatten().flat_map(|tree| tree.locate_in_envelope_intersecting(point)) {
-            if leaf.fence.organisation == *owner && leaf.fence.part_covers(leaf.part, at) {
-                found.push(&leaf.fence);
+        let mut found: Vec<Held<'_>> = Vec::new();
+        for leaf in trees.into_iter().flatten().flat_map(|tree| tree.locate_in_envelope_intersecting(place)) {
+            if leaf.fence.organisation != *owner {
+                continue;
+            }
+            let fence = &leaf.fence;
+            let vague_m = if fence.size_m() < accuracy_m { accuracy_m } else { 0.0 };
+            let covered = fence.part_covers(leaf.part, at);
+            if covered || fence.part_is_near(leaf.part, at, fence.exit_margin_m().max(vague_m)) {
+                found.push(Held { fence, near: !covered || vague_m > 0.0 });
             }
         }
-        // A place on an edge shared by two parts is found twice.
-        found.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        found.dedup_by(|a, b| a.id == b.id);
+        // A place on an edge shared by two parts is found twice; in one part and near another is in.
+        found.sort_unstable_by(|a, b| a.fence.id.cmp(&b.fence.id).then(a.near.cmp(&b.near)));
+        found.dedup_by(|a, b| a.fence.id == b.fence.id);
         found
+    }
+
+    /// Whether an event of this geofence at this time is told: where a device is, is known always, but a schedule may gate events.
+    pub(crate) fn tells(&self, event: &Event) -> bool {
+        let schedule = event.geofence.as_ref().and_then(|id| self.fences.get(id)?.schedule());
+        schedule.is_none_or(|schedule| schedule.is_open(event.fix_time))
     }
 }

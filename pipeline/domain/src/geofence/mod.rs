@@ -6,13 +6,16 @@
 mod crossings;
 pub mod geojson;
 pub mod index;
+mod nearness;
 pub mod prepared;
 mod rings;
+pub mod rules;
 pub mod validate;
 
 pub use geojson::{Defaults, from_geojson, to_geojson};
 pub use index::{GeofenceIndex, IndexEdit, Touched};
 pub use prepared::PreparedGeofence;
+pub use rules::{FenceRules, Schedule};
 pub use validate::{Checks, Flaw};
 
 use crate::{FleetId, GeofenceId, LatLon, OrganisationId};
@@ -35,6 +38,9 @@ pub struct Geofence {
     pub shape: Shape,
     /// `#rrggbb` on the map; `None`: the map chooses.
     pub colour: Option<String>,
+    /// When being inside counts.
+    #[serde(default)]
+    pub rules: FenceRules,
 }
 
 /// The area of a geofence. Boundary counts as inside; holes are outside, their boundary inside.
@@ -52,6 +58,13 @@ pub enum Shape {
         centre: LatLon,
         /// More than zero, at most [`validate::MAX_RADIUS_M`].
         radius_m: f64,
+    },
+    /// All places within half of `width_m` of a line, for a road or a route.
+    Corridor {
+        /// At least two places; straight in longitude and latitude from one to the next, the shorter way round the Earth.
+        line: Vec<LatLon>,
+        /// More than zero, at most [`validate::MAX_WIDTH_M`].
+        width_m: f64,
     },
 }
 

@@ -1,5 +1,7 @@
 //! A geofence made fast to ask: exact point-in-polygon on 1e-7 degree integers, geodesic circles. Boundary is inside.
 
+use super::nearness::{self, Degrees};
+use super::rules::{FenceRules, Schedule};
 use super::{Geofence, Polygon, Shape};
 use crate::{FleetId, GeofenceId, LatLon, MEAN_EARTH_RADIUS_M, OrganisationId, haversine_m};
 use geo::{Distance, Geodesic, Point};
@@ -18,32 +20,65 @@ pub struct PreparedGeofence {
     pub fleet: Option<FleetId>,
     /// Which edit this is.
     pub version: u64,
+    rules: FenceRules,
+    /// Half of what it measures across where it is narrow, metres: see [`Self::size_m`].
+    size_m: f64,
     parts: Vec<Part>,
 }
 
 #[derive(Debug)]
 enum Part {
     Polygon(Slabs),
-    Circle { centre: LatLon, radius_m: f64, bounds: Bounds },
+    Circle {
+        centre: LatLon,
+        radius_m: f64,
+        bounds: Bounds,
+    },
+    /// One edge of a corridor; longitudes may lie beyond ±180.
+    Stretch {
+        a: Degrees,
+        b: Degrees,
+        half_width_m: f64,
+        bounds: Bounds,
+    },
 }
 
 impl PreparedGeofence {
     /// Prepares a geofence; its cost grows with its vertices, so do it once and share it.
     pub fn new(geofence: &Geofence) -> Self {
-        let parts = match &geofence.shape {
+        let parts: Vec<Part> = match &geofence.shape {
             Shape::Polygons { polygons } => polygons.iter().filter_map(Slabs::new).map(Part::Polygon).collect(),
             Shape::Circle { centre, radius_m } => circle_bounds(*centre, *radius_m)
                 .into_iter()
                 .map(|bounds| Part::Circle { centre: *centre, radius_m: *radius_m, bounds })
                 .collect(),
+            Shape::Corridor { line, width_m } => line.windows(2).flat_map(|w| stretches(w[0], w[1], width_m / 2.0)).collect(),
         };
         Self {
             id: geofence.id.clone(),
             organisation: geofence.organisation.clone(),
             fleet: geofence.fleet.clone(),
             version: geofence.version,
+            rules: geofence.rules.clone(),
+            size_m: size_m(&parts),
             parts,
         }
+    }
+
+    /// Radius of a circle, half the width of a corridor, half of the shorter side of the box round the largest part of a polygon,
+    /// metres. A fix that is less accurate says nothing about the geofence unless it is far away.
+    pub(crate) fn size_m(&self) -> f64 {
+        self.size_m
+    }
+
+    /// How long an enter or exit must last to count, milliseconds.
+    pub(crate) fn dwell_ms(&self) -> u32 {
+        self.rules.min_dwell_s.saturating_mul(1000)
+    }
+
+    /// When its events are told; `None`: always.
+    pub(crate) fn schedule(&self) -> Option<&Schedule> {
+        self.rules.schedule.as_deref()
     }
 
     /// Whether the place lies inside or on the boundary.
@@ -53,18 +88,56 @@ impl PreparedGeofence {
 
     pub(super) fn bounds(&self) -> impl ExactSizeIterator<Item = Bounds> + '_ {
         self.parts.iter().map(|part| match part {
-            Part::Polygon(slabs) => slabs.bounds,
-            Part::Circle { bounds, .. } => *bounds,
+            Part::Polygon(slabs) => nearness::widened(slabs.bounds, self.rules.exit_margin_m),
+            Part::Circle { bounds, .. } | Part::Stretch { bounds, .. } => nearness::widened(*bounds, self.rules.exit_margin_m),
         })
+    }
+
+    /// Farther away than this from a place that is outside, who is inside has left, metres.
+    pub(super) fn exit_margin_m(&self) -> f64 {
+        self.rules.exit_margin_m
+    }
+
+    /// Whether the place, which is outside of this part, is no farther from it than that.
+    pub(super) fn part_is_near(&self, part: usize, at: LatLon, margin_m: f64) -> bool {
+        margin_m > 0.0
+            && match &self.parts[part] {
+                Part::Polygon(slabs) => slabs.is_near(at, margin_m),
+                Part::Circle { centre, radius_m, .. } => circle_covers(*centre, radius_m + margin_m, at),
+                Part::Stretch { a, b, half_width_m, .. } => nearness::to_edge_any_turn_m(at, *a, *b) <= half_width_m + margin_m,
+            }
     }
 
     pub(super) fn part_covers(&self, part: usize, at: LatLon) -> bool {
         match &self.parts[part] {
             Part::Polygon(slabs) => slabs.covers(at.lon_e7(), at.lat_e7()),
             Part::Circle { centre, radius_m, .. } => circle_covers(*centre, *radius_m, at),
+            Part::Stretch { a, b, half_width_m, .. } => nearness::to_edge_any_turn_m(at, *a, *b) <= *half_width_m,
         }
     }
 }
+
+fn size_m(parts: &[Part]) -> f64 {
+    let of_part = |part: &Part| match part {
+        Part::Circle { radius_m, .. } => *radius_m,
+        Part::Stretch { half_width_m, .. } => *half_width_m,
+        Part::Polygon(Slabs { bounds: [west, south, east, north], .. }) => {
+            let degrees = |from: &i32, to: &i32| (f64::from(*to) - f64::from(*from)) / 1e7;
+            let shrink = (degrees(&0, south) + degrees(south, north) / 2.0).to_radians().cos();
+            (degrees(south, north).min(degrees(west, east) * shrink)) / 2.0 * DEGREE_M
+        }
+    };
+    parts.iter().map(of_part).fold(0.0, f64::max)
+}
+
+fn stretches(a: LatLon, b: LatLon, half_width_m: f64) -> impl Iterator<Item = Part> {
+    let turn = ((a.lon_deg() - b.lon_deg()) / 360.0).round() * 360.0;
+    let (a, b) = ((a.lon_deg(), a.lat_deg()), (b.lon_deg() + turn, b.lat_deg()));
+    nearness::around_edge(a, b, half_width_m).into_iter().map(move |bounds| Part::Stretch { a, b, half_width_m, bounds })
+}
+
+/// A degree of a great circle of the mean sphere, metres.
+const DEGREE_M: f64 = MEAN_EARTH_RADIUS_M * std::f64::consts::PI / 180.0;
 
 /// A polygon's edges sorted into horizontal slabs of equal height, so that a place is compared with those of its slab only.
 #[derive(Debug)]
@@ -144,6 +217,22 @@ impl Slabs {
     }
 }
 
+impl Slabs {
+    /// Whether an edge is no farther from the place than that.
+    fn is_near(&self, at: LatLon, margin_m: f64) -> bool {
+        let [_, low, _, high] = nearness::widened([at.lon_e7(), at.lat_e7(), at.lon_e7(), at.lat_e7()], margin_m);
+        let [_, south, _, north] = self.bounds;
+        if low > north || high < south {
+            return false;
+        }
+        let slab = |y: i32| ((i64::from(y.clamp(south, north)) - i64::from(south)) >> self.shift) as usize;
+        let edges = &self.edges[self.starts[slab(low)] as usize..self.starts[slab(high) + 1] as usize];
+        let degrees = |x: i32, y: i32| (f64::from(x) / 1e7, f64::from(y) / 1e7);
+        let place = (at.lon_deg(), at.lat_deg());
+        edges.iter().any(|&[ax, ay, bx, by]| nearness::to_edge_m(place, degrees(ax, ay), degrees(bx, by)) <= margin_m)
+    }
+}
+
 /// Smallest and largest radius of curvature of WGS84 (meridian at the equator; at the poles), metres. A geodesic is as much
 /// shorter or longer than the great circle of the mean sphere at most.
 const LEAST_CURVATURE_RADIUS_M: f64 = 6_335_439.3;
@@ -198,6 +287,7 @@ mod tests {
             version: 1,
             shape,
             colour: None,
+            rules: FenceRules::default(),
         })
     }
 
@@ -279,6 +369,63 @@ mod tests {
         );
         for (lon_e7, wanted) in [(900_000_000, true), (899_999_999, true), (900_000_001, false)] {
             assert_eq!(fence.covers(LatLon::from_e7(0, lon_e7).expect("place")), wanted, "{lon_e7}");
+        }
+    }
+
+    #[test]
+    fn a_corridor_holds_what_is_near_its_line_also_across_180() {
+        use crate::geofence::validate::corridor;
+        let road = prepared(corridor(&[(10.0, 50.0), (10.0, 51.0), (11.0, 51.0)], 2_000.0).expect("fine"));
+        // 0.01° of latitude are 1,112 m; of longitude at 50.5° 707 m, at 51° 700 m.
+        for (lon, lat, wanted) in [
+            (10.0, 50.5, true),
+            (10.0141, 50.5, true),
+            (10.0142, 50.5, false),
+            (9.9859, 50.5, true),
+            (10.0, 49.9911, true),
+            (10.0, 49.9909, false),
+            (10.5, 51.0089, true),
+            (10.5, 51.0091, false),
+            (10.5, 50.5, false),
+        ] {
+            let place = at(lon, lat);
+            assert_eq!(road.covers(place), wanted, "{lon} {lat}");
+            let boxed = |[w, s, e, n]: Bounds| (w..=e).contains(&place.lon_e7()) && (s..=n).contains(&place.lat_e7());
+            assert!(!wanted || road.bounds().any(boxed), "{lon} {lat}");
+        }
+        let sea_lane = prepared(corridor(&[(179.0, 0.0), (-179.0, 0.0)], 20_000.0).expect("fine"));
+        for (lon, lat, wanted) in
+            [(179.5, 0.05, true), (-179.5, 0.05, true), (180.0, -0.05, true), (-178.5, 0.0, false), (0.0, 0.0, false)]
+        {
+            let place = at(lon, lat);
+            let boxed = |[w, s, e, n]: Bounds| (w..=e).contains(&place.lon_e7()) && (s..=n).contains(&place.lat_e7());
+            assert_eq!(sea_lane.covers(place) && sea_lane.bounds().any(boxed), wanted, "{lon} {lat}");
+        }
+    }
+
+    #[test]
+    fn the_margin_reaches_as_far_as_it_says() {
+        let rules = FenceRules { exit_margin_m: 100.0, ..FenceRules::default() };
+        let with = |shape| PreparedGeofence { rules: rules.clone(), ..prepared(shape) };
+        let square =
+            with(polygons(&[vec![vec![(10.0, 0.0), (11.0, 0.0), (11.0, 1.0), (10.0, 1.0)]]], Checks::Strict).expect("fine"));
+        let round = with(circle(at(10.0, 0.0), 1_000.0).expect("fine"));
+        // 0.0009° are 100 m.
+        for (fence, lon, lat, wanted) in [
+            (&square, 11.0008, 0.5, true),
+            (&square, 11.001, 0.5, false),
+            (&square, 10.5, 1.0008, true),
+            (&square, 10.5, 1.001, false),
+            (&square, 10.5, -0.0008, true),
+            (&square, 11.0008, 1.0008, false),
+            (&round, 10.0098, 0.0, true),
+            (&round, 10.01, 0.0, false),
+        ] {
+            let place = at(lon, lat);
+            assert!(!fence.covers(place));
+            assert_eq!(fence.part_is_near(0, place, 100.0), wanted, "{lon} {lat}");
+            let boxed = |[w, s, e, n]: Bounds| (w..=e).contains(&place.lon_e7()) && (s..=n).contains(&place.lat_e7());
+            assert!(!wanted || fence.bounds().any(boxed), "{lon} {lat}");
         }
     }
 

@@ -9,6 +9,9 @@ use std::fmt;
 /// Half a great circle of the WGS84 mean sphere, metres: nothing is farther away.
 pub const MAX_RADIUS_M: f64 = 20_003_931.0;
 
+/// Widest corridor, metres.
+pub const MAX_WIDTH_M: f64 = 100_000.0;
+
 /// Most vertices of one geofence.
 pub const MAX_VERTICES: usize = 100_000;
 
@@ -62,6 +65,12 @@ pub enum Reason {
     /// See [`MAX_RADIUS_M`].
     #[error("a radius of {0} m is not between 0 and {MAX_RADIUS_M} m")]
     Radius(f64),
+    /// A corridor without a length.
+    #[error("a line needs at least two different places")]
+    ShortLine,
+    /// See [`MAX_WIDTH_M`].
+    #[error("a width of {0} m is not between 0 and {MAX_WIDTH_M} m")]
+    Width(f64),
 }
 
 /// What is wrong with an area, and where.
@@ -103,6 +112,26 @@ pub fn circle(centre: LatLon, radius_m: f64) -> Result<Shape, Flaw> {
         return Err(Flaw::of(Reason::Radius(radius_m)));
     }
     Ok(Shape::Circle { centre, radius_m })
+}
+
+/// A corridor along a line of `(longitude, latitude)` in degrees, checked. Repeated places are dropped.
+pub fn corridor(line: &[(f64, f64)], width_m: f64) -> Result<Shape, Flaw> {
+    if !(width_m > 0.0 && width_m <= MAX_WIDTH_M) {
+        return Err(Flaw::of(Reason::Width(width_m)));
+    }
+    if line.len() > MAX_VERTICES {
+        return Err(Flaw::of(Reason::TooManyVertices(line.len())));
+    }
+    let mut places = Vec::with_capacity(line.len());
+    for (i, &(lon, lat)) in line.iter().enumerate() {
+        let flaw = || Flaw { vertex: Some(i), ..Flaw::of(Reason::OutOfRange { lon, lat }) };
+        places.push(LatLon::new(lat, lon).ok_or_else(flaw)?);
+    }
+    places.dedup();
+    if places.len() < 2 {
+        return Err(Flaw::of(Reason::ShortLine));
+    }
+    Ok(Shape::Corridor { line: places, width_m })
 }
 
 /// Polygons of rings of `(longitude, latitude)` in degrees, outer rings first, closed or not, wound either way.
@@ -236,6 +265,14 @@ mod tests {
             assert_eq!(check(&rings), Err(message.to_owned()));
         }
         assert!(circle(LatLon::new(0.0, 0.0).expect("place"), f64::NAN).is_err());
+        let line = |places: &[(f64, f64)], width_m| corridor(places, width_m).map_err(|flaw| flaw.to_string());
+        assert!(line(&[(0.0, 0.0), (1.0, 1.0)], 50.0).is_ok());
+        assert_eq!(line(&[(0.0, 0.0), (0.0, 0.0)], 50.0), Err("a line needs at least two different places".into()));
+        assert_eq!(
+            line(&[(0.0, 0.0), (0.0, 91.0)], 50.0),
+            Err("vertex 1, 0,91 (longitude, latitude) is not a place on Earth".into())
+        );
+        assert!(line(&[(0.0, 0.0), (1.0, 1.0)], 0.0).is_err());
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         }
         CatalogKey::Geofence(geofence) => {
             let g = catalog.geofences.get(geofence)?;
-            let value = Some(geofence_feature(g));
+            let value = Some(Box::new(geofence_feature(g)));
             Some((g.organisation.clone(), CatalogMessage::Geofence { id: g.id.to_string(), value }))
         }
         CatalogKey::Organisation(_) | CatalogKey::User(_) | CatalogKey::Session(_) => None,
