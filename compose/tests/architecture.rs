@@ -28,8 +28,9 @@ const TEST_ARROWS: [(&str, &str); 2] = [
 ];
 
 /// Who alone may use a library.
-const FENCED: [(&str, &[&str]); 5] = [
+const FENCED: [(&str, &[&str]); 6] = [
     ("timely", &["waystream-dataflow"]),
+    ("questdb-rs", &["waystream-store"]),
     ("redb", &["waystream-log"]),
     ("rdkafka", &["waystream-log"]),
     ("datafusion", &["waystream-store", "waystream-sql", "waystream-benchmarks"]),

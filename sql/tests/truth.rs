@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "../../pipeline/store/tests/support/questdb.rs"]
+mod questdb;
 
 use flate2::read::GzDecoder;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -60,9 +62,19 @@ fn city(store: Arc<dyn Store>, options: SqlOptions) -> (SqlEngine, Scope) {
 ///
 /// The truth keeps the first of rows with the same device and time, the store the last received: so they come from the last to the first.
 async fn check(set: &str) {
-    let rows = track(set);
     let dir = tempfile::tempdir().unwrap();
-    let store = ParquetStore::open(dir.path(), ParquetOptions::default()).unwrap();
+    check_in(ParquetStore::open(dir.path(), ParquetOptions::default()).unwrap(), set).await;
+}
+
+/// The same in QuestDB.
+async fn check_in_questdb(set: &str) {
+    let options = questdb::Server::shared().options();
+    check_in(waystream_store::questdb::QuestDbStore::open(options).unwrap(), set).await;
+}
+
+/// The same in a store that is empty.
+async fn check_in(store: Arc<dyn Store>, set: &str) {
+    let rows = track(set);
     let parts = 4;
     let mut offset = 0;
     let reversed: Vec<&Row> = rows.iter().rev().collect();
@@ -177,4 +189,16 @@ async fn a_citys_track_comes_whole_however_it_got_into_history() {
         last = positions[positions.len() - 1].fix_time;
     }
     assert_eq!(count, distinct.len());
+}
+
+#[tokio::test]
+async fn distances_of_ships_and_storms_are_true_in_questdb() {
+    check_in_questdb("nyharbor_ais").await;
+    check_in_questdb("storms_nepac").await;
+}
+
+#[tokio::test]
+async fn distances_of_buses_out_of_order_are_true_in_questdb() {
+    check_in_questdb("austin_bus_dst").await;
+    check_in_questdb("austin_bus").await;
 }

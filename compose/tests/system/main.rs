@@ -9,3 +9,4 @@ mod kafka;
 mod kills;
 mod lifecycle;
 mod playback;
+mod questdb;

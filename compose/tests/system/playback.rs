@@ -14,9 +14,14 @@ use waystream_domain::DeviceId;
 async fn every_recorded_position_of_warsaws_buses_arrives() {
     let folder = tempfile::tempdir().unwrap();
     let system = System::start(folder.path(), &settings(&[])).unwrap();
+    every_position_arrives(&system, "data/tracks/warsaw_bus.csv.gz").await;
+}
+
+/// Plays a track through the sockets of a system whose history is empty, and reads it back; gives the number of positions.
+pub(crate) async fn every_position_arrives(system: &System, track: &str) -> usize {
     let sockets = Sockets::new(system.address("teltonika"), system.address("osmand"), system.address("mqtt"));
 
-    let mut tracks = Tracks::read(&[shared("data/tracks/warsaw_bus.csv.gz")]).unwrap();
+    let mut tracks = Tracks::read(&[shared(track)]).unwrap();
     // Of fifty buses one keeps its name and reports over HTTP, a request a fix; the others get IMEIs, and packets.
     let device = |(n, bus): (usize, DeviceId)| match n % 50 {
         0 => bus,
@@ -30,6 +35,7 @@ async fn every_recorded_position_of_warsaws_buses_arrives() {
     tracks.devices = devices;
     let mut missing: BTreeSet<_> =
         tracks.devices.iter().flat_map(|(device, fixes)| fixes.iter().map(|fix| (device.clone(), fix.fix_time))).collect();
+    let distinct = missing.len();
     let rows: usize = tracks.devices.values().map(Vec::len).sum();
 
     let pace = Pace { speed: 1e9, original_times: true };
@@ -47,4 +53,5 @@ async fn every_recorded_position_of_warsaws_buses_arrives() {
         }
     }
     assert!(missing.is_empty(), "{} positions lost, like {:?}", missing.len(), missing.first());
+    distinct
 }

@@ -1,7 +1,7 @@
 //! The store: all history, queryable. The second of the two seams of waystream.
 //!
 //! A [`Store`] takes what the [`archive`] loop reads from the log and gives it back as DataFusion tables, each row once
-//! however often it was appended. Adapter: [`parquet`] (sorted files in a data folder, recent rows in memory). This crate is
+//! however often it was appended. Adapters: [`parquet`] (sorted files in a data folder), [`questdb`] (tables of a server). This crate is
 //! *not* a query engine (that is `waystream-sql`) and knows no rights: its tables show everything.
 
 pub mod archive;

@@ -190,7 +190,7 @@ impl QuestDbStore {
             for (table, marks) in Table::ALL.into_iter().zip(marks.iter_mut()) {
                 let name = names.rows(table, Times::Usual);
                 let sql = format!("SELECT * FROM {name} LATEST ON fix_time PARTITION BY device LIMIT {NO_LIMIT}");
-                let latest = server.rows(&sql, &table.schema()).await?;
+                let latest = server.rows(&sql, &table.schema(), Ok).await?;
                 marks.note(&Keys::of(table, &latest).ok_or_else(|| refused(missing(table)))?, latest.num_rows());
             }
             let mut state = self.state_mut();

@@ -14,7 +14,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int32Type, Schema};
 use std::cmp::Ordering;
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -22,7 +22,9 @@ use std::sync::Arc;
 /// Bytes of device names per question, of the 64 KB that a request may have.
 const NAMES_BYTES: usize = 12_000;
 /// Length of a day.
-const DAY_MS: i64 = 86_400_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// Length of an hour.
+const HOUR_MS: i64 = 3_600_000;
 
 /// The latest usual fix time of each device, stored or in memory. By hash: two devices of one only cost a look-up too many.
 #[derive(Debug, Default)]
@@ -71,8 +73,16 @@ pub(crate) async fn news(
             }
         }
     }
+    let hasher = RandomState::new();
+    let late_ids: Arc<HashSet<u64>> = Arc::new(late.iter().map(|i| hasher.hash_one(keys.id(*i))).collect());
     for sql in questions(&tables.names, table, &keys, &late) {
-        let stored = tables.server().await?.rows(&sql, &asked(table)).await?;
+        let (late_ids, hasher) = (late_ids.clone(), hasher.clone());
+        let only_late = move |batch: RecordBatch| {
+            let keys = Keys::of(table, &batch).ok_or_else(|| missing(table))?;
+            let is_late = |i| Some(late_ids.contains(&hasher.hash_one(keys.id(i))));
+            filter_record_batch(&batch, &(0..batch.num_rows()).map(is_late).collect())
+        };
+        let stored = tables.server().await?.rows(&sql, &asked(table), only_late).await?;
         let stored = sort_unique(table, &stored).map_err(refused)?;
         let others = Keys::of(table, &stored).ok_or_else(|| refused(missing(table)))?;
         let flushes = stored.column_by_name(FIRST_FLUSH).and_then(|c| c.as_primitive_opt::<Int32Type>());
@@ -111,20 +121,35 @@ fn asked(table: Table) -> Arc<Schema> {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// What to ask for these rows: by days, so that a row of last year doesn't fetch all since.
+/// Late rows that are asked for together.
+struct Span<'a> {
+    from: i64,
+    to: i64,
+    devices: BTreeSet<&'a str>,
+}
+
+/// What to ask for these rows. Devices whose late rows lie in the same hours are asked for together, day by day: neither fetches a row
+/// of last year all that came since, nor a device that was offline all day the day of the others.
 fn questions(names: &Names, table: Table, keys: &Keys, late: &[usize]) -> Vec<String> {
-    let mut days: BTreeMap<Option<i64>, (i64, i64, BTreeSet<&str>)> = BTreeMap::new();
+    // By day; of odd times there are few.
+    let mut of_devices: BTreeMap<(Option<i64>, &str), (i64, i64)> = BTreeMap::new();
     for i in late {
         let time = keys.fix_time(*i);
         let day = (Times::of(time) == Times::Usual).then(|| time.div_euclid(DAY_MS));
-        let (from, to, devices) = days.entry(day).or_insert((time, time, BTreeSet::new()));
+        let (from, to) = of_devices.entry((day, keys.device(*i))).or_insert((time, time));
         (*from, *to) = (time.min(*from), time.max(*to));
-        devices.insert(keys.device(*i));
+    }
+    let mut of_hours: BTreeMap<Option<(i64, i64)>, Span<'_>> = BTreeMap::new();
+    for ((day, device), (from, to)) in of_devices {
+        let hours = day.map(|_| (from.div_euclid(HOUR_MS), to.div_euclid(HOUR_MS)));
+        let span = of_hours.entry(hours).or_insert_with(|| Span { from, to, devices: BTreeSet::new() });
+        (span.from, span.to) = (from.min(span.from), to.max(span.to));
+        span.devices.insert(device);
     }
     let columns = asked(table).fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>().join(",");
     let mut questions = Vec::new();
-    for (day, (from, to, devices)) in days {
-        let name = names.rows(table, if day.is_some() { Times::Usual } else { Times::Odd });
+    for (hours, Span { from, to, devices }) in of_hours {
+        let name = names.rows(table, if hours.is_some() { Times::Usual } else { Times::Odd });
         let mut devices = devices.into_iter().peekable();
         while devices.peek().is_some() {
             let mut list = String::new();
@@ -144,4 +169,39 @@ fn questions(names: &Names, table: Table, keys: &Keys, late: &[usize]) -> Vec<St
 
 pub(crate) fn refused(error: arrow::error::ArrowError) -> StoreError {
     StoreError::Refused(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Archived;
+    use crate::contract::{at, position};
+    use crate::rows::positions_batch;
+
+    #[test]
+    fn late_rows_are_asked_for_without_the_days_between_them() {
+        let rows = [
+            ("a", "2026-03-04T10:00:00Z"),
+            ("b", "2026-03-04T10:00:07Z"),
+            // Offline since yesterday.
+            ("c", "2026-03-03T09:30:00Z"),
+            ("c", "2026-03-04T10:00:05Z"),
+            ("d", "0001-01-01T00:00:00Z"),
+        ];
+        let row = |(device, time)| Archived { partition: 0, offset: 0, row: position(device, at(time)) };
+        let batch = positions_batch(&rows.map(row));
+        let keys = Keys::of(Table::Positions, &batch).expect("all columns");
+        let asked: Vec<String> = questions(&Names::new(""), Table::Positions, &keys, &[0, 1, 2, 3, 4])
+            .into_iter()
+            .map(|sql| sql.split_once(" FROM ").expect("a question").1.replace(&format!(" LIMIT {NO_LIMIT}"), ""))
+            .collect();
+        assert_eq!(
+            asked,
+            [
+                "positions_odd_times WHERE fix_time >= -62135596800000000 AND fix_time <= -62135596800000000 AND device IN ('d')",
+                "positions WHERE fix_time >= 1772530200000000 AND fix_time <= 1772530200000000 AND device IN ('c')",
+                "positions WHERE fix_time >= 1772618400000000 AND fix_time <= 1772618407000000 AND device IN ('a','b','c')",
+            ]
+        );
+    }
 }

@@ -3,11 +3,12 @@
 use super::QuestDbOptions;
 use crate::StoreError;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, new_null_array};
-use arrow::compute::cast;
+use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use datafusion::common::DataFusionError;
-use datafusion::execution::disk_manager::DiskManager;
+use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder};
 use datafusion::execution::spill_file::SpillFile;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use serde_json::Value;
@@ -36,6 +37,8 @@ pub(crate) struct Server {
     options: QuestDbOptions,
     /// The server refuses more exports at a time than it is set to.
     exports: Semaphore,
+    /// For our own questions; those of users have limits of their own.
+    spill: Arc<DiskManager>,
 }
 
 /// Rows as the server sent them.
@@ -48,7 +51,9 @@ impl Server {
     pub(crate) fn new(options: QuestDbOptions) -> Result<Self, StoreError> {
         let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build();
         let http = http.map_err(|e| StoreError::Unavailable(format!("could not make an HTTP client: {e}")))?;
-        Ok(Self { http, exports: Semaphore::new(options.max_exports.max(1)), options })
+        let spill = DiskManagerBuilder::default().build();
+        let spill = spill.map_err(|e| StoreError::Unavailable(format!("there is no place for temporary files: {e}")))?;
+        Ok(Self { http, exports: Semaphore::new(options.max_exports.max(1)), options, spill: Arc::new(spill) })
     }
 
     pub(crate) fn options(&self) -> &QuestDbOptions {
@@ -79,8 +84,8 @@ impl Server {
             .map_err(|e| StoreError::Unavailable(format!("QuestDB answered {} otherwise than expected: {e}", shortened(sql))))
     }
 
-    /// Asks for rows. What doesn't fit into memory goes to the disk of `spill`; without one it is refused.
-    pub(crate) async fn export(&self, sql: &str, spill: Option<&Arc<DiskManager>>) -> Result<Exported, DataFusionError> {
+    /// Asks for rows. What doesn't fit into memory goes to the disk of `spill`.
+    pub(crate) async fn export(&self, sql: &str, spill: &Arc<DiskManager>) -> Result<Exported, DataFusionError> {
         let failed =
             |reason: String| external(StoreError::Unavailable(format!("QuestDB did not answer {}: {reason}", shortened(sql))));
         let _turn = self.exports.acquire().await.map_err(|e| failed(e.to_string()))?;
@@ -99,7 +104,6 @@ impl Server {
             let (_, writer) = match &mut file {
                 Some(file) => file,
                 None => {
-                    let spill = spill.ok_or_else(|| failed("the answer is too large".into()))?;
                     let new = spill.create_tmp_file("rows from QuestDB")?;
                     let mut writer = new.open_writer()?;
                     writer.write_all(&memory)?;
@@ -124,11 +128,22 @@ impl Server {
         }
     }
 
-    /// A small answer as one batch.
-    pub(crate) async fn rows(&self, sql: &str, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
+    /// An answer as one batch, of which `keep` says what is kept: the answer may be large, what is kept must not.
+    pub(crate) async fn rows(
+        &self,
+        sql: &str,
+        schema: &SchemaRef,
+        keep: impl Fn(RecordBatch) -> Result<RecordBatch, ArrowError> + Send + 'static,
+    ) -> Result<RecordBatch, StoreError> {
         let read = async {
-            let batches = self.export(sql, None).await?.batches(schema.clone())?.collect::<Result<Vec<_>, _>>()?;
-            Ok(arrow::compute::concat_batches(schema, &batches)?)
+            let exported = self.export(sql, &self.spill).await?;
+            let schema = schema.clone();
+            let decode = move || {
+                let batches = exported.batches(schema.clone())?.map(|batch| Ok(keep(batch?)?));
+                Ok(concat_batches(&schema, &batches.collect::<Result<Vec<_>, DataFusionError>>()?)?)
+            };
+            let decoded = tokio::task::spawn_blocking(decode).await;
+            decoded.unwrap_or_else(|e| Err(DataFusionError::Internal(format!("decoding broke off: {e}"))))
         };
         read.await.map_err(|e: DataFusionError| match e {
             DataFusionError::External(e) => match e.downcast::<StoreError>() {
@@ -182,7 +197,8 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataF
 }
 
 fn unreachable(error: reqwest::Error) -> StoreError {
-    // The address is in it, and the reason only in its sources.
+    // The reason is only in its sources, and the address is long with the question in it.
+    let error = error.without_url();
     let mut reason = error.to_string();
     let mut source = std::error::Error::source(&error);
     while let Some(inner) = source {

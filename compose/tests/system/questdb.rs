@@ -1,0 +1,120 @@
+//! The whole program with QuestDB as its store.
+
+#[path = "../../../dashboard/gateway/tests/system/browser.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod browser;
+#[path = "../../../pipeline/store/tests/support/questdb.rs"]
+mod server;
+
+use crate::common::{System, run, settings};
+use crate::playback::every_position_arrives;
+use browser::Browser;
+use serde_json::json;
+use server::Server;
+use std::time::Duration;
+use waystream::demo::sockets::Sockets;
+use waystream::demo::world::Reporting;
+use waystream_connectors::protocol::Fix;
+use waystream_domain::{Attributes, DeviceId, LatLon, Timestamp};
+use waystream_sql::output::Format;
+use waystream_store::questdb::QuestDbOptions;
+
+fn on(options: &QuestDbOptions) -> String {
+    let (host, port) = &options.address;
+    let prefix = &options.table_prefix;
+    format!("{}[store]\nkind = \"questdb\"\naddress = \"{host}:{port}\"\ntable_prefix = \"{prefix}\"\n", settings(&[]))
+}
+
+async fn count(system: &System, table: &str) -> u64 {
+    let answer = system.remote().ask(&format!("SELECT count(*) AS n FROM {table}"), Format::Csv).await.unwrap();
+    String::from_utf8(answer).unwrap().lines().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_played_track_is_answered_from_questdb_and_written_again_after_a_loss() {
+    let server = Server::start();
+    let options = server.options();
+    let folder = tempfile::tempdir().unwrap();
+    let system = System::start(folder.path(), &on(&options)).unwrap();
+    let rows = every_position_arrives(&system, "data/tracks/nyharbor_ais.csv.gz").await as u64;
+    assert_eq!(count(&system, "positions").await, rows);
+    assert_eq!(server.count(&options, "positions").await, rows, "counted by QuestDB");
+
+    server.sql(&format!("TRUNCATE TABLE {}positions", options.table_prefix)).await;
+    assert_eq!(count(&system, "positions").await, 0);
+    let data = folder.path().to_str().unwrap();
+    let (_, err, ended_well) = run(&["archive", "--data", data, "--from", "yesterday"]).unwrap();
+    assert!(!ended_well && err.contains("yesterday"), "{err}");
+    let (out, err, ended_well) = run(&["archive", "--data", data, "--from", "2020-01-01T00:00:00Z"]).unwrap();
+    assert!(ended_well && out.contains("written again"), "{out}{err}");
+    assert_eq!(count(&system, "positions").await, rows);
+    assert_eq!(server.count(&options, "positions").await, rows);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_map_moves_while_questdb_is_down_and_history_catches_up() {
+    let server = Server::start();
+    let options = server.options();
+    let folder = tempfile::tempdir().unwrap();
+    let system = System::start(folder.path(), &on(&options)).unwrap();
+    let url = format!("http://{}", system.address("dashboard"));
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let link = system.said.iter().flat_map(|line| line.split_whitespace()).find(|word| word.contains("/sign-in?token="));
+    let signed_in = client.get(link.unwrap()).send().await.unwrap();
+    let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let (mut map, _) = Browser::watching(&url, &cookie, "websocket", json!({ "fleets": null, "alerts_after": null })).await;
+    let ready = async || {
+        let answer = client.get(format!("{url}/readyz")).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let until_ready = async |status: u16| {
+        let asked = async {
+            while ready().await.0 != status {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), asked).await.expect("it becomes so");
+    };
+
+    let device = DeviceId::new("356307042441013").unwrap();
+    let sockets = Sockets::new(system.address("teltonika"), system.address("osmand"), system.address("mqtt"));
+    let mut tracker = sockets.tracker(Reporting::Teltonika, &device);
+    let lat = |n: i64| 52.0 + n as f64 * 1e-3;
+    let fix = |n: i64| Fix {
+        device: None,
+        fix_time: Timestamp::from_secs(1_700_000_000 + n).unwrap(),
+        location: LatLon::new(lat(n), 21.0).unwrap(),
+        valid: true,
+        altitude_m: None,
+        speed_mps: Some(10.0),
+        course_deg: Some(0.0),
+        accuracy_m: None,
+        attributes: Attributes::default(),
+    };
+    for n in 0..60 {
+        match n {
+            10 => {
+                server.kill();
+                until_ready(503).await;
+                assert!(ready().await.1.contains("QuestDB can't be reached"));
+            }
+            50 => {
+                let asked = system.remote().ask("SELECT count(*) FROM positions", Format::Csv).await;
+                assert!(asked.is_err_and(|e| e.to_string().contains("QuestDB can't be reached")));
+                tokio::task::block_in_place(|| server.restart());
+            }
+            _ => {}
+        }
+        tracker.send(&[fix(n)]).await.unwrap();
+        map.until_so(|map| map.map.get(device.as_str()).is_some_and(|shown| (shown - lat(n)).abs() < 1e-6)).await;
+    }
+    tokio::time::timeout(Duration::from_secs(60), system.remote().settle()).await.expect("it catches up").unwrap();
+    assert_eq!(count(&system, "positions").await, 60);
+    until_ready(200).await;
+    let written = async {
+        while server.count(&options, "positions").await != 60 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), written).await.expect("it is written");
+}
