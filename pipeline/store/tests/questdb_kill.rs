@@ -37,6 +37,7 @@ async fn kill_9_of_questdb_loses_and_doubles_nothing() {
     let token = CancellationToken::new();
     let archive = tokio::spawn(Archive::new(config).run(log.clone(), store.clone(), token.clone()));
 
+    let covered = async || store.covered().await.unwrap_or_default();
     let mut history = History::default();
     for round in 0..=KILLS {
         let (mut rows, mut happenings) = (Vec::new(), Vec::new());
@@ -57,7 +58,16 @@ async fn kill_9_of_questdb_loses_and_doubles_nothing() {
         log.append(Topic::Positions, rows).await.expect("appends");
         log.append(Topic::Events, happenings).await.expect("appends");
         if round < KILLS {
-            tokio::time::sleep(Duration::from_micros(dice.roll(400_000))).await;
+            // It is at work again, and hardly ready.
+            let before = covered().await;
+            let works = async {
+                while covered().await == before {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            };
+            let works = tokio::time::timeout(Duration::from_secs(60), works).await;
+            assert!(works.is_ok(), "it does not go on after {round} kills; the store says {:?}", store.damage());
+            tokio::time::sleep(Duration::from_micros(dice.roll(200_000))).await;
             tokio::task::block_in_place(|| {
                 server.kill();
                 server.restart();
@@ -71,11 +81,12 @@ async fn kill_9_of_questdb_loses_and_doubles_nothing() {
         end.extend(bounds.into_iter().enumerate().filter(|(_, b)| b.next > 0).map(|(p, b)| ((topic, p as u32), b.next)));
     }
     let all_covered = async {
-        while store.covered().await.expect("answers") != end {
+        while covered().await != end {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), all_covered).await.expect("it catches up");
+    let caught_up = tokio::time::timeout(Duration::from_secs(60), all_covered).await;
+    assert!(caught_up.is_ok(), "it has not caught up; the store says {:?}", store.damage());
     token.cancel();
     archive.await.expect("no panic").expect("an orderly end");
 

@@ -19,8 +19,8 @@ use std::fmt::Write;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// Bytes of device names per question, of the 64 KB that a request may have.
-const NAMES_BYTES: usize = 12_000;
+/// A question is about so long, of the 64 KB that a request may have; a byte may take three there.
+const QUESTION_BYTES: usize = 12_000;
 /// Length of a day.
 const DAY_MS: i64 = 24 * HOUR_MS;
 /// Length of an hour.
@@ -121,6 +121,9 @@ fn asked(table: Table) -> Arc<Schema> {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
+/// The first and the last hour of late rows of a day.
+type Hours = Option<(i64, i64)>;
+
 /// Late rows that are asked for together.
 struct Span<'a> {
     from: i64,
@@ -128,10 +131,10 @@ struct Span<'a> {
     devices: BTreeSet<&'a str>,
 }
 
-/// What to ask for these rows. Devices whose late rows lie in the same hours are asked for together, day by day: neither fetches a row
-/// of last year all that came since, nor a device that was offline all day the day of the others.
+/// What to ask for these rows: a question a day. In it, devices whose late rows lie in the same hours are asked for together. So neither
+/// fetches a row of last year all that came since, nor a device that was offline all day the day of the others.
 fn questions(names: &Names, table: Table, keys: &Keys, late: &[usize]) -> Vec<String> {
-    // By day; of odd times there are few.
+    // Of odd times there are few: they count as one day and one hour.
     let mut of_devices: BTreeMap<(Option<i64>, &str), (i64, i64)> = BTreeMap::new();
     for i in late {
         let time = keys.fix_time(*i);
@@ -139,32 +142,59 @@ fn questions(names: &Names, table: Table, keys: &Keys, late: &[usize]) -> Vec<St
         let (from, to) = of_devices.entry((day, keys.device(*i))).or_insert((time, time));
         (*from, *to) = (time.min(*from), time.max(*to));
     }
-    let mut of_hours: BTreeMap<Option<(i64, i64)>, Span<'_>> = BTreeMap::new();
+    let mut of_days: BTreeMap<Option<i64>, BTreeMap<Hours, Span<'_>>> = BTreeMap::new();
     for ((day, device), (from, to)) in of_devices {
         let hours = day.map(|_| (from.div_euclid(HOUR_MS), to.div_euclid(HOUR_MS)));
+        let of_hours = of_days.entry(day).or_default();
         let span = of_hours.entry(hours).or_insert_with(|| Span { from, to, devices: BTreeSet::new() });
         (span.from, span.to) = (from.min(span.from), to.max(span.to));
         span.devices.insert(device);
     }
     let columns = asked(table).fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>().join(",");
     let mut questions = Vec::new();
-    for (hours, Span { from, to, devices }) in of_hours {
-        let name = names.rows(table, if hours.is_some() { Times::Usual } else { Times::Odd });
-        let mut devices = devices.into_iter().peekable();
-        while devices.peek().is_some() {
-            let mut list = String::new();
-            while let Some(device) = devices.next_if(|_| list.len() < NAMES_BYTES) {
-                let comma = if list.is_empty() { "" } else { "," };
-                write!(list, "{comma}'{}'", device.replace('\'', "''")).expect("a String takes everything");
+    for (day, of_hours) in of_days {
+        let name = names.rows(table, if day.is_some() { Times::Usual } else { Times::Odd });
+        let mut asked: Option<Asked> = None;
+        for Span { from, to, devices } in of_hours.into_values() {
+            let mut devices = devices.into_iter().peekable();
+            while devices.peek().is_some() {
+                let together = asked.get_or_insert_with(|| Asked { from, to, any_of: String::new() });
+                (together.from, together.to) = (from.min(together.from), to.max(together.to));
+                let or = if together.any_of.is_empty() { "" } else { " OR " };
+                write!(together.any_of, "{or}({} AND device IN (", between(from, to)).expect("a String takes everything");
+                let mut comma = "";
+                while let Some(device) = devices.next_if(|_| comma.is_empty() || together.any_of.len() < QUESTION_BYTES) {
+                    write!(together.any_of, "{comma}'{}'", device.replace('\'', "''")).expect("a String takes everything");
+                    comma = ",";
+                }
+                together.any_of.push_str("))");
+                if together.any_of.len() >= QUESTION_BYTES {
+                    questions.extend(asked.take().map(|asked| asked.question(&columns, &name)));
+                }
             }
-            questions.push(format!(
-                "SELECT {columns} FROM {name} WHERE fix_time >= {} AND fix_time <= {} AND device IN ({list}) LIMIT {NO_LIMIT}",
-                from.saturating_mul(1_000),
-                to.saturating_mul(1_000)
-            ));
         }
+        questions.extend(asked.map(|asked| asked.question(&columns, &name)));
     }
     questions
+}
+
+/// Spans of one day in one question.
+struct Asked {
+    from: i64,
+    to: i64,
+    any_of: String,
+}
+
+impl Asked {
+    /// The outer bounds tell the server which partitions to read.
+    fn question(&self, columns: &str, name: &str) -> String {
+        let Self { from, to, any_of } = self;
+        format!("SELECT {columns} FROM {name} WHERE {} AND ({any_of}) LIMIT {NO_LIMIT}", between(*from, *to))
+    }
+}
+
+fn between(from_ms: i64, to_ms: i64) -> String {
+    format!("fix_time >= {} AND fix_time <= {}", from_ms.saturating_mul(1_000), to_ms.saturating_mul(1_000))
 }
 
 pub(crate) fn refused(error: arrow::error::ArrowError) -> StoreError {
@@ -185,23 +215,43 @@ mod tests {
             ("b", "2026-03-04T10:00:07Z"),
             // Offline since yesterday.
             ("c", "2026-03-03T09:30:00Z"),
+            ("c", "2026-03-04T00:00:00Z"),
             ("c", "2026-03-04T10:00:05Z"),
             ("d", "0001-01-01T00:00:00Z"),
         ];
         let row = |(device, time)| Archived { partition: 0, offset: 0, row: position(device, at(time)) };
         let batch = positions_batch(&rows.map(row));
         let keys = Keys::of(Table::Positions, &batch).expect("all columns");
-        let asked: Vec<String> = questions(&Names::new(""), Table::Positions, &keys, &[0, 1, 2, 3, 4])
+        let asked: Vec<String> = questions(&Names::new(""), Table::Positions, &keys, &[0, 1, 2, 3, 4, 5])
             .into_iter()
             .map(|sql| sql.split_once(" FROM ").expect("a question").1.replace(&format!(" LIMIT {NO_LIMIT}"), ""))
             .collect();
         assert_eq!(
             asked,
             [
-                "positions_odd_times WHERE fix_time >= -62135596800000000 AND fix_time <= -62135596800000000 AND device IN ('d')",
-                "positions WHERE fix_time >= 1772530200000000 AND fix_time <= 1772530200000000 AND device IN ('c')",
-                "positions WHERE fix_time >= 1772618400000000 AND fix_time <= 1772618407000000 AND device IN ('a','b','c')",
+                "positions_odd_times WHERE fix_time >= -62135596800000000 AND fix_time <= -62135596800000000 AND \
+                 ((fix_time >= -62135596800000000 AND fix_time <= -62135596800000000 AND device IN ('d')))",
+                "positions WHERE fix_time >= 1772530200000000 AND fix_time <= 1772530200000000 AND \
+                 ((fix_time >= 1772530200000000 AND fix_time <= 1772530200000000 AND device IN ('c')))",
+                "positions WHERE fix_time >= 1772582400000000 AND fix_time <= 1772618407000000 AND \
+                 ((fix_time >= 1772582400000000 AND fix_time <= 1772618405000000 AND device IN ('c')) OR \
+                 (fix_time >= 1772618400000000 AND fix_time <= 1772618407000000 AND device IN ('a','b')))",
             ]
         );
+    }
+
+    #[test]
+    fn no_question_is_longer_than_a_request_may_be() {
+        let time = at("2026-03-04T00:00:00Z");
+        let row = |i: i64| {
+            let position = position(&format!("{i:0>120}"), time.plus_millis(i % 24 * HOUR_MS));
+            Archived { partition: 0, offset: i as u64, row: position }
+        };
+        let batch = positions_batch(&(0..5_000).map(row).collect::<Vec<_>>());
+        let keys = Keys::of(Table::Positions, &batch).expect("all columns");
+        let asked = questions(&Names::new(""), Table::Positions, &keys, &(0..5_000).collect::<Vec<_>>());
+        assert!(asked.iter().all(|sql| sql.len() < QUESTION_BYTES + 1_000));
+        let devices: HashSet<_> = asked.iter().flat_map(|sql| sql.split('\'').skip(1).step_by(2)).collect();
+        assert_eq!(devices.len(), 5_000, "each is asked for");
     }
 }
