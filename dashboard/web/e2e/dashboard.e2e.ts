@@ -2,8 +2,9 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { chromium, type Browser, type Page } from 'playwright-core';
+import { chromium, type Browser, type Locator, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { GeofenceFeature } from '../src/wire/types';
 import { proxyWithoutWebSocket } from './proxy';
 import { System } from './system';
 
@@ -132,6 +133,53 @@ it('raises an alert when a vehicle drives through a fence drawn by hand', async 
   await panel('alerts');
   await page.locator('[data-event]').filter({ hasText: FENCE }).first().waitFor({ timeout: 90_000 });
   await shot('5-alerts');
+});
+
+it('changes the shape of a fence: a corner moved, a corner added, a hole cut, given up or saved', async () => {
+  const rings = async (): Promise<[number, number][][]> => {
+    const { features } = await (await page.request.get(`${system.origin}/api/geofences`)).json() as { features: GeofenceFeature[] };
+    return features.find((f) => f.properties.name === FENCE)?.geometry.coordinates as [number, number][][];
+  };
+  const edit = async (): Promise<void> => {
+    await page.getByRole('button', { name: `Edit ${FENCE}` }).click();
+    await page.locator('.fence-handle.corner').nth(3).waitFor();
+  };
+  const centre = async (handle: Locator): Promise<{ x: number; y: number }> => {
+    const box = await handle.boundingBox();
+    if (!box) throw new Error('no handle');
+    return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+  };
+  const drag = async (handle: Locator, dx: number, dy: number): Promise<void> => {
+    const { x, y } = await centre(handle);
+    await page.mouse.move(x, y);
+    await page.mouse.down();
+    await page.mouse.move(x + dx, y + dy, { steps: 4 });
+    await page.mouse.up();
+  };
+  await panel('fences');
+  const before = await rings();
+  await edit();
+  await drag(page.locator('.fence-handle.corner').first(), -40, -30);
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await edit();
+  await drag(page.locator('.fence-handle.corner').first(), -40, -30);
+  await drag(page.locator('.fence-handle.middle').last(), -60, 0);
+  expect(await page.locator('.fence-handle.corner').count()).toBe(5);
+  const corner = await centre(page.locator('.fence-handle.corner').first());
+  await page.locator('[data-draw=hole]').click();
+  for (const [dx, dy] of [[70, 60], [130, 60], [130, 110]]) await page.mouse.click(corner.x + dx, corner.y + dy);
+  await page.mouse.dblclick(corner.x + 70, corner.y + 110);
+  await page.locator('.fence-handle.corner').nth(8).waitFor();
+  await shot('4-fence-edited');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('.fence-handle').first().waitFor({ state: 'detached' });
+  const after = await rings();
+  expect(after.map((ring) => ring.length)).toEqual([6, 5]);
+  // What was given up left no trace: the first corner was moved once.
+  const shift = (ring: [number, number][]): number => ring[0][0] - before[0][0][0];
+  expect(shift(after[0])).toBeLessThan(0);
+  expect(after[0]).toContainEqual(before[0][1]);
+  expect(after[0]).toContainEqual(before[0][2]);
 });
 
 it('says at the place what is wrong with a fence', async () => {

@@ -5,15 +5,15 @@ import { metres } from '../format';
 import type { GeofenceFeature } from '../wire/types';
 import { DEFAULT_COLOUR } from './fences';
 
-export type Drawn = GeofenceFeature['geometry'] & { radius_m?: number };
+export type Drawn = GeofenceFeature['geometry'] & { radius_m?: number | undefined };
 
 /** Circles smaller than this are slips of the hand. */
-const LEAST_RADIUS_M = 5;
+export const LEAST_RADIUS_M = 5;
 /** A click this near to the first corner closes a polygon. */
 const CLOSE_PX = 12;
 /** 1e-7 degree is what the server keeps. */
 const round = (v: number): number => Math.round(v * 1e7) / 1e7;
-const place = (at: L.LatLng): [number, number] => [round(at.wrap().lng), round(at.lat)];
+export const place = (at: L.LatLng): [number, number] => [round(at.wrap().lng), round(at.lat)];
 
 export interface Drawing {
   /** Takes back the last corner. */
@@ -22,7 +22,7 @@ export interface Drawing {
   cancel: () => void;
 }
 
-const LINE: L.PathOptions = { color: DEFAULT_COLOUR, weight: 2, dashArray: '5 4', fillOpacity: 0.12, interactive: false, pane: 'draw' };
+export const LINE: L.PathOptions = { color: DEFAULT_COLOUR, weight: 2, dashArray: '5 4', fillOpacity: 0.12, interactive: false, pane: 'draw' };
 
 /** `done(null)`: it was given up. `refuse` tells why a shape can't be finished yet. */
 export function drawPolygon(map: L.Map, done: (shape: Drawn | null) => void, refuse: () => void): Drawing {

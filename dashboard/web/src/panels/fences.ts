@@ -5,6 +5,7 @@ import type { App, Panel } from '../app';
 import { metres } from '../format';
 import { drawCircle, drawPolygon, type Drawing, type Drawn } from '../map/draw';
 import { DEFAULT_COLOUR, FENCE_COLOURS, boundsOf, circleOf, colourOf, polygonsOf } from '../map/fences';
+import { reshape } from '../map/reshape';
 import { texts } from '../texts';
 import { download, field, h, icon, iconButton, options, setText } from '../ui/dom';
 import type { GeofenceFeature } from '../wire/types';
@@ -23,6 +24,7 @@ export function fencesPanel(app: App): FencesPanel {
   const { store } = app;
   const { map } = app.view;
   let drawing: Drawing | null = null;
+  let closeEditor = (): void => undefined;
 
   const hint = h('p', { class: 'hint grow', role: 'status' });
   const guide = h('div', { class: 'field-row', hidden: true }, hint,
@@ -48,10 +50,9 @@ export function fencesPanel(app: App): FencesPanel {
   const mayEdit = store.now.session.role !== 'viewer';
   tools.hidden = !mayEdit;
 
-  function start(kind: 'polygon' | 'circle'): void {
+  function start(kind: 'polygon' | 'circle', then: (shape: Drawn) => void = openEditor): void {
     drawing?.cancel();
-    drop(PREVIEW);
-    editor.replaceChildren();
+    if (then === openEditor) closeEditor();
     const draw = kind === 'polygon' ? drawPolygon : drawCircle;
     setText(hint, kind === 'polygon' ? texts.fences.polygonHint : texts.fences.circleHint);
     guide.hidden = false;
@@ -61,7 +62,7 @@ export function fencesPanel(app: App): FencesPanel {
       guide.hidden = true;
       // The click that ends the drawing must not select what lies under it.
       setTimeout(() => store.set({ drawing: null }), 0);
-      if (shape) openEditor(shape);
+      if (shape) then(shape);
     }, () => {
       setText(hint, kind === 'polygon' ? texts.fences.tooFewCorners : texts.fences.tooSmall);
       hint.classList.add('error');
@@ -72,27 +73,31 @@ export function fencesPanel(app: App): FencesPanel {
   /** For a new shape, or for an existing fence. */
   function openEditor(from: Drawn | GeofenceFeature): void {
     const existing = from.type === 'Feature' ? from : null;
-    const geometry: GeofenceFeature['geometry'] = from.type === 'Feature' ? from.geometry : { type: from.type, coordinates: from.coordinates };
-    const radius = from.type === 'Feature' ? from.properties.radius_m : from.radius_m;
+    closeEditor();
+    let shape: Drawn = from.type === 'Feature' ? { ...from.geometry, radius_m: from.properties.radius_m } : from;
     let colour = existing ? colourOf(existing) : DEFAULT_COLOUR;
     const feature = (): GeofenceFeature => ({
-      type: 'Feature', geometry,
+      type: 'Feature', geometry: { type: shape.type, coordinates: shape.coordinates },
       properties: {
         // Rules that this editor doesn't know stay as they are.
         ...existing?.properties,
         id: existing?.properties.id ?? '', name: name.value.trim(), fleet: fleet.value || null, colour, version: existing?.properties.version ?? 0,
-        ...(radius === undefined ? {} : { radius_m: radius }),
+        ...(shape.radius_m === undefined ? {} : { radius_m: shape.radius_m }),
       },
     });
     const name = h('input', { value: existing?.properties.name ?? '', maxLength: 100, required: true });
     const fleet = h('select', {});
     options(fleet, [['', texts.fences.everyFleet], ...store.now.fleets.map((f) => [f.id, f.name] as const)], existing?.properties.fleet ?? '');
-    /** The new shape is on the map until it is saved. */
+    /** A new fence is on the map before it is saved; one that changes is shown as it will be. */
     const preview = (): void => {
-      const { properties, ...shape } = feature();
-      if (!existing) put({ ...shape, properties: { ...properties, id: PREVIEW } });
+      const { properties, ...rest } = feature();
+      put({ ...rest, properties: { ...properties, id: existing?.properties.id ?? PREVIEW } });
     };
     preview();
+    const reshaping = shape.type === 'LineString' ? null : reshape(map, shape, (changed) => {
+      shape = changed;
+      preview();
+    });
     const swatches = FENCE_COLOURS.map((c) => h('button', {
       type: 'button', class: 'swatch', title: c, aria: { label: `${texts.fences.colour} ${c}`, pressed: String(c === colour) }, onclick: () => {
         colour = c;
@@ -102,7 +107,13 @@ export function fencesPanel(app: App): FencesPanel {
     }));
     swatches.forEach((s, i) => s.style.setProperty('--swatch', FENCE_COLOURS[i]));
     const error = h('p', { class: 'error', role: 'alert' });
-    const closeEditor = (): void => {
+    let kept = false;
+    closeEditor = () => {
+      closeEditor = () => undefined;
+      // A hole that is being drawn has nothing to be cut from any more.
+      drawing?.cancel();
+      reshaping?.stop();
+      if (existing && !kept) put(existing);
       drop(PREVIEW);
       editor.replaceChildren();
     };
@@ -115,23 +126,31 @@ export function fencesPanel(app: App): FencesPanel {
         }
         submit.disabled = true;
         const saved: Promise<unknown> = existing ? api.changeFence(feature()) : api.createFence(feature()).then(put);
-        saved.then(closeEditor).catch((e: unknown) => {
+        saved.then(() => {
+          kept = true;
+          closeEditor();
+        }).catch((e: unknown) => {
           submit.disabled = false;
           setText(error, messageOf(e));
         });
       },
     });
     const submit = h('button', { type: 'submit', class: 'button primary' }, texts.save);
+    const hole = h('button', { type: 'button', class: 'button small', data: { draw: 'hole' }, onclick: () => start('polygon', (drawn) => reshaping?.cut(drawn)) },
+      texts.fences.cutHole);
     form.append(
       h('h3', {}, existing ? texts.fences.editTitle : texts.fences.newTitle),
+      h('p', { class: 'hint', hidden: reshaping === null }, shape.type === 'Point' ? texts.fences.reshapeCircleHint : texts.fences.reshapeHint),
+      h('div', { class: 'button-row', hidden: shape.type !== 'Polygon' && shape.type !== 'MultiPolygon' }, hole),
       field(texts.fences.name, name),
       h('div', { class: 'field' }, h('span', {}, texts.fences.colour), h('div', { class: 'swatches' }, ...swatches)),
       field(texts.fences.fleet, fleet), error,
       h('div', { class: 'button-row' }, submit,
-        h('button', { type: 'button', class: 'button', onclick: closeEditor }, texts.cancel),
+        h('button', { type: 'button', class: 'button', onclick: () => closeEditor() }, texts.cancel),
         existing !== null && h('button', { type: 'button', class: 'button danger', onclick: () => {
           if (!confirm(texts.fences.confirmDelete(existing.properties.name))) return;
           api.deleteFence(existing.properties.id).then(() => {
+            kept = true;
             drop(existing.properties.id);
             closeEditor();
           }).catch((e: unknown) => setText(error, messageOf(e)));
