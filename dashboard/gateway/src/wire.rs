@@ -212,7 +212,7 @@ pub struct AlertEvent {
     pub event_id: String,
     /// Give it as `alerts_after` or `after` to get what comes next; `null` for events of the past.
     pub cursor: Option<String>,
-    /// `enter`, `exit`, `trip_start`, `trip_end`.
+    /// What happened: `enter`, `exit`, `trip_start`, `alarm`, …
     pub kind: String,
     /// To whom.
     pub device: String,

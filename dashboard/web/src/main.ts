@@ -8,7 +8,7 @@ import { Engine } from './engine';
 import { timeOfDay } from './format';
 import { contains, showFences } from './map/fences';
 import { createMap, type MapView } from './map/map';
-import { alertsPanel, sentence } from './panels/alerts';
+import { alertsPanel, isNotable, sentence } from './panels/alerts';
 import { detailsCard } from './panels/details';
 import { fencesPanel } from './panels/fences';
 import { replayPanel } from './panels/replay';
@@ -181,17 +181,20 @@ function listen(app: App): void {
     const { alerts, panel, unseenAlerts, stats } = store.now;
     const known = alerts.findIndex((a) => a.event_id === alert.event_id);
     const others = known < 0 ? alerts : alerts.filter((_, i) => i !== known);
-    store.set({
-      alerts: [alert, ...others].slice(0, ALERTS_KEPT),
-      unseenAlerts: panel === 'alerts' || known >= 0 ? unseenAlerts : unseenAlerts + 1,
-    });
+    const kept = [alert, ...others];
+    if (kept.length > ALERTS_KEPT) {
+      // Everyday events are many: they don't push alerts out.
+      const routine = kept.findLastIndex((a) => !isNotable(a));
+      kept.splice(routine < 0 ? kept.length - 1 : routine, 1);
+    }
+    store.set({ alerts: kept, unseenAlerts: panel === 'alerts' || known >= 0 || !isNotable(alert) ? unseenAlerts : unseenAlerts + 1 });
     const old = Date.now() + (stats?.clockOffset ?? 0) - alert.fix_time > TOAST_AGE_MS;
     // While somebody looks at the past, the present only counts up the badge.
     const watching = store.now.replay === null && panel !== 'alerts';
-    if (known < 0 && !old && watching && !alert.retracted) alertToast(alert, sentence(alert), 'live');
+    if (known < 0 && !old && watching && !alert.retracted && isNotable(alert)) alertToast(alert, sentence(alert), 'live');
   });
   engine.on('replayAlert', ({ id, alert }) => {
-    if (id === store.now.replay?.id) alertToast(alert, `${timeOfDay(alert.fix_time)} ${sentence(alert)}`, 'replay');
+    if (id === store.now.replay?.id && isNotable(alert)) alertToast(alert, `${timeOfDay(alert.fix_time)} ${sentence(alert)}`, 'replay');
   });
   engine.on('catalog', (change) => applyCatalog(app, change));
 }

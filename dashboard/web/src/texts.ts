@@ -151,8 +151,19 @@ export const texts = {
   },
 
   alerts: {
-    kinds: { enter: 'entered', exit: 'left', trip_start: 'set off', trip_end: 'stopped' } as Record<string, string>,
-    kindNames: { enter: 'Enter', exit: 'Exit', trip_start: 'Trip start', trip_end: 'Trip end' } as Record<string, string>,
+    kinds: {
+      enter: 'entered', exit: 'left', cross: 'went through', dwell: 'stays long in',
+      speeding_start: 'is too fast', speeding_end: 'is no longer too fast',
+      alarm: 'raises an alarm', fuel_drop: 'loses fuel', device_offline: 'is offline', device_late: 'is late', device_online: 'is online again',
+      trip_start: 'began a trip', trip_end: 'ended its trip', moving: 'set off', stopped: 'stopped',
+      ignition_on: 'switched its ignition on', ignition_off: 'switched its ignition off',
+    } as Record<string, string>,
+    kindNames: {
+      enter: 'Enter', exit: 'Exit', cross: 'Went through', dwell: 'Long stay', speeding_start: 'Speeding', speeding_end: 'Speeding ended',
+      alarm: 'Alarm', fuel_drop: 'Fuel drop', device_offline: 'Offline', device_late: 'Late', device_online: 'Online again',
+      trip_start: 'Trip start', trip_end: 'Trip end', moving: 'Moving', stopped: 'Stopped', ignition_on: 'Ignition on', ignition_off: 'Ignition off',
+    } as Record<string, string>,
+    notable: 'Important',
     allKinds: 'All kinds',
     kind: 'Kind',
     search: 'Search vehicle or geofence',

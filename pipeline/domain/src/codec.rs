@@ -292,7 +292,7 @@ pub fn decode_position(bytes: &[u8]) -> Result<Position, CodecError> {
 pub fn encode_event(e: &Event) -> Vec<u8> {
     encode(&EventMessage {
         id: e.id.as_str().to_owned(),
-        kind: EventKind::ALL.iter().position(|k| *k == e.kind).expect("ALL has every kind") as u32,
+        kind: e.kind as u32,
         device: e.device.as_str().to_owned(),
         fleet: e.fleet.as_str().to_owned(),
         geofence: e.geofence.as_ref().map(|g| g.as_str().to_owned()),

@@ -5,23 +5,73 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::fmt;
 
-/// What kind of thing happened.
+/// What kind of thing happened. Which attributes an event of each kind has is said here: they are what tables, notifications
+/// and the dashboard may rely on. Times in attributes are ISO 8601 texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
-    /// The device is inside a geofence and was not at its previous fix (or this is its first).
+    /// The device is inside a geofence and was not at its previous fix (or this is its first: `initial = true`). `reason` if it
+    /// was not the device that moved.
     Enter,
-    /// The device is outside a geofence and was inside at its previous fix.
+    /// The device is outside a geofence and was inside at its previous fix. `reason` if it was not the device that moved.
     Exit,
-    /// A trip began: the device left the place where it had stopped.
+    /// A trip began: the device left the place where it had stopped. `started_at`, `start_lat`, `start_lon`.
     TripStart,
-    /// A trip ended: the device has stopped.
+    /// A trip ended: the device has stopped, or is silent (`reason = "gap"`). What [`Self::TripStart`] has, `ended_at`, `end_lat`,
+    /// `end_lon`, `duration_s`, `distance_m`, `odometer_distance_m` if the device has one, `driving_s`, `idle_s`,
+    /// `max_speed_mps` if speeds were reported.
     TripEnd,
+    /// The device went through a geofence between two fixes, neither of which is inside.
+    Cross,
+    /// The device has been inside a geofence for its loitering time: `entered_at`, `loitering_s`. Once per visit; the time of the
+    /// event is when that time was over.
+    Dwell,
+    /// The device is faster than a geofence or its fleet allows: `limit_mps`, `speed_mps`.
+    SpeedingStart,
+    /// It no longer is: `started_at`, `duration_s`, `limit_mps` of the start, `max_speed_mps`.
+    SpeedingEnd,
+    /// The device left the place where it had stood: `started_at` (of the stop), `ended_at`, `duration_s`, `stop_lat`, `stop_lon`,
+    /// `idle_s` with the engine on if the device knows.
+    Moving,
+    /// The device stands: `started_at`, `stop_lat`, `stop_lon`; `reason = "gap"` after silence.
+    Stopped,
+    /// The ignition was switched on.
+    IgnitionOn,
+    /// The ignition was switched off.
+    IgnitionOff,
+    /// The device raised an alarm: `alarm`.
+    Alarm,
+    /// Fuel went away faster than an engine burns it: `before`, `after`, `unit` (`l` or `percent`).
+    FuelDrop,
+    /// The device is heard again: `silent_s`.
+    DeviceOnline,
+    /// The device has not been heard for a while: `heard_at`. The time of the event is when that was noticed at the earliest.
+    DeviceLate,
+    /// The device has not been heard for long: `heard_at`.
+    DeviceOffline,
 }
 
 impl EventKind {
     /// Every kind; the position in this list is the kind's number in the log encoding, so only append.
-    pub const ALL: [Self; 4] = [Self::Enter, Self::Exit, Self::TripStart, Self::TripEnd];
+    pub const ALL: [Self; 17] = [
+        Self::Enter,
+        Self::Exit,
+        Self::TripStart,
+        Self::TripEnd,
+        Self::Cross,
+        Self::Dwell,
+        Self::SpeedingStart,
+        Self::SpeedingEnd,
+        Self::Moving,
+        Self::Stopped,
+        Self::IgnitionOn,
+        Self::IgnitionOff,
+        Self::Alarm,
+        Self::FuelDrop,
+        Self::DeviceOnline,
+        Self::DeviceLate,
+        Self::DeviceOffline,
+    ];
 
     /// The name used in tables, addresses and JSON.
     pub const fn as_str(self) -> &'static str {
@@ -30,12 +80,40 @@ impl EventKind {
             Self::Exit => "exit",
             Self::TripStart => "trip_start",
             Self::TripEnd => "trip_end",
+            Self::Cross => "cross",
+            Self::Dwell => "dwell",
+            Self::SpeedingStart => "speeding_start",
+            Self::SpeedingEnd => "speeding_end",
+            Self::Moving => "moving",
+            Self::Stopped => "stopped",
+            Self::IgnitionOn => "ignition_on",
+            Self::IgnitionOff => "ignition_off",
+            Self::Alarm => "alarm",
+            Self::FuelDrop => "fuel_drop",
+            Self::DeviceOnline => "device_online",
+            Self::DeviceLate => "device_late",
+            Self::DeviceOffline => "device_offline",
         }
     }
 
     /// The kind of this name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|k| k.as_str() == name)
+    }
+
+    /// Whether somebody may want to be told at once; the others are the everyday life of a fleet.
+    pub const fn is_notable(self) -> bool {
+        !matches!(
+            self,
+            Self::TripStart
+                | Self::TripEnd
+                | Self::Moving
+                | Self::Stopped
+                | Self::IgnitionOn
+                | Self::IgnitionOff
+                | Self::DeviceOnline
+                | Self::DeviceLate
+        )
     }
 }
 
@@ -91,7 +169,7 @@ pub struct Event {
     pub device: DeviceId,
     /// The device's fleet at that time.
     pub fleet: FleetId,
-    /// The geofence entered or exited.
+    /// The geofence that it is about.
     pub geofence: Option<GeofenceId>,
     /// Which version of the geofence decided it.
     pub geofence_version: Option<u64>,
@@ -105,6 +183,20 @@ pub struct Event {
     pub revises: Option<EventId>,
     /// True if a later report showed that this did not happen.
     pub retracted: bool,
-    /// `initial = true` for an enter at the first fix, `reason` for a fence edit, trip figures.
+    /// What else is known: see [`EventKind`].
     pub attributes: Attributes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_has_one_name_and_one_number() {
+        for (number, kind) in EventKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, number);
+            assert_eq!(EventKind::parse(kind.as_str()), Some(kind));
+        }
+        assert_eq!(EventKind::parse("flying"), None);
+    }
 }

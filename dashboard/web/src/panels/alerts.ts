@@ -11,9 +11,21 @@ const SHOWN = 200;
 /** An alert that comes this much after its fix says so. */
 const LATE_MS = 60_000;
 
+/** The everyday life of a fleet: in the feed for who asks for it, but no alert. */
+const ROUTINE = new Set(['trip_start', 'trip_end', 'moving', 'stopped', 'ignition_on', 'ignition_off', 'device_online', 'device_late']);
+export const isNotable = ({ kind }: Pick<AlertEvent, 'kind'>): boolean => !ROUTINE.has(kind);
+/** Choices beside the kinds themselves. */
+const NOTABLE = '', ALL = '*';
+
 export function sentence(alert: AlertEvent): string {
   const kind = texts.alerts.kinds[alert.kind] ?? alert.kind;
-  return `${alert.device_name || alert.device} ${kind}${alert.geofence_name ? ` ${alert.geofence_name}` : ''}`;
+  return `${alert.device_name || alert.device} ${kind}${detail(alert)}`;
+}
+
+/** What the kind doesn't say: which alarm, which geofence. */
+function detail({ attributes, geofence_name }: AlertEvent): string {
+  const alarm = attributes.alarm;
+  return `${alarm === undefined ? '' : ` (${String(alarm).replaceAll('_', ' ')})`}${geofence_name ? ` ${geofence_name}` : ''}`;
 }
 
 const iconOf = (kind: string): IconName => (kind === 'enter' || kind === 'exit' || kind === 'trip_start' || kind === 'trip_end' ? kind : 'alerts');
@@ -31,7 +43,7 @@ export function alertRow(app: App, alert: AlertEvent, layer: 'live' | 'replay' =
   }, mark,
   h('span', { class: 'row-main' },
     h('span', { class: 'row-name' }, alert.device_name || alert.device),
-    h('span', { class: 'row-sub' }, `${texts.alerts.kinds[alert.kind] ?? alert.kind} ${alert.geofence_name ?? ''}`,
+    h('span', { class: 'row-sub' }, `${texts.alerts.kinds[alert.kind] ?? alert.kind}${detail(alert)}`,
       late > LATE_MS ? ` · ${texts.alerts.late(age(late))}` : '', alert.retracted ? ` · ${texts.alerts.retracted}` : '')),
   h('span', { class: 'row-side' }, timeElement(time(alert.fix_time), utc(alert.fix_time))));
   return h('li', { class: `list-item${alert.retracted ? ' retracted' : ''}`, data: { event: alert.event_id } }, row);
@@ -39,7 +51,7 @@ export function alertRow(app: App, alert: AlertEvent, layer: 'live' | 'replay' =
 
 export function alertsPanel(app: App): Panel {
   const { store } = app;
-  let kind = '';
+  let kind = NOTABLE;
   let text = '';
   const search = h('input', {
     type: 'search', class: 'search', placeholder: texts.alerts.search, aria: { label: texts.alerts.search }, oninput: () => {
@@ -53,11 +65,12 @@ export function alertsPanel(app: App): Panel {
       render();
     },
   });
-  options(select, [['', texts.alerts.allKinds], ...Object.entries(texts.alerts.kindNames)], '');
+  options(select, [[NOTABLE, texts.alerts.notable], [ALL, texts.alerts.allKinds], ...Object.entries(texts.alerts.kindNames)], NOTABLE);
   const toasts = h('input', { type: 'checkbox', checked: store.now.toasts, onchange: () => store.set({ toasts: toasts.checked }) });
   const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.alerts } });
   const empty = h('p', { class: 'empty' });
 
+  const wanted = (a: AlertEvent): boolean => (kind === NOTABLE ? isNotable(a) : kind === ALL || a.kind === kind);
   const rows = new Map<string, HTMLElement>();
   let scheduled = false;
   function render(): void {
@@ -67,7 +80,7 @@ export function alertsPanel(app: App): Panel {
     requestAnimationFrame(() => {
       scheduled = false;
       const { alerts } = store.now;
-      const matching = alerts.filter((a) => (kind === '' || a.kind === kind) && (text === '' || sentence(a).toLowerCase().includes(text)));
+      const matching = alerts.filter((a) => wanted(a) && (text === '' || sentence(a).toLowerCase().includes(text)));
       const shown = matching.slice(0, SHOWN).map((a) => {
         const key = `${a.event_id}${a.retracted}`;
         const row = rows.get(key) ?? alertRow(app, a);
@@ -77,7 +90,7 @@ export function alertsPanel(app: App): Panel {
       if (rows.size > 4 * SHOWN) rows.clear();
       list.replaceChildren(...shown);
       empty.hidden = matching.length > 0;
-      setText(empty, alerts.length === 0 ? texts.alerts.empty : texts.alerts.none);
+      setText(empty, !alerts.some(isNotable) && kind === NOTABLE && text === '' ? texts.alerts.empty : texts.alerts.none);
     });
   }
   const element = h('div', { class: 'panel-body list-panel' },

@@ -276,7 +276,7 @@ event_id: string,
  */
 cursor: string | null,
 /**
- * `enter`, `exit`, `trip_start`, `trip_end`.
+ * What happened: `enter`, `exit`, `trip_start`, `alarm`, …
  */
 kind: string,
 /**
@@ -685,7 +685,7 @@ event_id: string,
  */
 cursor: string | null,
 /**
- * `enter`, `exit`, `trip_start`, `trip_end`.
+ * What happened: `enter`, `exit`, `trip_start`, `alarm`, …
  */
 kind: string,
 /**
