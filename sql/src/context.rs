@@ -1,6 +1,7 @@
 //! The context of one question: tables that show what the scope allows, and nothing else.
 
-use crate::{Scope, functions, statement, tables};
+use crate::functions::{Gaps, Zones};
+use crate::{LatestPositions, Scope, functions, latest, statement, tables};
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use datafusion::datasource::{ViewTable, provider_as_source};
@@ -10,7 +11,7 @@ use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use waystream_domain::SharedCatalog;
 use waystream_store::{EVENT_COLUMNS, POSITION_COLUMNS, Store, Table};
 
@@ -22,6 +23,7 @@ const UNBOUNDED: [&str; 8] =
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) catalog: SharedCatalog,
+    pub(crate) latest: OnceLock<Arc<dyn LatestPositions>>,
     pub(crate) env: Arc<RuntimeEnv>,
     pub(crate) partitions: usize,
 }
@@ -39,7 +41,6 @@ impl Core {
         options.execution.parquet.pushdown_filters = true;
         let context = SessionContext::new_with_config_rt(config, self.env.clone());
         UNBOUNDED.iter().for_each(|name| context.deregister_udf(name));
-        functions::all().into_iter().for_each(|f| context.register_udf(f));
         context
     }
 
@@ -59,6 +60,7 @@ impl Core {
     /// Plans a statement of [`statement::parse`] over the tables of the scope.
     pub(crate) async fn plan(&self, scope: &Scope, statement: Statement) -> Result<DataFrame> {
         let context = self.context();
+        functions::register(&context, Zones::new(self.catalog.clone(), scope.clone()));
         for (table, columns) in [(Table::Positions, &POSITION_COLUMNS[..]), (Table::Events, &EVENT_COLUMNS[..])] {
             let plan = in_fleets(self.provider(table), table, scope)?.project(columns.iter().map(|c| col(*c)))?.build()?;
             context.register_table(table.name(), Arc::new(ViewTable::new(plan, None)))?;
@@ -68,6 +70,15 @@ impl Core {
         for (name, provider) in tables::of_scope(&self.catalog, scope, |name| named.contains(name))? {
             context.register_table(name, provider)?;
         }
+        let latest = match self.latest.get() {
+            Some(source) if named.contains("latest_positions") => latest::table(source.of_scope(scope))?,
+            Some(_) => latest::table(Vec::new())?,
+            None => Arc::new(ViewTable::new(state.create_logical_plan(latest::FROM_HISTORY).await?, None)),
+        };
+        context.register_table("latest_positions", latest)?;
+        let gaps = Gaps { plan: state.create_logical_plan(functions::GAPS_QUERY).await? };
+        context.register_udtf("gaps", Arc::new(gaps));
+        let state = context.state();
         let plan = state.statement_to_plan(statement).await?;
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
         context.execute_logical_plan(plan).await

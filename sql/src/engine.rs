@@ -1,7 +1,7 @@
 //! The engine: asks each question on its own threads, within limits, and hands the rows over as they come.
 
 use crate::context::Core;
-use crate::{Scope, SqlError, metrics, statement};
+use crate::{LatestPositions, Scope, SqlError, metrics, statement};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -11,7 +11,7 @@ use datafusion::logical_expr::col;
 use futures::StreamExt;
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -79,13 +79,18 @@ impl SqlEngine {
             .thread_stack_size(32 << 20)
             .enable_all()
             .build()?;
-        let core = Core { store, catalog, env, partitions: options.threads.max(1) };
+        let core = Core { store, catalog, latest: OnceLock::new(), env, partitions: options.threads.max(1) };
         let turns = Arc::new(Semaphore::new(options.queries.max(1)));
         Ok(Self { core: Arc::new(core), options, turns, runtime: Some(runtime) })
     }
 
-    /// Runs one reading statement (SELECT, EXPLAIN, SHOW, DESCRIBE) on the tables of the scope: `positions`, `events`, `devices`,
-    /// `fleets`, `geofences`, and `information_schema`.
+    /// From now on `latest_positions` comes from there. The first source stays.
+    pub fn serve_latest(&self, source: Arc<dyn LatestPositions>) {
+        self.core.latest.get_or_init(|| source);
+    }
+
+    /// Runs one reading statement (SELECT, EXPLAIN, SHOW, DESCRIBE) on the tables of the scope (`docs/sql.md` lists them) and
+    /// `information_schema`.
     pub async fn query(&self, scope: &Scope, sql: &str) -> Result<QueryResult, SqlError> {
         let result = self.start(scope, sql).await;
         if let Err(error) = &result {

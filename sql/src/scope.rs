@@ -1,7 +1,7 @@
 //! Whose data a question may touch.
 
 use std::collections::BTreeSet;
-use waystream_domain::{Catalog, FleetId, OrganisationId};
+use waystream_domain::{Catalog, FleetId, Geofence, OrganisationId};
 
 /// What one user may see. There is no way to ask anything without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,5 +22,10 @@ impl Scope {
     pub fn of_organisation(organisation: OrganisationId, catalog: &Catalog) -> Self {
         let fleets = catalog.fleets_of(&organisation).map(|f| f.id.clone()).collect();
         Self { organisation, fleets }
+    }
+
+    /// Whether it may know of this geofence.
+    pub(crate) fn sees(&self, fence: &Geofence) -> bool {
+        fence.organisation == self.organisation && fence.fleet.as_ref().is_none_or(|fleet| self.fleets.contains(fleet))
     }
 }

@@ -20,9 +20,7 @@ pub(crate) fn of_scope(
         let devices: Vec<_> =
             catalog.devices.values().filter(|d| wanted("devices") && scope.fleets.contains(&d.fleet)).cloned().collect();
         let fleets: Vec<_> = catalog.fleets_of(&scope.organisation).filter(|f| scope.fleets.contains(&f.id)).cloned().collect();
-        let visible =
-            |g: &Geofence| g.organisation == scope.organisation && g.fleet.as_ref().is_none_or(|f| scope.fleets.contains(f));
-        let geofences: Vec<_> = catalog.geofences.values().filter(|g| wanted("geofences") && visible(g)).cloned().collect();
+        let geofences: Vec<_> = catalog.geofences.values().filter(|g| wanted("geofences") && scope.sees(g)).cloned().collect();
         (devices, fleets, geofences)
     };
     let radius = |g: &Geofence| match g.shape {

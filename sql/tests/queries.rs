@@ -35,7 +35,7 @@ async fn an_analyst_sees_documented_tables() {
         ("SELECT kind, count(*) AS n FROM events GROUP BY kind", "kind,n\nenter,100\n"),
         (
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1",
-            "table_name\ndevices\nevents\nfleets\ngeofences\npositions\n",
+            "table_name\ndevices\nevents\nfleets\ngeofences\nlatest_positions\npositions\n",
         ),
         ("SELECT count(*) AS n FROM information_schema.columns WHERE table_name = 'positions'", "n\n13\n"),
         (
@@ -119,4 +119,127 @@ async fn paging_through_events_skips_none_and_repeats_none() {
         }
     }
     assert_eq!(seen.len(), 100);
+}
+
+/// Figures from elsewhere: GeographicLib's manual (Kennedy to Heathrow), H3's and geohash's own examples, OpenStreetMap's wiki.
+#[tokio::test]
+async fn functions_give_the_figures_that_others_have_published() {
+    let f = fixture(SqlOptions::default()).await;
+    for (expression, expected) in [
+        ("round(geodesic_m(40.6, -73.8, 51.6, -0.5), 4)", "5551759.4003"),
+        ("geodesic_m(0, 0, 0, 181)", "NaN"),
+        ("h3_cell(37.3615593, -122.0553238, 7)", "87283472bffffff"),
+        ("h3_cell(37.345793375368, -121.976375972551, 5)", "85283473fffffff"),
+        ("round(h3_lat('85283473fffffff'), 9)", "37.345793375"),
+        ("round(h3_lon('85283473fffffff'), 9)", "-121.976375973"),
+        ("h3_cell(37.36, -122.05, 16)", ""),
+        ("h3_lat('no cell')", ""),
+        ("geohash(57.64911, 10.40744, 11)", "u4pruydqqvj"),
+        ("geohash(42.605, -5.603, 5)", "ezs42"),
+        ("geohash(91, 0, 5)", ""),
+        ("tile(35.6590699, 139.7006793, 18)", "18/232798/103246"),
+        ("tile(-90, 180, 1)", "1/1/1"),
+        ("speed_kmh(10), speed_mph(44.704), speed_kn(1852)", "36.0,100.0,3600.0"),
+        ("zone_id(52.008, 13), zone_id(52.01, 13)", "yard-acme,"),
+        ("in_geofence(52.008, 13, 'Yard of acme'), in_geofence(52.01, 13, 'yard-acme')", "true,false"),
+        ("attribute_number('{\"fuel_l\":12.5}', 'fuel_l')", "12.5"),
+        ("attribute_text('{\"a\":12.5,\"b\":\"x\"}', 'b')", "x"),
+        ("attribute_number('{\"a\":\"12\"}', 'a')", ""),
+        ("attribute_flag('{\"ignition\":true}', 'ignition')", "true"),
+        ("attribute_flag('nothing', 'ignition')", ""),
+    ] {
+        let answer = csv(&f, &f.acme, &format!("SELECT {expression}")).await;
+        // A row of one empty field is quoted.
+        assert_eq!(answer.lines().nth(1).map(|line| line.trim_matches('"')), Some(expected), "{expression}");
+    }
+    for (sql, expected) in [
+        // 99 steps of a thousandth of a degree of the mean sphere.
+        (
+            "SELECT device, round(path_m(lat, lon ORDER BY fix_time), 2) AS m, round(path_m(lat, lon ORDER BY fix_time DESC), 2) AS back
+             FROM positions WHERE device IN ('n0', 's4') GROUP BY device ORDER BY device",
+            "device,m,back\nn0,11008.31,11008.31\ns4,11008.31,11008.31\n",
+        ),
+        (
+            "SELECT segment, count(*) AS n, min(fix_time) AS since FROM (SELECT fix_time,
+               segment_id(extract(minute FROM fix_time) IN (0, 5) AND extract(second FROM fix_time) = 0)
+               OVER (PARTITION BY device ORDER BY fix_time) AS segment FROM positions WHERE device = 'n1') GROUP BY 1 ORDER BY 1",
+            "segment,n,since\n0,30,2026-03-04T23:55:00.000Z\n1,30,2026-03-05T00:00:00.000Z\n2,40,2026-03-05T00:05:00.000Z\n",
+        ),
+        ("SELECT count(*) AS n, min(gap_s) AS gap_s, round(max(distance_m), 1) AS m FROM gaps(10)", "n,gap_s,m\n990,10.0,111.2\n"),
+        ("SELECT count(*) AS n FROM gaps(10.5)", "n\n0\n"),
+        (
+            "SELECT device, from_time, to_time FROM gaps(1, '2026-03-05T00:00:00Z', '2026-03-05T00:00:15Z') ORDER BY 1 LIMIT 1",
+            "device,from_time,to_time\nn0,2026-03-05T00:00:00.000Z,2026-03-05T00:00:10.000Z\n",
+        ),
+        (
+            "SELECT count(*) AS n, count(DISTINCT device) AS d, min(fix_time) AS t, max(fleet) AS f FROM latest_positions",
+            "n,d,t,f\n10,10,2026-03-05T00:11:30.000Z,south\n",
+        ),
+    ] {
+        assert_eq!(csv(&f, &f.acme, sql).await, expected, "{sql}");
+    }
+    for (sql, why) in [
+        ("SELECT path_m(lat, lon) FROM positions", "ORDER BY"),
+        ("SELECT path_m(lat, lon ORDER BY device) FROM positions", "time"),
+        ("SELECT in_geofence(52, 13, 'Yard of bolt')", "no geofence Yard of bolt"),
+        ("SELECT * FROM gaps()", "seconds"),
+        ("SELECT * FROM gaps('x')", "seconds"),
+        ("SELECT * FROM gaps(1, 'yesterday')", "yesterday is not a time"),
+    ] {
+        let error = match f.engine.query(&f.acme, sql).await {
+            Ok(mut result) => result.collect().await.expect_err(sql),
+            Err(error) => error,
+        };
+        assert!(error.to_string().contains(why), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn every_column_of_every_table_is_documented() {
+    let f = fixture(SqlOptions::default()).await;
+    let sql = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position";
+    let mut columns: Vec<String> = csv(&f, &f.acme, sql).await.lines().skip(1).map(str::to_owned).collect();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/sql.md")).unwrap();
+    let tables = page.split("## Tables").nth(1).unwrap().split("## Functions").next().unwrap();
+    let mut documented = Vec::new();
+    for chapter in tables.split("\n### ").skip(1) {
+        let table = chapter.lines().next().unwrap();
+        let names = chapter.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        documented.extend(names.map(|name| format!("{table},{name}")));
+    }
+    columns.sort();
+    documented.sort();
+    assert_eq!(documented, columns);
+}
+
+/// Of the rows that the filters leave out nothing comes out of the scan: above it there is no filter, and it knows the limit.
+#[tokio::test]
+async fn explain_shows_that_only_what_is_asked_for_is_read() {
+    let f = fixture(SqlOptions::default()).await;
+    f.store.flush().await.unwrap();
+    for (sql, shown) in [
+        (
+            "SELECT lat FROM positions WHERE device = 'n1' AND fix_time >= '2026-03-05' AND fix_time < '2026-03-06'",
+            &[
+                "projection=[lat]",
+                "AND device@2 = n1 AND fix_time@0 >= 1772668800000 AND fix_time@0 < 1772755200000",
+                "device in (n1)",
+            ][..],
+        ),
+        (
+            "SELECT device FROM positions WHERE fleet = 'north' LIMIT 5",
+            &["projection=[device]", "AND fleet@3 = north", "limit=5"],
+        ),
+        (
+            "SELECT event_id FROM events WHERE device IN ('n1', 's1') LIMIT 1",
+            &["projection=[event_id]", "device@4 = n1 OR device@4 = s1", "limit=1"],
+        ),
+    ] {
+        let plan = csv(&f, &f.acme, &format!("EXPLAIN {sql}")).await;
+        let scan = plan.split("physical_plan").nth(1).unwrap();
+        for word in shown {
+            assert!(scan.contains(word), "{sql}: {word}\n{plan}");
+        }
+        assert_eq!(scan.matches("Exec").count(), 1, "{sql}\n{plan}");
+    }
 }

@@ -102,25 +102,32 @@ async fn check_in(store: Arc<dyn Store>, set: &str) {
     let answer = ask(
         &engine,
         &scope,
-        "SELECT device, CAST(day AS DATE) AS day, count(*) AS fixes, coalesce(sum(m), 0) AS haversine_m FROM (
-           SELECT device, date_trunc('day', fix_time) AS day, haversine_m(lag(lat) OVER w, lag(lon) OVER w, lat, lon) AS m
+        "SELECT device, CAST(day AS DATE) AS day, count(*) AS fixes, coalesce(sum(m), 0) AS haversine_m, coalesce(sum(geodesic), 0) AS geodesic_m,
+           path_m(lat, lon ORDER BY fix_time) AS path_m FROM (
+           SELECT device, date_trunc('day', fix_time) AS day, haversine_m(lag(lat) OVER w, lag(lon) OVER w, lat, lon) AS m,
+             geodesic_m(lag(lat) OVER w, lag(lon) OVER w, lat, lon) AS geodesic, lat, lon, fix_time
            FROM positions WINDOW w AS (PARTITION BY device, date_trunc('day', fix_time) ORDER BY fix_time))
          GROUP BY device, day",
     )
     .await;
-    let answer: BTreeMap<(String, String), (u64, f64)> =
-        answer.into_iter().map(|r| ((r[0].clone(), r[1].clone()), (r[2].parse().unwrap(), r[3].parse().unwrap()))).collect();
+    let answer: BTreeMap<(String, String), [f64; 4]> = answer
+        .into_iter()
+        .map(|r| ((r[0].clone(), r[1].clone()), std::array::from_fn(|i| r[2 + i].parse().unwrap())))
+        .collect();
     let inexact: BTreeSet<&str> = rows.iter().filter(|r| !r.exact).map(|r| r.device.as_str()).collect();
     let mut days = 0;
     for record in csv::Reader::from_path(data(&format!("truth/{set}.distance.csv"))).unwrap().into_records() {
         let record = record.unwrap();
-        let (device, day, true_fixes, true_m) =
-            (&record[0], &record[1], record[2].parse::<u64>().unwrap(), record[3].parse::<f64>().unwrap());
-        let (fixes, m) = answer[&(device.to_owned(), day.to_owned())];
+        let (device, day) = (&record[0], &record[1]);
+        let [true_fixes, true_m, true_geodesic_m] = std::array::from_fn(|i| record[2 + i].parse::<f64>().unwrap());
+        let [fixes, m, geodesic_m, path_m] = answer[&(device.to_owned(), day.to_owned())];
         assert_eq!(fixes, true_fixes, "{set}: fixes of {device} on {day}");
         // The truth is rounded to the millimetre. A place with more than seven decimals is moved by up to 8 mm.
-        let tolerance = if inexact.contains(device) { 0.016 * fixes as f64 } else { 0.000_6 };
+        let tolerance = if inexact.contains(device) { 0.016 * fixes } else { 0.000_6 };
         assert!((m - true_m).abs() <= tolerance, "{set}: {device} drove {true_m} m on {day}, not {m} m");
+        assert!((path_m - m).abs() <= 1e-6, "{set}: {device} drove {m} m on {day}, not {path_m} m");
+        let off = (geodesic_m - true_geodesic_m).abs();
+        assert!(off <= tolerance, "{set}: {device} drove {true_geodesic_m} m of geodesics on {day}, not {geodesic_m} m");
         days += 1;
     }
     assert_eq!(answer.len(), days, "{set}: device-days");

@@ -29,7 +29,9 @@ pub use fix::Fix;
 pub use geofence::Geofence;
 pub use ids::{DeviceId, FleetId, GeofenceId, IdError, OrganisationId, UserId};
 pub use late::Corrected;
-pub use location::{LatLon, MEAN_EARTH_RADIUS_M, bearing_deg, bearing_of_degrees_deg, haversine_degrees_m, haversine_m};
+pub use location::{
+    LatLon, MEAN_EARTH_RADIUS_M, bearing_deg, bearing_of_degrees_deg, geodesic_degrees_m, haversine_degrees_m, haversine_m,
+};
 pub use position::Position;
 pub use recent::{ClosedSegments, Horizon, Recent, SavedSegments};
 pub use snapshot::{FleetSnapshot, LivePosition};

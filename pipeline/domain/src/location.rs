@@ -1,5 +1,6 @@
 //! Places on WGS84, range-checked once at the door.
 
+use geo::{Distance, Geodesic, Point};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -90,6 +91,15 @@ pub fn haversine_degrees_m(a: (f64, f64), b: (f64, f64)) -> f64 {
     let h = half_dlat.sin().powi(2) + lat_a.cos() * lat_b.cos() * half_dlon.sin().powi(2);
     // Rounding may lift antipodes above 1; `min` would also swallow NaN.
     2.0 * MEAN_EARTH_RADIUS_M * (if h > 1.0 { 1.0 } else { h }).sqrt().asin()
+}
+
+/// Metres along the geodesic of WGS84 between two (latitude, longitude) in degrees; NaN if one of them is not a place on Earth.
+pub fn geodesic_degrees_m(a: (f64, f64), b: (f64, f64)) -> f64 {
+    let on_earth = |(lat, lon): (f64, f64)| lat.abs() <= 90.0 && lon.abs() <= 180.0;
+    if !(on_earth(a) && on_earth(b)) {
+        return f64::NAN;
+    }
+    Geodesic.distance(Point::new(a.1, a.0), Point::new(b.1, b.0))
 }
 
 /// Initial course of the great circle from `a` to `b`, degrees clockwise from true north, 0 ≤ course < 360.

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, RwLock};
 use waystream_domain::catalog::{Device, Fleet, Organisation};
+use waystream_domain::geofence::{Geofence, Shape};
 use waystream_domain::{
     Catalog, CatalogEdit, CatalogEntry, DeviceId, Event, EventId, EventKind, FleetId, LatLon, OrganisationId, Position,
     Timestamp,
@@ -71,7 +72,8 @@ pub(crate) struct Fixture {
     _dir: tempfile::TempDir,
 }
 
-/// Fleets `north` (n0…n4), `south` (s0…s4) of acme and `east` (e0…e4) of bolt; 10 devices × 100 positions, ten seconds apart.
+/// Fleets `north` (n0…n4), `south` (s0…s4) of acme and `east` (e0…e4) of bolt; each of 15 devices has 100 positions, ten seconds and 111 m
+/// apart; each organisation has a yard of 1,000 m round the first one.
 pub(crate) async fn fixture(options: SqlOptions) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = ParquetStore::open(dir.path(), ParquetOptions::default()).unwrap();
@@ -80,6 +82,16 @@ pub(crate) async fn fixture(options: SqlOptions) -> Fixture {
     let mut positions = Vec::new();
     for (organisation_id, fleets) in [("acme", &["north", "south"][..]), ("bolt", &["east"])] {
         put(CatalogEntry::Organisation(Organisation { id: organisation(organisation_id), name: organisation_id.into() }));
+        put(CatalogEntry::Geofence(Geofence {
+            id: format!("yard-{organisation_id}").parse().unwrap(),
+            organisation: organisation(organisation_id),
+            fleet: None,
+            name: format!("Yard of {organisation_id}"),
+            version: 1,
+            shape: Shape::Circle { centre: LatLon::new(52.0, 13.0).unwrap(), radius_m: 1_000.0 },
+            colour: None,
+            rules: Default::default(),
+        }));
         for fleet_id in fleets {
             put(CatalogEntry::Fleet(Fleet {
                 id: fleet(fleet_id),

@@ -235,6 +235,18 @@ impl GeofenceIndex {
         self.at(fleet, at, 0.0).into_iter().filter(|held| !held.near).map(|held| held.fence).collect()
     }
 
+    /// The geofences that hold the place, whichever fleet they are for, sorted by id.
+    pub fn holding_for_any(&self, at: LatLon) -> Vec<&PreparedGeofence> {
+        let place = AABB::from_point([f64::from(at.lon_e7()), f64::from(at.lat_e7())]);
+        let trees = self.of_organisation.values().chain(self.of_fleet.values());
+        let leaves = trees.flat_map(|tree| tree.locate_in_envelope_intersecting(place));
+        let mut found: Vec<&PreparedGeofence> =
+            leaves.filter(|leaf| leaf.fence.part_covers(leaf.part, at)).map(|leaf| leaf.fence.as_ref()).collect();
+        found.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        found.dedup_by(|a, b| a.id == b.id);
+        found
+    }
+
     fn at(&self, fleet: &FleetId, at: LatLon, accuracy_m: f64) -> Vec<Held<'_>> {
         let Some(owner) = self.owners.get(fleet) else { return Vec::new() };
         let (x, y) = (at.lon_e7(), at.lat_e7());
