@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
-use waystream_connectors::{Connectors, ConnectorsConfig};
+use waystream_connectors::{Connectors, ConnectorsConfig, Listen, ListenerName};
 use waystream_domain::codec;
 use waystream_log::catalog::CatalogFollower;
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
@@ -31,8 +31,12 @@ async fn server() {
     let log = EmbeddedLog::open(Path::new(&folder), EmbeddedOptions::default()).unwrap();
     let (catalog, follower) = CatalogFollower::start(log.clone()).await.unwrap();
     tokio::spawn(follower.run(CancellationToken::new()));
-    let bound = Connectors::new(ConnectorsConfig::default().on_free_ports()).bind().await.unwrap();
-    for name in ["teltonika", "mqtt"] {
+    // Only these, so that the number of protocols does not decide how many file descriptors are left for connections.
+    let used = ["teltonika", "mqtt"];
+    let listens = |name: ListenerName| if used.contains(&name.as_str()) { Listen::Port(0) } else { Listen::Switch(false) };
+    let listeners = ListenerName::all().map(|name| (name, listens(name))).collect();
+    let bound = Connectors::new(ConnectorsConfig { listeners, ..ConnectorsConfig::default() }).bind().await.unwrap();
+    for name in used {
         // The test harness may have written the beginning of this line.
         eprintln!("\nlistening {name} {}", bound.address_of(name).unwrap());
     }

@@ -55,7 +55,7 @@ impl Default for ListenerLimits {
 pub(crate) struct Connection {
     /// Other end.
     pub(crate) peer: SocketAddr,
-    /// Cancel to close it now.
+    /// Cancel to close it now; cancelled when it is closed.
     pub(crate) kill: CancellationToken,
 }
 
@@ -204,6 +204,13 @@ impl GuardedStream {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Pending
+    }
+}
+
+impl Drop for GuardedStream {
+    /// Who holds the token can tell that there is nothing left to close.
+    fn drop(&mut self) {
+        self.kill.cancel();
     }
 }
 

@@ -4,10 +4,15 @@
 
 mod system;
 
+use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use system::browser::Browser;
 use system::{System, device, event, live};
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use waystream_domain::CatalogEdit;
 use waystream_domain::catalog::Role;
 use waystream_gateway::GatewayConfig;
@@ -177,5 +182,51 @@ async fn a_session_that_ends_takes_its_sockets_with_it() {
     };
     system.catalog.edit(vec![CatalogEdit::Put(waystream_domain::CatalogEntry::User(user))]).await.unwrap();
     viewer.until("disconnect").await;
+    system.stop().await;
+}
+
+/// Engine.IO by hand, because the order of its steps matters here: the session upgrades before the socket connects.
+#[tokio::test]
+async fn a_socket_that_connects_after_the_upgrade_is_cut_too() {
+    let config = GatewayConfig { cut_after: Duration::from_secs(2), ..GatewayConfig::default() };
+    let system = System::start_with(config).await;
+    let cookie = system.cookie("admin").await;
+    let at = format!("{}/socket.io/?EIO=4", system.url);
+    let http = reqwest::Client::new();
+    let poll = async |sid: &str| {
+        let answer = http.get(format!("{at}&transport=polling{sid}")).header("Cookie", &cookie).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    };
+    let (_, opened) = poll("").await;
+    let opened: Value = serde_json::from_str(opened.strip_prefix('0').unwrap()).unwrap();
+    let sid = format!("&sid={}", opened["sid"].as_str().unwrap());
+    let mut request = format!("{}&transport=websocket{sid}", at.replace("http:", "ws:")).into_client_request().unwrap();
+    request.headers_mut().insert("Cookie", cookie.parse().unwrap());
+    let (mut socket, _) = connect_async(request).await.unwrap();
+    let watch = r#"420["watch",{"fleets":null,"alerts_after":null}]"#;
+    for (say, heard) in [("2probe", "3probe"), ("5", ""), ("40", "40"), (watch, "430")] {
+        socket.send(Message::text(say)).await.unwrap();
+        while !heard.is_empty() && !socket.next().await.unwrap().unwrap().to_text().unwrap().starts_with(heard) {}
+    }
+    // It answers every ping, but takes over no frame.
+    let closed = async {
+        while let Some(Ok(message)) = socket.next().await {
+            if message == Message::text("2") {
+                socket.send(Message::text("3")).await.unwrap();
+            }
+        }
+    };
+    let moving = async {
+        for n in 1.. {
+            system.move_to("north", vec![live("a", "north", n, 50.0)]).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        ended = tokio::time::timeout(Duration::from_secs(30), closed) => ended.expect("it is cut"),
+        () = moving => unreachable!("it goes on for ever"),
+    }
+    // Its session is over, whatever the client believes.
+    assert_eq!(poll(&sid).await.0, 400);
     system.stop().await;
 }

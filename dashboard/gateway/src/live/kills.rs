@@ -1,67 +1,124 @@
-//! Which TCP connection carries which socket, so that a socket can be ended whatever state its queue is in.
+//! Which TCP connections carry which socket, so that a socket can be ended whatever state its queue is in.
 
 use crate::listener::Connection;
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use socketioxide::TransportType;
 use socketioxide::extract::SocketRef;
 use socketioxide::socket::Sid;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Time between two attempts to tell a socket with a full queue that it is cut.
 const TELL_AGAIN: Duration = Duration::from_millis(250);
+/// By then the heartbeat has ended a session that nobody speaks for any more, and Socket.IO itself refuses its name.
+const REFUSED_FOR: Duration = Duration::from_secs(60);
+/// What is over is looked for when there are twice as many entries as were left the last time, and not below this number.
+const LEAST_SWEPT: usize = 1_024;
 
-/// Kill tokens by socket. Cheap to clone.
+/// See the module. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Kills {
-    tokens: Arc<Mutex<HashMap<Sid, CancellationToken>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// WebSocket connections of a socket: it may ask for more than the one that it gets.
+    connections: HashMap<Sid, Vec<CancellationToken>>,
+    /// Sockets that were cut, and until when their requests are refused.
+    cut: HashMap<Sid, Instant>,
+    sweep_at: usize,
 }
 
 impl Kills {
-    /// A socket has connected over the connection that its first request came by.
+    /// A socket has connected. If its session began with a WebSocket, that is what carries it.
     pub(crate) fn remember(&self, socket: &SocketRef) {
-        if let Some(connection) = socket.req_parts().extensions.get::<Connection>() {
-            self.lock().insert(socket.id, connection.kill.clone());
+        let request = socket.req_parts();
+        if value(request.uri.query().unwrap_or_default(), "transport") == Some("websocket")
+            && let Some(connection) = request.extensions.get::<Connection>()
+        {
+            self.lock().follow(socket.id, &connection.kill);
         }
     }
 
-    /// Middleware: a known socket upgrades to WebSocket, so from now on it lives on this request's connection.
+    /// Middleware: a session upgrades to WebSocket, so from now on its socket lives on this request's connection, also if it
+    /// connects only later. A session that was cut gets nothing more, so that its client begins anew.
     pub(crate) async fn follow_upgrades(State(kills): State<Self>, request: Request, next: Next) -> Response {
-        if let (Some(query), Some(connection)) = (request.uri().query(), request.extensions().get::<Connection>()) {
-            let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-            if value("transport") == Some("websocket")
-                && let Some(sid) = value("sid").and_then(|sid| sid.parse::<Sid>().ok())
-                && let Some(token) = kills.lock().get_mut(&sid)
+        let query = request.uri().query().unwrap_or_default();
+        if let Some(sid) = value(query, "sid").and_then(|sid| sid.parse::<Sid>().ok()) {
+            let mut known = kills.lock();
+            if known.cut.get(&sid).is_some_and(|&until| Instant::now() < until) {
+                return unknown_session();
+            }
+            if value(query, "transport") == Some("websocket")
+                && let Some(connection) = request.extensions().get::<Connection>()
             {
-                *token = connection.kill.clone();
+                known.follow(sid, &connection.kill);
             }
         }
         next.run(request).await
     }
 
-    /// Ends a socket. A WebSocket loses its connection, so that the browser reconnects by itself; one that polls is told.
+    /// Ends a socket: WebSockets lose their connection, and requests are refused, so that the browser begins anew by itself. A
+    /// connection that polls is left alone, since a proxy may send others' requests over it too; who polls is told.
     pub(crate) fn kill(&self, socket: &SocketRef) {
-        let token = self.lock().get(&socket.id).cloned();
-        match token {
-            Some(token) if socket.transport_type() == TransportType::Websocket => token.cancel(),
-            _ if socket.clone().disconnect().is_ok() => {}
+        let connections = {
+            let mut known = self.lock();
+            known.cut.insert(socket.id, Instant::now() + REFUSED_FOR);
+            known.sweep();
+            known.connections.get(&socket.id).cloned().unwrap_or_default()
+        };
+        connections.iter().for_each(CancellationToken::cancel);
+        if socket.transport_type() == TransportType::Polling && socket.clone().disconnect().is_err() {
             // Its queue is full. It may poll again and empty it, and must not believe then that it is still watched for.
-            _ => drop(tokio::spawn(tell_until_gone(socket.clone()))),
+            tokio::spawn(tell_until_gone(socket.clone()));
         }
     }
 
     /// The socket is gone.
     pub(crate) fn forget(&self, sid: Sid) {
-        self.lock().remove(&sid);
+        self.lock().connections.remove(&sid);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Sid, CancellationToken>> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Known {
+    fn follow(&mut self, sid: Sid, kill: &CancellationToken) {
+        let connections = self.connections.entry(sid).or_default();
+        // The token of a connection that has ended is cancelled.
+        connections.retain(|other| !other.is_cancelled());
+        connections.push(kill.clone());
+        self.sweep();
+    }
+
+    /// Forgets what is over, now and then: sessions that never became a socket, and those cut long ago.
+    fn sweep(&mut self) {
+        if self.connections.len() + self.cut.len() < self.sweep_at.max(LEAST_SWEPT) {
+            return;
+        }
+        let now = Instant::now();
+        self.connections.retain(|_, tokens| tokens.iter().any(|token| !token.is_cancelled()));
+        self.cut.retain(|_, until| now < *until);
+        self.sweep_at = 2 * (self.connections.len() + self.cut.len());
+    }
+}
+
+/// What Engine.IO demands for a session that is no more: its client begins a new one.
+fn unknown_session() -> Response {
+    (StatusCode::BAD_REQUEST, axum::Json(json!({ "code": 1, "message": "Session ID unknown" }))).into_response()
+}
+
+fn value<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// Tells a socket that it is cut as soon as there is room to; ends with the socket, which the heartbeat ends if nobody polls.
