@@ -240,8 +240,12 @@ pub enum TableFormat {
     Table,
     /// For spreadsheets.
     Csv,
-    /// One JSON object a row.
+    /// One JSON object with columns and rows.
     Json,
+    /// Arrow's IPC stream.
+    Arrow,
+    /// One Parquet file.
+    Parquet,
 }
 
 /// What to print.

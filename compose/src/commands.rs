@@ -143,6 +143,8 @@ pub async fn sql(args: &SqlArgs, out: &mut impl Write) -> anyhow::Result<()> {
         TableFormat::Table => output::Format::Table,
         TableFormat::Csv => output::Format::Csv,
         TableFormat::Json => output::Format::Json,
+        TableFormat::Arrow => output::Format::Arrow,
+        TableFormat::Parquet => output::Format::Parquet,
     };
     let config = settings(&args.run)?;
     let text = with_history(&config, |history| async move {

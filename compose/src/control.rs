@@ -194,12 +194,7 @@ impl Remote {
 
     /// See [`History::ask`].
     pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
-        let format = match format {
-            Format::Table => "table",
-            Format::Csv => "csv",
-            Format::Json => "json",
-        };
-        let how = SqlParameters { format: format.to_owned() };
+        let how = SqlParameters { format: format.name().to_owned() };
         let answer = send(self.request(reqwest::Method::POST, "/sql").query(&how).body(query.to_owned())).await?;
         Ok(answer.bytes().await?.into())
     }

@@ -92,17 +92,26 @@ impl SqlEngine {
     /// Runs one reading statement (SELECT, EXPLAIN, SHOW, DESCRIBE) on the tables of the scope (`docs/sql.md` lists them) and
     /// `information_schema`.
     pub async fn query(&self, scope: &Scope, sql: &str) -> Result<QueryResult, SqlError> {
-        let result = self.start(scope, sql).await;
+        self.start(scope, sql, self.options.max_rows).await
+    }
+
+    /// The same with no limit on rows: for who takes them as they come.
+    pub(crate) async fn query_all(&self, scope: &Scope, sql: &str) -> Result<QueryResult, SqlError> {
+        self.start(scope, sql, usize::MAX).await
+    }
+
+    async fn start(&self, scope: &Scope, sql: &str, max_rows: usize) -> Result<QueryResult, SqlError> {
+        let result = self.begin(scope, sql, max_rows).await;
         if let Err(error) = &result {
             metrics::failed(error.kind());
         }
         result
     }
 
-    async fn start(&self, scope: &Scope, sql: &str) -> Result<QueryResult, SqlError> {
+    async fn begin(&self, scope: &Scope, sql: &str, max_rows: usize) -> Result<QueryResult, SqlError> {
         let started = Instant::now();
         let turn = self.turn().await?;
-        let (core, scope, sql, max_rows) = (self.core.clone(), scope.clone(), sql.to_owned(), self.options.max_rows);
+        let (core, scope, sql) = (self.core.clone(), scope.clone(), sql.to_owned());
         let (schema_out, schema) = oneshot::channel();
         let mut rows = self.spawn(Some(self.options.deadline), move |out| async move {
             let _turn = turn;

@@ -4,9 +4,12 @@
 mod common;
 
 use common::{at, device, fixture, fleet};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::ipc::reader::StreamReader;
+use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use waystream_domain::EventKind;
 use waystream_sql::output::{self, Format};
-use waystream_sql::{Devices, EventFilter, Scope, SqlOptions, TrackRequest};
+use waystream_sql::{Devices, EventFilter, Scope, SqlError, SqlOptions, TrackRequest};
 
 async fn csv(f: &common::Fixture, scope: &Scope, sql: &str) -> String {
     let mut out = Vec::new();
@@ -241,5 +244,52 @@ async fn explain_shows_that_only_what_is_asked_for_is_read() {
             assert!(scan.contains(word), "{sql}: {word}\n{plan}");
         }
         assert_eq!(scan.matches("Exec").count(), 1, "{sql}\n{plan}");
+    }
+}
+
+async fn bytes(f: &common::Fixture, sql: &str, format: Format) -> Result<Vec<u8>, SqlError> {
+    let mut pieces = f.engine.stream(&f.acme, sql, format).await?;
+    let mut all = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        all.extend(piece?);
+    }
+    Ok(all)
+}
+
+#[tokio::test]
+async fn every_format_streams_the_same_rows() {
+    let f = fixture(SqlOptions { max_rows: 1_000, ..SqlOptions::default() }).await;
+    let sql = "SELECT value AS n, 'row ' || value AS name, value / 2.0 AS half FROM generate_series(1, 200000)";
+    let csv = String::from_utf8(bytes(&f, sql, Format::Csv).await.unwrap()).unwrap();
+    assert_eq!((csv.lines().count(), csv.lines().last()), (200_001, Some("200000,row 200000,100000.0")));
+
+    let arrow = bytes(&f, sql, Format::Arrow).await.unwrap();
+    let arrow: Vec<RecordBatch> = StreamReader::try_new(arrow.as_slice(), None).unwrap().map(Result::unwrap).collect();
+    let parquet = bytes(&f, sql, Format::Parquet).await.unwrap();
+    let parquet = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(parquet)).unwrap().build().unwrap();
+    let parquet: Vec<RecordBatch> = parquet.map(Result::unwrap).collect();
+    for batches in [arrow, parquet] {
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let last = batches.last().unwrap();
+        let row = output::json_rows(&last.slice(last.num_rows() - 1, 1)).unwrap();
+        assert_eq!((rows, row[0].to_string()), (200_000, r#"[200000,"row 200000",100000.0]"#.to_owned()));
+    }
+
+    let json: serde_json::Value = serde_json::from_slice(&bytes(&f, sql, Format::Json).await.unwrap()).unwrap();
+    assert_eq!((json["rows"].as_array().unwrap().len(), &json["truncated"]), (1_000, &true.into()));
+    assert!(matches!(bytes(&f, sql, Format::Table).await, Err(SqlError::Invalid { .. })));
+    let nothing = bytes(&f, "SELECT device, lat FROM positions WHERE false", Format::Csv).await.unwrap();
+    assert_eq!(nothing, b"device,lat\n");
+}
+
+#[tokio::test]
+async fn a_query_that_fails_after_its_beginning_was_sent_is_not_taken_for_whole() {
+    let f = fixture(SqlOptions { max_rows: 1_000_000, ..SqlOptions::default() }).await;
+    let sql = "SELECT 1 / (150000 - value) AS n, 'padding' AS padding FROM generate_series(1, 200000)";
+    let json: serde_json::Value = serde_json::from_slice(&bytes(&f, sql, Format::Json).await.unwrap()).unwrap();
+    assert!(json["error"].as_str().unwrap().to_lowercase().contains("divide by zero"), "{}", json["error"]);
+    assert!(json["rows"].as_array().unwrap().len() > 1_000);
+    for format in [Format::Csv, Format::Arrow, Format::Parquet] {
+        assert!(matches!(bytes(&f, sql, format).await, Err(SqlError::Invalid { .. })), "{format:?}");
     }
 }

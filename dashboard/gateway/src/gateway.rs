@@ -3,7 +3,7 @@
 use crate::auth::{OneTimeTokens, Origins, Passwords, Sessions, Throttle, require_same_origin};
 use crate::config::GatewayConfig;
 use crate::health::{self, ReadyCheck};
-use crate::live::{self, Board, Command, Follow, Hub, HubStart, Kills, Live, SharedBoard, socket_router};
+use crate::live::{self, Board, BoardPositions, Command, Follow, Hub, HubStart, Kills, Live, SharedBoard, socket_router};
 use crate::replay::ReplayContext;
 use crate::rest::{self, ExportFormat, Rest, sign_in_by_link};
 use crate::wire::PageConfig;
@@ -108,6 +108,7 @@ impl Gateway {
         let mut board = Board::new(rand::random(), config.link.clone());
         let (cursor, follow) = live::start(&log, &mut board, &known, now()).await?;
         let board: SharedBoard = Arc::new(RwLock::new(board));
+        sql.serve_latest(Arc::new(BoardPositions(Arc::clone(&board))));
 
         let sessions = Sessions::new(catalog.clone(), config.behind_tls);
         let kills = Kills::default();

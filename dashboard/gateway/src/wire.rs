@@ -341,7 +341,7 @@ pub struct SqlRequest {
     pub query: String,
     /// `json` if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[ts(optional, type = "\"json\" | \"csv\" | \"arrow\"")]
+    #[ts(optional, type = "\"json\" | \"csv\" | \"arrow\" | \"parquet\"")]
     pub format: Option<String>,
 }
 
@@ -356,6 +356,30 @@ pub struct SqlAnswer {
     pub rows: Vec<Value>,
     /// There are more rows than may be sent.
     pub truncated: bool,
+    /// The query failed after these rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub error: Option<String>,
+}
+
+/// A query that an organisation keeps.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct SavedQueryInfo {
+    /// Its id.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// The statement.
+    pub query: String,
+}
+
+/// A query to keep.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct SavedQueryEdit {
+    /// For people.
+    pub name: String,
+    /// The statement.
+    pub query: String,
 }
 
 /// A column.

@@ -7,6 +7,7 @@ mod system;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use system::{START_MS, System, device, event, live, position};
+use waystream_sql::{Scope, SqlError, SqlOptions};
 
 /// One user's REST client.
 struct User {
@@ -213,6 +214,9 @@ async fn nobody_reaches_what_is_not_theirs() {
     let yard = yard["properties"]["id"].as_str().unwrap();
     let description = admin.get("/api/openapi.json").await;
 
+    let query = admin.ask(Method::POST, "/api/queries", Some(&json!({ "name": "Secret", "query": "SELECT 10.0" }))).await.1;
+    let query = query["id"].as_str().unwrap();
+
     let mut mine = square.clone();
     mine["properties"]["name"] = json!("Mine");
     let (other, nobody) = (User::sign_in(&system, "other").await, User::nobody(&system));
@@ -222,6 +226,7 @@ async fn nobody_reaches_what_is_not_theirs() {
             let id = match path.as_str() {
                 p if p.starts_with("/api/fleets") => "north",
                 p if p.starts_with("/api/geofences") => yard,
+                p if p.starts_with("/api/queries") => query,
                 _ => "ours-1",
             };
             let mut address = path.replace("{id}", id);
@@ -232,6 +237,7 @@ async fn nobody_reaches_what_is_not_theirs() {
             }
             let body = match path.as_str() {
                 p if p.starts_with("/api/geofences") => Some(mine.clone()),
+                p if p.starts_with("/api/queries") => Some(json!({ "name": "Mine", "query": "SELECT 1" })),
                 "/api/sql" => Some(json!({ "query": "SELECT device, lat FROM positions" })),
                 p if p.starts_with("/api/devices") => Some(json!({ "name": "Mine", "fleet": "their" })),
                 "/api/session" | "/api/session/password" => continue,
@@ -254,5 +260,75 @@ async fn nobody_reaches_what_is_not_theirs() {
     assert!(asked >= 18, "{asked} operations");
     assert_eq!(admin.get("/api/devices/ours-1").await["name"], "Secret van");
     assert_eq!(admin.get("/api/geofences").await["features"][0]["properties"]["name"], "Secret yard");
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn queries_are_kept_for_the_organisation() {
+    let system = System::start().await;
+    let (admin, viewer) = (User::sign_in(&system, "admin").await, User::sign_in(&system, "viewer").await);
+    let edit = json!({ "name": "Fast ones", "query": "SELECT device FROM positions WHERE speed_mps > 30" });
+    let (status, kept) = admin.ask(Method::POST, "/api/queries", Some(&edit)).await;
+    assert_eq!((status.as_u16(), &kept["query"]), (201, &edit["query"]));
+    let address = format!("/api/queries/{}", kept["id"].as_str().unwrap());
+    let other = json!({ "name": "All", "query": "SELECT 1" });
+    assert_eq!(viewer.ask(Method::PUT, &address, Some(&other)).await.0, 403);
+    assert_eq!(viewer.get("/api/queries").await, json!([kept]));
+    assert_eq!(admin.ask(Method::PUT, &address, Some(&other)).await.1["name"], "All");
+    for bad in [json!({ "name": "", "query": "SELECT 1" }), json!({ "name": "x", "query": " " })] {
+        assert_eq!(admin.ask(Method::POST, "/api/queries", Some(&bad)).await.0, 400);
+    }
+    assert_eq!(admin.ask(Method::DELETE, &address, None).await.0, 204);
+    assert_eq!((admin.get("/api/queries").await, admin.ask(Method::DELETE, &address, None).await.0.as_u16()), (json!([]), 404));
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn the_map_answers_for_the_latest_positions() {
+    let system = System::start().await;
+    system.move_to("north", vec![live("a", "north", 1, 10.0)]).await;
+    system.move_to("their", vec![live("b", "their", 1, 20.0)]).await;
+    let admin = User::sign_in(&system, "admin").await;
+    while admin.get("/api/devices/a").await["position"].is_null() {}
+    let asked =
+        json!({ "query": "SELECT device, fleet, lat, attribute_flag(attributes, 'ignition') AS on FROM latest_positions" });
+    let (_, answer) = admin.ask(Method::POST, "/api/sql", Some(&asked)).await;
+    assert_eq!(answer["rows"], json!([["a", "north", 10.0, true]]));
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_query_ends_when_its_client_goes_away() {
+    let long = std::time::Duration::from_secs(3_600);
+    let limits =
+        SqlOptions { queries: 1, busy_after: std::time::Duration::from_millis(500), deadline: long, ..Default::default() };
+    let system = System::start_asking(Default::default(), limits).await;
+    let scope = Scope::new("ours".parse().unwrap(), ["north".parse().unwrap()]);
+    let is_busy = async || match system.sql.query(&scope, "SELECT 1").await {
+        Ok(mut rows) => rows.collect().await.is_err(),
+        Err(SqlError::Busy) => true,
+        Err(other) => panic!("{other}"),
+    };
+    let http = reqwest::Client::new();
+    let cookie = system.cookie("admin").await;
+    let post = |query: &str| {
+        let body = json!({ "query": query, "format": "csv" });
+        http.post(format!("{}/api/sql", system.url)).header("cookie", &cookie).header("x-waystream", "1").json(&body).send()
+    };
+    // One that sends rows, and one that computes in silence.
+    let mut answer = post("SELECT value, value * 2 FROM generate_series(1, 1000000000000)").await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap()),
+        (200, "text/csv; charset=utf-8")
+    );
+    assert!(answer.chunk().await.unwrap().unwrap().starts_with(b"value"));
+    assert!(is_busy().await);
+    drop(answer);
+    while is_busy().await {}
+
+    let silent = tokio::spawn(post("SELECT sum(value) FROM generate_series(1, 1000000000000)"));
+    while !is_busy().await {}
+    silent.abort();
+    while is_busy().await {}
     system.stop().await;
 }

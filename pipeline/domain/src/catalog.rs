@@ -1,7 +1,7 @@
 //! What people set up: organisations, fleets, devices, geofences, users and their sessions; one entry per key, last wins.
 
 use crate::geofence::Geofence;
-use crate::{DeviceId, FleetId, GeofenceId, OrganisationId, Timestamp, UserId};
+use crate::{DeviceId, FleetId, GeofenceId, OrganisationId, QueryId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -80,6 +80,19 @@ pub struct Session {
     pub expires_at: Timestamp,
 }
 
+/// A query that the people of an organisation keep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SavedQuery {
+    /// Its key.
+    pub id: QueryId,
+    /// Whose.
+    pub organisation: OrganisationId,
+    /// For people.
+    pub name: String,
+    /// The statement; whether it can be run shows when it is.
+    pub sql: String,
+}
+
 /// One entry of the catalog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -96,6 +109,8 @@ pub enum CatalogEntry {
     User(User),
     /// A signed-in browser.
     Session(Session),
+    /// A query.
+    Query(SavedQuery),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -113,6 +128,8 @@ pub enum CatalogKey {
     User(UserId),
     /// A session, by its token's hash.
     Session(String),
+    /// A saved query.
+    Query(QueryId),
 }
 
 impl CatalogEntry {
@@ -125,6 +142,7 @@ impl CatalogEntry {
             Self::Geofence(g) => CatalogKey::Geofence(g.id.clone()),
             Self::User(u) => CatalogKey::User(u.id.clone()),
             Self::Session(s) => CatalogKey::Session(s.token_sha256.clone()),
+            Self::Query(q) => CatalogKey::Query(q.id.clone()),
         }
     }
 }
@@ -138,6 +156,7 @@ impl fmt::Display for CatalogKey {
             Self::Geofence(id) => write!(f, "geofence/{id}"),
             Self::User(id) => write!(f, "user/{id}"),
             Self::Session(hash) => write!(f, "session/{hash}"),
+            Self::Query(id) => write!(f, "query/{id}"),
         }
     }
 }
@@ -153,6 +172,7 @@ impl CatalogKey {
             "geofence" => Self::Geofence(id.parse().ok()?),
             "user" => Self::User(id.parse().ok()?),
             "session" => Self::Session(id.to_owned()),
+            "query" => Self::Query(id.parse().ok()?),
             _ => return None,
         })
     }
@@ -182,6 +202,8 @@ pub struct Catalog {
     pub users: BTreeMap<UserId, Arc<User>>,
     /// By token hash.
     pub sessions: BTreeMap<String, Arc<Session>>,
+    /// By id.
+    pub queries: BTreeMap<QueryId, Arc<SavedQuery>>,
 }
 
 impl Catalog {
@@ -195,6 +217,7 @@ impl Catalog {
                 CatalogEntry::Geofence(e) => drop(self.geofences.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::User(e) => drop(self.users.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Session(e) => drop(self.sessions.insert(e.token_sha256.clone(), Arc::new(e))),
+                CatalogEntry::Query(e) => drop(self.queries.insert(e.id.clone(), Arc::new(e))),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -203,6 +226,7 @@ impl Catalog {
                 CatalogKey::Geofence(id) => drop(self.geofences.remove(&id)),
                 CatalogKey::User(id) => drop(self.users.remove(&id)),
                 CatalogKey::Session(hash) => drop(self.sessions.remove(&hash)),
+                CatalogKey::Query(id) => drop(self.queries.remove(&id)),
             },
         }
     }

@@ -117,3 +117,7 @@ mod tests {
         assert_eq!(DeviceId::new("x".repeat(129)), Err(IdError::TooLong(129)));
     }
 }
+id!(
+    /// A saved query.
+    QueryId
+);

@@ -27,7 +27,7 @@ pub use catalog::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, SharedCatalog}
 pub use event::{Event, EventId, EventKind};
 pub use fix::Fix;
 pub use geofence::Geofence;
-pub use ids::{DeviceId, FleetId, GeofenceId, IdError, OrganisationId, UserId};
+pub use ids::{DeviceId, FleetId, GeofenceId, IdError, OrganisationId, QueryId, UserId};
 pub use late::Corrected;
 pub use location::{
     LatLon, MEAN_EARTH_RADIUS_M, bearing_deg, bearing_of_degrees_deg, geodesic_degrees_m, haversine_degrees_m, haversine_m,

@@ -6,6 +6,7 @@ mod export;
 mod fleets;
 mod geofences;
 mod history;
+mod queries;
 mod session;
 mod sql;
 
@@ -85,6 +86,8 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(history::range))
         .routes(routes!(history::events))
         .routes(routes!(sql::query))
+        .routes(routes!(queries::list, queries::create))
+        .routes(routes!(queries::change, queries::remove))
         .routes(routes!(export::export))
         .split_for_parts();
     let description = serde_json::to_string(&description).expect("a description of strings is JSON");

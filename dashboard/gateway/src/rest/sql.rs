@@ -4,12 +4,17 @@ use super::{ApiError, RestState};
 use crate::auth::Identity;
 use crate::wire::{ErrorAnswer, SqlAnswer, SqlRequest};
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use waystream_sql::output::{write_csv, write_json};
+use futures::{StreamExt, stream};
+use waystream_sql::output::Format;
 
-/// Runs one query on the session's own data.
+/// Runs one query on the session's own data, as `json`, `csv`, `arrow` or `parquet`. When the client goes away the query ends.
+///
+/// An error has a status as long as nothing was sent. Later, JSON has it as `error`; the other formats break off, so that a part is
+/// not taken for the whole.
 #[utoipa::path(post, path = "/api/sql", request_body = SqlRequest,
     responses((status = 200, body = SqlAnswer), (status = 400, body = ErrorAnswer), (status = 413, body = ErrorAnswer)))]
 pub(super) async fn query(
@@ -18,18 +23,10 @@ pub(super) async fn query(
     Json(request): Json<SqlRequest>,
 ) -> Result<Response, ApiError> {
     let scope = rest.sessions.scope(&identity);
-    // Held in memory, so that a query that fails half-way has an error for an answer; the engine limits the rows.
-    let mut out = Vec::new();
-    let media_type = match request.format.as_deref().unwrap_or("json") {
-        "json" => {
-            write_json(rest.sql.query(&scope, &request.query).await?, &mut out).await?;
-            "application/json"
-        }
-        "csv" => {
-            write_csv(rest.sql.query(&scope, &request.query).await?, &mut out).await?;
-            "text/csv; charset=utf-8"
-        }
-        other => return Err(ApiError::BadRequest(format!("unknown format {other}: json or csv"))),
-    };
-    Ok(([(CONTENT_TYPE, media_type)], out).into_response())
+    let format: Format = request.format.as_deref().unwrap_or("json").parse()?;
+    let mut pieces = rest.sql.stream(&scope, &request.query, format).await?;
+    let first = pieces.next().await.transpose()?.unwrap_or_default();
+    let rest = stream::unfold(pieces, |mut pieces| async move { Some((pieces.next().await?, pieces)) });
+    let body = Body::from_stream(stream::once(async { Ok(first) }).chain(rest));
+    Ok(([(CONTENT_TYPE, format.media_type())], body).into_response())
 }

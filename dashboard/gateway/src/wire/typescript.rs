@@ -64,6 +64,8 @@ fn the_typescript_types_are_those_of_rust() {
         GeofenceCollection,
         SqlRequest,
         SqlAnswer,
+        SavedQueryInfo,
+        SavedQueryEdit,
         SqlColumn,
         SlotsMessage,
         WatchRequest,

@@ -28,6 +28,7 @@ pub struct System {
     pub log: Arc<EmbeddedLog>,
     pub catalog: CatalogHandle,
     pub store: Arc<ParquetStore>,
+    pub sql: Arc<SqlEngine>,
     pub url: String,
     pub links: SignInLinks,
     cancel: CancellationToken,
@@ -43,6 +44,10 @@ impl System {
     }
 
     pub async fn start_with(config: GatewayConfig) -> Self {
+        Self::start_asking(config, SqlOptions::default()).await
+    }
+
+    pub async fn start_asking(config: GatewayConfig, limits: SqlOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let log = EmbeddedLog::open(&dir.path().join("log"), EmbeddedOptions::default()).unwrap();
         let cancel = CancellationToken::new();
@@ -65,7 +70,7 @@ impl System {
         }
         catalog.edit(edits.into_iter().map(CatalogEdit::Put).collect()).await.unwrap();
         let store = ParquetStore::open(&dir.path().join("store"), ParquetOptions::default()).unwrap();
-        Self::start_on(dir, log, catalog, store, cancel, config).await
+        Self::start_on(dir, log, catalog, store, cancel, (config, limits)).await
     }
 
     async fn start_on(
@@ -74,14 +79,14 @@ impl System {
         catalog: CatalogHandle,
         store: Arc<ParquetStore>,
         cancel: CancellationToken,
-        config: GatewayConfig,
+        (config, limits): (GatewayConfig, SqlOptions),
     ) -> Self {
-        let sql = Arc::new(SqlEngine::new(store.clone(), catalog.shared(), SqlOptions::default()).unwrap());
+        let sql = Arc::new(SqlEngine::new(store.clone(), catalog.shared(), limits).unwrap());
         let config = GatewayConfig { listen: ([127, 0, 0, 1], 0).into(), ..config };
         let parts = GatewayParts {
             log: log.clone(),
             catalog: catalog.clone(),
-            sql,
+            sql: sql.clone(),
             ready: Vec::new(),
             metrics: None,
             exports: Vec::new(),
@@ -90,7 +95,7 @@ impl System {
         let url = format!("http://{}", gateway.local_addr());
         let links = gateway.sign_in_links();
         let running = tokio::spawn(gateway.run(cancel.clone()));
-        Self { log, catalog, store, url, links, cancel, running, dir }
+        Self { log, catalog, store, sql, url, links, cancel, running, dir }
     }
 
     /// Ends the gateway and starts another on the same data, as after a restart.
@@ -100,7 +105,7 @@ impl System {
         let cancel = CancellationToken::new();
         let (catalog, follower) = CatalogFollower::start(self.log.clone()).await.unwrap();
         tokio::spawn(follower.run(cancel.clone()));
-        Self::start_on(self.dir, self.log, catalog, self.store, cancel, config).await
+        Self::start_on(self.dir, self.log, catalog, self.store, cancel, (config, SqlOptions::default())).await
     }
 
     pub async fn stop(self) {

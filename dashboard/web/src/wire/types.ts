@@ -423,7 +423,7 @@ query: string,
 /**
  * `json` if missing.
  */
-format?: "json" | "csv" | "arrow", };
+format?: "json" | "csv" | "arrow" | "parquet", };
 
 /**
  * A query's result.
@@ -440,7 +440,41 @@ rows: unknown[][],
 /**
  * There are more rows than may be sent.
  */
-truncated: boolean, };
+truncated: boolean,
+/**
+ * The query failed after these rows.
+ */
+error?: string, };
+
+/**
+ * A query that an organisation keeps.
+ */
+export type SavedQueryInfo = {
+/**
+ * Its id.
+ */
+id: string,
+/**
+ * For people.
+ */
+name: string,
+/**
+ * The statement.
+ */
+query: string, };
+
+/**
+ * A query to keep.
+ */
+export type SavedQueryEdit = {
+/**
+ * For people.
+ */
+name: string,
+/**
+ * The statement.
+ */
+query: string, };
 
 /**
  * A column.

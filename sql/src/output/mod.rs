@@ -1,4 +1,9 @@
-//! Results as text: a table for people, CSV, JSON. Times are ISO 8601, UTC, with milliseconds.
+//! Results written out: a table for people, CSV, JSON, Arrow, Parquet. In text, times are ISO 8601, UTC, with milliseconds.
+
+mod encode;
+mod stream;
+
+pub use stream::ByteStream;
 
 use crate::{QueryResult, SqlError};
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
@@ -18,18 +23,42 @@ pub enum Format {
     Csv,
     /// `{"columns":[{"name","type"}],"rows":[[…]],"truncated"}`.
     Json,
+    /// Arrow's IPC stream.
+    Arrow,
+    /// One Parquet file.
+    Parquet,
+}
+
+impl Format {
+    /// Each with its name.
+    pub const ALL: [(&'static str, Self); 5] =
+        [("table", Self::Table), ("csv", Self::Csv), ("json", Self::Json), ("arrow", Self::Arrow), ("parquet", Self::Parquet)];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, format)| *format == self).map_or("", |(name, _)| name)
+    }
+
+    /// For `Content-Type`.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Table => "text/plain; charset=utf-8",
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Json => "application/json",
+            Self::Arrow => "application/vnd.apache.arrow.stream",
+            Self::Parquet => "application/vnd.apache.parquet",
+        }
+    }
 }
 
 impl std::str::FromStr for Format {
     type Err = SqlError;
 
     fn from_str(name: &str) -> Result<Self, SqlError> {
-        match name {
-            "table" => Ok(Self::Table),
-            "csv" => Ok(Self::Csv),
-            "json" => Ok(Self::Json),
-            _ => Err(SqlError::invalid(format!("unknown format {name}: table, csv or json"))),
-        }
+        let known = Self::ALL.into_iter().find(|(known, _)| *known == name);
+        known.map(|(_, format)| format).ok_or_else(|| {
+            SqlError::invalid(format!("unknown format {name}: {}", Self::ALL.map(|(known, _)| known).join(", ")))
+        })
     }
 }
 
@@ -39,16 +68,27 @@ const OPTIONS: FormatOptions<'static> = FormatOptions::new()
     .with_datetime_format(Some("%Y-%m-%dT%H:%M:%S%.3f"));
 
 /// Writes all rows of a result; answers how many.
-pub async fn write(result: QueryResult, format: Format, out: &mut impl Write) -> Result<usize, SqlError> {
-    match format {
-        Format::Table => write_table(result, out).await,
-        Format::Csv => write_csv(result, out).await,
-        Format::Json => write_json(result, out).await,
+pub async fn write(mut result: QueryResult, format: Format, out: &mut impl Write) -> Result<usize, SqlError> {
+    if format == Format::Table {
+        return write_table(result, out).await;
     }
+    let mut bytes = Vec::new();
+    let mut encoder = encode::encoder(format, result.schema(), &mut bytes)?;
+    let mut rows = 0;
+    while let Some(batch) = result.next().await {
+        let batch = batch?;
+        encoder.rows(&batch, &mut bytes)?;
+        rows += batch.num_rows();
+        out.write_all(&bytes)?;
+        bytes.clear();
+    }
+    encoder.end(result.truncated(), &mut bytes)?;
+    out.write_all(&bytes)?;
+    Ok(rows)
 }
 
 /// As a table; the whole result is held in memory, since widths depend on every row.
-pub async fn write_table(mut result: QueryResult, out: &mut impl Write) -> Result<usize, SqlError> {
+async fn write_table(mut result: QueryResult, out: &mut impl Write) -> Result<usize, SqlError> {
     let mut batches = result.collect().await?;
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
     if batches.is_empty() {
@@ -57,38 +97,6 @@ pub async fn write_table(mut result: QueryResult, out: &mut impl Write) -> Resul
     writeln!(out, "{}", pretty_format_batches_with_options(&batches, &OPTIONS).map_err(unprintable)?)?;
     let plural = if rows == 1 { "row" } else { "rows" };
     writeln!(out, "{rows} {plural}{}", if result.truncated() { ", cut off at the limit" } else { "" })?;
-    Ok(rows)
-}
-
-/// As CSV, batch by batch. NULL is empty.
-pub async fn write_csv(mut result: QueryResult, out: &mut impl Write) -> Result<usize, SqlError> {
-    let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(result.schema().fields().iter().map(|f| f.name())).map_err(std::io::Error::from)?;
-    let mut rows = 0;
-    while let Some(batch) = result.next().await {
-        let batch = batch?;
-        let columns = formatters(&batch)?;
-        for i in 0..batch.num_rows() {
-            csv.write_record(columns.iter().map(|c| c.value(i).to_string())).map_err(std::io::Error::from)?;
-        }
-        rows += batch.num_rows();
-    }
-    csv.flush()?;
-    Ok(rows)
-}
-
-/// As one JSON object, batch by batch.
-pub async fn write_json(mut result: QueryResult, out: &mut impl Write) -> Result<usize, SqlError> {
-    write!(out, "{{\"columns\":{},\"rows\":[", columns(&result.schema()))?;
-    let mut rows = 0;
-    while let Some(batch) = result.next().await {
-        for row in json_rows(&batch?)? {
-            let comma = if rows == 0 { "" } else { "," };
-            write!(out, "{comma}\n{row}")?;
-            rows += 1;
-        }
-    }
-    writeln!(out, "],\"truncated\":{}}}", result.truncated())?;
     Ok(rows)
 }
 
