@@ -1,7 +1,7 @@
 //! The context of one question: tables that show what the scope allows, and nothing else.
 
 use crate::functions::{Gaps, Zones};
-use crate::{LatestPositions, Scope, functions, latest, statement, tables};
+use crate::{LatestPositions, Scope, functions, latest, statement, tables, views};
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use datafusion::datasource::{ViewTable, provider_as_source};
@@ -76,6 +76,10 @@ impl Core {
             None => Arc::new(ViewTable::new(state.create_logical_plan(latest::FROM_HISTORY).await?, None)),
         };
         context.register_table("latest_positions", latest)?;
+        for (name, sql) in views::VIEWS {
+            let plan = context.state().create_logical_plan(sql).await?;
+            context.register_table(name, Arc::new(ViewTable::new(plan, None)))?;
+        }
         let gaps = Gaps { plan: state.create_logical_plan(functions::GAPS_QUERY).await? };
         context.register_udtf("gaps", Arc::new(gaps));
         let state = context.state();

@@ -15,6 +15,7 @@ mod scope;
 mod statement;
 mod tables;
 mod track;
+mod views;
 
 pub use engine::{QueryResult, SqlEngine, SqlOptions};
 pub use error::SqlError;

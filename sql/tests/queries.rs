@@ -7,9 +7,11 @@ use common::{at, device, fixture, fleet};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use waystream_domain::EventKind;
+use std::sync::Arc;
+use waystream_domain::{AttributeValue, Event, EventKind};
 use waystream_sql::output::{self, Format};
 use waystream_sql::{Devices, EventFilter, Scope, SqlError, SqlOptions, TrackRequest};
+use waystream_store::{ArchiveBatch, Archived};
 
 async fn csv(f: &common::Fixture, scope: &Scope, sql: &str) -> String {
     let mut out = Vec::new();
@@ -38,7 +40,7 @@ async fn an_analyst_sees_documented_tables() {
         ("SELECT kind, count(*) AS n FROM events GROUP BY kind", "kind,n\nenter,100\n"),
         (
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1",
-            "table_name\ndevices\nevents\nfleets\ngeofences\nlatest_positions\npositions\n",
+            "table_name\ndevices\nevents\nfleets\ngeofences\nlatest_positions\npositions\nstops\ntrips\n",
         ),
         ("SELECT count(*) AS n FROM information_schema.columns WHERE table_name = 'positions'", "n\n13\n"),
         (
@@ -291,5 +293,59 @@ async fn a_query_that_fails_after_its_beginning_was_sent_is_not_taken_for_whole(
     assert!(json["rows"].as_array().unwrap().len() > 1_000);
     for format in [Format::Csv, Format::Arrow, Format::Parquet] {
         assert!(matches!(bytes(&f, sql, format).await, Err(SqlError::Invalid { .. })), "{format:?}");
+    }
+}
+
+/// Events as the dataflow tells them, revisions among them.
+#[tokio::test]
+async fn trips_and_stops_are_what_the_dataflow_has_told_last() {
+    let f = fixture(SqlOptions::default()).await;
+    let told = |kind, minute: i64, attributes: &[(&str, &str)], retracted| {
+        let time = at("2026-03-05T08:00:00Z").plus_millis(minute * 60_000);
+        let p = common::position("n0", "north", time, 52.0, 13.0);
+        let number = |(name, value): &(&str, &str)| match value.parse::<f64>() {
+            Ok(number) => (name.to_string(), AttributeValue::Float(number)),
+            Err(_) => (name.to_string(), AttributeValue::from(*value)),
+        };
+        Event { retracted, attributes: attributes.iter().map(number).collect(), ..common::event(&p, kind) }
+    };
+    let began = ("started_at", "2026-03-05T08:00:00.000Z");
+    let began_later = ("started_at", "2026-03-05T09:00:00.000Z");
+    let end = |at, metres| [began, ("ended_at", at), ("duration_s", "1200.5"), ("distance_m", metres), ("end_lat", "52.5")];
+    let events = [
+        told(EventKind::TripStart, 1, &[began, ("start_lat", "52.0")], false),
+        told(EventKind::TripEnd, 24, &end("2026-03-05T08:21:00.000Z", "9000"), true),
+        told(EventKind::TripEnd, 25, &end("2026-03-05T08:20:00.500Z", "9100.5"), false),
+        told(EventKind::Stopped, 25, &[("started_at", "2026-03-05T08:20:00.500Z"), ("stop_lat", "52.5")], false),
+        told(
+            EventKind::Moving,
+            61,
+            &[
+                ("started_at", "2026-03-05T08:20:00.500Z"),
+                ("ended_at", "2026-03-05T09:00:00.000Z"),
+                ("duration_s", "2399.5"),
+                ("stop_lat", "52.5"),
+                ("idle_s", "60"),
+            ],
+            false,
+        ),
+        told(EventKind::TripStart, 61, &[began_later, ("start_lat", "52.5")], false),
+    ];
+    let events = events.into_iter().enumerate().map(|(i, row)| Archived { partition: 0, offset: 1_000 + i as u64, row });
+    f.store.append(Arc::new(ArchiveBatch { events: events.collect(), ..Default::default() })).await.unwrap();
+    for (sql, expected) in [
+        (
+            "SELECT started_at, ended_at, duration_s, distance_m, end_lat FROM trips WHERE device = 'n0' ORDER BY started_at",
+            "started_at,ended_at,duration_s,distance_m,end_lat\n\
+             2026-03-05T08:00:00.000Z,2026-03-05T08:20:00.500Z,1200.5,9100.5,52.5\n2026-03-05T09:00:00.000Z,,,,\n",
+        ),
+        (
+            "SELECT device, fleet, started_at, ended_at, duration_s, idle_s, lat FROM stops",
+            "device,fleet,started_at,ended_at,duration_s,idle_s,lat\n\
+             n0,north,2026-03-05T08:20:00.500Z,2026-03-05T09:00:00.000Z,2399.5,60.0,52.5\n",
+        ),
+    ] {
+        assert_eq!(csv(&f, &f.acme, sql).await, expected, "{sql}");
+        assert_eq!(csv(&f, &f.bolt, sql).await.lines().count(), 1, "{sql}");
     }
 }

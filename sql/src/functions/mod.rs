@@ -63,6 +63,7 @@ pub const ENTRIES: &[Entry] = &[
     entry("tile(lat, lon, zoom)", "map tile of the place as `z/x/y` (Web Mercator), zoom 0 to 30"),
     entry("attribute_text(attributes, name)", "an attribute as text"),
     entry("attribute_number(attributes, name)", "an attribute as a number, in the unit of its name; NULL if it is none"),
+    entry("attribute_time(attributes, name)", "an attribute as a time; NULL if it is no ISO 8601 text"),
     entry("attribute_flag(attributes, name)", "an attribute as true or false; NULL if it is neither"),
 ];
 

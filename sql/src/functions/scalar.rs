@@ -1,8 +1,10 @@
 //! Scalar functions: NULL if an argument is, and an answer for any other, if only NaN or NULL.
 
 use super::{Entry, cells, zones::Zones};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray, StringViewArray};
-use datafusion::arrow::datatypes::{DataType, Float64Type};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray, StringViewArray, TimestampMillisecondArray,
+};
+use datafusion::arrow::datatypes::{DataType, Float64Type, TimeUnit};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -49,10 +51,19 @@ pub(super) fn all(zones: Arc<Zones>) -> Vec<ScalarUDF> {
         attribute("attribute_number", DataType::Float64, |column, name| {
             Arc::new(column.iter().map(|json| super::attributes::number(json?, name?)).collect::<Float64Array>())
         }),
+        attribute("attribute_time", time_type(), |column, name| {
+            let times = column.iter().map(|json| super::attributes::time(json?, name?)).collect::<TimestampMillisecondArray>();
+            Arc::new(times.with_timezone("UTC"))
+        }),
         attribute("attribute_flag", DataType::Boolean, |column, name| {
             Arc::new(column.iter().map(|json| super::attributes::flag(json?, name?)).collect::<BooleanArray>())
         }),
     ]
+}
+
+/// Of every time column.
+fn time_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
 }
 
 /// A speed is a `real`: as a double it has digits that nobody measured.
