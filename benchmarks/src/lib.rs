@@ -3,9 +3,12 @@
 //!
 //! - `log`: the embedded log: records a second, latencies, catching up.
 //! - `connectors`: Teltonika trackers in one process, the system in another: durable positions a second, CPU, memory, history.
+//! - `gateway`: the gateway with a simulated fleet behind it, for browsers (`browser/map.mjs`) and sockets to be measured against.
 //! - `geofence`: the geofence job on the shared workload, exact against its truth: fold alone, whole job, epoch latency.
 
+pub mod fleet;
 pub mod folded;
+pub mod gateway;
 pub mod log;
 pub mod process;
 pub mod report;

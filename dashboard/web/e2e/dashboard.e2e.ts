@@ -1,6 +1,7 @@
 /** The whole system as a person uses it: real binary, real browser, simulated trackers on real sockets. */
 
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium, type Browser, type Locator, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -16,6 +17,8 @@ const FLAGS = [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run',
   '--disable-quic',
 ];
+
+interface Finding { id: string; impact: string; nodes: { html: string }[] }
 
 let system: System;
 let browser: Browser;
@@ -126,7 +129,7 @@ it('raises an alert when a vehicle drives through a fence drawn by hand', async 
   const { x, y } = await page.evaluate(([a, b]) => window.waystream?.pointOf(a, b) ?? { x: 0, y: 0 }, [lat, lon] as const);
   for (const [dx, dy] of [[-130, -120], [140, -110], [120, 130]]) await page.mouse.click(x + dx, y + dy);
   await page.mouse.dblclick(x - 120, y + 120);
-  await page.locator('.panel .form').getByLabel('Name').fill(FENCE);
+  await page.locator('.panel .form').getByRole('textbox', { name: 'Name' }).fill(FENCE);
   await page.getByRole('button', { name: 'Save' }).click();
   await page.locator('[data-fence]').filter({ hasText: FENCE }).waitFor();
   await shot('4-fence');
@@ -193,7 +196,7 @@ it('says at the place what is wrong with a fence', async () => {
   await page.mouse.click(...at(80, 80));
   await page.mouse.click(...at(80, -80));
   await page.mouse.dblclick(...at(-80, 80));
-  await page.locator('.panel .form').getByLabel('Name').fill('Bow tie');
+  await page.locator('.panel .form').getByRole('textbox', { name: 'Name' }).fill('Bow tie');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.locator('.form .error').filter({ hasText: /\w/ }).waitFor();
   await page.getByRole('button', { name: 'Cancel' }).click();
@@ -212,11 +215,40 @@ it('draws a circle, and another dashboard sees it at once', async () => {
   await page.mouse.down();
   await page.mouse.move(map.x + map.width / 2 + 90, map.y + map.height / 2 + 40, { steps: 4 });
   await page.mouse.up();
-  await page.locator('.panel .form').getByLabel('Name').fill('Test circle');
+  await page.locator('.panel .form').getByRole('textbox', { name: 'Name' }).fill('Test circle');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.locator('[data-fence]').filter({ hasText: 'Test circle' }).waitFor();
   await other.waitForFunction((n) => window.waystream?.fences === n + 1, before);
   await other.close();
+});
+
+it('draws a corridor with rules, and says what is wrong with a rule', async () => {
+  await page.locator('[data-draw=corridor]').click();
+  const map = await page.locator('.map').boundingBox();
+  if (!map) throw new Error('no map');
+  const [x, y] = [map.x + map.width / 2 - 150, map.y + map.height / 2];
+  await page.mouse.click(x, y);
+  await page.mouse.click(x + 100, y - 60);
+  await page.mouse.dblclick(x + 200, y + 20);
+  const form = page.locator('.panel .form');
+  await form.getByRole('textbox', { name: 'Name' }).fill('Test corridor');
+  await form.getByLabel('Width').fill('80');
+  await form.getByText('Rules').click();
+  await form.getByLabel('farther away').fill('20');
+  await form.getByLabel('in these hours').fill('all day');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await form.locator('.error').filter({ hasText: 'all day' }).waitFor();
+  await form.getByLabel('in these hours').fill('mon-fri 08:00-18:00\nsat 08:00-12:00');
+  await form.getByLabel('Time zone').selectOption('Europe/Warsaw');
+  await shot('5-corridor');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('[data-fence]').filter({ hasText: 'Test corridor' }).filter({ hasText: '80 m wide' }).waitFor();
+  const { features } = await (await page.request.get(`${system.origin}/api/geofences`)).json() as { features: GeofenceFeature[] };
+  const saved = features.find((f) => f.properties.name === 'Test corridor');
+  expect(saved?.geometry).toMatchObject({ type: 'LineString', coordinates: [[expect.any(Number), expect.any(Number)], expect.anything(), expect.anything()] });
+  expect(saved?.properties).toMatchObject({
+    width_m: 80, exit_margin_m: 20, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00', 'sat 08:00-12:00'] },
+  });
 });
 
 it('replays the past: play, seek, pause, close', async () => {
@@ -263,6 +295,30 @@ it('is usable in the dark and on a phone', async () => {
   await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>('.vehicle-canvas')?.width === 390 + 96);
   await shot('9-phone');
   await page.setViewportSize({ width: 1280, height: 800 });
+});
+
+it('can be used by everybody: no serious finding in any panel, light and dark', async () => {
+  await page.evaluate(await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
+  const findings: string[] = [];
+  const look = async (where: string): Promise<void> => {
+    const found = await page.evaluate(async () => {
+      const { violations } = await (window as unknown as { axe: { run: () => Promise<{ violations: Finding[] }> } }).axe.run();
+      return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+        .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' | ')}`);
+    });
+    findings.push(...found.map((finding) => `${where}: ${finding}`));
+  };
+  await panel('vehicles');
+  await page.locator('.vehicle-row:visible').first().click();
+  await page.getByRole('complementary', { name: 'Vehicle details' }).getByText('Protocol').waitFor();
+  for (const theme of ['light', 'dark']) {
+    for (const name of ['vehicles', 'fences', 'alerts', 'replay', 'sql']) {
+      await panel(name);
+      await look(`${name}, ${theme}`);
+    }
+    await page.getByRole('button', { name: /(Dark|Light) mode/ }).click();
+  }
+  expect(findings).toEqual([]);
 });
 
 it('is live through a proxy that lets no WebSocket pass', async () => {

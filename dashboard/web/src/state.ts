@@ -1,5 +1,6 @@
 /** The page's state in one place; panels and layers subscribe to the parts they show. */
 
+import type { DrawKind } from './map/draw';
 import type { AlertEvent, FleetInfo, GeofenceFeature, PageConfig, SessionInfo } from './wire/types';
 import type { DrawOptions, Filter, LayerName, Selected, Stats } from './worker/protocol';
 
@@ -42,7 +43,7 @@ export interface State {
   vehicle: Selected | null;
   follow: boolean;
   replay: ReplaySession | null;
-  drawing: 'polygon' | 'circle' | null;
+  drawing: DrawKind | null;
   tilesFailing: boolean;
 }
 

@@ -1,14 +1,17 @@
-/** Drawing a geofence by hand: a polygon corner by corner, a circle by dragging. */
+/** Drawing a geofence by hand: a polygon or the line of a corridor corner by corner, a circle by dragging. */
 
 import * as L from 'leaflet';
 import { metres } from '../format';
 import type { GeofenceFeature } from '../wire/types';
 import { DEFAULT_COLOUR } from './fences';
 
-export type Drawn = GeofenceFeature['geometry'] & { radius_m?: number | undefined };
+export type Drawn = GeofenceFeature['geometry'] & { radius_m?: number | undefined; width_m?: number | undefined };
+export type DrawKind = 'polygon' | 'circle' | 'corridor';
 
 /** Circles smaller than this are slips of the hand. */
 export const LEAST_RADIUS_M = 5;
+/** How wide a corridor is until somebody says otherwise: a road and the error of a receiver beside it. */
+const CORRIDOR_WIDTH_M = 50;
 /** A click this near to the first corner closes a polygon. */
 const CLOSE_PX = 12;
 /** 1e-7 degree is what the server keeps. */
@@ -24,10 +27,14 @@ export interface Drawing {
 
 export const LINE: L.PathOptions = { color: DEFAULT_COLOUR, weight: 2, dashArray: '5 4', fillOpacity: 0.12, interactive: false, pane: 'draw' };
 
-/** `done(null)`: it was given up. `refuse` tells why a shape can't be finished yet. */
-export function drawPolygon(map: L.Map, done: (shape: Drawn | null) => void, refuse: () => void): Drawing {
+/** `done(null)`: it was given up. `refuse`: the shape can't be finished yet. */
+export function draw(map: L.Map, kind: DrawKind, done: (shape: Drawn | null) => void, refuse: () => void): Drawing {
+  return kind === 'circle' ? drawCircle(map, done, refuse) : drawCorners(map, kind === 'polygon', done, refuse);
+}
+
+function drawCorners(map: L.Map, closed: boolean, done: (shape: Drawn | null) => void, refuse: () => void): Drawing {
   const corners: L.LatLng[] = [];
-  const shape = L.polygon([], LINE).addTo(map);
+  const shape = (closed ? L.polygon([], LINE) : L.polyline([], LINE)).addTo(map);
   const dots = L.layerGroup().addTo(map);
   let pointer: L.LatLng | null = null;
   const redraw = (): void => {
@@ -40,7 +47,7 @@ export function drawPolygon(map: L.Map, done: (shape: Drawn | null) => void, ref
       corner !== undefined && map.latLngToContainerPoint(corner).distanceTo(event.containerPoint) < px;
     // The second click of a double-click is the same corner.
     if (near(corners[corners.length - 1], 4)) return;
-    if (corners.length > 2 && near(corners[0], CLOSE_PX)) {
+    if (closed && corners.length > 2 && near(corners[0], CLOSE_PX)) {
       finish();
       return;
     }
@@ -59,13 +66,13 @@ export function drawPolygon(map: L.Map, done: (shape: Drawn | null) => void, ref
     dots.remove();
   };
   function finish(): void {
-    if (corners.length < 3) {
+    if (corners.length < (closed ? 3 : 2)) {
       refuse();
       return;
     }
     stop();
-    const ring = corners.map(place);
-    done({ type: 'Polygon', coordinates: [[...ring, ring[0]]] });
+    const line = corners.map(place);
+    done(closed ? { type: 'Polygon', coordinates: [[...line, line[0]]] } : { type: 'LineString', coordinates: line, width_m: CORRIDOR_WIDTH_M });
   }
   map.doubleClickZoom.disable();
   map.getContainer().classList.add('drawing');
@@ -83,7 +90,7 @@ export function drawPolygon(map: L.Map, done: (shape: Drawn | null) => void, ref
   };
 }
 
-export function drawCircle(map: L.Map, done: (shape: Drawn | null) => void, refuse: () => void): Drawing {
+function drawCircle(map: L.Map, done: (shape: Drawn | null) => void, refuse: () => void): Drawing {
   const container = map.getContainer();
   let circle: L.Circle | null = null;
   let label: L.Tooltip | null = null;

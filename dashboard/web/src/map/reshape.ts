@@ -57,24 +57,32 @@ function reshapeCircle(map: L.Map, from: Drawn, changed: (shape: Drawn) => void)
   };
 }
 
+/** Polygons, and the line of a corridor: that is one ring which is not closed. */
 function reshapeRings(map: L.Map, from: Drawn, changed: (shape: Drawn) => void): Reshaping {
-  // Each ring without the repeated first corner.
-  const parts = (from.type === 'MultiPolygon' ? from.coordinates as Ring[][] : [from.coordinates as Ring[]])
-    .map((rings) => rings.map((ring) => ring.slice(0, -1).map(latLng)));
-  const outline = L.polygon(parts, LINE).addTo(map);
+  const { type, coordinates } = from;
+  const open = type === 'LineString';
+  // A ring is kept without its repeated first corner.
+  const polygon = (rings: Ring[]): L.LatLng[][] => rings.map((ring) => ring.slice(0, open ? undefined : -1).map(latLng));
+  const parts = type === 'MultiPolygon' ? (coordinates as Ring[][]).map(polygon) : [polygon(open ? [coordinates as Ring] : coordinates as Ring[])];
+  const outline = (open ? L.polyline(parts[0], LINE) : L.polygon(parts, LINE)).addTo(map);
   const handles = L.layerGroup().addTo(map);
+  const fewest = open ? 2 : 3;
 
   const shape = (): Drawn => {
+    if (open) return { type, coordinates: parts[0][0].map(place) };
     const closed = parts.map((rings) => rings.map((ring) => [...ring, ring[0]].map(place)));
-    return from.type === 'MultiPolygon' ? { type: 'MultiPolygon', coordinates: closed } : { type: 'Polygon', coordinates: closed[0] };
+    return type === 'MultiPolygon' ? { type, coordinates: closed } : { type: 'Polygon', coordinates: closed[0] };
+  };
+  const redraw = (): void => {
+    outline.setLatLngs(open ? parts[0] : parts);
   };
   const letGo = (): void => {
-    outline.setLatLngs(parts);
+    redraw();
     show();
     changed(shape());
   };
   const take = (rings: L.LatLng[][], ring: L.LatLng[], at: number): void => {
-    if (ring.length > 3) ring.splice(at, 1);
+    if (ring.length > fewest) ring.splice(at, 1);
     else if (rings.indexOf(ring) > 0) rings.splice(rings.indexOf(ring), 1);
     else return;
     letGo();
@@ -83,7 +91,7 @@ function reshapeRings(map: L.Map, from: Drawn, changed: (shape: Drawn) => void):
     const marker = handle(ring[at], 'corner', texts.fences.moveCorner);
     marker.on('drag', () => {
       ring[at] = marker.getLatLng();
-      outline.setLatLngs(parts);
+      redraw();
     }).on('dragend', letGo).on('contextmenu', () => take(rings, ring, at)).on('keydown', (event) => {
       const { originalEvent } = event as L.LeafletKeyboardEvent;
       if (originalEvent.key !== 'Delete' && originalEvent.key !== 'Backspace') return;
@@ -97,7 +105,7 @@ function reshapeRings(map: L.Map, from: Drawn, changed: (shape: Drawn) => void):
     const marker = handle([(a.lat + b.lat) / 2, (a.lng + b.lng) / 2], 'middle', texts.fences.addCorner);
     marker.on('dragstart', () => ring.splice(after + 1, 0, marker.getLatLng())).on('drag', () => {
       ring[after + 1] = marker.getLatLng();
-      outline.setLatLngs(parts);
+      redraw();
     }).on('dragend', letGo);
     return marker;
   };
@@ -108,7 +116,7 @@ function reshapeRings(map: L.Map, from: Drawn, changed: (shape: Drawn) => void):
       .filter(({ at }) => view.contains(at));
     if (visible.length > MOST_HANDLES) return;
     for (const { rings, ring, i } of visible) {
-      handles.addLayer(middle(ring, i));
+      if (!open || i + 1 < ring.length) handles.addLayer(middle(ring, i));
       handles.addLayer(corner(rings, ring, i));
     }
   }

@@ -64,7 +64,7 @@ export function detailsCard(app: App): HTMLElement {
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.course), bearing),
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.lastFix), fixAge)),
     h('div', { class: 'card-actions' }, follow, trailButton, replayButton, gpx),
-    h('div', { class: 'card-scroll' },
+    h('div', { class: 'card-scroll', tabIndex: 0, role: 'group', aria: { label: texts.details.region } },
       chartTitle, chartBox, reported));
 
   function toggleRename(): void {

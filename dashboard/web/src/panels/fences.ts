@@ -3,12 +3,13 @@
 import { api, messageOf } from '../api';
 import type { App, Panel } from '../app';
 import { metres } from '../format';
-import { drawCircle, drawPolygon, type Drawing, type Drawn } from '../map/draw';
-import { DEFAULT_COLOUR, FENCE_COLOURS, boundsOf, circleOf, colourOf, polygonsOf } from '../map/fences';
+import { draw, type DrawKind, type Drawing, type Drawn } from '../map/draw';
+import { DEFAULT_COLOUR, FENCE_COLOURS, boundsOf, circleOf, colourOf, corridorOf, polygonsOf } from '../map/fences';
 import { reshape } from '../map/reshape';
 import { texts } from '../texts';
 import { download, field, h, icon, iconButton, options, setText } from '../ui/dom';
 import type { GeofenceFeature } from '../wire/types';
+import { rulesFields } from './fence_rules';
 
 /** Id of a shape that is not saved yet; no server gives it. */
 const PREVIEW = '\u0000new';
@@ -29,11 +30,11 @@ export function fencesPanel(app: App): FencesPanel {
   const hint = h('p', { class: 'hint grow', role: 'status' });
   const guide = h('div', { class: 'field-row', hidden: true }, hint,
     h('button', { type: 'button', class: 'button small', onclick: () => drawing?.cancel() }, texts.cancel));
-  const editor = h('div', {});
+  const editor = h('div', { class: 'fence-editor' });
   const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.fences } });
   const empty = h('p', { class: 'empty' }, texts.fences.empty);
-  const tool = (kind: 'polygon' | 'circle'): HTMLButtonElement => {
-    const button = h('button', { type: 'button', class: 'button', data: { draw: kind }, onclick: () => start(kind) });
+  const tool = (kind: DrawKind): HTMLButtonElement => {
+    const button = h('button', { type: 'button', class: 'button', title: texts.fences.draw, data: { draw: kind }, onclick: () => start(kind) });
     button.append(icon(kind), texts.fences[kind]);
     return button;
   };
@@ -43,28 +44,27 @@ export function fencesPanel(app: App): FencesPanel {
     if (chosen) importFile(chosen).catch(app.report);
   } });
   const tools = h('div', { class: 'panel-tools' },
-    h('div', { class: 'button-row' }, tool('polygon'), tool('circle')), guide);
+    h('div', { class: 'button-row' }, tool('polygon'), tool('circle'), tool('corridor')), guide);
   const more = h('div', { class: 'button-row panel-foot' },
     h('button', { type: 'button', class: 'button small', onclick: () => file.click() }, texts.fences.import),
     h('button', { type: 'button', class: 'button small', onclick: exportAll }, texts.fences.export), file);
   const mayEdit = store.now.session.role !== 'viewer';
   tools.hidden = !mayEdit;
 
-  function start(kind: 'polygon' | 'circle', then: (shape: Drawn) => void = openEditor): void {
+  function start(kind: DrawKind, then: (shape: Drawn) => void = openEditor): void {
     drawing?.cancel();
     if (then === openEditor) closeEditor();
-    const draw = kind === 'polygon' ? drawPolygon : drawCircle;
-    setText(hint, kind === 'polygon' ? texts.fences.polygonHint : texts.fences.circleHint);
+    setText(hint, texts.fences.drawHints[kind]);
     guide.hidden = false;
     hint.classList.remove('error');
-    drawing = draw(map, (shape) => {
+    drawing = draw(map, kind, (shape) => {
       drawing = null;
       guide.hidden = true;
       // The click that ends the drawing must not select what lies under it.
       setTimeout(() => store.set({ drawing: null }), 0);
       if (shape) then(shape);
     }, () => {
-      setText(hint, kind === 'polygon' ? texts.fences.tooFewCorners : texts.fences.tooSmall);
+      setText(hint, texts.fences.tooLittle[kind]);
       hint.classList.add('error');
     });
     store.set({ drawing: kind });
@@ -74,17 +74,20 @@ export function fencesPanel(app: App): FencesPanel {
   function openEditor(from: Drawn | GeofenceFeature): void {
     const existing = from.type === 'Feature' ? from : null;
     closeEditor();
-    let shape: Drawn = from.type === 'Feature' ? { ...from.geometry, radius_m: from.properties.radius_m } : from;
+    let shape: Drawn = from.type === 'Feature' ? { ...from.geometry, radius_m: from.properties.radius_m, width_m: from.properties.width_m } : from;
     let colour = existing ? colourOf(existing) : DEFAULT_COLOUR;
     const feature = (): GeofenceFeature => ({
       type: 'Feature', geometry: { type: shape.type, coordinates: shape.coordinates },
-      properties: {
-        // Rules that this editor doesn't know stay as they are.
+      properties: rules.apply({
+        // What this editor doesn't know stays as it is.
         ...existing?.properties,
         id: existing?.properties.id ?? '', name: name.value.trim(), fleet: fleet.value || null, colour, version: existing?.properties.version ?? 0,
         ...(shape.radius_m === undefined ? {} : { radius_m: shape.radius_m }),
-      },
+        ...(shape.type === 'LineString' ? { width_m: width.valueAsNumber || 0 } : {}),
+      }),
     });
+    const rules = rulesFields(existing?.properties ?? {});
+    const width = h('input', { type: 'number', min: '1', step: 'any', value: String(shape.width_m ?? ''), oninput: () => preview() });
     const name = h('input', { value: existing?.properties.name ?? '', maxLength: 100, required: true });
     const fleet = h('select', {});
     options(fleet, [['', texts.fences.everyFleet], ...store.now.fleets.map((f) => [f.id, f.name] as const)], existing?.properties.fleet ?? '');
@@ -94,7 +97,7 @@ export function fencesPanel(app: App): FencesPanel {
       put({ ...rest, properties: { ...properties, id: existing?.properties.id ?? PREVIEW } });
     };
     preview();
-    const reshaping = shape.type === 'LineString' ? null : reshape(map, shape, (changed) => {
+    const reshaping = reshape(map, shape, (changed) => {
       shape = changed;
       preview();
     });
@@ -112,7 +115,7 @@ export function fencesPanel(app: App): FencesPanel {
       closeEditor = () => undefined;
       // A hole that is being drawn has nothing to be cut from any more.
       drawing?.cancel();
-      reshaping?.stop();
+      reshaping.stop();
       if (existing && !kept) put(existing);
       drop(PREVIEW);
       editor.replaceChildren();
@@ -136,15 +139,15 @@ export function fencesPanel(app: App): FencesPanel {
       },
     });
     const submit = h('button', { type: 'submit', class: 'button primary' }, texts.save);
-    const hole = h('button', { type: 'button', class: 'button small', data: { draw: 'hole' }, onclick: () => start('polygon', (drawn) => reshaping?.cut(drawn)) },
+    const hole = h('button', { type: 'button', class: 'button small', data: { draw: 'hole' }, onclick: () => start('polygon', (drawn) => reshaping.cut(drawn)) },
       texts.fences.cutHole);
     form.append(
       h('h3', {}, existing ? texts.fences.editTitle : texts.fences.newTitle),
-      h('p', { class: 'hint', hidden: reshaping === null }, shape.type === 'Point' ? texts.fences.reshapeCircleHint : texts.fences.reshapeHint),
+      h('p', { class: 'hint' }, shape.type === 'Point' ? texts.fences.reshapeCircleHint : texts.fences.reshapeHint),
       h('div', { class: 'button-row', hidden: shape.type !== 'Polygon' && shape.type !== 'MultiPolygon' }, hole),
       field(texts.fences.name, name),
       h('div', { class: 'field' }, h('span', {}, texts.fences.colour), h('div', { class: 'swatches' }, ...swatches)),
-      field(texts.fences.fleet, fleet), error,
+      field(texts.fences.fleet, fleet), ...(shape.type === 'LineString' ? [field(texts.fences.width, width)] : []), rules.element, error,
       h('div', { class: 'button-row' }, submit,
         h('button', { type: 'button', class: 'button', onclick: () => closeEditor() }, texts.cancel),
         existing !== null && h('button', { type: 'button', class: 'button danger', onclick: () => {
@@ -200,6 +203,8 @@ export function fencesPanel(app: App): FencesPanel {
   function describe(fence: GeofenceFeature): string {
     const circle = circleOf(fence);
     if (circle) return texts.fences.radius(metres(circle.radius));
+    const corridor = corridorOf(fence);
+    if (corridor) return texts.fences.corridorOf(metres(corridor.width));
     const polygons = polygonsOf(fence);
     return polygons.length === 1 ? texts.fences.corners(Math.max(0, polygons[0][0].length - 1)) : texts.fences.parts(polygons.length);
   }

@@ -1,0 +1,39 @@
+//! `gateway`: the real gateway over a log into which a simulated fleet writes what the dataflow would; for browsers and sockets
+//! to be measured against.
+
+use anyhow::Result;
+use clap::Parser;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use waystream_benchmarks::fleet::Sizes;
+use waystream_benchmarks::gateway::serve;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Serves a dashboard of moving vehicles until standard input ends. Prints one sign-in link for each line that it reads.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Vehicles, each moving once a second.
+    #[arg(long, default_value_t = 20_000)]
+    vehicles: usize,
+    /// Fleets they belong to.
+    #[arg(long, default_value_t = 10)]
+    fleets: usize,
+    /// Times a second that the fleet's part that moved is written.
+    #[arg(long, default_value_t = 10)]
+    hz: usize,
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Where to make the folder.
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let Args { vehicles, fleets, hz, listen, dir } = Args::parse();
+    let dir = tempfile::tempdir_in(dir)?;
+    serve(dir.path(), listen, Sizes { vehicles, fleets, hz }).await
+}
