@@ -1,5 +1,6 @@
 //! One port for every protocol: waits for the first bytes, recognises what they are, and hands the connection on for good.
 
+use crate::commands::Commands;
 use crate::config::{ANY, ConnectorsConfig};
 use crate::faults::Source;
 use crate::ingest::Ingest;
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) config: Arc<ConnectorsConfig>,
     pub(crate) ingest: Ingest,
     pub(crate) newest: Newest,
+    pub(crate) commands: Commands,
     pub(crate) stop: CancellationToken,
 }
 
@@ -52,13 +54,13 @@ pub(crate) async fn serve(shared: Shared, mut stream: TcpStream, peer: SocketAdd
         what
     };
     let Some(protocol) = protocols::by_name(&name) else { return FaultKind::UnknownProtocol.as_str() };
-    let Shared { config, ingest, newest, stop } = shared;
+    let Shared { config, ingest, newest, commands, stop } = shared;
     let limits = config.limits.clone();
     match protocol.transport {
         Transport::Socket { framing, decoder, .. } => {
             let checksums = config.checksums(protocol.name);
-            tcp::serve(tcp::Shared { protocol, framing, decoder, checksums, limits, ingest, newest, stop }, stream, peer, first)
-                .await
+            let shared = tcp::Shared { protocol, framing, decoder, checksums, limits, ingest, newest, commands, stop };
+            tcp::serve(shared, stream, peer, first).await
         }
         Transport::Http { decode } => {
             let (reading, writing) = stream.into_split();

@@ -1,6 +1,7 @@
 //! All listeners together: bound first, so that a taken port is an error at start, then run until told to stop.
 
 use crate::any;
+use crate::commands::Commands;
 use crate::config::{ANY, ConnectorsConfig, ListenerName, MQTT};
 use crate::faults::Faults;
 use crate::ingest::{Ingest, IngestOptions};
@@ -172,12 +173,15 @@ impl BoundConnectors {
             clocks: Some(config.utc_offset_min.clone()),
             quarantine: quarantine.clone(),
         };
-        let ingest = Ingest::new(log, catalog, options, Faults::default());
+        let ingest = Ingest::new(log, catalog.clone(), options, Faults::default());
+        let commands = Commands::new(ingest.clone(), catalog);
         let admission = Admission::new(limits.max_connections, limits.max_connections_per_address);
         let newest = Newest::default();
         let mut running = JoinSet::new();
+        running.spawn(commands.clone().wake(newest.clone(), stop.clone()));
         for Bound { at, socket } in self.listeners {
             let (ingest, admission, limits, stop) = (ingest.clone(), admission.clone(), limits.clone(), stop.clone());
+            let commands = commands.clone();
             info!(protocol = at.listener.as_str(), address = %at.address, transport = %at.transport, "listening");
             match socket {
                 Socket::Tcp(protocol, framing, decoder, listener) => {
@@ -190,20 +194,21 @@ impl BoundConnectors {
                         limits,
                         ingest,
                         newest,
+                        commands,
                         stop: stop.clone(),
                     };
                     let serve = move |stream, peer| tcp::serve(shared.clone(), stream, peer, BytesMut::new());
                     running.spawn(accept(protocol.name, listener, admission, stop, serve));
                 }
                 Socket::Any(listener) => {
-                    let shared =
-                        any::Shared { config: Arc::clone(&config), ingest, newest: newest.clone(), stop: stop.clone() };
+                    let (config, newest) = (Arc::clone(&config), newest.clone());
+                    let shared = any::Shared { config, ingest, newest, commands, stop: stop.clone() };
                     let serve = move |stream, peer| any::serve(shared.clone(), stream, peer);
                     running.spawn(accept(ANY, listener, admission, stop, serve));
                 }
                 Socket::Udp(protocol, decoder, socket) => {
                     let checksums = config.checksums(protocol.name);
-                    running.spawn(udp::run(udp::Shared { protocol, decoder, checksums, ingest, stop }, socket));
+                    running.spawn(udp::run(udp::Shared { protocol, decoder, checksums, ingest, commands, stop }, socket));
                 }
                 Socket::Http(protocol, decode, listener) => {
                     let shared = http::Shared { protocol, decode, limits, ingest, stop: stop.clone() };

@@ -284,8 +284,19 @@ impl Ingest {
         Ok(())
     }
 
-    /// Tries until it is done or can't be. Writing twice what may have been written is fine: (device, fix_time) is one position.
-    async fn persist<F: Future<Output = Result<(), LogError>>>(
+    /// The fleet of a device of the catalog.
+    pub(crate) fn fleet_of(&self, device: &DeviceId) -> Option<FleetId> {
+        self.known(device).map(|known| known.fleet)
+    }
+
+    /// Appends records; returns when they are durable.
+    pub(crate) async fn append(&self, label: &'static str, topic: Topic, records: Vec<Record>) -> Result<(), NotStored> {
+        self.persist(label, || self.0.log.append(topic, records.clone())).await
+    }
+
+    /// Tries until it is done or can't be. Writing twice what may have been written is fine: (device, fix_time) is one position, and an event
+    /// or an entry of the catalog is its id.
+    pub(crate) async fn persist<F: Future<Output = Result<(), LogError>>>(
         &self,
         protocol: &'static str,
         write: impl Fn() -> F,

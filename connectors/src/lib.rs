@@ -4,6 +4,7 @@
 
 mod any;
 pub mod clocks;
+mod commands;
 mod config;
 mod connectors;
 pub mod decode;

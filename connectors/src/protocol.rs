@@ -2,10 +2,11 @@
 //!
 //! Adding one: a file in `protocols/` with a [`Framing`] and a [`Decoder`], and one line in `protocols::ALL`.
 
+use crate::readers::unhex;
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
-use waystream_domain::{Attributes, DeviceId, LatLon, Timestamp};
+use waystream_domain::{Attributes, DeviceId, Instruction, LatLon, Timestamp};
 
 /// One entry of the protocol table.
 #[derive(Debug)]
@@ -108,6 +109,9 @@ pub trait Framing: Send {
     fn next_frame(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Fault>;
 }
 
+/// A command in bytes, or why there is none.
+pub type Said = Result<Bytes, SmolStr>;
+
 /// Understands the frames of one connection. Holds what a connection is told once (the login).
 pub trait Decoder: Send {
     /// Understands one frame: what it means goes into `decoded`. An error is what could not be gone on from; what was understood
@@ -117,6 +121,19 @@ pub trait Decoder: Send {
     /// Whose the connection is, if it was told. `None` always, if every message says whose it is.
     fn device(&self) -> Option<&DeviceId> {
         None
+    }
+
+    /// The bytes that tell the device to do something. Not called, but for [`Self::say`].
+    fn command(&mut self, _device: &DeviceId, _instruction: &Instruction, _context: &Context) -> Said {
+        Err(SmolStr::new_static("nothing but bytes can be said in this protocol"))
+    }
+
+    /// The bytes that tell the device to do something. Bytes for which the protocol has no frame are sent as they are.
+    fn say(&mut self, device: &DeviceId, instruction: &Instruction, context: &Context) -> Said {
+        match (self.command(device, instruction, context), instruction) {
+            (Err(_), Instruction::Bytes { hex }) => Ok(unhex(hex).into()),
+            (said, _) => said,
+        }
     }
 
     /// What one frame meant, faults and device included.
@@ -177,6 +194,8 @@ pub struct Decoded {
     pub replies: Vec<Bytes>,
     /// Sent instead of `replies` if the device is not accepted; then the connection is closed.
     pub refusal: Option<Bytes>,
+    /// What the device answers to a command, if this frame does.
+    pub answer: Option<SmolStr>,
     /// What was wrong in this frame. The rest of it is kept.
     pub faults: Vec<Fault>,
     /// Nothing here reads what the frame holds, though it is no fault of the device (a part of a picture): what it is. Its bytes

@@ -1,5 +1,6 @@
 //! One tracker's TCP connection: read, cut into frames, decode, make durable, and only then answer.
 
+use crate::commands::Commands;
 use crate::config::Limits;
 use crate::faults::Source;
 use crate::ingest::{Ingest, Message, NotStored, Report};
@@ -7,14 +8,18 @@ use crate::newest::{Claim, Newest};
 use crate::now;
 use crate::protocol::{Checksums, Context, Decoder, Fault, FaultKind, Framing, Protocol};
 use bytes::{Bytes, BytesMut};
+use smol_str::SmolStr;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
+use waystream_domain::LatLon;
 
 /// No frame is larger, whatever its protocol says: bounds the memory of a connection.
 pub(crate) const MAX_FRAME_BYTES: usize = 64 * 1024;
@@ -36,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) ingest: Ingest,
     pub(crate) newest: Newest,
+    pub(crate) commands: Commands,
     pub(crate) stop: CancellationToken,
 }
 
@@ -46,6 +52,8 @@ pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr, f
         decoder: (shared.decoder)(),
         max_frame_bytes: shared.protocol.max_frame_bytes.min(MAX_FRAME_BYTES),
         replaced: CancellationToken::new(),
+        wake: Arc::new(Notify::new()),
+        seen: None,
         claim: None,
         known: false,
         bad_frames: 0,
@@ -106,6 +114,8 @@ impl End {
 struct Round {
     reports: Vec<Report>,
     replies: Vec<Bytes>,
+    /// What the device answers to commands.
+    answers: Vec<SmolStr>,
     /// Whether there was a whole frame.
     progress: bool,
     /// The connection ends after the replies.
@@ -121,6 +131,10 @@ struct Session {
     max_frame_bytes: usize,
     replaced: CancellationToken,
     claim: Option<Claim>,
+    /// Notified when there is a command for its device.
+    wake: Arc<Notify>,
+    /// Where its device was last.
+    seen: Option<LatLon>,
     /// Whether it told any device that may report: of its own, or of a fix.
     known: bool,
     bad_frames: u32,
@@ -143,14 +157,16 @@ impl Session {
         let mut begun = None;
         let mut unread = self.buffer.is_empty();
         loop {
-            if std::mem::replace(&mut unread, true) {
-                self.read(begun).await?;
+            if std::mem::replace(&mut unread, true) && !self.read(begun).await? {
+                self.send_commands().await?;
+                continue;
             }
             let round = self.round().await?;
             if round.progress {
                 begun = None;
             }
             self.answer(round).await?;
+            self.send_commands().await?;
             if self.buffer.is_empty() {
                 // An idle connection holds no buffer.
                 self.buffer = BytesMut::new();
@@ -161,8 +177,9 @@ impl Session {
         }
     }
 
-    /// Waits for bytes: for the login, for the rest of a frame, or for the next one, each in its time.
-    async fn read(&mut self, begun: Option<Instant>) -> Result<(), End> {
+    /// Waits for bytes: for the login, for the rest of a frame, or for the next one, each in its time. `false`: there are none, but
+    /// a command for the device.
+    async fn read(&mut self, begun: Option<Instant>) -> Result<bool, End> {
         let limits = &self.shared.limits;
         let (deadline, what) = match (begun, self.known) {
             (_, false) => (self.opened + limits.login_timeout(), "late_login"),
@@ -174,13 +191,14 @@ impl Session {
                 () = self.shared.stop.cancelled() => return Err(End::Stopping),
                 () = self.replaced.cancelled() => return Err(End::Replaced),
                 () = tokio::time::sleep_until(deadline) => return Err(End::Late(what)),
+                () = self.wake.notified() => return Ok(false),
                 readable = self.stream.readable() => readable.map_err(End::Broken)?,
             }
             // Only now, as most connections are idle most of the time.
             self.buffer.reserve(READ_BYTES);
             match self.stream.try_read_buf(&mut self.buffer) {
                 Ok(0) => return Err(End::Closed),
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(End::Broken(error)),
             }
@@ -213,6 +231,11 @@ impl Session {
         if !round.reports.is_empty() {
             let reports = std::mem::take(&mut round.reports);
             self.shared.ingest.store(self.source(), received_at, reports).await.map_err(End::NotStored)?;
+        }
+        if let Some(claim) = &self.claim {
+            for answer in round.answers.drain(..) {
+                self.shared.commands.answered(claim.device(), self.seen, &answer).await.map_err(End::NotStored)?;
+            }
         }
         Ok(round)
     }
@@ -248,10 +271,14 @@ impl Session {
                 return Ok(());
             }
             if self.claim.as_ref().is_none_or(|claim| claim.device() != device) {
-                self.claim = Some(self.shared.newest.claim(device, &self.replaced));
+                self.claim = Some(self.shared.newest.claim(device, &self.replaced, &self.wake));
             }
             session = admitted;
         }
+        if let Some(fix) = decoded.fixes.iter().rfind(|fix| fix.valid && fix.device.is_none()) {
+            self.seen = Some(fix.location);
+        }
+        round.answers.extend(decoded.answer);
         let reports = self.shared.ingest.reports(self.source(), session.as_ref(), decoded.fixes);
         let reports = reports.await.map_err(End::NotStored)?;
         self.known |= session.is_some() || !reports.is_empty();
@@ -282,6 +309,25 @@ impl Session {
                 Err(end)
             }
         }
+    }
+
+    /// Says what is to be said to the device, if this connection speaks for one.
+    async fn send_commands(&mut self) -> Result<(), End> {
+        let commands = self.shared.commands.clone();
+        while let Some(claim) = &self.claim
+            && !self.replaced.is_cancelled()
+        {
+            let next = commands.next(claim.device(), self.seen, self.decoder.as_mut(), false);
+            let Some(claimed) = next.await.map_err(End::NotStored)? else { break };
+            let written = tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(&claimed.bytes)).await;
+            let done = commands.done(claimed, self.seen, matches!(written, Ok(Ok(())))).await;
+            match written {
+                Ok(written) => written.map_err(End::Broken)?,
+                Err(_) => return Err(End::Late("late_write")),
+            }
+            done.map_err(End::NotStored)?;
+        }
+        Ok(())
     }
 
     fn source(&self) -> Source<'_> {

@@ -1,5 +1,6 @@
 //! Trackers that send datagrams: each is decoded, made durable, and then answered to its sender.
 
+use crate::commands::Commands;
 use crate::faults::Source;
 use crate::ingest::{Ingest, Message, NotStored, Taken};
 use crate::now;
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) decoder: fn() -> Box<dyn Decoder>,
     pub(crate) checksums: Checksums,
     pub(crate) ingest: Ingest,
+    pub(crate) commands: Commands,
     pub(crate) stop: CancellationToken,
 }
 
@@ -72,11 +74,14 @@ pub(crate) async fn run(shared: Shared, socket: UdpSocket) {
 async fn serve(shared: &Shared, socket: &UdpSocket, datagram: &[u8], peer: SocketAddr) -> Result<(), NotStored> {
     let received_at = now();
     let context = Context { checksums: shared.checksums, ..Context::datagram(received_at) };
-    let mut decoded = (shared.decoder)().decode(datagram, &context);
+    let mut decoder = (shared.decoder)();
+    let mut decoded = decoder.decode(datagram, &context);
+    let seen = decoded.fixes.iter().rfind(|fix| fix.valid).map(|fix| fix.location);
     let source = Source { protocol: shared.protocol.name, device: None, peer: Some(peer) };
     let message = Message { bytes: datagram, datagram: true, login: None };
     shared.ingest.set_aside(source, received_at, message, &decoded);
-    let replies = match shared.ingest.take(source, received_at, &mut decoded).await? {
+    let taken = shared.ingest.take(source, received_at, &mut decoded).await?;
+    let replies = match taken {
         Taken::Stored => decoded.replies,
         Taken::Refused => decoded.refusal.into_iter().collect(),
     };
@@ -84,6 +89,15 @@ async fn serve(shared: &Shared, socket: &UdpSocket, datagram: &[u8], peer: Socke
         if let Err(error) = socket.send_to(&reply, peer).await {
             debug!(protocol = shared.protocol.name, %peer, %error, "answer not sent");
         }
+    }
+    // Now the device can be reached: the way back through its operator's network is open.
+    let Some(device) = decoded.device.filter(|_| taken == Taken::Stored) else { return Ok(()) };
+    if let Some(answer) = &decoded.answer {
+        shared.commands.answered(&device, seen, answer).await?;
+    }
+    while let Some(claimed) = shared.commands.next(&device, seen, decoder.as_mut(), true).await? {
+        let written = socket.send_to(&claimed.bytes, peer).await.is_ok();
+        shared.commands.done(claimed, seen, written).await?;
     }
     Ok(())
 }

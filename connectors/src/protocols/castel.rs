@@ -1,12 +1,12 @@
 //! Castel (OBD dongles and PT trackers): `@@` or `$$` + length + version + id + type + data + CRC; three families by version.
 
-use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, bit, checksum_holds, civil, device_id, malformed};
+use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{FixBuilder, Reader, bit, checksum_holds, civil, device_id, malformed, unsaid};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Bytes, BytesMut};
 use crc::{CRC_16_IBM_SDLC, Crc};
 use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "castel",
@@ -59,6 +59,17 @@ struct Head<'a> {
 impl Decoder for Castel {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        let on = match instruction {
+            Instruction::EngineStop => 1,
+            Instruction::EngineResume => 0,
+            _ => return Err(unsaid(instruction)),
+        };
+        let mut id = device.as_str().as_bytes().to_vec();
+        id.resize(ID_BYTES, 0);
+        Ok(Head { version: Some(1), id: &id }.answer(0x4583, &[on]))
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {

@@ -1,11 +1,11 @@
 //! Cellocator (Pointer, PowerFleet): `MCGP` + kind + id + …, lowest bytes first, angles in radians; each message is acknowledged.
 
-use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, checksum_holds, civil, device_id, hex, malformed, sum};
+use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{FixBuilder, Reader, checksum_holds, civil, device_id, hex, malformed, sum, unsaid};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Bytes, BytesMut};
-use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use smol_str::{SmolStr, format_smolstr};
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "cellocator",
@@ -65,6 +65,22 @@ struct Cellocator {
 impl Decoder for Cellocator {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        let (output, on) = match instruction {
+            Instruction::SetOutput { output, on } => (*output, *on),
+            _ => return Err(unsaid(instruction)),
+        };
+        if output > 7 {
+            return Err(SmolStr::new_static("outputs are 0 to 7"));
+        }
+        let id = device.as_str().parse::<u32>().unwrap_or_default();
+        // Change an output, twice: which, and what to.
+        let which = output | u8::from(on) << 4;
+        let mut message = [RADIANS, &[0], &id.to_le_bytes(), &[0; 5], &[3, 3, which, which], &[0; 6]].concat();
+        message.push(sum(&message[4..]));
+        Ok(message.into())
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {

@@ -1,11 +1,11 @@
 //! Eelink: packages `6767` + type + length + serial; UDP puts several behind one `EL` header with the IMEI.
 
-use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, bit, device_id, from_unix_secs, malformed, packed_imei, spoken_place};
+use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{FixBuilder, Reader, bit, device_id, from_unix_secs, malformed, packed_imei, spoken_place, unhex, unsaid};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Bytes, BytesMut};
 use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "eelink",
@@ -56,6 +56,26 @@ struct Eelink {
 impl Decoder for Eelink {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, device: &DeviceId, instruction: &Instruction, context: &Context) -> Said {
+        let text = match instruction {
+            Instruction::EngineStop => "RELAY,1#".to_owned(),
+            Instruction::EngineResume => "RELAY,0#".to_owned(),
+            Instruction::RequestPosition => "WHERE#".to_owned(),
+            Instruction::Restart => "RESET#".to_owned(),
+            Instruction::ReportEvery { seconds } => format!("TIMER,{seconds}#"),
+            Instruction::Text { text } => text.clone(),
+            _ => return Err(unsaid(instruction)),
+        };
+        // A command, and a number that its answer repeats.
+        let package = answer(TEXT, 0, &[&[1, 0, 0, 0, 0], text.as_bytes()].concat());
+        if !context.datagram {
+            return Ok(package);
+        }
+        let body = [&packed_id(device), &package[..]].concat();
+        let length = (2 + body.len()) as u16;
+        Ok([&b"EL"[..], &length.to_be_bytes(), &header_sum(&body).to_be_bytes(), &body].concat().into())
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
@@ -199,4 +219,14 @@ fn alarm(code: u8, fix: &mut FixBuilder) {
         _ => alarm::GENERAL,
     };
     fix.set(name::ALARM, word);
+}
+
+/// The checksum of the header: each byte is added to the sum so far, rotated by one bit.
+fn header_sum(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0u16, |sum, byte| sum.rotate_left(1).wrapping_add(u16::from(*byte)))
+}
+
+/// The IMEI's 15 digits as eight bytes.
+fn packed_id(device: &DeviceId) -> Vec<u8> {
+    unhex(&format!("{:0>16}", device.as_str()))
 }

@@ -1,13 +1,13 @@
 //! Galileosky: `01` + `u16` length + tags of known lengths + CRC-16/MODBUS, little-endian; answered with the checksum. Also as the
 //! payload of Iridium's short bursts.
 
-use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, ascii, device_id, from_unix_secs, malformed};
+use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{FixBuilder, Reader, ascii, device_id, from_unix_secs, malformed, unsaid};
 use crate::vocabulary as name;
 use bytes::{Buf, Bytes, BytesMut};
 use crc::{CRC_16_MODBUS, Crc};
-use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use smol_str::{SmolStr, format_smolstr};
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "galileo",
@@ -59,6 +59,23 @@ struct Galileo {
 impl Decoder for Galileo {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        let text = match instruction {
+            Instruction::Text { text } => text.clone(),
+            Instruction::RequestPosition => "status".to_owned(),
+            Instruction::Restart => "reset".to_owned(),
+            Instruction::SetOutput { output, on } => format!("out {output},{}", u8::from(*on)),
+            _ => return Err(unsaid(instruction)),
+        };
+        let length = u8::try_from(text.len()).map_err(|_| SmolStr::new_static("the text is too long for one message"))?;
+        // IMEI, number of the device, number of the command, the command.
+        let tags =
+            [&[0x03], device.as_str().as_bytes(), &[0x04, 0, 0, 0xe0, 0, 0, 0, 0, 0xe1, length], text.as_bytes()].concat();
+        let mut packet = [&[TAGS][..], &(tags.len() as u16).to_le_bytes(), &tags].concat();
+        packet.extend_from_slice(&CRC.checksum(&packet).to_le_bytes());
+        Ok(packet.into())
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {

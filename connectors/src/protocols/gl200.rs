@@ -5,13 +5,13 @@
 
 mod binary;
 
-use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{Fields, FixBuilder, ascii, bit, civil, device_id, malformed, number, pairs};
+use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{Fields, FixBuilder, ascii, bit, civil, device_id, malformed, number, pairs, spoken, unsaid};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
-use smol_str::format_smolstr;
+use smol_str::{SmolStr, format_smolstr};
 use std::ops::Range;
-use waystream_domain::{DeviceId, Timestamp};
+use waystream_domain::{DeviceId, Instruction, Timestamp};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "gl200",
@@ -21,7 +21,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
         tcp: true,
         udp: true,
         framing: || Box::new(Gl200Framing::default()),
-        decoder: || Box::new(Gl200 { device: None }),
+        decoder: || Box::new(Gl200 { device: None, model: None }),
     },
 };
 
@@ -65,11 +65,29 @@ impl Framing for Gl200Framing {
 
 struct Gl200 {
     device: Option<DeviceId>,
+    /// Its model in small letters: the password of commands, unless somebody has changed it.
+    model: Option<SmolStr>,
 }
 
 impl Decoder for Gl200 {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        let password = self.model.as_deref().unwrap_or_default();
+        Ok(match instruction {
+            Instruction::EngineStop => format!("AT+GTOUT={password},1,,,0,0,0,0,0,0,0,,,,,,,FFFF$"),
+            Instruction::EngineResume => format!("AT+GTOUT={password},0,,,0,0,0,0,0,0,0,,,,,,,FFFF$"),
+            Instruction::RequestPosition => format!("AT+GTRTO={password},1,,,,,,FFFF$"),
+            Instruction::Restart => format!("AT+GTRTO={password},3,,,,,,FFFF$"),
+            Instruction::Text { text } => format!("{}$", text.trim_end_matches('$')),
+            Instruction::ReportEvery { .. } => {
+                return Err(SmolStr::new_static("the fields of GTFRI differ by model: send it as text"));
+            }
+            _ => return Err(unsaid(instruction)),
+        }
+        .into())
     }
 
     fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
@@ -99,9 +117,12 @@ impl Gl200 {
             if kind == "HBD" {
                 let count = fields.get(fields.len() - 1);
                 decoded.replies.push(format!("+SACK:GTHBD,{},{count}$", fields.get(1)).into());
+            } else {
+                decoded.answer = Some(spoken(text.as_bytes()));
             }
             return Ok(());
         }
+        self.model = model(fields.get(3)).or(self.model.take());
         let groups: Vec<usize> = (9..fields.len()).filter(|at| is_fix(&fields, *at)).collect();
         for (index, at) in groups.iter().enumerate() {
             let end = groups.get(index + 1).map_or(fields.len(), |next| next - 6);
@@ -117,6 +138,16 @@ impl Gl200 {
         }
         Ok(())
     }
+}
+
+/// The model of a name that is one: two letters, then digits and perhaps letters.
+fn model(name: &str) -> Option<SmolStr> {
+    let (family, rest) = name.split_at_checked(2)?;
+    let is_model = name.len() <= 10
+        && family.bytes().all(|letter| letter.is_ascii_alphabetic())
+        && rest.starts_with(|first: char| first.is_ascii_digit())
+        && rest.bytes().all(|letter| letter.is_ascii_alphanumeric());
+    is_model.then(|| name.to_ascii_lowercase().into())
 }
 
 /// Whether a time stands here and in front of it longitude and latitude.

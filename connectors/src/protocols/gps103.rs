@@ -2,11 +2,11 @@
 //!
 //! Speeds are in knots. The first time is local and tells the date; the second one, at the fix, is UTC.
 
-use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Protocol, Transport};
-use crate::readers::{Delimited, Fields, FixBuilder, civil, device_id, dmy, malformed, nmea_angle, number, pairs};
+use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Protocol, Said, Transport};
+use crate::readers::{Delimited, Fields, FixBuilder, civil, device_id, dmy, malformed, nmea_angle, number, pairs, unsaid};
 use crate::vocabulary::{self as name, alarm};
 use smol_str::format_smolstr;
-use waystream_domain::{DeviceId, Timestamp};
+use waystream_domain::{DeviceId, Instruction, Timestamp};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "gps103",
@@ -30,6 +30,21 @@ struct Gps103 {
 impl Decoder for Gps103 {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        Ok(match instruction {
+            Instruction::EngineStop => format!("**,imei:{device},J"),
+            Instruction::EngineResume => format!("**,imei:{device},K"),
+            Instruction::RequestPosition => format!("**,imei:{device},B"),
+            Instruction::ReportEvery { seconds: seconds @ 0..60 } => format!("**,imei:{device},C,{seconds:02}s"),
+            Instruction::ReportEvery { seconds: seconds @ 60..3600 } => format!("**,imei:{device},C,{:02}m", seconds / 60),
+            Instruction::ReportEvery { seconds } => format!("**,imei:{device},C,{:02}h", seconds / 3600),
+            Instruction::Text { text } if text.starts_with("**") => text.clone(),
+            Instruction::Text { text } => format!("**,imei:{device},{text}"),
+            _ => return Err(unsaid(instruction)),
+        }
+        .into())
     }
 
     fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
@@ -62,6 +77,10 @@ impl Gps103 {
         }
         if event == "help me" {
             decoded.replies.push(format!("**,imei:{imei},E;").into());
+        }
+        // The letter of the command with a t: taken.
+        if let "jt" | "kt" | "bt" | "ct" = event {
+            decoded.answer = Some(event.into());
         }
         // `L`: only a cell is known; OBD readings have no place either.
         match fields.get(4) {

@@ -8,15 +8,15 @@ mod messages;
 mod others;
 mod pictures;
 
-use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Protocol, Transport};
-use crate::readers::{Reader, device_id, malformed, packed_imei};
+use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Protocol, Said, Transport};
+use crate::readers::{Reader, device_id, malformed, packed_imei, spoken, unsaid};
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use crc::{CRC_16_IBM_SDLC, Crc};
 use framing::{Gt06Framing, Shape, shape};
 use pictures::Picture;
-use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use smol_str::{SmolStr, format_smolstr};
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "gt06",
@@ -37,9 +37,13 @@ const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_IBM_SDLC);
 const END: [u8; 2] = *b"\r\n";
 
 const LOGIN: u8 = 0x01;
+/// The answer to a command, as most makes and as the newer ones send it.
+const ANSWER: u8 = 0x15;
+const ANSWER_EXTENDED: u8 = 0x21;
 const WIFI: u8 = 0x17;
 const ADDRESS_REQUEST: u8 = 0x2a;
 const WIFI_OFFLINE: u8 = 0x69;
+const COMMAND: u8 = 0x80;
 const TIME_REQUEST: u8 = 0x8a;
 const ADDRESS_RESPONSE: u8 = 0x97;
 
@@ -64,6 +68,22 @@ struct Message<'a> {
 impl Decoder for Gt06 {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        let text = match instruction {
+            Instruction::EngineStop => "Relay,1#".to_owned(),
+            Instruction::EngineResume => "Relay,0#".to_owned(),
+            Instruction::RequestPosition => "WHERE#".to_owned(),
+            Instruction::ReportEvery { seconds } => format!("TIMER,{seconds},{seconds}#"),
+            Instruction::Restart => "RESET#".to_owned(),
+            Instruction::Text { text } => text.clone(),
+            _ => return Err(unsaid(instruction)),
+        };
+        // The length of the text and four bytes that the answer repeats, then the text.
+        let length = u8::try_from(4 + text.len()).ok().filter(|length| *length <= u8::MAX - 6);
+        let Some(length) = length else { return Err(SmolStr::new_static("the text is too long for one message")) };
+        Ok(reply(false, COMMAND, 0, &[&[length, 0, 0, 0, 0], text.as_bytes()].concat()))
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
@@ -94,6 +114,7 @@ impl Decoder for Gt06 {
             decoded.replies.extend(pictures::request(message.kind, message.content, &mut self.picture)?);
             return Ok(());
         }
+        decoded.answer = command_answer(&message);
         decoded.replies.extend(answer(&message, context));
         match messages::fix(message.extended, message.kind, message.content, self.utc_offset_ms) {
             Some(Ok(fix)) => decoded.fixes.push(fix),
@@ -179,6 +200,20 @@ fn take_apart(frame: &[u8], shape: Shape) -> Result<Message<'_>, Fault> {
     let tail = if shape == Shape::Checked { 6 } else { 2 };
     let content = reader.take(reader.left().saturating_sub(tail))?;
     Ok(Message { extended, kind, content, serial })
+}
+
+/// The text of an answer to a command: behind its length and four bytes of the command, in front of the language; or behind those
+/// four bytes and the encoding.
+fn command_answer(message: &Message<'_>) -> Option<SmolStr> {
+    let text = match (message.extended, message.kind) {
+        (false, ANSWER) => {
+            let (length, rest) = message.content.split_first()?;
+            rest.get(..usize::from(*length))?.get(4..)?
+        }
+        (true, ANSWER_EXTENDED) => message.content.get(5..)?,
+        _ => return None,
+    };
+    Some(spoken(text))
 }
 
 /// What the device waits for, if it waits.

@@ -2,13 +2,15 @@
 //!
 //! Speeds are in knots. The bits of the status word are active when they are zero.
 
-use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{Fields, FixBuilder, Reader, bit, civil, device_id, dmy, find, hex, malformed, nmea_angle, number, pairs};
+use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{
+    Fields, FixBuilder, Reader, bit, civil, device_id, dmy, find, hex, malformed, nmea_angle, number, pairs, unsaid,
+};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use smol_str::format_smolstr;
-use waystream_domain::{DeviceId, Timestamp};
+use waystream_domain::{DeviceId, Instruction, Timestamp};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "h02",
@@ -87,6 +89,22 @@ impl Decoder for H02 {
         self.device.as_ref()
     }
 
+    fn command(&mut self, device: &DeviceId, instruction: &Instruction, context: &Context) -> Said {
+        let at = DateTime::<Utc>::from(context.received_at).format("%H%M%S");
+        Ok(match instruction {
+            Instruction::EngineStop => format!("*HQ,{device},S20,{at},1,1#"),
+            Instruction::EngineResume => format!("*HQ,{device},S20,{at},1,0#"),
+            // One report, after a second.
+            Instruction::RequestPosition => format!("*HQ,{device},D1,{at},1,1#"),
+            Instruction::ReportEvery { seconds } => format!("*HQ,{device},S71,{at},22,{seconds}#"),
+            Instruction::Restart => format!("*HQ,{device},R1,{at}#"),
+            Instruction::Text { text } if text.starts_with('*') => text.clone(),
+            Instruction::Text { text } => format!("*HQ,{device},{text}#"),
+            _ => return Err(unsaid(instruction)),
+        }
+        .into())
+    }
+
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         match frame.first() {
             Some(b'*') => self.text(&String::from_utf8_lossy(frame), context, decoded),
@@ -110,6 +128,11 @@ impl H02 {
         }
         if let "HTBT" | "V0" = kind {
             decoded.replies.push(format!("*{},{id},{kind}#", fields.get(0)).into());
+            return Ok(());
+        }
+        // Its confirmation of a command: which, what came of it, when.
+        if kind == "V4" {
+            decoded.answer = Some(fields.from(3).join(",").into());
             return Ok(());
         }
         let fix = location(&fields, context);

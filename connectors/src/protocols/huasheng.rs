@@ -1,10 +1,10 @@
 //! HuaSheng (OBD dongles): `c0` + head + tagged values + `c0`, `c0` and `db` inside escaped as in SLIP; the login tells the IMEI.
 
-use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, ascii, bit, device_id, ymd};
+use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{FixBuilder, Reader, ascii, bit, device_id, unsaid, ymd};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
-use waystream_domain::DeviceId;
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "huasheng",
@@ -69,6 +69,24 @@ struct HuaSheng {
 impl Decoder for HuaSheng {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        // How many values follow, then what: each parameter has its number, its length and its value.
+        let (kind, content) = match instruction {
+            // Odd numbers switch on, even ones off.
+            Instruction::SetOutput { output, on } => {
+                (0xaa16, vec![0, 1, output.saturating_sub(1).saturating_mul(2) + if *on { 1 } else { 2 }])
+            }
+            Instruction::ReportEvery { seconds } => {
+                let seconds = u16::try_from(*seconds).unwrap_or(u16::MAX).to_be_bytes();
+                (0xaa04, [&[0, 1, 0, 2, 0, 6][..], &seconds].concat())
+            }
+            _ => return Err(unsaid(instruction)),
+        };
+        let length = (10 + content.len()) as u16;
+        let body = [&[0, 0][..], &length.to_be_bytes(), &u16::to_be_bytes(kind), &[0; 4], &content].concat();
+        Ok(escape(&body))
     }
 
     fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
@@ -172,4 +190,18 @@ fn alarm_word(event: u16) -> Option<&'static str> {
         16 => Some(alarm::TAMPERING),
         _ => None,
     }
+}
+
+/// A message as it goes on the wire: marks added, marks and escapes inside escaped.
+fn escape(body: &[u8]) -> Bytes {
+    let mut message = vec![MARK];
+    for byte in body {
+        match *byte {
+            MARK => message.extend_from_slice(&[ESCAPE, 0xdc]),
+            ESCAPE => message.extend_from_slice(&[ESCAPE, 0xdd]),
+            byte => message.push(byte),
+        }
+    }
+    message.push(MARK);
+    message.into()
 }

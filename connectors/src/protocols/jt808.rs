@@ -6,14 +6,14 @@
 mod framing;
 mod location;
 
-use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Protocol, Transport};
-use crate::readers::{Reader, bit, device_id, hex, malformed};
+use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Protocol, Said, Transport};
+use crate::readers::{Reader, bit, device_id, hex, malformed, unhex, unsaid};
 use crate::vocabulary as name;
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use framing::{Jt808Framing, escape};
-use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use smol_str::{SmolStr, format_smolstr};
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "jt808",
@@ -23,10 +23,19 @@ pub(super) const PROTOCOL: Protocol = Protocol {
         tcp: true,
         udp: false,
         framing: || Box::new(Jt808Framing),
-        decoder: || Box::new(Jt808 { device: None, parts: None }),
+        decoder: || Box::new(Jt808 { device: None, parts: None, terminal: None, sent: 0 }),
     },
 };
 
+/// The terminal's answer to anything of ours.
+const CONFIRMATION: u16 = 0x0001;
+const POSITION_REQUEST: u16 = 0x8201;
+const POSITION_ANSWER: u16 = 0x0201;
+const TERMINAL_CONTROL: u16 = 0x8105;
+const SET_PARAMETERS: u16 = 0x8103;
+/// Seconds between reports at all times.
+const REPORT_INTERVAL: u32 = 0x0029;
+const TEXT: u16 = 0x8300;
 const REGISTRATION: u16 = 0x0100;
 const LOCATION: u16 = 0x0200;
 const LOCATION_BATCH: u16 = 0x0704;
@@ -43,6 +52,41 @@ struct Jt808 {
     device: Option<DeviceId>,
     /// A message that comes in parts, as far as it came.
     parts: Option<Parts>,
+    /// How it heads its messages.
+    terminal: Option<Terminal>,
+    /// The serial number of our last command.
+    sent: u16,
+}
+
+/// What headers of messages to a terminal repeat of its own.
+#[derive(Clone)]
+struct Terminal {
+    edition_2019: bool,
+    version: u8,
+    /// As it came.
+    id: Vec<u8>,
+}
+
+impl Terminal {
+    /// One that has not said anything: of the older editions, which are the most.
+    fn of_edition_2011(device: &DeviceId) -> Option<Self> {
+        let digits = format!("{:0>12}", device.as_str());
+        let id = (digits.len() == 12 && digits.bytes().all(|digit| digit.is_ascii_digit())).then(|| unhex(&digits))?;
+        Some(Self { edition_2019: false, version: 0, id })
+    }
+
+    /// A message to it.
+    fn message(&self, kind: u16, serial: u16, body: &[u8]) -> Bytes {
+        let attributes = body.len() as u16 | if self.edition_2019 { 1 << 14 } else { 0 };
+        let mut message = [kind.to_be_bytes(), attributes.to_be_bytes()].concat();
+        if self.edition_2019 {
+            message.push(self.version);
+        }
+        message.extend_from_slice(&self.id);
+        message.extend_from_slice(&serial.to_be_bytes());
+        message.extend_from_slice(body);
+        escape(&message)
+    }
 }
 
 struct Parts {
@@ -65,6 +109,27 @@ struct Header<'a> {
 impl Decoder for Jt808 {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        let (kind, body) = match instruction {
+            Instruction::EngineStop => (TERMINAL_CONTROL, vec![0xf0]),
+            Instruction::EngineResume => (TERMINAL_CONTROL, vec![0xf1]),
+            Instruction::Restart => (TERMINAL_CONTROL, vec![4]),
+            Instruction::RequestPosition => (POSITION_REQUEST, Vec::new()),
+            // One parameter of four bytes.
+            Instruction::ReportEvery { seconds } => {
+                (SET_PARAMETERS, [&[1][..], &REPORT_INTERVAL.to_be_bytes(), &[4], &seconds.to_be_bytes()].concat())
+            }
+            Instruction::Text { text } => (TEXT, [&[1], text.as_bytes()].concat()),
+            _ => return Err(unsaid(instruction)),
+        };
+        let terminal = match &self.terminal {
+            Some(terminal) => terminal.clone(),
+            None => Terminal::of_edition_2011(device).ok_or_else(|| SmolStr::new_static("the id is no number of 12 digits"))?,
+        };
+        self.sent = self.sent.wrapping_add(1);
+        Ok(terminal.message(kind, self.sent, &body))
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
@@ -112,6 +177,7 @@ impl Jt808 {
         let id = reader.take(if edition_2019 { 10 } else { 6 })?;
         let header = Header { kind, edition_2019, version, id, serial: reader.u16()? };
         self.device = Some(device_id(&identity(id))?);
+        self.terminal = Some(Terminal { edition_2019, version, id: id.to_vec() });
         if bit(attributes, 13) {
             let (total, index) = (reader.u16()?, reader.u16()?);
             return self.part(&header, total, index, reader.rest(), context, decoded);
@@ -221,10 +287,32 @@ fn whole(header: &Header<'_>, body: &[u8], decoded: &mut Decoded) {
             let read = each();
             decoded.faults.extend(read.err());
         }
+        CONFIRMATION => decoded.answer = confirmation(&mut reader),
+        // The serial number of the request, then a report.
+        POSITION_ANSWER if reader.skip(2).is_ok() => {
+            decoded.answer = Some(SmolStr::new_static("position"));
+            keep(&mut reader, false);
+        }
         // Answers to us, heartbeats, logins, the time.
-        0x0001..=0x0004 | REGISTRATION | 0x0101 | 0x0102 | 0x0104 | 0x0107 | TIME_REQUEST => {}
+        0x0002..=0x0004 | REGISTRATION | 0x0101 | 0x0102 | 0x0104 | 0x0107 | TIME_REQUEST => {}
         _ => decoded.unread = Some("a message type"),
     }
+}
+
+/// What became of a command: its serial number, its type, the result. What confirms our answers is none.
+fn confirmation(reader: &mut Reader<'_>) -> Option<SmolStr> {
+    reader.skip(2).ok()?;
+    let kind = reader.u16().ok()?;
+    if !matches!(kind, TERMINAL_CONTROL | SET_PARAMETERS | TEXT | POSITION_REQUEST) {
+        return None;
+    }
+    Some(match reader.u8().ok()? {
+        0 => SmolStr::new_static("done"),
+        1 => SmolStr::new_static("failed"),
+        2 => SmolStr::new_static("the message was wrong"),
+        3 => SmolStr::new_static("not supported"),
+        other => format_smolstr!("result {other}"),
+    })
 }
 
 /// What the terminal waits for.
@@ -246,13 +334,6 @@ fn answer(header: &Header<'_>, serial: u16, context: &Context) -> Option<Bytes> 
         }
         kind => (0x8001, [&serial.to_be_bytes()[..], &kind.to_be_bytes(), &[0]].concat()),
     };
-    let attributes = body.len() as u16 | if header.edition_2019 { 1 << 14 } else { 0 };
-    let mut message = [u16::to_be_bytes(kind), attributes.to_be_bytes()].concat();
-    if header.edition_2019 {
-        message.push(header.version);
-    }
-    message.extend_from_slice(header.id);
-    message.extend_from_slice(&[0, 0]);
-    message.extend_from_slice(&body);
-    Some(escape(&message))
+    let terminal = Terminal { edition_2019: header.edition_2019, version: header.version, id: header.id.to_vec() };
+    Some(terminal.message(kind, 0, &body))
 }

@@ -1,11 +1,13 @@
 //! KHD (KG100, KG200, KG300): `2929` + type + length + id + packed place and states + XOR + `0d`.
 
-use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, bit, checksum_holds, civil, device_id, find, hex, malformed, packed, xor};
+use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{
+    FixBuilder, Reader, bit, checksum_holds, civil, device_id, find, hex, malformed, packed, unhex, unsaid, xor,
+};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
-use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use smol_str::{SmolStr, format_smolstr};
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "khd",
@@ -46,6 +48,20 @@ struct Khd {
 impl Decoder for Khd {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        let kind = match instruction {
+            Instruction::EngineStop => 0x39,
+            Instruction::EngineResume => 0x38,
+            Instruction::RequestPosition => 0x30,
+            _ => return Err(unsaid(instruction)),
+        };
+        let mut message = vec![b')', b')', kind, 0, 6];
+        message.extend_from_slice(&terminal(device.as_str()).ok_or_else(|| SmolStr::new_static("the id is no number"))?);
+        message.push(xor(&message));
+        message.push(0x0d);
+        Ok(message.into())
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
@@ -107,4 +123,14 @@ fn degrees(reader: &mut Reader<'_>) -> Result<f64, Fault> {
     let value = rest.into_iter().fold(packed(first & 0x7f), |value, byte| value * 100 + packed(byte));
     let degrees = f64::from(value / 100_000) + f64::from(value % 100_000) / 60_000.0;
     Ok(if bit(first, 7) { -degrees } else { degrees })
+}
+
+/// The four bytes of an id: as they came from the device, or made of the last eight digits of the number of its card.
+fn terminal(id: &str) -> Option<[u8; 4]> {
+    if id.len() == 8 {
+        return unhex(id).try_into().ok();
+    }
+    let digits = format!("{id:0>8}");
+    let pair = |index: usize| digits.get(digits.len() - 8 + 2 * index..)?.get(..2)?.parse::<u8>().ok();
+    Some([pair(0)?, pair(1)? + 0x80, pair(2)? + 0x80, pair(3)?])
 }

@@ -1,12 +1,12 @@
 //! Meiligao: `$$` + length + packed id + command + data + CRC; positions are texts in the data, much like NMEA's RMC.
 
-use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{Fields, FixBuilder, Reader, device_id, dmy, find, hex, malformed, number};
+use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{Fields, FixBuilder, Reader, device_id, dmy, find, hex, malformed, number, unhex, unsaid};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
 use crc::{CRC_16_IBM_3740, Crc};
 use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "meiligao",
@@ -56,6 +56,25 @@ struct Meiligao {
 impl Decoder for Meiligao {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        let (kind, body) = match instruction {
+            Instruction::RequestPosition => (0x4101, Vec::new()),
+            // In steps of ten seconds.
+            Instruction::ReportEvery { seconds } => {
+                (0x4102, u16::try_from(seconds.div_ceil(10)).unwrap_or(u16::MAX).to_be_bytes().to_vec())
+            }
+            Instruction::MovementAlarm { radius_m } => (0x4106, radius_m.to_be_bytes().to_vec()),
+            Instruction::EngineStop => (0x4115, vec![1]),
+            Instruction::EngineResume => (0x4115, vec![0]),
+            Instruction::SetUtcOffset { minutes } => (0x4132, minutes.to_string().into_bytes()),
+            Instruction::Restart => (0x4902, Vec::new()),
+            _ => return Err(unsaid(instruction)),
+        };
+        // Fourteen digits, filled up with f.
+        let digits: String = device.as_str().chars().chain(std::iter::repeat_n('f', 14)).take(14).collect();
+        Ok(answer(&unhex(&digits), kind, &body))
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {

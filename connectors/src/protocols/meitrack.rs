@@ -2,12 +2,12 @@
 
 mod binary;
 
-use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{Fields, FixBuilder, Reader, ascii, bit, device_id, find, malformed, ymd};
+use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{Fields, FixBuilder, Reader, ascii, bit, device_id, find, malformed, spoken, unsaid, ymd};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
 use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "meitrack",
@@ -65,6 +65,19 @@ impl Decoder for Meitrack {
         self.device.as_ref()
     }
 
+    fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        let (letter, text) = match instruction {
+            Instruction::EngineStop => (b'M', "C01,0,12222".to_owned()),
+            Instruction::EngineResume => (b'M', "C01,0,02222".to_owned()),
+            Instruction::RequestPosition => (b'Q', "A10".to_owned()),
+            // In steps of ten seconds.
+            Instruction::ReportEvery { seconds } => (b'Q', format!("A12,{}", seconds.div_ceil(10))),
+            Instruction::Text { text } => (b'Q', text.clone()),
+            _ => return Err(unsaid(instruction)),
+        };
+        Ok(answer(&[b'$', b'$', letter], device.as_str(), &text))
+    }
+
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         let frame = frame.strip_suffix(b"\r\n").unwrap_or(frame);
         let Some((content, digits)) = frame.len().checked_sub(3).map(|at| frame.split_at(at)) else {
@@ -104,7 +117,9 @@ impl Decoder for Meitrack {
                 decoded.replies.extend(next_parts(id, body));
             }
             // Answers to commands have the command's letter and number.
-            _ if matches!(command.as_bytes(), [b'A'..=b'F', _, _]) => {}
+            _ if matches!(command.as_bytes(), [b'A'..=b'F', _, _]) => {
+                decoded.answer = Some(spoken(&[command.as_bytes(), body].join(&b',')));
+            }
             _ => decoded.unread = Some("a command"),
         }
         Ok(())

@@ -1,12 +1,12 @@
 //! Eview MiniFinder: `ab` + flags + `u16` length + CRC-16/XMODEM + serial, little-endian; then elements of length, key, value.
 
-use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, ascii, bit, device_id, from_unix_secs, malformed};
+use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{FixBuilder, Reader, ascii, bit, device_id, from_unix_secs, malformed, unsaid};
 use crate::vocabulary as name;
 use bytes::{Buf, Bytes, BytesMut};
 use crc::{CRC_16_XMODEM, Crc};
-use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use smol_str::{SmolStr, format_smolstr};
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "minifinder2",
@@ -48,6 +48,19 @@ struct Minifinder2 {
 impl Decoder for Minifinder2 {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        // A service, the length of its key and value, the key.
+        let (service, key, value) = match instruction {
+            Instruction::UpdateFirmware { url } => (0x04, 0x30, url.as_bytes()),
+            _ => return Err(unsaid(instruction)),
+        };
+        let length =
+            u8::try_from(1 + value.len()).map_err(|_| SmolStr::new_static("the address is too long for one message"))?;
+        let body = [&[service, length, key], value].concat();
+        let header = [&[MARK, 0][..], &(body.len() as u16).to_le_bytes(), &CRC.checksum(&body).to_le_bytes()].concat();
+        Ok([&header[..], &1u16.to_le_bytes(), &body].concat().into())
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {

@@ -1,12 +1,12 @@
 //! Ruptela: `u16` length, IMEI as `u64`, command, payload, CRC-16/KERMIT. Records are answered by one packet for all.
 
-use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, ascii, device_id, from_unix_secs};
+use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{FixBuilder, Reader, ascii, device_id, from_unix_secs, spoken, unsaid};
 use crate::vocabulary as name;
 use bytes::{Bytes, BytesMut};
 use crc::{CRC_16_KERMIT, Crc};
 use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "ruptela",
@@ -27,6 +27,9 @@ const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_KERMIT);
 const UNKNOWN: i32 = i32::MIN;
 
 const RECORDS: u8 = 0x01;
+/// A text to the device, as if by a short message; its answer comes with [`SHORT_MESSAGE_ANSWER`].
+const SHORT_MESSAGE: u8 = 108;
+const SHORT_MESSAGE_ANSWER: u8 = 0x07;
 const TROUBLE_CODES: u8 = 0x09;
 const FILES: u8 = 0x25;
 const EXTENDED_RECORDS: u8 = 0x44;
@@ -51,6 +54,18 @@ struct Ruptela {
 impl Decoder for Ruptela {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        // Texts are those that it takes as short messages: an empty password, then the command.
+        let text = match instruction {
+            Instruction::RequestPosition => " coords".to_owned(),
+            Instruction::Restart => " reset".to_owned(),
+            Instruction::SetOutput { output, on } => format!(" setio {output},{}", u8::from(*on)),
+            Instruction::Text { text } => text.clone(),
+            _ => return Err(unsaid(instruction)),
+        };
+        Ok(reply(SHORT_MESSAGE, text.as_bytes()))
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
@@ -87,6 +102,7 @@ impl Decoder for Ruptela {
                 decoded.unread = Some("part of a file");
                 decoded.replies.extend(next_part(&mut data)?);
             }
+            SHORT_MESSAGE_ANSWER => decoded.answer = Some(spoken(data.rest())),
             // Answers to our commands, and texts.
             0x02..=0x08 => {}
             _ => return Err(Fault::new(FaultKind::UnknownMessage, format_smolstr!("command {command:02x}"))),

@@ -3,12 +3,12 @@
 //! The texts differ by family and by the mask that chooses columns, but a fix always has date, time, then latitude and longitude
 //! with a sign, km/h, course, satellites and whether it is valid.
 
-use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{Fields, FixBuilder, Reader, bit, civil, device_id, find, hex, malformed, number, pairs};
+use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{Fields, FixBuilder, Reader, bit, civil, device_id, find, hex, malformed, number, pairs, spoken, unsaid};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
-use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use smol_str::{SmolStr, format_smolstr};
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "suntech",
@@ -18,7 +18,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
         tcp: true,
         udp: false,
         framing: || Box::new(SuntechFraming),
-        decoder: || Box::new(Suntech { device: None }),
+        decoder: || Box::new(Suntech { device: None, family: None }),
     },
 };
 
@@ -27,6 +27,10 @@ const MAX_FRAME_BYTES: usize = 4096;
 const REPORT: u8 = 0x81;
 const ALERT: u8 = 0x82;
 const COMPRESSED: u8 = 0x02;
+/// The family that has no name in its heads, and the one that is meant if nothing was told.
+const UNIVERSAL: &str = "";
+const OLDEST: &str = "SA200";
+const MAX_FAMILY_BYTES: usize = 8;
 
 struct SuntechFraming;
 
@@ -84,6 +88,8 @@ fn text_end(buffer: &[u8]) -> Option<usize> {
 
 struct Suntech {
     device: Option<DeviceId>,
+    /// What heads of its messages begin with, as those of commands do.
+    family: Option<SmolStr>,
 }
 
 impl Decoder for Suntech {
@@ -91,11 +97,48 @@ impl Decoder for Suntech {
         self.device.as_ref()
     }
 
+    fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        let universal = self.family.as_deref() == Some(UNIVERSAL);
+        let text = match (instruction, universal) {
+            (Instruction::EngineStop, false) => "02;Enable1",
+            (Instruction::EngineResume, false) => "02;Disable1",
+            (Instruction::RequestPosition, false) => "02;StatusReq",
+            (Instruction::Restart, false) => "02;Reboot",
+            (Instruction::SetOutput { output: 1, on: true }, false) => "02;Enable1",
+            (Instruction::SetOutput { output: 1, on: false }, false) => "02;Disable1",
+            (Instruction::SetOutput { output: 2, on: true }, false) => "02;Enable2",
+            (Instruction::SetOutput { output: 2, on: false }, false) => "02;Disable2",
+            (Instruction::EngineStop | Instruction::SetOutput { output: 1, on: true }, true) => "04;01",
+            (Instruction::EngineResume | Instruction::SetOutput { output: 1, on: false }, true) => "04;02",
+            (Instruction::SetOutput { output: 2, on: true }, true) => "04;03",
+            (Instruction::SetOutput { output: 2, on: false }, true) => "04;04",
+            (Instruction::RequestPosition, true) => "03;01",
+            (Instruction::Restart, true) => "03;03",
+            (Instruction::Text { text }, _) => text,
+            _ => return Err(unsaid(instruction)),
+        };
+        let head = self.family.as_deref().unwrap_or(OLDEST);
+        Ok(format!("{head}CMD;{device};{text}\r").into())
+    }
+
     fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         let fix = match frame.first() {
             Some(&(REPORT | ALERT)) => Some(self.binary(frame)?),
             Some(&COMPRESSED) => return Err(Fault::new(FaultKind::UnknownMessage, "a compressed message")),
-            _ => self.text(&String::from_utf8_lossy(frame))?,
+            _ => {
+                let text = String::from_utf8_lossy(frame);
+                let head = text.split(';').next().unwrap_or_default();
+                if let Some((family, kind)) = head.len().checked_sub(3).and_then(|at| head.split_at_checked(at))
+                    && family.len() <= MAX_FAMILY_BYTES
+                    && kind.bytes().all(|letter| letter.is_ascii_uppercase())
+                {
+                    self.family = Some(family.into());
+                    if let "CMD" | "RES" = kind {
+                        decoded.answer = Some(spoken(text.as_bytes()));
+                    }
+                }
+                self.text(&text)?
+            }
         };
         decoded.fixes.extend(fix);
         Ok(())

@@ -3,16 +3,17 @@
 //! TCP: a login (`u16` length, IMEI) answered `01`/`00`; then packets of four zero bytes, `u32` length, data, CRC-16/ARC as `u32`.
 //! Data: codec, record count, records, record count again. Positions are answered with the count as `u32`; `ff` is a ping.
 
+mod commands;
 mod io;
 mod pictures;
 
-use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, ascii, bit, device_id, from_unix_millis, from_unix_secs, malformed};
+use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{FixBuilder, Reader, ascii, bit, device_id, from_unix_millis, from_unix_secs, malformed, unhex, unsaid};
 use crate::vocabulary as name;
 use bytes::{Bytes, BytesMut};
 use crc::{CRC_16_ARC, Crc};
 use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "teltonika",
@@ -67,6 +68,26 @@ struct Teltonika {
 impl Decoder for Teltonika {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        let text = match instruction {
+            Instruction::EngineStop => "setdigout 1".to_owned(),
+            Instruction::EngineResume => "setdigout 0".to_owned(),
+            Instruction::SetOutput { output, on } => {
+                // One digit for each output; `?` leaves it as it is.
+                let others = "?".repeat(usize::from(output.saturating_sub(1)));
+                format!("setdigout {others}{}", u8::from(*on))
+            }
+            Instruction::RequestPosition => "getgps".to_owned(),
+            Instruction::Restart => "cpureset".to_owned(),
+            // The least time between records of a moving vehicle in its home network.
+            Instruction::ReportEvery { seconds } => format!("setparam 10050:{seconds}"),
+            Instruction::Text { text } => text.clone(),
+            Instruction::Bytes { hex } => return Ok(commands::packet(&unhex(hex))),
+            _ => return Err(unsaid(instruction)),
+        };
+        Ok(commands::packet(text.as_bytes()))
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
@@ -145,6 +166,7 @@ fn data_field(data: &mut Reader<'_>, decoded: &mut Decoded) -> Result<Option<u8>
     let count = data.u8()?;
     if let CODEC_12 | CODEC_13 = codec {
         // Answers to commands and texts from serial ports: no positions, no answer.
+        decoded.answer = commands::answer(codec, data);
         return Ok(None);
     }
     let Some(layout) = Layout::of(codec) else {

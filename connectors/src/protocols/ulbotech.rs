@@ -1,12 +1,14 @@
 //! Ulbotech (T3xx): binary messages of tagged parts between bytes `f8`, and texts `*TS01,…#`.
 
-use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, ascii, bit, checksum_holds, device_id, from_unix_secs, malformed, packed_imei};
+use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::readers::{
+    FixBuilder, Reader, ascii, bit, checksum_holds, device_id, from_unix_secs, malformed, packed_imei, unsaid,
+};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
 use crc::{CRC_16_XMODEM, Crc};
 use smol_str::format_smolstr;
-use waystream_domain::DeviceId;
+use waystream_domain::{DeviceId, Instruction};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "ulbotech",
@@ -71,6 +73,13 @@ struct Ulbotech {
 impl Decoder for Ulbotech {
     fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
+    }
+
+    fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
+        match instruction {
+            Instruction::Text { text } => Ok(format!("*TS01,{text}#").into()),
+            _ => Err(unsaid(instruction)),
+        }
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {

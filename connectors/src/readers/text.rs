@@ -2,9 +2,9 @@
 
 use super::malformed;
 use crate::protocol::{Fault, FaultKind};
-use smol_str::format_smolstr;
+use smol_str::{SmolStr, format_smolstr};
 use std::fmt::Write;
-use waystream_domain::DeviceId;
+use waystream_domain::{DeviceId, Instruction};
 
 /// Bytes that must be printable ASCII.
 pub(crate) fn ascii(bytes: &[u8]) -> Result<&str, Fault> {
@@ -20,6 +20,26 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         write!(text, "{byte:02x}").expect("writing to a String cannot fail");
         text
     })
+}
+
+/// The bytes of pairs of hexadecimal digits; what is none counts as zero.
+pub(crate) fn unhex(digits: &str) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
+    digits.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | pair.get(1).map_or(0, |low| digit(*low))).collect()
+}
+
+/// What a device says, for people: trimmed text, or hexadecimal digits if it is no text.
+pub(crate) fn spoken(bytes: &[u8]) -> SmolStr {
+    let bytes = bytes.trim_ascii();
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.chars().any(|c| c.is_control() && !matches!(c, '\r' | '\n' | '\t')) => text.into(),
+        _ => hex(bytes).into(),
+    }
+}
+
+/// Why an instruction can't be said.
+pub(crate) fn unsaid(instruction: &Instruction) -> SmolStr {
+    format_smolstr!("the protocol has no {}", instruction.name())
 }
 
 /// An IMEI in packed decimal digits: 15 of them in 8 bytes, so that the first digit is a filler.

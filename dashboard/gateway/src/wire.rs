@@ -107,6 +107,77 @@ pub struct FleetEdit {
     pub name: String,
 }
 
+/// Something to tell a device.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, TS, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommandRequest {
+    /// `engine_stop`, `engine_resume`, `request_position`, `report_every`, `set_output`, `restart`, `set_utc_offset`,
+    /// `movement_alarm`, `update_firmware`, `text` or `bytes`; each but the first three and `restart` has fields below.
+    pub instruction: String,
+    /// Of `report_every`: 1 to 86,400.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub seconds: Option<u32>,
+    /// Of `set_output`: which, counted as the maker does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub output: Option<u8>,
+    /// Of `set_output`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub on: Option<bool>,
+    /// Of `set_utc_offset`: east of Greenwich is positive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub minutes: Option<i16>,
+    /// Of `movement_alarm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub radius_m: Option<u16>,
+    /// Of `update_firmware`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub url: Option<String>,
+    /// Of `text`: the maker's own command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub text: Option<String>,
+    /// Of `bytes`: two hexadecimal digits each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub hex: Option<String>,
+    /// Not sent any more after so many seconds; a day by default, 30 days at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub expires_in_s: Option<u32>,
+}
+
+/// Something that a device is told.
+#[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
+pub struct CommandInfo {
+    /// Key, together with the device.
+    pub id: String,
+    /// Who is told.
+    pub device: String,
+    /// What: see [`CommandRequest`].
+    pub instruction: String,
+    /// Its fields.
+    #[ts(type = "Record<string, unknown>")]
+    pub parameters: Value,
+    /// The user who told it.
+    pub by: String,
+    /// When it was given.
+    pub queued_at: i64,
+    /// Not sent any more from then on.
+    pub expires_at: i64,
+    /// `queued`, `sending`, `sent`, `answered`, `failed`, `expired`, `cancelled`, or `uncertain`: nobody knows whether it was sent.
+    pub state: String,
+    /// Since when it is in this state; `null` while it is queued.
+    pub changed_at: Option<i64>,
+    /// What the device answered, or why the command failed.
+    pub note: Option<String>,
+}
+
 /// A device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 pub struct DeviceInfo {

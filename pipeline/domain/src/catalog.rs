@@ -1,7 +1,8 @@
 //! What people set up: organisations, fleets, devices, geofences, users and their sessions; one entry per key, last wins.
 
+use crate::command::Command;
 use crate::geofence::Geofence;
-use crate::{DeviceId, FleetId, GeofenceId, OrganisationId, QueryId, Timestamp, UserId};
+use crate::{CommandId, DeviceId, FleetId, GeofenceId, OrganisationId, QueryId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -111,6 +112,8 @@ pub enum CatalogEntry {
     Session(Session),
     /// A query.
     Query(SavedQuery),
+    /// Something that a device is told.
+    Command(Command),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -130,6 +133,8 @@ pub enum CatalogKey {
     Session(String),
     /// A saved query.
     Query(QueryId),
+    /// A command. As text `command/id/device`, as ids of devices may have slashes.
+    Command(DeviceId, CommandId),
 }
 
 impl CatalogEntry {
@@ -143,6 +148,7 @@ impl CatalogEntry {
             Self::User(u) => CatalogKey::User(u.id.clone()),
             Self::Session(s) => CatalogKey::Session(s.token_sha256.clone()),
             Self::Query(q) => CatalogKey::Query(q.id.clone()),
+            Self::Command(c) => CatalogKey::Command(c.device.clone(), c.id.clone()),
         }
     }
 }
@@ -157,6 +163,7 @@ impl fmt::Display for CatalogKey {
             Self::User(id) => write!(f, "user/{id}"),
             Self::Session(hash) => write!(f, "session/{hash}"),
             Self::Query(id) => write!(f, "query/{id}"),
+            Self::Command(device, id) => write!(f, "command/{id}/{device}"),
         }
     }
 }
@@ -173,6 +180,10 @@ impl CatalogKey {
             "user" => Self::User(id.parse().ok()?),
             "session" => Self::Session(id.to_owned()),
             "query" => Self::Query(id.parse().ok()?),
+            "command" => {
+                let (id, device) = id.split_once('/')?;
+                Self::Command(device.parse().ok()?, id.parse().ok()?)
+            }
             _ => return None,
         })
     }
@@ -204,6 +215,8 @@ pub struct Catalog {
     pub sessions: BTreeMap<String, Arc<Session>>,
     /// By id.
     pub queries: BTreeMap<QueryId, Arc<SavedQuery>>,
+    /// By device, oldest first.
+    pub commands: BTreeMap<DeviceId, BTreeMap<CommandId, Arc<Command>>>,
 }
 
 impl Catalog {
@@ -218,6 +231,7 @@ impl Catalog {
                 CatalogEntry::User(e) => drop(self.users.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Session(e) => drop(self.sessions.insert(e.token_sha256.clone(), Arc::new(e))),
                 CatalogEntry::Query(e) => drop(self.queries.insert(e.id.clone(), Arc::new(e))),
+                CatalogEntry::Command(e) => self.advance(e),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -227,8 +241,30 @@ impl Catalog {
                 CatalogKey::User(id) => drop(self.users.remove(&id)),
                 CatalogKey::Session(hash) => drop(self.sessions.remove(&hash)),
                 CatalogKey::Query(id) => drop(self.queries.remove(&id)),
+                CatalogKey::Command(device, id) => {
+                    if let Some(of_device) = self.commands.get_mut(&device) {
+                        of_device.remove(&id);
+                        if of_device.is_empty() {
+                            self.commands.remove(&device);
+                        }
+                    }
+                }
             },
         }
+    }
+
+    /// A command goes forward only. Whoever reads the catalog reads the same order, so of two that claim one command at once all
+    /// see the same one win.
+    fn advance(&mut self, command: Command) {
+        let of_device = self.commands.entry(command.device.clone()).or_default();
+        if of_device.get(&command.id).is_none_or(|known| known.progress.may_become(&command.progress)) {
+            of_device.insert(command.id.clone(), Arc::new(command));
+        }
+    }
+
+    /// The commands of a device, oldest first.
+    pub fn commands_of(&self, device: &DeviceId) -> impl DoubleEndedIterator<Item = &Arc<Command>> {
+        self.commands.get(device).into_iter().flat_map(BTreeMap::values)
     }
 
     /// The fleets of one organisation.

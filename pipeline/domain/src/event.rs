@@ -1,6 +1,6 @@
 //! What happened: the dataflow's conclusions from positions.
 
-use crate::{Attributes, DeviceId, FleetId, GeofenceId, LatLon, Timestamp};
+use crate::{Attributes, CommandId, DeviceId, FleetId, GeofenceId, LatLon, Timestamp};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::fmt;
@@ -49,11 +49,18 @@ pub enum EventKind {
     DeviceLate,
     /// The device has not been heard for long: `heard_at`.
     DeviceOffline,
+    /// A command went to the device: `command` (its id), `instruction`, `by`. The time is when that was, also below.
+    CommandSent,
+    /// The device answered a command: what [`Self::CommandSent`] has, `answer`.
+    CommandAnswered,
+    /// A command did not go to the device: what [`Self::CommandSent`] has, `reason` (`expired`, `uncertain` if nobody knows whether
+    /// it arrived, or why it can't be said to this device).
+    CommandFailed,
 }
 
 impl EventKind {
     /// Every kind; the position in this list is the kind's number in the log encoding, so only append.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Enter,
         Self::Exit,
         Self::TripStart,
@@ -71,6 +78,9 @@ impl EventKind {
         Self::DeviceOnline,
         Self::DeviceLate,
         Self::DeviceOffline,
+        Self::CommandSent,
+        Self::CommandAnswered,
+        Self::CommandFailed,
     ];
 
     /// The name used in tables, addresses and JSON.
@@ -93,6 +103,9 @@ impl EventKind {
             Self::DeviceOnline => "device_online",
             Self::DeviceLate => "device_late",
             Self::DeviceOffline => "device_offline",
+            Self::CommandSent => "command_sent",
+            Self::CommandAnswered => "command_answered",
+            Self::CommandFailed => "command_failed",
         }
     }
 
@@ -113,6 +126,7 @@ impl EventKind {
                 | Self::IgnitionOff
                 | Self::DeviceOnline
                 | Self::DeviceLate
+                | Self::CommandSent
         )
     }
 }
@@ -133,6 +147,11 @@ impl EventId {
     /// several, one for each version.
     pub fn of_edit(device: &DeviceId, geofence: &GeofenceId, kind: EventKind, fix_time: Timestamp, version: u64) -> Self {
         Self(smol_str::format_smolstr!("{device}/{geofence}/{}/{}/edit/{version}", kind.as_str(), fix_time.as_millis()))
+    }
+
+    /// The id of what became of a command.
+    pub fn of_command(device: &DeviceId, command: &CommandId, kind: EventKind) -> Self {
+        Self(smol_str::format_smolstr!("{device}/-/{}/{command}", kind.as_str()))
     }
 
     /// An id read back from where one was written.
@@ -177,7 +196,7 @@ pub struct Event {
     pub fix_time: Timestamp,
     /// When that fix reached us.
     pub received_at: Timestamp,
-    /// Where that fix was.
+    /// Where that fix was. For commands: where the device was last seen; 0,0 if it never was.
     pub location: LatLon,
     /// The earlier event that this one corrects.
     pub revises: Option<EventId>,

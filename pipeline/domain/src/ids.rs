@@ -104,6 +104,10 @@ id!(
     /// Somebody who signs in.
     UserId
 );
+id!(
+    /// One command to one device. Those of one device sort by when they were given.
+    CommandId
+);
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@
 mod attributes;
 pub mod catalog;
 pub mod codec;
+pub mod command;
 mod event;
 mod fix;
 pub mod geofence;
@@ -24,10 +25,11 @@ pub mod units;
 
 pub use attributes::{AttributeValue, Attributes};
 pub use catalog::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, SharedCatalog};
+pub use command::{Command, Instruction, Progress};
 pub use event::{Event, EventId, EventKind};
 pub use fix::Fix;
 pub use geofence::Geofence;
-pub use ids::{DeviceId, FleetId, GeofenceId, IdError, OrganisationId, QueryId, UserId};
+pub use ids::{CommandId, DeviceId, FleetId, GeofenceId, IdError, OrganisationId, QueryId, UserId};
 pub use late::Corrected;
 pub use location::{
     LatLon, MEAN_EARTH_RADIUS_M, bearing_deg, bearing_of_degrees_deg, geodesic_degrees_m, haversine_degrees_m, haversine_m,

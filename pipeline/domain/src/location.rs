@@ -16,6 +16,9 @@ pub struct LatLon {
 }
 
 impl LatLon {
+    /// Exactly 0,0: where something is whose place is not known.
+    pub const NULL_ISLAND: Self = Self { lat_e7: 0, lon_e7: 0 };
+
     /// From degrees, rounded to 1e-7; `None` if not finite or out of range.
     pub fn new(lat_deg: f64, lon_deg: f64) -> Option<Self> {
         // NaN fails both comparisons.

@@ -1,5 +1,6 @@
 //! REST under `/api`: JSON in and out, every answer inside the scope of the session that asks.
 
+mod commands;
 mod devices;
 mod error;
 mod export;
@@ -80,6 +81,8 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(devices::list))
         .routes(routes!(devices::details, devices::change, devices::remove))
         .routes(routes!(devices::slots))
+        .routes(routes!(commands::list, commands::create))
+        .routes(routes!(commands::cancel))
         .routes(routes!(geofences::list, geofences::create))
         .routes(routes!(geofences::change, geofences::remove))
         .routes(routes!(history::track))

@@ -50,6 +50,8 @@ fn the_typescript_types_are_those_of_rust() {
         SessionInfo,
         FleetInfo,
         FleetEdit,
+        CommandRequest,
+        CommandInfo,
         DeviceInfo,
         DeviceEdit,
         DeviceDetails,

@@ -26,7 +26,7 @@ impl Hub {
                 slot.into_iter().for_each(|slot| self.place(slot));
             }
             CatalogKey::User(_) | CatalogKey::Session(_) => self.check_sessions(now),
-            CatalogKey::Organisation(_) | CatalogKey::Geofence(_) | CatalogKey::Query(_) => {}
+            CatalogKey::Organisation(_) | CatalogKey::Geofence(_) | CatalogKey::Query(_) | CatalogKey::Command(..) => {}
         }
         if let Some((organisation, message)) = before
             && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
@@ -96,7 +96,11 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
             let value = Some(Box::new(geofence_feature(g)));
             Some((g.organisation.clone(), CatalogMessage::Geofence { id: g.id.to_string(), value }))
         }
-        CatalogKey::Organisation(_) | CatalogKey::User(_) | CatalogKey::Session(_) | CatalogKey::Query(_) => None,
+        CatalogKey::Organisation(_)
+        | CatalogKey::User(_)
+        | CatalogKey::Session(_)
+        | CatalogKey::Query(_)
+        | CatalogKey::Command(..) => None,
     }
 }
 
