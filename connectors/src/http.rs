@@ -5,7 +5,7 @@ use crate::faults::Source;
 use crate::ingest::{Ingest, Message, Taken};
 use crate::now;
 use crate::protocol::{Context, Fault, FaultKind, HttpAnswer, HttpDecoded, HttpRequest, Protocol};
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Understands one request of a protocol.
@@ -25,6 +26,10 @@ pub(crate) type Decode = fn(&HttpRequest<'_>, &Context) -> HttpDecoded;
 
 /// Larger request heads are refused by hyper.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// Larger bodies are read a few at a time.
+const USUAL_BODY_BYTES: u64 = 256 * 1024;
+static LARGE_BODIES: Semaphore = Semaphore::const_new(16);
 
 /// What all connections of a listener share.
 #[derive(Clone)]
@@ -88,10 +93,21 @@ async fn answer(shared: &Shared, request: Request, peer: SocketAddr) -> Response
     let (head, body) = request.into_parts();
     let source = Source { protocol: shared.protocol.name, device: None, peer: Some(peer) };
     let tell = |kind, detail: &'static str| shared.ingest.faults().tell(source, &Fault::new(kind, detail));
-    let body = axum::body::to_bytes(body, shared.protocol.max_frame_bytes);
+    let body = async {
+        // Large bodies are few, but there may be many connections.
+        let usual = body.size_hint().exact().is_some_and(|bytes| bytes <= USUAL_BODY_BYTES);
+        let is_small = usual || shared.protocol.max_frame_bytes as u64 <= USUAL_BODY_BYTES;
+        let room = if is_small { None } else { Some(LARGE_BODIES.acquire().await) };
+        (axum::body::to_bytes(body, shared.protocol.max_frame_bytes).await, room)
+    };
+    // Until it is answered.
+    let _room;
     let body: Bytes = match tokio::time::timeout(shared.limits.frame_timeout(), body).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
+        Ok((Ok(body), held)) => {
+            _room = held;
+            body
+        }
+        Ok((Err(_), _)) => {
             tell(FaultKind::Oversized, "the body is too large or was cut off");
             return response(&HttpAnswer::status(413));
         }
@@ -110,7 +126,7 @@ async fn answer(shared: &Shared, request: Request, peer: SocketAddr) -> Response
 /// Decodes a request and stores what is in it; tells what may be answered.
 async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) -> HttpAnswer {
     let received_at = now();
-    let HttpDecoded { mut decoded, answer, refusal } = (shared.decode)(request, &Context::stream(received_at));
+    let HttpDecoded { mut decoded, answer, refusal, batch } = (shared.decode)(request, &Context::stream(received_at));
     if decoded.not_understood().is_some() {
         // As `decode` reads it again.
         let HttpRequest { method, uri, body, .. } = request;
@@ -122,7 +138,10 @@ async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) ->
         shared.ingest.set_aside(source, received_at, Message { bytes: &bytes, datagram: false, login: None }, &decoded);
     }
     match shared.ingest.take(source, received_at, &mut decoded).await {
-        Ok(Taken::Stored) => answer,
+        Ok(Taken::Stored) => match batch {
+            Some(batch) => batch.answer(|device| shared.ingest.fleet_of(device).is_some()),
+            None => answer,
+        },
         Ok(Taken::Refused) => refusal,
         Err(_) => HttpAnswer::status(503),
     }

@@ -5,7 +5,7 @@
 use crate::readers::unhex;
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 use waystream_domain::{Attributes, DeviceId, Instruction, LatLon, Timestamp};
 
 /// One entry of the protocol table.
@@ -76,6 +76,49 @@ pub struct HttpDecoded {
     pub answer: HttpAnswer,
     /// Sent instead if the device is not accepted.
     pub refusal: HttpAnswer,
+    /// Of requests whose answer says what became of each line.
+    pub batch: Option<Batch>,
+}
+
+/// What became of the lines of a request.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The line of each fix, and whose it is.
+    pub lines: Vec<(u32, DeviceId)>,
+    refused: usize,
+    faults: Vec<LineFault>,
+}
+
+/// A line that was left out.
+#[derive(Debug, Serialize)]
+struct LineFault {
+    line: u32,
+    error: SmolStr,
+}
+
+impl Batch {
+    /// So many lines are told with what is wrong in them; all are counted.
+    const MAX_FAULTS: usize = 100;
+
+    /// A line is left out.
+    pub fn refuse(&mut self, line: u32, error: &SmolStr) {
+        self.refused += 1;
+        if self.faults.len() < Self::MAX_FAULTS {
+            self.faults.push(LineFault { line, error: error.clone() });
+        }
+    }
+
+    /// The answer, once everything is durable but the fixes of devices that may not report.
+    pub fn answer(mut self, may_report: impl Fn(&DeviceId) -> bool) -> HttpAnswer {
+        let (stored, refused): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.lines).into_iter().partition(|(_, device)| may_report(device));
+        for (line, device) in refused {
+            self.refuse(line, &format_smolstr!("device {device} may not report"));
+        }
+        self.faults.sort_by_key(|fault| fault.line);
+        let body = serde_json::json!({ "stored": stored.len(), "refused": self.refused, "faults": self.faults });
+        HttpAnswer { status: 200, content_type: "application/json", body: body.to_string().into() }
+    }
 }
 
 /// An HTTP response.

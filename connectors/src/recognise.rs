@@ -195,9 +195,13 @@ const SIGNS: &[(&str, Sign)] = &[
     ("gpsgate", |b| any([like(b, "$FRLIN,"), like(b, "$FRCMD,"), like(b, "$FRVER,")])),
     ("minifinder2", |b| like(b, "\u{ab}")),
     ("gt02", |b| like(b, "hh")),
-    ("osmand", |b| if http(b) == Yes { not(is_owntracks(b)) } else { http(b) }),
-    ("owntracks", |b| http(b).min(is_owntracks(b))),
+    ("json", |b| like(b, JSON_LINES)),
+    ("osmand", |b| if http(b) == Yes { not(is_owntracks(b)).min(not(like(b, JSON_LINES))) } else { http(b) }),
+    ("owntracks", |b| http(b).min(is_owntracks(b)).min(not(like(b, JSON_LINES)))),
 ];
+
+/// How requests of many positions begin.
+const JSON_LINES: &str = "POST /positions";
 
 fn any<const N: usize>(verdicts: [Verdict; N]) -> Verdict {
     verdicts.into_iter().max().unwrap_or(No)
@@ -363,6 +367,9 @@ mod tests {
         let owntracks = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n{\"_type\":\"location\"}";
         assert_eq!(recognise(owntracks), Recognised::As("owntracks"));
         assert_eq!(recognise(&owntracks[..40]), Recognised::Undecided);
+        let lines = b"POST /positions HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n{\"device\":\"a\"";
+        assert_eq!(recognise(lines), Recognised::As("json"));
+        assert_eq!(recognise(&lines[..9]), Recognised::Undecided);
         assert_eq!(recognise(b"GET /?id=1&lat=2&lon=3 HTTP/1.1\r\nHost: a\r\n\r\n"), Recognised::As("osmand"));
         assert_eq!(recognise(b"POST /?id=1&lat=2&lon=3 HTTP/1.1\r\nHost: a\r\n\r\n"), Recognised::As("osmand"));
     }

@@ -143,3 +143,86 @@ async fn a_stop_finishes_and_answers_what_is_under_way() {
     assert_eq!(system.positions().await.len(), 1);
     system.stop().await;
 }
+
+#[tokio::test]
+async fn many_positions_come_in_one_request_and_each_line_is_judged_for_itself() {
+    let system = System::start().await;
+    let line = |n: usize| {
+        format!(
+            r#"{{"device":"van-{}","fix_time":"2026-06-10T06:{:02}:{:02}Z","lat":52.1,"lon":21.0}}"#,
+            n % 7,
+            n / 60 % 60,
+            n % 60
+        )
+    };
+    let full = r#"{"device":"van-1","fix_time":1718000000000,"lat":52.5,"lon":21.5,"valid":true,"altitude_m":-3,"speed_mps":10.5,"course_deg":359,"accuracy_m":4,"attributes":{"ignition":true,"fuel_l":40.5}}"#;
+    let body = [
+        full.to_owned(),
+        String::new(),
+        "{\"device\":".to_owned(),
+        line(1).replace("\"lat\":52.1,", ""),
+        line(1).replace("52.1", "91"),
+        line(1).replace("2026-06-10T06:00:01Z", "yesterday"),
+        line(1).replace("2026-06", "2126-06"),
+        line(1).replace("\"device\":\"van-1\",", ""),
+        line(1).replace("\"lat\"", "\"latitude\""),
+        line(2),
+    ];
+    let address = system.address("json");
+    let mut stream = connect(address).await;
+    system.gate.close();
+    stream.write_all(request("POST", "/positions", &body.join("\n")).as_bytes()).await.unwrap();
+    system.gate.held_up(1).await;
+    assert!(stream.try_read(&mut [0; 16]).is_err());
+    system.gate.open();
+    let (status, answer) = response(&mut stream).await;
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((status, &answer["stored"], &answer["refused"]), (200, &2.into(), &7.into()));
+    let faults: Vec<(i64, &str)> = answer["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| (fault["line"].as_i64().unwrap(), fault["error"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        (3, "EOF while parsing"),
+        (4, "missing field `lat`"),
+        (5, "latitude 91"),
+        (6, "\"yesterday\" is no time"),
+        (7, "in the future"),
+        (8, "no device"),
+        (9, "unknown field `latitude`"),
+    ];
+    for ((line, error), (expected_line, part)) in faults.iter().zip(expected) {
+        assert!(*line == expected_line && error.contains(part), "{line}: {error}");
+    }
+    let mut positions = system.positions().await;
+    positions.sort_by_key(|position| position.fix_time);
+    assert_eq!(positions.len(), 2);
+    let first = &positions[0];
+    assert_eq!((first.device.as_str(), first.protocol.as_str(), first.speed_mps), ("van-1", "json", Some(10.5)));
+    assert_eq!((first.altitude_m, first.course_deg, first.accuracy_m), (Some(-3.0), Some(359.0), Some(4.0)));
+    assert_eq!(serde_json::to_string(&first.attributes).unwrap(), r#"{"fuel_l":40.5,"ignition":true}"#);
+
+    let many: Vec<String> = (0..10_000).map(line).collect();
+    let (status, answer) = ask(address, &request("POST", "/positions", &many.join("\n"))).await;
+    assert_eq!((status, answer.as_str()), (200, r#"{"faults":[],"refused":0,"stored":10000}"#));
+    let (status, _) = ask(address, &request("POST", "/positions", &format!("{}\n{}", many.join("\n"), line(0)))).await;
+    assert_eq!(status, 413);
+    assert_eq!(system.positions().await.len(), 10_002);
+    // Also on the port for all.
+    let (status, answer) = ask(system.address("any"), &request("POST", "/positions", full)).await;
+    assert_eq!((status, answer.as_str()), (200, r#"{"faults":[],"refused":0,"stored":1}"#));
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn the_lines_of_devices_that_may_not_report_are_told() {
+    let config = ConnectorsConfig { unknown_devices: UnknownDevices::Refuse, ..ConnectorsConfig::default() };
+    let system = System::start_with(config).await;
+    let line = r#"{"device":"stranger","fix_time":1718000000000,"lat":52.5,"lon":21.5}"#;
+    let (status, answer) = ask(system.address("json"), &request("POST", "/positions", line)).await;
+    let expected = r#"{"faults":[{"error":"device stranger may not report","line":1}],"refused":1,"stored":0}"#;
+    assert_eq!((status, answer.as_str()), (200, expected));
+    system.stop().await;
+}

@@ -15,6 +15,9 @@ use waystream_connectors::protocol::{Fix, Framing, Protocol, Transport};
 use waystream_connectors::protocols;
 use waystream_domain::{Timestamp, units};
 
+/// The protocol that nobody else speaks.
+const OURS: &str = "json";
+
 /// What differed: by case, the fields and how.
 type Differences = BTreeMap<(String, String, &'static str), String>;
 
@@ -35,7 +38,7 @@ fn frames_positions_and_answers_are_those_of_the_vectors() {
             *count += 1;
             check_messages(protocol, &case, &mut found);
         }
-        assert!(*count > 0, "{} has vectors", protocol.name);
+        assert!(*count > 0 || protocol.name == OURS, "{} has vectors", protocol.name);
     }
 
     let meant: BTreeSet<(String, String, String)> = include_str!("vector_differences.tsv")

@@ -3,6 +3,7 @@
 
 mod commands;
 mod common;
+mod device_commands;
 mod distributed;
 #[path = "../../../pipeline/log/tests/support/kafka.rs"]
 mod kafka;

@@ -21,6 +21,7 @@ mod h02;
 mod huasheng;
 mod intellitrac;
 mod its;
+mod json;
 mod jt600;
 mod jt808;
 mod khd;
@@ -60,6 +61,7 @@ pub const ALL: &[Protocol] = &[
     gt06::PROTOCOL,
     osmand::PROTOCOL,
     owntracks::PROTOCOL,
+    json::PROTOCOL,
     h02::PROTOCOL,
     gl200::PROTOCOL,
     gps103::PROTOCOL,

@@ -35,7 +35,7 @@ fn decode(request: &HttpRequest<'_>, context: &Context) -> HttpDecoded {
             400
         }
     };
-    HttpDecoded { decoded, answer: HttpAnswer::status(status), refusal: HttpAnswer::status(404) }
+    HttpDecoded { decoded, answer: HttpAnswer::status(status), refusal: HttpAnswer::status(404), batch: None }
 }
 
 /// Names and values of a query or form, decoded.

@@ -27,7 +27,7 @@ fn decode_http(request: &HttpRequest<'_>, _context: &Context) -> HttpDecoded {
         Err(error) => (Decoded { faults: vec![malformed(error)], ..Decoded::default() }, 400),
     };
     let answer = if status == 200 { HttpAnswer::json(200, "[]") } else { HttpAnswer::status(status) };
-    HttpDecoded { decoded, answer, refusal: HttpAnswer::status(403) }
+    HttpDecoded { decoded, answer, refusal: HttpAnswer::status(403), batch: None }
 }
 
 /// Understands a message that was published on `topic` (`owntracks/user/device`, below it for anything but locations).

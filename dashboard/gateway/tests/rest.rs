@@ -8,6 +8,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use system::{START_MS, System, device, event, live, position};
 use waystream_sql::{Scope, SqlError, SqlOptions};
+use waystream_gateway::GatewayConfig;
 
 /// One user's REST client.
 struct User {
@@ -199,6 +200,56 @@ async fn history_is_asked_for() {
     system.stop().await;
 }
 
+#[tokio::test]
+async fn commands_are_queued_listed_and_taken_back() {
+    let system = System::start().await;
+    system.edit(device("Van", "ours-1", "north")).await;
+    let admin = User::sign_in(&system, "admin").await;
+    let path = "/api/devices/ours-1/commands";
+    let give = async |user: &User, command: Value| user.ask(Method::POST, path, Some(&command)).await;
+    let (status, stop) = give(&admin, json!({ "instruction": "engine_stop", "expires_in_s": 600 })).await;
+    assert_eq!(status, 201, "{stop}");
+    assert_eq!((&stop["instruction"], &stop["state"], &stop["by"]), (&json!("engine_stop"), &json!("queued"), &json!("admin")));
+    assert_eq!(stop["expires_at"].as_i64().unwrap() - stop["queued_at"].as_i64().unwrap(), 600_000);
+    let every = give(&admin, json!({ "instruction": "report_every", "seconds": 30 })).await.1;
+    assert_eq!(every["parameters"], json!({ "seconds": 30 }));
+    let listed = admin.get(path).await;
+    assert_eq!(listed.as_array().unwrap().iter().map(|c| &c["id"]).collect::<Vec<_>>(), [&stop["id"], &every["id"]]);
+
+    for (command, error) in [
+        (json!({ "instruction": "report_every" }), "missing field `seconds`"),
+        (json!({ "instruction": "report_every", "seconds": 0 }), "seconds are 1 to 86,400"),
+        (json!({ "instruction": "self_destruct" }), "self_destruct"),
+        (json!({ "instruction": "bytes", "hex": "0" }), "hex has two hexadecimal digits for each byte"),
+        (json!({ "instruction": "restart", "expires_in_s": 0 }), "expires_in_s is 1 to 2592000"),
+    ] {
+        let (status, answer) = give(&admin, command.clone()).await;
+        assert_eq!(status, 400, "{command}: {answer}");
+        assert!(answer["error"].as_str().unwrap().contains(error), "{command}: {answer}");
+    }
+    // Who may only look sees them and gives none.
+    let viewer = User::sign_in(&system, "viewer").await;
+    assert_eq!(viewer.get(path).await.as_array().unwrap().len(), 2);
+    assert_eq!(give(&viewer, json!({ "instruction": "engine_stop" })).await.0, 403);
+    let one = format!("{path}/{}", stop["id"].as_str().unwrap());
+    assert_eq!(viewer.ask(Method::DELETE, &one, None).await.0, 403);
+
+    assert_eq!(admin.ask(Method::DELETE, &one, None).await.0, 204);
+    assert_eq!(admin.ask(Method::DELETE, &one, None).await.0, 409);
+    assert_eq!(admin.get(path).await[0]["state"], "cancelled");
+    assert_eq!(admin.ask(Method::DELETE, &format!("{path}/nothing"), None).await.0, 404);
+    // So many wait for one device, no more; after a restart they still do.
+    for _ in 0..31 {
+        assert_eq!(give(&admin, json!({ "instruction": "restart" })).await.0, 201);
+    }
+    assert_eq!(give(&admin, json!({ "instruction": "restart" })).await.0, 409);
+    let before = admin.get(path).await;
+    let system = system.restart(GatewayConfig::default()).await;
+    let admin = User::sign_in(&system, "admin").await;
+    assert_eq!(admin.get(path).await, before);
+    system.stop().await;
+}
+
 /// Every operation of the description, asked for what is ours by another organisation's owner, by nobody, and by a viewer.
 #[tokio::test]
 async fn nobody_reaches_what_is_not_theirs() {
@@ -212,6 +263,9 @@ async fn nobody_reaches_what_is_not_theirs() {
         "geometry": { "type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]] } });
     let yard = admin.ask(Method::POST, "/api/geofences", Some(&square)).await.1;
     let yard = yard["properties"]["id"].as_str().unwrap();
+    let stop = json!({ "instruction": "engine_stop" });
+    let command = admin.ask(Method::POST, "/api/devices/ours-1/commands", Some(&stop)).await.1;
+    let command = command["id"].as_str().unwrap().to_owned();
     let description = admin.get("/api/openapi.json").await;
 
     let query = admin.ask(Method::POST, "/api/queries", Some(&json!({ "name": "Secret", "query": "SELECT 10.0" }))).await.1;
@@ -229,7 +283,7 @@ async fn nobody_reaches_what_is_not_theirs() {
                 p if p.starts_with("/api/queries") => query,
                 _ => "ours-1",
             };
-            let mut address = path.replace("{id}", id);
+            let mut address = path.replace("{id}", id).replace("{command}", &command);
             match path.as_str() {
                 "/api/export" => address += "?format=csv&device=ours-1",
                 "/api/devices" => address += "?fleet=north",
@@ -238,6 +292,7 @@ async fn nobody_reaches_what_is_not_theirs() {
             let body = match path.as_str() {
                 p if p.starts_with("/api/geofences") => Some(mine.clone()),
                 p if p.starts_with("/api/queries") => Some(json!({ "name": "Mine", "query": "SELECT 1" })),
+                p if p.ends_with("/commands") => Some(json!({ "instruction": "engine_stop" })),
                 "/api/sql" => Some(json!({ "query": "SELECT device, lat FROM positions" })),
                 p if p.starts_with("/api/devices") => Some(json!({ "name": "Mine", "fleet": "their" })),
                 "/api/session" | "/api/session/password" => continue,
@@ -257,7 +312,9 @@ async fn nobody_reaches_what_is_not_theirs() {
             asked += 1;
         }
     }
-    assert!(asked >= 18, "{asked} operations");
+    assert!(asked >= 21, "{asked} operations");
+    let commands = admin.get("/api/devices/ours-1/commands").await;
+    assert_eq!((commands.as_array().unwrap().len(), &commands[0]["state"]), (1, &json!("queued")));
     assert_eq!(admin.get("/api/devices/ours-1").await["name"], "Secret van");
     assert_eq!(admin.get("/api/geofences").await["features"][0]["properties"]["name"], "Secret yard");
     system.stop().await;

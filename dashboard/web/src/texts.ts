@@ -175,11 +175,13 @@ export const texts = {
       alarm: 'raises an alarm', fuel_drop: 'loses fuel', device_offline: 'is offline', device_late: 'is late', device_online: 'is online again',
       trip_start: 'began a trip', trip_end: 'ended its trip', moving: 'set off', stopped: 'stopped',
       ignition_on: 'switched its ignition on', ignition_off: 'switched its ignition off',
+      command_sent: 'was sent a command', command_answered: 'answered a command', command_failed: 'did not get a command',
     } as Record<string, string>,
     kindNames: {
       enter: 'Enter', exit: 'Exit', cross: 'Went through', dwell: 'Long stay', speeding_start: 'Speeding', speeding_end: 'Speeding ended',
       alarm: 'Alarm', fuel_drop: 'Fuel drop', device_offline: 'Offline', device_late: 'Late', device_online: 'Online again',
       trip_start: 'Trip start', trip_end: 'Trip end', moving: 'Moving', stopped: 'Stopped', ignition_on: 'Ignition on', ignition_off: 'Ignition off',
+      command_sent: 'Command sent', command_answered: 'Command answered', command_failed: 'Command failed',
     } as Record<string, string>,
     notable: 'Important',
     allKinds: 'All kinds',

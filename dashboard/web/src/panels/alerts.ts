@@ -12,7 +12,7 @@ const SHOWN = 200;
 const LATE_MS = 60_000;
 
 /** The everyday life of a fleet: in the feed for who asks for it, but no alert. */
-const ROUTINE = new Set(['trip_start', 'trip_end', 'moving', 'stopped', 'ignition_on', 'ignition_off', 'device_online', 'device_late']);
+const ROUTINE = new Set(['trip_start', 'trip_end', 'moving', 'stopped', 'ignition_on', 'ignition_off', 'device_online', 'device_late', 'command_sent']);
 export const isNotable = ({ kind }: Pick<AlertEvent, 'kind'>): boolean => !ROUTINE.has(kind);
 /** Choices beside the kinds themselves. */
 const NOTABLE = '', ALL = '*';

@@ -117,6 +117,97 @@ id?: string,
 name: string, };
 
 /**
+ * Something to tell a device.
+ */
+export type CommandRequest = {
+/**
+ * `engine_stop`, `engine_resume`, `request_position`, `report_every`, `set_output`, `restart`, `set_utc_offset`,
+ * `movement_alarm`, `update_firmware`, `text` or `bytes`; each but the first three and `restart` has fields below.
+ */
+instruction: string,
+/**
+ * Of `report_every`: 1 to 86,400.
+ */
+seconds?: number,
+/**
+ * Of `set_output`: which, counted as the maker does.
+ */
+output?: number,
+/**
+ * Of `set_output`.
+ */
+on?: boolean,
+/**
+ * Of `set_utc_offset`: east of Greenwich is positive.
+ */
+minutes?: number,
+/**
+ * Of `movement_alarm`.
+ */
+radius_m?: number,
+/**
+ * Of `update_firmware`.
+ */
+url?: string,
+/**
+ * Of `text`: the maker's own command.
+ */
+text?: string,
+/**
+ * Of `bytes`: two hexadecimal digits each.
+ */
+hex?: string,
+/**
+ * Not sent any more after so many seconds; a day by default, 30 days at most.
+ */
+expires_in_s?: number, };
+
+/**
+ * Something that a device is told.
+ */
+export type CommandInfo = {
+/**
+ * Key, together with the device.
+ */
+id: string,
+/**
+ * Who is told.
+ */
+device: string,
+/**
+ * What: see [`CommandRequest`].
+ */
+instruction: string,
+/**
+ * Its fields.
+ */
+parameters: Record<string, unknown>,
+/**
+ * The user who told it.
+ */
+by: string,
+/**
+ * When it was given.
+ */
+queued_at: number,
+/**
+ * Not sent any more from then on.
+ */
+expires_at: number,
+/**
+ * `queued`, `sending`, `sent`, `answered`, `failed`, `expired`, `cancelled`, or `uncertain`: nobody knows whether it was sent.
+ */
+state: string,
+/**
+ * Since when it is in this state; `null` while it is queued.
+ */
+changed_at: number | null,
+/**
+ * What the device answered, or why the command failed.
+ */
+note: string | null, };
+
+/**
  * A device.
  */
 export type DeviceInfo = {
