@@ -130,12 +130,12 @@ impl H02 {
             decoded.replies.push(format!("*{},{id},{kind}#", fields.get(0)).into());
             return Ok(());
         }
-        // Its confirmation of a command: which, what came of it, when.
-        if kind == "V4" {
-            decoded.answer = Some(fields.from(3).join(",").into());
-            return Ok(());
-        }
         let fix = location(&fields, context);
+        // Its confirmation of a command: which, what came of it, when; some have a place behind that.
+        if kind == "V4" {
+            let shown = if fix.is_some() { 1 } else { fields.len() };
+            decoded.answer = Some(fields.from(3).iter().take(shown).copied().collect::<Vec<_>>().join(",").into());
+        }
         if !id.is_empty() && (kind == "NBR" || kind == "V1" && fix.is_some()) {
             let now = DateTime::<Utc>::from(context.received_at).format("%Y%m%d%H%M%S");
             decoded.replies.push(format!("*HQ,{id},V4,{kind},{now}#").into());

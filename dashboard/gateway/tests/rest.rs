@@ -7,8 +7,8 @@ mod system;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use system::{START_MS, System, device, event, live, position};
-use waystream_sql::{Scope, SqlError, SqlOptions};
 use waystream_gateway::GatewayConfig;
+use waystream_sql::{Scope, SqlError, SqlOptions};
 
 /// One user's REST client.
 struct User {
