@@ -389,3 +389,18 @@ async fn a_query_ends_when_its_client_goes_away() {
     while is_busy().await {}
     system.stop().await;
 }
+
+#[tokio::test]
+async fn a_streamed_answer_arrives_whole_compressed_too() {
+    let system = System::start().await;
+    let cookie = system.cookie("admin").await;
+    let sql = json!({ "query": "SELECT value FROM generate_series(1, 10000)", "format": "json" });
+    for (encoding, head) in [("identity", b"{\""), ("gzip", b"\x1f\x8b")] {
+        let request = reqwest::Client::new().post(format!("{}/api/sql", system.url)).json(&sql);
+        let request = request.header("cookie", &cookie).header("x-waystream", "1").header("accept-encoding", encoding);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert!(answer.bytes().await.unwrap().starts_with(head), "{encoding}");
+    }
+    system.stop().await;
+}

@@ -4,7 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium, type Browser, type Locator, type Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import type { GeofenceFeature } from '../src/wire/types';
 import { proxyWithoutWebSocket } from './proxy';
 import { System } from './system';
@@ -63,6 +63,10 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close();
   await system?.destroy();
+});
+
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await shot('failed');
 });
 
 it('lets nobody in without a session', async () => {
@@ -270,6 +274,15 @@ it('replays the past: play, seek, pause, close', async () => {
   await dock.getByRole('button', { name: 'Pause' }).click();
   await dock.getByRole('button', { name: 'Play' }).waitFor();
   await dock.getByRole('button', { name: 'Close' }).click();
+  await page.waitForFunction(() => window.waystream?.replay === null);
+});
+
+it('replays the moment of an alert', async () => {
+  await panel('alerts');
+  const alert = page.locator('[data-event]').filter({ hasText: FENCE }).first();
+  await alert.getByRole('button', { name: 'Replay this moment' }).click();
+  await page.waitForFunction(() => window.waystream?.replay?.playing === true && window.waystream.replay.count === 1, null, { timeout: 60_000 });
+  await page.getByRole('region', { name: 'Replay controls' }).getByRole('button', { name: 'Close' }).click();
   await page.waitForFunction(() => window.waystream?.replay === null);
 });
 

@@ -15,6 +15,8 @@ export interface App {
   /** Selects and flies there. */
   goTo: (layer: LayerName, device: string) => Promise<void>;
   openPanel: (panel: PanelName | null) => void;
+  /** Replays one vehicle, beginning at a moment of the range or at its start. */
+  replay: (device: string, range: { from: number; to: number }, at?: number) => void;
   clickGround: (at: L.LatLng) => void;
   highlightFence: (id: string | null) => void;
   cycleGrouping: () => void;

@@ -101,6 +101,7 @@ function build(store: Store): App {
   let view: MapView | null = null;
   let highlight: (id: string | null) => void = () => undefined;
   let revealFence: (id: string) => void = () => undefined;
+  let startReplay: App['replay'] = () => undefined;
   const app: App = {
     store,
     engine,
@@ -117,6 +118,7 @@ function build(store: Store): App {
       if (row) app.view.flyTo(row.lat, row.lon);
     },
     openPanel: (panel) => store.set({ panel }),
+    replay: (device, range, at) => startReplay(device, range, at),
     clickGround: (at) => {
       const fence = [...store.now.fences.values()].find((f) => contains(f, at));
       highlight(fence?.properties.id ?? null);
@@ -144,6 +146,7 @@ function build(store: Store): App {
   const fences = fencesPanel(app);
   revealFence = fences.reveal;
   const replay = replayPanel(app);
+  startReplay = replay.start;
   shell.fill({
     panels: { vehicles: vehiclesPanel(app), fences, alerts: alertsPanel(app), replay, sql: sqlPanel(app) },
     details: detailsCard(app), dock: replay.dock, toasts: messages.element,

@@ -117,6 +117,13 @@ export const texts = {
     no: 'no',
   },
 
+  trips: {
+    title: 'Last trips',
+    replay: 'Replay this trip',
+    goesOn: ' – still on the way',
+    most: (speed: string): string => `at most ${speed}`,
+  },
+
   fences: {
     polygon: 'Polygon',
     circle: 'Circle',
@@ -169,6 +176,7 @@ export const texts = {
   },
 
   alerts: {
+    replay: 'Replay this moment',
     kinds: {
       enter: 'entered', exit: 'left', cross: 'went through', dwell: 'stays long in',
       speeding_start: 'is too fast', speeding_end: 'is no longer too fast',

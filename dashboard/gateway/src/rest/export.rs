@@ -1,9 +1,9 @@
 //! Tracks as files. The formats are given by the composition root: the same writers as on the command line.
 
 use super::history::time;
-use super::{ApiError, RestState};
+use super::{ApiError, RestState, streamed};
 use crate::auth::Identity;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -104,7 +104,7 @@ pub(super) async fn export(
         },
     );
     let file = format!("attachment; filename=\"tracks.{name}\"");
-    Ok(([(CONTENT_TYPE, media_type.to_owned()), (CONTENT_DISPOSITION, file)], Body::from_stream(stream)).into_response())
+    Ok(([(CONTENT_TYPE, media_type.to_owned()), (CONTENT_DISPOSITION, file)], streamed(stream)).into_response())
 }
 
 /// `false` if nobody takes the file any more.

@@ -19,6 +19,7 @@ use crate::auth::{Identity, OneTimeTokens, Passwords, Sessions, Throttle};
 use crate::live::SharedBoard;
 use crate::now;
 use crate::wire::PageConfig;
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::request::Parts;
@@ -26,6 +27,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
+use futures::{Stream, StreamExt};
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi;
@@ -144,6 +146,15 @@ impl Rest {
         let own = catalog.fleets.get(&fleet).is_some_and(|f| f.organisation == *identity.organisation());
         own.then_some((name, fleet))
     }
+}
+
+/// A body of pieces as they come. Fused, because the compression asks once more after the end, which most streams take as a fault.
+fn streamed<B, E>(pieces: impl Stream<Item = Result<B, E>> + Send + 'static) -> Body
+where
+    B: Into<Bytes> + 'static,
+    E: Into<axum::BoxError> + 'static,
+{
+    Body::from_stream(pieces.fuse())
 }
 
 fn require_editor(identity: &Identity) -> Result<(), ApiError> {

@@ -1,10 +1,9 @@
 //! Analysts' SQL.
 
-use super::{ApiError, RestState};
+use super::{ApiError, RestState, streamed};
 use crate::auth::Identity;
 use crate::wire::{ErrorAnswer, SqlAnswer, SqlRequest};
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -27,6 +26,6 @@ pub(super) async fn query(
     let mut pieces = rest.sql.stream(&scope, &request.query, format).await?;
     let first = pieces.next().await.transpose()?.unwrap_or_default();
     let rest = stream::unfold(pieces, |mut pieces| async move { Some((pieces.next().await?, pieces)) });
-    let body = Body::from_stream(stream::once(async { Ok(first) }).chain(rest));
+    let body = streamed(stream::once(async { Ok(first) }).chain(rest));
     Ok(([(CONTENT_TYPE, format.media_type())], body).into_response())
 }

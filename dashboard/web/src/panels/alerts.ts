@@ -3,13 +3,16 @@
 import type { App, Panel } from '../app';
 import { age, time, utc } from '../format';
 import { texts } from '../texts';
-import { h, icon, options, setText, timeElement, type IconName } from '../ui/dom';
+import { h, icon, iconButton, options, setText, timeElement, type IconName } from '../ui/dom';
 import type { AlertEvent } from '../wire/types';
 
 /** Rows shown; the filter finds the others. */
 const SHOWN = 200;
 /** An alert that comes this much after its fix says so. */
 const LATE_MS = 60_000;
+/** The replay of an alert begins so long before it, and reaches so far around it. */
+const BEFORE_MS = 60_000;
+const AROUND_MS = 15 * 60_000;
 
 /** The everyday life of a fleet: in the feed for who asks for it, but no alert. */
 const ROUTINE = new Set(['trip_start', 'trip_end', 'moving', 'stopped', 'ignition_on', 'ignition_off', 'device_online', 'device_late', 'command_sent']);
@@ -46,7 +49,11 @@ export function alertRow(app: App, alert: AlertEvent, layer: 'live' | 'replay' =
     h('span', { class: 'row-sub' }, `${texts.alerts.kinds[alert.kind] ?? alert.kind}${detail(alert)}`,
       late > LATE_MS ? ` · ${texts.alerts.late(age(late))}` : '', alert.retracted ? ` · ${texts.alerts.retracted}` : '')),
   h('span', { class: 'row-side' }, timeElement(time(alert.fix_time), utc(alert.fix_time))));
-  return h('li', { class: `list-item${alert.retracted ? ' retracted' : ''}`, data: { event: alert.event_id } }, row);
+  const moment = layer === 'live' && iconButton('replay', texts.alerts.replay, () => {
+    const at = alert.fix_time - BEFORE_MS;
+    app.replay(alert.device, { from: at - AROUND_MS, to: alert.fix_time + AROUND_MS }, at);
+  });
+  return h('li', { class: `list-item${alert.retracted ? ' retracted' : ''}`, data: { event: alert.event_id } }, row, moment);
 }
 
 export function alertsPanel(app: App): Panel {

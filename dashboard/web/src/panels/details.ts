@@ -7,6 +7,7 @@ import { Trail } from '../map/trail';
 import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
 import { chart } from '../ui/chart';
+import { tripList } from './trips';
 import type { DeviceDetails, TrackAnswer } from '../wire/types';
 import { latOf, lonOf } from '../worker/mercator';
 
@@ -48,6 +49,7 @@ export function detailsCard(app: App): HTMLElement {
   const replayButton = h('button', { type: 'button', class: 'button small', onclick: () => app.openPanel('replay') }, texts.details.replay);
   const gpx = h('a', { class: 'button small', download: '' }, texts.details.exportGpx);
 
+  const trips = tripList(app);
   const chartTitle = h('h3', {});
   const reported = h('div', { class: 'reported' }, facts, h('h3', {}, texts.details.attributes), attributes);
   const card = h('aside', { class: 'card', hidden: true, aria: { label: texts.details.region } },
@@ -65,7 +67,7 @@ export function detailsCard(app: App): HTMLElement {
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.lastFix), fixAge)),
     h('div', { class: 'card-actions' }, follow, trailButton, replayButton, gpx),
     h('div', { class: 'card-scroll', tabIndex: 0, role: 'group', aria: { label: texts.details.region } },
-      chartTitle, chartBox, reported));
+      chartTitle, chartBox, trips.element, reported));
 
   function toggleRename(): void {
     const { session } = store.now;
@@ -157,6 +159,7 @@ export function detailsCard(app: App): HTMLElement {
     if (!selected) return;
     setText(title, selected.device);
     quietly(refreshTrack());
+    quietly(trips.show(selected.device));
     // What is reported now says nothing of the past.
     reported.hidden = selected.layer === 'replay';
     if (selected.layer === 'replay') return;

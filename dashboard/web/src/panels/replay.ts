@@ -22,6 +22,7 @@ const STEPS = 10_000;
 
 export interface ReplayPanel extends Panel {
   dock: HTMLElement;
+  start: App['replay'];
   /** Keys while a replay is open. True if taken. */
   key: (key: string) => boolean;
 }
@@ -29,6 +30,8 @@ export interface ReplayPanel extends Panel {
 export function replayPanel(app: App): ReplayPanel {
   const { store, engine } = app;
   let nextId = 1;
+  /** Moment at which the replay that is being opened begins. */
+  let beginAt: number | null = null;
   let range: { from: number; to: number } | null = null;
 
   const who = h('select', { onchange: () => setText(error, '') });
@@ -97,23 +100,37 @@ export function replayPanel(app: App): ReplayPanel {
       setText(error, texts.replay.badRange);
       return;
     }
-    setText(error, '');
     const at = who.value.indexOf(':');
     const kind = who.value.slice(0, at), key = who.value.slice(at + 1);
     const title = who.selectedOptions[0]?.textContent ?? '';
     const devices = kind === 'device' ? [key] : kind === 'listed' ? await engine.listed() : null;
+    begin({ title, devices, device: kind === 'device' ? key : null, fleet: kind === 'fleet' ? key : null }, { from: a, to: b }, null);
+  }
+
+  function begin(
+    { title, devices, device, fleet }: { title: string; devices: string[] | null; device: string | null; fleet: string | null },
+    range: { from: number; to: number }, at: number | null,
+  ): void {
+    close();
+    setText(error, '');
     const id = nextId++;
+    beginAt = at;
     submit.disabled = true;
     setText(submit, texts.replay.opening);
-    const range = { from: a, to: b, speed: Number(speed.value) };
+    const asked = { ...range, speed: Number(speed.value) };
     store.set({
-      replay: {
-        id, title, device: kind === 'device' ? key : null, ...range, at: a, playing: false, done: false, ready: false, count: 0, alerts: [], error: null,
-      },
+      replay: { id, title, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, alerts: [], error: null },
       follow: false,
     });
-    engine.replay(id, { action: 'open', devices, fleet: kind === 'fleet' ? key : null, ...range });
+    engine.replay(id, { action: 'open', devices, fleet, ...asked });
   }
+
+  const start: App['replay'] = (device, range, at) => {
+    app.openPanel('replay');
+    setRange(range.from, range.to);
+    const name = store.now.vehicle?.row.device === device ? store.now.vehicle.row.name : device;
+    begin({ title: texts.replay.selected(name), devices: [device], device, fleet: null }, range, at ?? null);
+  };
 
   const patch = (id: number, change: Partial<ReplaySession>): void => {
     const { replay } = store.now;
@@ -136,6 +153,7 @@ export function replayPanel(app: App): ReplayPanel {
       // One vehicle may have been anywhere: the map goes where it goes.
       follow: session.device !== null,
     });
+    if (beginAt !== null) seek(beginAt);
     engine.replay(opened.id, { action: 'play' });
     api.events({ from: opened.from, to: opened.to, limit: EVENTS_AT_MOST, ...(session.device ? { device: session.device } : {}) })
       .then(({ events }) => patch(opened.id, { alerts: events }), app.report);
@@ -255,6 +273,7 @@ export function replayPanel(app: App): ReplayPanel {
   return {
     element: h('div', { class: 'panel-body list-panel' }, form, h('div', { class: 'scroller' }, alertsList)),
     dock,
+    start,
     shown: () => {
       refreshRange().catch((e: unknown) => setText(error, messageOf(e)));
     },

@@ -16,7 +16,7 @@ export function cell(value: unknown): string {
   return String(value);
 }
 
-const isNumeric = (type: string): boolean => /^(U?Int|Float|Decimal)/.test(type);
+const isNumeric = (type: string): boolean => /int|float|double|decimal|real/i.test(type);
 
 export function sqlPanel(app: App): Panel {
   const editor = h('textarea', {
