@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use waystream_dataflow::{Dataflow, DataflowConfig};
 use waystream_domain::codec::{decode_event, decode_snapshot, encode_catalog, encode_position};
 use waystream_domain::geofence::{GeofenceIndex, IndexEdit, Touched};
-use waystream_domain::{Advance, DeviceState, Position, Rules, Timestamp};
+use waystream_domain::{Advance, DeviceState, Position, Rules, Timestamp, TripRules};
 use waystream_log::{Log, Offsets, Record, Topic};
 
 /// Records in one append while the log is filled.
@@ -28,7 +28,7 @@ pub fn fold_alone(workload: &Workload) -> Result<Row> {
     let mut events = Vec::new();
     let positions = workload.positions.clone();
     let count = positions.len();
-    let rules = Rules::default();
+    let rules = Rules { trips: Some(TripRules::default()), ..Rules::default() };
     let before = process::thread_cpu()?;
     for (seq, position) in (0..).zip(positions) {
         let state = match states.get_mut(&position.device) {
@@ -42,7 +42,7 @@ pub fn fold_alone(workload: &Workload) -> Result<Row> {
         }
     }
     let cpu = process::thread_cpu()?.saturating_sub(before);
-    let found = events.iter().map(outcome).collect::<Result<Vec<_>>>()?;
+    let found = events.iter().filter_map(|event| outcome(event).transpose()).collect::<Result<Vec<_>>>()?;
     check("fold alone", &workload.truth, &found)?;
     let each = cpu.as_secs_f64() * 1e6 / count as f64;
     let figure = format!("{each:.2} µs CPU per position ({} positions/s); events exactly the truth", per_second(count, cpu));
@@ -110,7 +110,7 @@ async fn outcomes(log: &dyn Log) -> Result<Vec<Outcome>> {
     let mut found = Vec::new();
     while let Some(batch) = reader.try_next(BATCH).await? {
         for entry in batch.entries {
-            found.push(outcome(&decode_event(entry.value.as_deref().unwrap_or_default())?)?);
+            found.extend(outcome(&decode_event(entry.value.as_deref().unwrap_or_default())?)?);
         }
     }
     Ok(found)

@@ -46,7 +46,12 @@ pub async fn serve(dir: &Path, listen: SocketAddr, sizes: Sizes) -> Result<()> {
     ];
     edits.extend((0..sizes.fleets).map(|f| {
         let name = format!("Fleet {f}");
-        CatalogEntry::Fleet(waystream_domain::catalog::Fleet { id: fleet_id(f), organisation: organisation.clone(), name })
+        CatalogEntry::Fleet(waystream_domain::catalog::Fleet {
+            id: fleet_id(f),
+            organisation: organisation.clone(),
+            name,
+            rules: Default::default(),
+        })
     }));
     edits.extend(fleet.devices().map(|(device, fleet)| {
         CatalogEntry::Device(Device { id: device.clone(), fleet: fleet.clone(), name: device.as_str().to_uppercase() })

@@ -244,6 +244,7 @@ async fn first_start(catalog: &CatalogHandle) -> anyhow::Result<()> {
                 id: fleet,
                 organisation: organisation.clone(),
                 name: "Default fleet".into(),
+                rules: Default::default(),
             }));
         }
         if known.users.is_empty() {

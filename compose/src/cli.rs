@@ -149,7 +149,7 @@ pub struct QuarantineFilter {
 /// What to compute.
 #[derive(Debug, Clone, Args)]
 pub struct GeofenceArgs {
-    /// GeoJSON with polygons, points with `radius_m`, or lines with `width_m`.
+    /// GeoJSON or KML with polygons, points with `radius_m`, or lines with `width_m`; or WKT, one geometry a line.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub fences: Vec<PathBuf>,
     /// Recorded tracks.

@@ -12,9 +12,10 @@ use waystream_connectors::files::{self, RowFault};
 use waystream_dataflow::{Dataflow, DataflowConfig, lag};
 use waystream_domain::catalog::Fleet;
 use waystream_domain::codec::{decode_event, encode_catalog, encode_position};
-use waystream_domain::geofence::{Checks, Defaults, from_geojson};
+use waystream_domain::geofence::{Checks, Defaults, from_text};
 use waystream_domain::{
-    Attributes, CatalogEdit, CatalogEntry, DeviceId, Event, FleetId, Geofence, LatLon, OrganisationId, Position, Timestamp,
+    Attributes, CatalogEdit, CatalogEntry, DeviceId, Event, EventKind, FleetId, Geofence, LatLon, OrganisationId, Position,
+    Timestamp,
 };
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
 use waystream_log::{Log, Offsets, Record, Topic};
@@ -31,7 +32,7 @@ const LATE_FIXES: usize = 8192;
 /// What to compute.
 #[derive(Debug, Clone)]
 pub struct GeofenceJob {
-    /// GeoJSON files.
+    /// GeoJSON, KML or WKT files.
     pub fences: Vec<PathBuf>,
     /// Track files.
     pub tracks: Vec<PathBuf>,
@@ -121,7 +122,7 @@ fn read_fences(paths: &[PathBuf]) -> anyhow::Result<Vec<Geofence>> {
     let mut out = Vec::new();
     for path in paths {
         let text = std::fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))?;
-        let fences = from_geojson(&text, &defaults).with_context(|| path.display().to_string())?;
+        let fences = from_text(&text, &defaults).with_context(|| path.display().to_string())?;
         for fence in fences {
             if !seen.insert(fence.id.clone()) {
                 bail!("{}: the geofence id {} is used twice", path.display(), fence.id);
@@ -172,7 +173,7 @@ pub async fn events(fences: Vec<Geofence>, sightings: Vec<Sighting>, workers: us
     let folder = dir.path().to_owned();
     let open = move || EmbeddedLog::open(&folder, EmbeddedOptions { quick_repair: false, ..EmbeddedOptions::default() });
     let log = tokio::task::spawn_blocking(open).await??;
-    let fleets = Fleet { id: fleet(), organisation: organisation(), name: String::new() };
+    let fleets = Fleet { id: fleet(), organisation: organisation(), name: String::new(), rules: Default::default() };
     let entries = [CatalogEntry::Fleet(fleets)].into_iter().chain(fences.into_iter().map(CatalogEntry::Geofence));
     append(&*log, Topic::Catalog, entries.map(catalog_record)).await?;
 
@@ -182,6 +183,9 @@ pub async fn events(fences: Vec<Geofence>, sightings: Vec<Sighting>, workers: us
         epoch_ms: EPOCH_MS,
         late_fixes: if in_order(&sightings) { 0 } else { LATE_FIXES },
         late_hours: u32::MAX,
+        // Only who entered and left is asked for, and nobody is silent in the past.
+        trips: false,
+        late_after_s: 0,
         ..DataflowConfig::default()
     });
     let running = dataflow.run(log.clone() as Arc<dyn Log>, stop.clone());
@@ -245,5 +249,6 @@ async fn read_events(log: &dyn Log) -> anyhow::Result<Vec<Event>> {
             }
         }
     }
-    Ok(events.into_values().filter(|event| !event.retracted).collect())
+    let crossing = |event: &Event| matches!(event.kind, EventKind::Enter | EventKind::Exit);
+    Ok(events.into_values().filter(|event| crossing(event) && !event.retracted).collect())
 }

@@ -51,7 +51,12 @@ fn track(set: &str) -> Vec<Row> {
 
 /// One organisation whose only fleet is `bus`.
 fn city(store: Arc<dyn Store>, options: SqlOptions) -> (SqlEngine, Scope) {
-    let fleet = Fleet { id: common::fleet("bus"), organisation: common::organisation("city"), name: "bus".into() };
+    let fleet = Fleet {
+        id: common::fleet("bus"),
+        organisation: common::organisation("city"),
+        name: "bus".into(),
+        rules: Default::default(),
+    };
     let mut catalog = Catalog::default();
     catalog.apply(CatalogEdit::Put(CatalogEntry::Fleet(fleet)));
     let scope = Scope::of_organisation(common::organisation("city"), &catalog);

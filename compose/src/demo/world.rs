@@ -100,6 +100,7 @@ pub fn catalog(organisation: &OrganisationId, city: &City, members: &[Member], n
             id: FleetId::new(id).expect("not empty"),
             organisation: organisation.clone(),
             name: (*name).to_owned(),
+            rules: Default::default(),
         })
     });
     let devices = members.iter().map(|m| CatalogEntry::Device(m.device.clone()));

@@ -24,7 +24,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ts_rs::TS;
 use utoipa::ToSchema;
-use waystream_domain::{Attributes, Geofence};
+use waystream_domain::catalog::Fleet;
+use waystream_domain::{Attributes, FleetRules, Geofence};
 
 /// Every answer that is not a success.
 #[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
@@ -94,6 +95,16 @@ pub struct FleetInfo {
     pub id: String,
     /// For people.
     pub name: String,
+    /// What is told otherwise of its devices: `leave_m`, `stop_after_s`, `gap_s`, `speed_limit_mps`.
+    #[serde(default, skip_serializing_if = "FleetRules::is_default")]
+    #[ts(type = "Record<string, number>", optional)]
+    #[schema(value_type = Object)]
+    pub rules: FleetRules,
+}
+
+/// A fleet as browsers see it.
+pub(crate) fn fleet_info(fleet: &Fleet) -> FleetInfo {
+    FleetInfo { id: fleet.id.to_string(), name: fleet.name.clone(), rules: fleet.rules }
 }
 
 /// A new or changed fleet.
@@ -105,6 +116,11 @@ pub struct FleetEdit {
     pub id: Option<String>,
     /// For people.
     pub name: String,
+    /// What is told otherwise of its devices; missing: as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "Record<string, number>", optional)]
+    #[schema(value_type = Option<Object>)]
+    pub rules: Option<FleetRules>,
 }
 
 /// Something to tell a device.
@@ -367,6 +383,30 @@ pub struct GeofenceProperties {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub min_dwell_s: Option<f64>,
+    /// Being inside for this long is told once per visit, seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub loitering_s: Option<f64>,
+    /// Faster than this inside is told, metres per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub speed_limit_mps: Option<f64>,
+    /// A fix that is less accurate than this says nothing about the geofence, metres.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub max_accuracy_m: Option<f64>,
+    /// Inside is not below this altitude, metres.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub min_altitude_m: Option<f64>,
+    /// Inside is not above this altitude, metres.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub max_altitude_m: Option<f64>,
+    /// Going through between two fixes is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub cross: Option<bool>,
     /// Events are told only in these hours: `{"time_zone": "Europe/Warsaw", "hours": ["mon-fri 08:00-18:00"], "closed": ["2026-12-25"]}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[ts(optional, type = "unknown")]
@@ -390,6 +430,12 @@ pub fn geofence_feature(geofence: &Geofence) -> GeofenceFeature {
             width_m: feature["properties"]["width_m"].as_f64(),
             exit_margin_m: feature["properties"]["exit_margin_m"].as_f64(),
             min_dwell_s: feature["properties"]["min_dwell_s"].as_f64(),
+            loitering_s: feature["properties"]["loitering_s"].as_f64(),
+            speed_limit_mps: feature["properties"]["speed_limit_mps"].as_f64(),
+            max_accuracy_m: feature["properties"]["max_accuracy_m"].as_f64(),
+            min_altitude_m: feature["properties"]["min_altitude_m"].as_f64(),
+            max_altitude_m: feature["properties"]["max_altitude_m"].as_f64(),
+            cross: feature["properties"]["cross"].as_bool(),
             schedule: Some(feature["properties"]["schedule"].take()).filter(|schedule| !schedule.is_null()),
         },
     }

@@ -23,12 +23,13 @@ export function address(path: string, query: Query = {}): string {
 
 async function send(method: string, path: string, body?: unknown): Promise<Response> {
   let response: Response;
+  const text = typeof body === 'string';
   try {
     response = await fetch(path, {
       method,
       credentials: 'same-origin',
-      headers: { 'x-waystream': '1', ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      headers: { 'x-waystream': '1', ...(body === undefined ? {} : { 'content-type': text ? 'text/plain' : 'application/json' }) },
+      ...(body === undefined ? {} : { body: text ? body : JSON.stringify(body) }),
     });
   } catch {
     throw new ApiError(0, texts.unreachable);
@@ -62,6 +63,8 @@ export const api = {
     json<EventsAnswer>('GET', address('events', query)),
   fences: () => json<GeofenceCollection>('GET', address('geofences')),
   createFence: (fence: GeofenceFeature) => json<GeofenceFeature>('POST', address('geofences'), fence),
+  /** GeoJSON, KML or well-known text. */
+  importFences: (text: string) => json<GeofenceCollection>('POST', address('geofences/import'), text),
   changeFence: (fence: GeofenceFeature) => send('PUT', address(`geofences/${id(fence.properties.id)}`), fence),
   deleteFence: (fence: string) => send('DELETE', address(`geofences/${id(fence)}`)),
   sql: (query: string) => json<SqlAnswer>('POST', address('sql'), { query, format: 'json' }),

@@ -169,10 +169,9 @@ export const texts = {
     },
     needsName: 'Give it a name.',
     show: 'Show on the map',
-    import: 'Import GeoJSON',
+    import: 'Import',
     export: 'Export GeoJSON',
     imported: (n: number): string => `${plural(n, 'geofence', 'geofences')} imported.`,
-    notGeoJson: 'This file is not GeoJSON.',
   },
 
   alerts: {

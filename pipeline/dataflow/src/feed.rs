@@ -1,10 +1,14 @@
 //! From the log to one worker: states first, then positions and catalog edits as they come.
 
 use crate::restore;
+use crate::worker::now;
 use std::sync::Arc;
 use std::thread::Thread;
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use waystream_domain::Timestamp;
 use waystream_domain::geofence::IndexEdit;
 use waystream_log::{Batch, Log, LogError, LogReader};
 
@@ -12,6 +16,10 @@ use waystream_log::{Batch, Log, LogError, LogReader};
 pub(crate) const BATCHES_WAITING: usize = 16;
 /// Most records of a batch.
 const BATCH: usize = 4096;
+/// How often the worker is told what time it is.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);
+/// Who has more than so many batches to catch up with doesn't know yet who is silent.
+const BATCHES_BEHIND: usize = 64;
 
 /// What a worker gets.
 pub(crate) enum Fed {
@@ -23,6 +31,8 @@ pub(crate) enum Fed {
     Restored,
     /// Positions of one of its partitions.
     Positions(Batch),
+    /// All that was received up to this time has been given, of this worker (named by one of its partitions).
+    Clock(u32, Timestamp),
     /// Edits of the catalog, for all workers, and where the catalog goes on.
     Edits(Vec<IndexEdit>, u64),
 }
@@ -53,6 +63,8 @@ impl Feed {
 
     async fn follow(&self, mut catalog: Option<Box<dyn LogReader>>) -> Result<(), LogError> {
         let Some(mut positions) = restore::states(self).await? else { return Ok(()) };
+        let mut clock = tokio::time::interval(CLOCK_EVERY);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             let edited = async {
                 match &mut catalog {
@@ -64,12 +76,31 @@ impl Feed {
             let fed = tokio::select! {
                 biased;
                 batch = edited => edits(batch?).await,
+                _ = clock.tick() => match self.catch_up(&mut *positions).await? {
+                    Some(clock) => clock,
+                    None => continue,
+                },
                 batch = positions.next(BATCH) => Fed::Positions(batch?),
             };
             if !self.give(fed).await {
                 return Ok(());
             }
         }
+    }
+
+    /// Gives all that is there, if that is little: then it is known what time it is.
+    async fn catch_up(&self, positions: &mut dyn LogReader) -> Result<Option<Fed>, LogError> {
+        let Some(partition) = self.partitions.first() else { return Ok(None) };
+        for _ in 0..BATCHES_BEHIND {
+            let before = now();
+            let Some(batch) = positions.try_next(BATCH).await? else {
+                return Ok(Some(Fed::Clock(*partition, before)));
+            };
+            if !self.give(Fed::Positions(batch)).await {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// False if the worker has ended.

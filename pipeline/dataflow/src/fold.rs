@@ -40,6 +40,8 @@ pub(crate) struct Epoch {
     pub(crate) catalog_next: Option<u64>,
     /// In log order for each partition.
     pub(crate) positions: Vec<Batch>,
+    /// All that was received up to this time has been taken in, behind the positions.
+    pub(crate) clock: Option<Timestamp>,
 }
 
 /// What has changed in one epoch.
@@ -136,6 +138,15 @@ impl Fold {
         for (_, late) in std::mem::take(&mut changes.late) {
             self.correct(&late, &mut changes);
         }
+        if let Some(now) = epoch.clock {
+            for state in self.states.values_mut() {
+                let mut events = state.pass_time(now, &self.index, &self.rules);
+                if !events.is_empty() {
+                    changes.events.append(&mut events);
+                    changes.states.insert(state.device.clone());
+                }
+            }
+        }
         self.close(changes, offsets, closed_at)
     }
 
@@ -157,7 +168,13 @@ impl Fold {
                 self.states.entry(device.clone()).or_insert(new)
             }
         };
-        match state.advance(position, seq, &self.index, &self.rules) {
+        let (heard, told) = state.hear(position.received_at);
+        changes.events.extend(told);
+        let advance = state.advance(position, seq, &self.index, &self.rules);
+        if heard && !matches!(advance, Advance::Moved { .. }) {
+            changes.states.insert(device.clone());
+        }
+        match advance {
             Advance::Moved { mut events, left } => {
                 changes.tally.moved += 1;
                 changes.events.append(&mut events);

@@ -38,6 +38,24 @@ impl<'de, T> Deserialize<'de> for InProcess<T> {
     }
 }
 
+/// What a worker is to take in.
+#[derive(Clone)]
+pub(crate) enum Work {
+    /// Positions of one partition.
+    Positions(Batch),
+    /// All that was received up to this time has been taken in before. With one of the worker's partitions.
+    Clock(u32, Timestamp),
+}
+
+impl Work {
+    fn partition(&self) -> u32 {
+        match self {
+            Self::Positions(batch) => batch.partition,
+            Self::Clock(partition, _) => *partition,
+        }
+    }
+}
+
 /// Catalog edits, and where the catalog goes on.
 pub(crate) type Edits = (Vec<IndexEdit>, u64);
 
@@ -48,7 +66,7 @@ type Handle<T> = InputHandle<EpochNumber, CapacityContainerBuilder<Vec<InProcess
 
 /// A worker's ends of the graph.
 pub(crate) struct Graph {
-    pub(crate) positions: Handle<Batch>,
+    pub(crate) positions: Handle<Work>,
     pub(crate) edits: Handle<Edits>,
     /// Behind everything: which epochs are folded by all workers.
     pub(crate) probe: ProbeHandle<EpochNumber>,
@@ -80,10 +98,10 @@ pub(crate) fn build(
     let out = outbox.clone();
     let probe = ProbeHandle::new();
     let (positions, edits) = worker.dataflow::<EpochNumber, _, _>(|scope| {
-        let (positions_in, positions) = scope.new_input::<Vec<InProcess<Batch>>>();
+        let (positions_in, positions) = scope.new_input::<Vec<InProcess<Work>>>();
         let (edits_in, edits) = scope.new_input::<Vec<InProcess<Edits>>>();
         // Who reads a partition also keeps its devices, so nothing moves and commits need no agreement.
-        let by_partition = Exchange::new(|batch: &InProcess<Batch>| u64::from(batch.0.partition));
+        let by_partition = Exchange::new(|work: &InProcess<Work>| u64::from(work.0.partition()));
         positions
             .binary_frontier(edits.broadcast(), by_partition, Pipeline, "fold", move |_, _| {
                 let mut stash = BTreeMap::new();
@@ -91,7 +109,12 @@ pub(crate) fn build(
                     // Not for_each_stamp: it may change the order of batches of one epoch.
                     positions.for_each(|capability, batches| {
                         if let Some(epoch) = open(&mut stash, &capability) {
-                            epoch.positions.extend(batches.drain(..).map(|b| b.0));
+                            for InProcess(work) in batches.drain(..) {
+                                match work {
+                                    Work::Positions(batch) => epoch.positions.push(batch),
+                                    Work::Clock(_, now) => epoch.clock = Some(now),
+                                }
+                            }
                         }
                     });
                     edits.for_each(|capability, batches| {

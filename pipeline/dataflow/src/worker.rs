@@ -3,7 +3,7 @@
 use crate::commit::Closed;
 use crate::feed::Fed;
 use crate::fold::Fold;
-use crate::graph::{self, EpochNumber, Graph, InProcess};
+use crate::graph::{self, EpochNumber, Graph, InProcess, Work};
 use crate::metrics;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -49,6 +49,12 @@ impl Clock {
         let ms = (epoch + 1).saturating_mul(self.epoch_ms);
         Timestamp::default().plus_millis(i64::try_from(ms).unwrap_or(i64::MAX))
     }
+}
+
+/// The time of the system's clock.
+pub(crate) fn now() -> Timestamp {
+    let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
+    Timestamp::default().plus_millis(i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
 /// A worker's ties to the world.
@@ -164,8 +170,9 @@ fn follow(worker: &mut Worker, graph: &mut Graph, life: &mut Life, fold: &RefCel
             match life.fed.try_recv() {
                 Ok(Fed::Positions(batch)) => {
                     taken += batch.entries.len();
-                    graph.positions.send(InProcess(batch));
+                    graph.positions.send(InProcess(Work::Positions(batch)));
                 }
+                Ok(Fed::Clock(partition, now)) => graph.positions.send(InProcess(Work::Clock(partition, now))),
                 Ok(Fed::Edits(edits, next)) => graph.edits.send(InProcess((edits, next))),
                 Ok(Fed::States(_) | Fed::Recent(_) | Fed::Restored) => {}
                 Err(TryRecvError::Empty) => break,

@@ -2,7 +2,7 @@
 
 use crate::command::Command;
 use crate::geofence::Geofence;
-use crate::{CommandId, DeviceId, FleetId, GeofenceId, OrganisationId, QueryId, Timestamp, UserId};
+use crate::{CommandId, DeviceId, FleetId, FleetRules, GeofenceId, OrganisationId, QueryId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +26,9 @@ pub struct Fleet {
     pub organisation: OrganisationId,
     /// For people.
     pub name: String,
+    /// What is told otherwise of its devices.
+    #[serde(default, skip_serializing_if = "FleetRules::is_default")]
+    pub rules: FleetRules,
 }
 
 /// A tracker or phone that may report.

@@ -4,11 +4,12 @@
 //! the published schema (field numbers never change their meaning; unknown fields are skipped). Catalog entries are JSON:
 //! they are few, and people look at them. A record's key is the device, the fleet, or `kind/id` of the catalog, as text.
 
+mod position;
 mod state;
 
 pub use state::{
-    DeviceStateMessage, FixMessage, InsideMessage, MemberMessage, MotionMessage, PendingMessage, SegmentMessage,
-    SegmentsMessage, StandingMessage, TripMessage, decode_segments, decode_state, encode_segments, encode_state,
+    DeviceStateMessage, InsideMessage, MemberMessage, MotionMessage, PendingMessage, SegmentMessage, SegmentsMessage,
+    SpeedingMessage, StandingMessage, TripMessage, VitalsMessage, decode_segments, decode_state, encode_segments, encode_state,
 };
 pub(crate) use state::{decode_checkpoint, encode_checkpoint};
 
@@ -285,7 +286,10 @@ pub fn encode_position(position: &Position) -> Vec<u8> {
 
 /// Reads a value of `positions`.
 pub fn decode_position(bytes: &[u8]) -> Result<Position, CodecError> {
-    position_from_message(decode(bytes)?)
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => position::decode(rest),
+        first => Err(CodecError::Version(first.map(|(v, _)| *v))),
+    }
 }
 
 /// Value of a record in `events`.

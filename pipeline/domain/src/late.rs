@@ -28,6 +28,8 @@ impl DeviceState {
     /// Takes in valid positions that are older than the newest ([`crate::Advance::Late`]), in the order in which they came. Never
     /// moves the newest.
     pub fn correct(&mut self, late: &[Position], index: &GeofenceIndex, rules: &Rules) -> Corrected {
+        let rules = &rules.of(index.rules_of(&self.standing.fleet));
+        self.obey(rules);
         let mut done = Corrected::default();
         let mut reached: Vec<&Position> = Vec::with_capacity(late.len());
         for position in late {
@@ -50,26 +52,33 @@ impl DeviceState {
                 done.duplicate += 1;
             }
         }
+        let passed = self.passed;
         let received_at = reached.last().map_or(Timestamp::default(), |p| p.received_at);
         let teller = Teller { device: &self.device, received_at };
         let mut before = Vec::new();
         if done.placed > 0 {
             let (mut standing, mut previous) = (standing.clone(), previous);
             for entry in &told {
-                standing.take(entry, previous.as_ref(), rules.trips.as_ref(), teller, &mut before);
+                standing.take(entry, previous.as_ref(), rules, teller, &mut before);
                 if let Entry::Step(step) = entry {
                     previous = Some(step.fix);
                 }
+            }
+            if let Some((passed, fix)) = passed.zip(previous) {
+                standing.loiter(passed, fix.location, teller, &mut before);
             }
         }
         let mut after = Vec::new();
         let (mut standing, mut previous) = (standing, previous);
         for entry in &entries {
             self.recent.push(entry, &standing, previous.as_ref());
-            standing.take(entry, previous.as_ref(), rules.trips.as_ref(), teller, &mut after);
+            standing.take(entry, previous.as_ref(), rules, teller, &mut after);
             if let Entry::Step(step) = entry {
                 previous = Some(step.fix);
             }
+        }
+        if let Some((passed, fix)) = passed.zip(previous) {
+            standing.loiter(passed, fix.location, teller, &mut after);
         }
         if done.placed > 0 {
             self.standing = standing;
@@ -89,12 +98,14 @@ fn insert(
     position: &Position,
     index: &GeofenceIndex,
 ) -> bool {
-    let fix = Fix::of(position);
+    let (fix, alarm) = Fix::of(position);
+    let mut previous = previous.copied();
     if previous.is_some_and(|p| p.fix_time == fix.fix_time) {
         return false;
     }
-    // What was so just before: a late fix can't say when a device has changed its fleet.
-    let (mut fleet, mut before) = (&standing.fleet, &standing.members);
+    // What was so just before: a late fix can't say when a device has changed its fleet. And what was decided about the fix before,
+    // whatever edits said of it later.
+    let (mut fleet, mut before, mut of_previous) = (&standing.fleet, &standing.members, &standing.members);
     let mut place = 0;
     for (i, entry) in entries.iter().enumerate() {
         match entry {
@@ -103,6 +114,8 @@ fn insert(
             Entry::Step(step) => {
                 fleet = step.fleet.as_ref().unwrap_or(fleet);
                 before = step.members.as_ref().unwrap_or(before);
+                of_previous = before;
+                previous = Some(step.fix);
             }
             Entry::Mark(mark) => {
                 fleet = mark.fleet.as_ref().unwrap_or(fleet);
@@ -111,21 +124,24 @@ fn insert(
         }
         place = i + 1;
     }
-    let (fleet, before) = (fleet.clone(), before.clone());
+    let (fleet, before, of_previous) = (fleet.clone(), before.clone(), of_previous.clone());
     let mut members = members_of(&index.around(&fleet, position));
     for later in &entries[place..] {
         if let Entry::Mark(mark) = later {
             leave_to(mark, &before, &mut members);
         }
     }
-    let step = Step { fix, fleet: None, members: (members != before).then_some(members) };
-    if step.members.is_some()
-        && let Some(Entry::Step(next)) = entries.get_mut(place)
-    {
+    let crossed = previous.map(|previous| index.crossed(&fleet, &previous, &fix, [&of_previous, &members]));
+    if let Some(Entry::Step(next)) = entries.get_mut(place) {
         // It was like the fix before; that is another one now.
-        next.members.get_or_insert(before);
+        if members != before {
+            next.members.get_or_insert_with(|| before.clone());
+        }
+        let of_next = next.members.as_ref().unwrap_or(&before);
+        next.crossed = index.crossed(next.fleet.as_ref().unwrap_or(&fleet), &fix, &next.fix, [&members, of_next]);
     }
-    entries.insert(place, Entry::Step(step));
+    let members = (members != before).then_some(members);
+    entries.insert(place, Entry::Step(Step { fix, fleet: None, members, alarm, crossed: crossed.unwrap_or_default() }));
     true
 }
 
@@ -149,7 +165,8 @@ fn corrections(told: Vec<Event>, wanted: Vec<Event>) -> Vec<Event> {
     let (was, is) = (by_id(&told), by_id(&wanted));
     let mut out: Vec<Event> = Vec::new();
     for event in told.iter().filter(|e| !is.contains_key(&e.id)) {
-        out.push(Event { revises: Some(event.id.clone()), retracted: true, ..event.clone() });
+        // What a clock had told may have been taken back: then that is taken back.
+        out.push(Event { revises: Some(event.id.clone()), retracted: !event.retracted, ..event.clone() });
     }
     let mut replaced = vec![false; out.len()];
     for event in wanted {
@@ -158,11 +175,12 @@ fn corrections(told: Vec<Event>, wanted: Vec<Event>) -> Vec<Event> {
             Some(_) => Some(event.id.clone()),
             None => {
                 let like = |old: &Event| old.kind == event.kind && old.geofence == event.geofence;
-                let found = (0..replaced.len()).find(|&i| !replaced[i] && like(&out[i]));
-                found.map(|i| {
+                let found = (0..replaced.len()).find(|&i| !replaced[i] && out[i].retracted && like(&out[i]));
+                let found = found.filter(|_| !event.retracted).map(|i| {
                     replaced[i] = true;
                     out[i].id.clone()
-                })
+                });
+                found.or(event.revises.clone())
             }
         };
         out.push(Event { revises, ..event });

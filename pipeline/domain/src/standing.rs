@@ -2,8 +2,9 @@
 //! decided about a fix (the geofences that hold it) comes in, events go out.
 
 use crate::{
-    Attributes, DeviceId, Event, EventId, EventKind, Fix, FleetId, GeofenceId, LatLon, Motion, Timestamp, TripEvent, TripRules,
+    Attributes, DeviceId, Event, EventId, EventKind, Fix, FleetId, GeofenceId, LatLon, Motion, Rules, Timestamp, Vitals,
 };
+use smol_str::SmolStr;
 
 /// What is remembered of a device between two fixes, beside the last of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,8 @@ pub struct Standing {
     pub inside: Vec<Inside>,
     /// What it is doing, if trips are told.
     pub motion: Option<Motion>,
+    /// What its sensors said last.
+    pub vitals: Vitals,
 }
 
 /// A geofence that holds a fix, or nearly: decided once, when the fix came, by the geofences of that time.
@@ -29,6 +32,10 @@ pub struct Member {
     pub near: bool,
     /// An enter or exit counts when it has lasted this long, milliseconds.
     pub dwell_ms: u32,
+    /// Inside for this long is told, milliseconds; 0: is not.
+    pub loiter_ms: u32,
+    /// Faster than this inside is speeding, centimetres per second; 0: is not.
+    pub limit_cm_s: u16,
 }
 
 /// A geofence that the device is inside of.
@@ -42,6 +49,10 @@ pub struct Inside {
     pub since: Timestamp,
     /// See [`Member::dwell_ms`].
     pub dwell_ms: u32,
+    /// See [`Member::loiter_ms`].
+    pub loiter_ms: u32,
+    /// That it has been inside for so long has been told.
+    pub loitered: bool,
     /// How certain it is.
     pub phase: Phase,
 }
@@ -72,6 +83,12 @@ impl Inside {
     pub fn is_told(&self) -> bool {
         !matches!(self.phase, Phase::Entering { .. })
     }
+
+    /// When it will have been inside for its loitering time, if that is told and has not been yet.
+    pub(crate) fn loiters_at(&self) -> Option<Timestamp> {
+        let counts = self.loiter_ms > 0 && !self.loitered && self.phase == Phase::In;
+        counts.then(|| self.since.plus_millis(i64::from(self.loiter_ms)))
+    }
 }
 
 /// A fix with what was decided about it.
@@ -82,6 +99,25 @@ pub(crate) struct Step {
     pub(crate) fleet: Option<FleetId>,
     /// If others than those of the fix before.
     pub(crate) members: Option<Vec<Member>>,
+    /// What it raises.
+    pub(crate) alarm: Option<SmolStr>,
+    /// Geofences that it went through since the fix before, sorted by geofence.
+    pub(crate) crossed: Vec<Crossed>,
+}
+
+impl Step {
+    /// A fix and nothing that was decided about it.
+    pub(crate) const fn bare(fix: Fix) -> Self {
+        Self { fix, fleet: None, members: None, alarm: None, crossed: Vec::new() }
+    }
+}
+
+/// A geofence that the device went through between two fixes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Crossed {
+    pub(crate) geofence: GeofenceId,
+    /// The version that decided it.
+    pub(crate) version: u64,
 }
 
 /// What was decided anew about the fix before, because geofences were drawn, changed or removed, or the device has another fleet.
@@ -128,7 +164,7 @@ enum Cause<'a> {
 impl Standing {
     /// Before anything is known.
     pub fn new(fleet: FleetId) -> Self {
-        Self { fleet, members: Vec::new(), inside: Vec::new(), motion: None }
+        Self { fleet, members: Vec::new(), inside: Vec::new(), motion: None, vitals: Vitals::default() }
     }
 
     /// Takes in a step or a mark; `previous` is the fix before.
@@ -136,12 +172,12 @@ impl Standing {
         &mut self,
         entry: &Entry,
         previous: Option<&Fix>,
-        trips: Option<&TripRules>,
+        rules: &Rules,
         teller: Teller<'_>,
         out: &mut Vec<Event>,
     ) {
         match entry {
-            Entry::Step(step) => self.step(step, previous, trips, teller, out),
+            Entry::Step(step) => self.step(step, previous, rules, teller, out),
             Entry::Mark(mark) => {
                 // Without a fix there is nothing to decide.
                 let Some(fix) = previous else { return };
@@ -152,12 +188,12 @@ impl Standing {
         }
     }
 
-    /// Takes in the fix that follows `previous`. Events: exits first, then enters, each sorted by geofence, then trips.
+    /// Takes in the fix that follows `previous`. Events: exits first, then enters, each sorted by geofence, then the others.
     pub(crate) fn step(
         &mut self,
         step: &Step,
         previous: Option<&Fix>,
-        trips: Option<&TripRules>,
+        rules: &Rules,
         teller: Teller<'_>,
         out: &mut Vec<Event>,
     ) {
@@ -166,28 +202,60 @@ impl Standing {
         if let Some(members) = &step.members {
             self.members.clone_from(members);
         }
-        if step.members.is_some() || left.is_some() || self.inside.iter().any(|i| i.phase != Phase::In) {
+        let fix = &step.fix;
+        if step.members.is_some() || left.is_some() || self.inside.iter().any(|i| i.phase != Phase::In || i.loiter_ms > 0) {
+            if let Some(previous) = previous {
+                // Where it was last seen it was until now.
+                self.loiter(fix.fix_time, previous.location, teller, out);
+            }
             let cause = if previous.is_none() { Cause::FirstFix } else { Cause::Move };
-            self.settle(&step.fix, cause, left.as_ref(), teller, out);
+            self.settle(fix, cause, left.as_ref(), teller, out);
+            // An enter or a return that has just become certain may be long ago.
+            self.loiter(fix.fix_time, fix.location, teller, out);
         }
-        if let Some(TripEvent { kind, attributes }) = self.travel(&step.fix, previous, trips) {
-            let id = EventId::of(teller.device, None, kind, step.fix.fix_time);
-            let place = (step.fix.fix_time, step.fix.location);
-            out.push(Event { attributes, ..event(teller, &self.fleet, id, kind, place) });
+        for Crossed { geofence, version } in &step.crossed {
+            let id = EventId::of(teller.device, Some(geofence), EventKind::Cross, fix.fix_time);
+            let known = (Some(geofence.clone()), Some(*version));
+            let plain = event(teller, &self.fleet, id, EventKind::Cross, (fix.fix_time, fix.location));
+            out.push(Event { geofence: known.0, geofence_version: known.1, ..plain });
         }
+        let cut = self.feel(step, previous, rules, teller, out);
+        self.travel(fix, previous, cut, rules, teller, out);
     }
 
-    /// A trip that `fix` shows to have begun or ended.
-    fn travel(&mut self, fix: &Fix, previous: Option<&Fix>, rules: Option<&TripRules>) -> Option<TripEvent> {
-        let Some(rules) = rules else {
+    /// Trips and stops that `fix` shows to have begun or ended; `cut` if the ignition was switched off.
+    fn travel(
+        &mut self,
+        fix: &Fix,
+        previous: Option<&Fix>,
+        cut: bool,
+        rules: &Rules,
+        teller: Teller<'_>,
+        out: &mut Vec<Event>,
+    ) {
+        let Some(rules) = &rules.trips else {
             self.motion = None;
-            return None;
+            return;
         };
         let (Some(motion), Some(previous)) = (&mut self.motion, previous) else {
             self.motion = Some(Motion::first(fix));
-            return None;
+            return;
         };
-        motion.advance(previous, fix, rules)
+        let mut told = Vec::new();
+        motion.advance(previous, fix, cut, rules, &mut told);
+        for (kind, attributes) in told {
+            let id = EventId::of(teller.device, None, kind, fix.fix_time);
+            out.push(Event { attributes, ..event(teller, &self.fleet, id, kind, (fix.fix_time, fix.location)) });
+        }
+    }
+
+    /// Tells where it has been inside for long by that time; `at` is where it was last seen.
+    pub(crate) fn loiter(&mut self, by: Timestamp, at: LatLon, teller: Teller<'_>, out: &mut Vec<Event>) {
+        for inside in &mut self.inside {
+            let Some(over) = inside.loiters_at().filter(|over| *over <= by) else { continue };
+            inside.loitered = true;
+            out.push(dwelt(teller, &self.fleet, inside, (over, at)));
+        }
     }
 
     /// Brings `inside` to `members` and tells the difference.
@@ -200,14 +268,20 @@ impl Standing {
         for mut was in before {
             let member = self.members.binary_search_by(|m| m.geofence.cmp(&was.geofence)).ok().map(|at| &self.members[at]);
             if let Some(member) = member {
-                (was.version, was.dwell_ms) = (member.version, member.dwell_ms);
+                (was.version, was.dwell_ms, was.loiter_ms) = (member.version, member.dwell_ms, member.loiter_ms);
             }
             let lasted = |since: Timestamp| at_once || fix.fix_time.millis_since(since) >= i64::from(was.dwell_ms);
             let holds = member.is_some_and(|m| !m.near || was.is_told());
-            let exit = |place| {
+            let exit = |place: (Timestamp, LatLon), out: &mut Vec<Event>| {
+                let over = was.since.plus_millis(i64::from(was.loiter_ms));
+                if was.loitered && place.0 < over && matches!(cause, Cause::Move) {
+                    // The clock said so when nothing had been heard for long; now it has, and it was not so.
+                    let told = dwelt(teller, &self.fleet, &was, (over, place.1));
+                    out.push(Event { revises: Some(told.id.clone()), retracted: true, ..told });
+                }
                 let mut told = happening(teller, &self.fleet, &was.geofence, was.version, EventKind::Exit, place, cause);
                 told.fleet = left.cloned().unwrap_or(told.fleet);
-                told
+                out.push(told);
             };
             match (holds, was.phase) {
                 (true, Phase::Entering { at, initial }) => {
@@ -221,13 +295,13 @@ impl Standing {
                 (true, _) => was.phase = Phase::In,
                 (false, Phase::Entering { .. }) => continue,
                 (false, Phase::In) if lasted(fix.fix_time) => {
-                    out.push(exit(here));
+                    exit(here, out);
                     continue;
                 }
                 (false, Phase::In) => was.phase = Phase::Leaving { left: fix.fix_time, at: fix.location },
                 (false, Phase::Leaving { left, at }) => {
                     if lasted(left) {
-                        out.push(exit((left, at)));
+                        exit((left, at), out);
                         continue;
                     }
                 }
@@ -251,6 +325,8 @@ impl Standing {
                 version: member.version,
                 since: fix.fix_time,
                 dwell_ms: member.dwell_ms,
+                loiter_ms: member.loiter_ms,
+                loitered: false,
                 phase,
             });
         }
@@ -290,7 +366,17 @@ fn happening(
     Event { geofence: known.0, geofence_version: known.1, attributes, ..event(teller, fleet, id, kind, place) }
 }
 
-fn event(teller: Teller<'_>, fleet: &FleetId, id: EventId, kind: EventKind, place: (Timestamp, LatLon)) -> Event {
+fn dwelt(teller: Teller<'_>, fleet: &FleetId, inside: &Inside, place: (Timestamp, LatLon)) -> Event {
+    let id = EventId::of(teller.device, Some(&inside.geofence), EventKind::Dwell, place.0);
+    let mut attributes = Attributes::default();
+    attributes.set("entered_at", inside.since.to_string().as_str());
+    attributes.set("loitering_s", f64::from(inside.loiter_ms) / 1000.0);
+    let known = (Some(inside.geofence.clone()), Some(inside.version));
+    let plain = event(teller, fleet, id, EventKind::Dwell, place);
+    Event { geofence: known.0, geofence_version: known.1, attributes, ..plain }
+}
+
+pub(crate) fn event(teller: Teller<'_>, fleet: &FleetId, id: EventId, kind: EventKind, place: (Timestamp, LatLon)) -> Event {
     Event {
         id,
         kind,

@@ -2,8 +2,11 @@
 
 use crate::geofence::index::Held;
 use crate::geofence::{GeofenceIndex, PreparedGeofence};
-use crate::standing::{Entry, Gone, Mark, Member, Step, Teller};
-use crate::{DeviceId, Event, Fix, FleetId, Horizon, LivePosition, Position, Recent, Standing, Timestamp, TripRules};
+use crate::standing::{Entry, Gone, Mark, Member, Step, Teller, event};
+use crate::{
+    Attributes, DeviceId, Event, EventId, EventKind, Fix, FleetId, Link, LivePosition, Position, Recent, Rules, Standing,
+    Timestamp,
+};
 
 /// The memory of the fold for one device. Kept in the compacted topic `states`, keyed by device.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,17 +17,18 @@ pub struct DeviceState {
     pub latest: Option<LivePosition>,
     /// Where it stands after that.
     pub standing: Standing,
+    /// The facts of `latest`.
+    pub(crate) last: Option<Fix>,
     /// The last fixes, for late ones.
     pub recent: Recent,
-}
-
-/// What is told and how.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Rules {
-    /// Trips are told if there are rules for them.
-    pub trips: Option<TripRules>,
-    /// How late a fix may be and still correct the past.
-    pub horizon: Horizon,
+    /// When it was heard last, whatever it said.
+    pub heard_at: Timestamp,
+    /// How long it has been silent, as far as it was told.
+    pub link: Link,
+    /// The time that has passed without a fix, as far as something was told of it.
+    pub(crate) passed: Option<Timestamp>,
+    /// See [`Rules::print`]: of the rules by which `recent` was told.
+    pub(crate) told_by: u32,
 }
 
 /// What a position did to the live state.
@@ -48,7 +52,17 @@ pub enum Advance {
 impl DeviceState {
     /// The state of a device that has not reported yet.
     pub fn new(device: DeviceId, fleet: FleetId) -> Self {
-        Self { device, latest: None, standing: Standing::new(fleet), recent: Recent::default() }
+        Self {
+            device,
+            latest: None,
+            standing: Standing::new(fleet),
+            last: None,
+            recent: Recent::default(),
+            heard_at: Timestamp::default(),
+            link: Link::default(),
+            passed: None,
+            told_by: 0,
+        }
     }
 
     /// Whether a fix of this time would be newer than all.
@@ -61,32 +75,100 @@ impl DeviceState {
         if !position.valid || position.location.is_null_island() {
             return Advance::Invalid;
         }
-        let previous = self.latest.as_ref().map(|l| Fix::of(&l.position));
+        let previous = self.last;
         match previous {
             Some(newest) if position.fix_time == newest.fix_time => return Advance::Duplicate,
             Some(newest) if position.fix_time < newest.fix_time => return Advance::Late(Box::new(position)),
             _ => {}
         }
+        let rules = &rules.of(index.rules_of(&position.fleet));
+        self.obey(rules);
         let changes_fleet = self.standing.fleet != position.fleet;
         let left = changes_fleet.then(|| self.standing.fleet.clone());
         let held = index.around(&position.fleet, &position);
-        let step = Step {
-            fix: Fix::of(&position),
-            fleet: changes_fleet.then(|| position.fleet.clone()),
-            members: (!is_same(&self.standing.members, &held)).then(|| members_of(&held)),
-        };
+        let (fix, alarm) = Fix::of(&position);
+        let members = (!is_same(&self.standing.members, &held)).then(|| members_of(&held));
+        let crossed = previous.map(|previous| {
+            let after = members.as_ref().unwrap_or(&self.standing.members);
+            index.crossed(&position.fleet, &previous, &fix, [&self.standing.members, after])
+        });
+        let crossed = crossed.unwrap_or_default();
+        let step = Step { fix, fleet: changes_fleet.then(|| position.fleet.clone()), members, alarm, crossed };
         self.recent.push_step(&step, &self.standing, previous.as_ref(), &rules.horizon);
         let teller = Teller { device: &position.device, received_at: position.received_at };
         let mut events = Vec::new();
-        self.standing.step(&step, previous.as_ref(), rules.trips.as_ref(), teller, &mut events);
+        self.standing.step(&step, previous.as_ref(), rules, teller, &mut events);
+        if let Some(passed) = self.passed.filter(|passed| *passed > fix.fix_time) {
+            self.standing.loiter(passed, fix.location, teller, &mut events);
+        }
         events.retain(|event| index.tells(event));
         self.latest = Some(LivePosition { seq, position });
+        self.last = Some(fix);
         Advance::Moved { events, left: left.filter(|_| previous.is_some()) }
+    }
+
+    /// By other rules something else may have been told of what is remembered: it can't be told anew, and is forgotten.
+    pub(crate) fn obey(&mut self, rules: &Rules) {
+        let print = rules.print();
+        if self.told_by != print {
+            self.told_by = print;
+            self.recent.clear();
+        }
+    }
+
+    /// Notes that something came from the device, a usable fix or not. Tells it if the device had been silent. True if this is to
+    /// be remembered.
+    pub fn hear(&mut self, received_at: Timestamp) -> (bool, Option<Event>) {
+        let silent_ms = received_at.millis_since(self.heard_at);
+        if silent_ms <= 0 {
+            return (false, None);
+        }
+        self.heard_at = received_at;
+        let known = std::mem::take(&mut self.link);
+        let told = (known != Link::Online).then(|| {
+            let attributes = [("silent_s", silent_ms as f64 / 1000.0)].into_iter().collect();
+            self.link_event(EventKind::DeviceOnline, received_at, attributes)
+        });
+        (true, told.flatten())
+    }
+
+    /// Time passes without a fix: tells how long the device has been silent and where it has been inside for long. `now` is the time
+    /// up to which everything that was received has been taken in.
+    pub fn pass_time(&mut self, now: Timestamp, index: &GeofenceIndex, rules: &Rules) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some((link, since)) = rules.link.as_ref().and_then(|rules| self.link.next(self.heard_at, now, rules)) {
+            self.link = link;
+            let kind = if link == Link::Late { EventKind::DeviceLate } else { EventKind::DeviceOffline };
+            let attributes = [("heard_at", self.heard_at.to_string().as_str())].into_iter().collect();
+            events.extend(self.link_event(kind, since, attributes));
+        }
+        if let Some(fix) = self.last
+            && self.standing.inside.iter().filter_map(|i| i.loiters_at()).any(|over| over <= now)
+        {
+            self.passed = Some(now);
+            // It is learned when it is over, whenever somebody looks.
+            let first = events.len();
+            let teller = Teller { device: &self.device, received_at: now };
+            self.standing.loiter(now, fix.location, teller, &mut events);
+            events[first..].iter_mut().for_each(|event| event.received_at = event.fix_time);
+            events.retain(|event| index.tells(event));
+        }
+        events
+    }
+
+    fn link_event(&self, kind: EventKind, at: Timestamp, attributes: Attributes) -> Option<Event> {
+        let place = (at, self.last?.location);
+        let teller = Teller { device: &self.device, received_at: at };
+        let id = EventId::of(&self.device, None, kind, at);
+        Some(Event { attributes, ..event(teller, &self.standing.fleet, id, kind, place) })
     }
 
     /// Decides anew where the device is after geofences were drawn, changed or removed, or the device was given to another fleet: at
     /// its newest position, at once.
     pub fn reconsider(&mut self, index: &GeofenceIndex, rules: &Rules) -> Vec<Event> {
+        let Some(fix) = self.last else { return Vec::new() };
+        let rules = &rules.of(index.rules_of(index.fleet_of(&self.device).unwrap_or(&self.standing.fleet)));
+        self.obey(rules);
         let Some(LivePosition { position, .. }) = &self.latest else { return Vec::new() };
         let moved = index.fleet_of(&self.device).filter(|fleet| **fleet != self.standing.fleet).cloned();
         let held = index.around(moved.as_ref().unwrap_or(&self.standing.fleet), position);
@@ -100,11 +182,10 @@ impl DeviceState {
             Gone { geofence: was.geofence.clone(), version, removed: current.is_none() }
         });
         let mark = Mark { fleet: moved, members: members_of(&held), gone: gone.collect() };
-        let fix = Fix::of(position);
         self.recent.push_mark(mark.clone(), &self.standing, Some(&fix), &rules.horizon);
         let teller = Teller { device: &self.device, received_at: position.received_at };
         let mut events = Vec::new();
-        self.standing.take(&Entry::Mark(mark), Some(&fix), rules.trips.as_ref(), teller, &mut events);
+        self.standing.take(&Entry::Mark(mark), Some(&fix), rules, teller, &mut events);
         events.retain(|event| index.tells(event));
         events
     }

@@ -1,6 +1,7 @@
 //! Trips and stops: what a device's positions, one after the other, say about its journeys.
 
-use crate::{Attributes, EventKind, Fix, LatLon, Timestamp, haversine_m};
+use crate::fix::speed_mps;
+use crate::{AttributeValue, Attributes, EventKind, Fix, LatLon, Timestamp, haversine_m};
 
 /// When a device counts as moving or stopped.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,12 +24,20 @@ impl Default for TripRules {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Motion {
     /// It stands.
-    Stopped {
-        /// Where it came to a stop; it may have moved a little since.
-        at: LatLon,
-    },
+    Stopped(Stop),
     /// It is on a trip.
     Moving(Trip),
+}
+
+/// A stop that has not ended yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stop {
+    /// Where it came to a stop; it may have moved a little since.
+    pub at: LatLon,
+    /// Since this fix time.
+    pub since: Timestamp,
+    /// How long the engine ran meanwhile, milliseconds, if the device knows.
+    pub idle_ms: Option<i64>,
 }
 
 /// A trip that has not ended yet.
@@ -36,12 +45,29 @@ pub enum Motion {
 pub struct Trip {
     /// Fix time of the last position before it left.
     pub started_at: Timestamp,
-    /// Length so far, metres: sum of great-circle distances from position to fix.
-    pub distance_m: f64,
-    /// Highest speed reported so far, metres per second.
-    pub max_speed_mps: Option<f32>,
+    /// Where that was.
+    pub start: LatLon,
+    /// What the odometer showed there.
+    pub start_odometer_m: Option<u32>,
+    /// Up to the last fix.
+    pub so_far: Travelled,
+    /// Highest speed reported so far, centimetres per second.
+    pub max_speed_cm_s: Option<u16>,
     /// Where it would have stopped, if it turns out to have.
     pub pause: Pause,
+}
+
+/// Figures of a trip up to some fix.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Travelled {
+    /// Metres: sum of great-circle distances from fix to fix.
+    pub distance_m: f64,
+    /// What the odometer showed last.
+    pub odometer_m: Option<u32>,
+    /// Milliseconds in motion.
+    pub driving_ms: i64,
+    /// Milliseconds standing, not long enough to be a stop.
+    pub idle_ms: i64,
 }
 
 /// A place that a moving device has not left by more than [`TripRules::leave_m`] yet.
@@ -51,131 +77,227 @@ pub struct Pause {
     pub at: LatLon,
     /// Since this fix time.
     pub since: Timestamp,
-    /// Length of the trip up to here, metres.
-    pub distance_m: f64,
+    /// The trip up to here.
+    pub so_far: Travelled,
+    /// How long the engine has run since, milliseconds, if the device knows.
+    pub engine_ms: Option<i64>,
 }
 
-/// A trip has begun or ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TripEvent {
-    /// [`EventKind::TripStart`] or [`EventKind::TripEnd`].
-    pub kind: EventKind,
-    /// `started_at`; at the end also `ended_at`, `duration_s`, `distance_m`, `max_speed_mps`, and `reason = "gap"` after silence.
-    pub attributes: Attributes,
-}
+/// Something about trips and stops, by one fix.
+pub(crate) type Told = (EventKind, Attributes);
+
+/// Slower than this on average between two fixes counts as standing, metres per second: a walking pace.
+const IDLE_MPS: f64 = 1.0;
 
 impl Motion {
     /// Before anything is known about a device: it stands where it is first seen.
     pub const fn first(fix: &Fix) -> Self {
-        Self::Stopped { at: fix.location }
+        Self::Stopped(Stop { at: fix.location, since: fix.fix_time, idle_ms: None })
     }
 
-    /// Takes in the fix that follows `previous`.
-    pub fn advance(&mut self, previous: &Fix, fix: &Fix, rules: &TripRules) -> Option<TripEvent> {
-        let silent = fix.fix_time.millis_since(previous.fix_time) > rules.gap_ms;
+    /// Takes in the fix that follows `previous`; `cut` if it is the first with the ignition off. What it shows goes to `told`.
+    pub(crate) fn advance(&mut self, previous: &Fix, fix: &Fix, cut: bool, rules: &TripRules, told: &mut Vec<Told>) {
+        let passed_ms = fix.fix_time.millis_since(previous.fix_time);
+        let silent = passed_ms > rules.gap_ms;
         match self {
-            _ if silent => match std::mem::replace(self, Self::first(fix)) {
-                Self::Stopped { .. } => None,
-                Self::Moving(trip) => Some(trip.end(previous.fix_time, trip.distance_m, Some("gap"))),
-            },
-            Self::Stopped { at } => {
-                if haversine_m(*at, fix.location) <= rules.leave_m {
-                    return None;
+            Self::Moving(trip) if silent => {
+                let end = (previous.fix_time, previous.location);
+                // The silence counts as a stop, at the place where it is heard again.
+                let stop = Stop { at: fix.location, since: previous.fix_time, idle_ms: None };
+                told.push((EventKind::Stopped, stop.begin(Some("gap"))));
+                told.push((EventKind::TripEnd, trip.end(end, &trip.so_far, Some("gap"))));
+                *self = Self::Stopped(stop);
+            }
+            Self::Stopped(stop) => {
+                if let Some(on) = previous.ignition {
+                    *stop.idle_ms.get_or_insert(0) += if on && !silent { passed_ms } else { 0 };
                 }
-                let trip = Trip {
+                if stop.at == fix.location || haversine_m(stop.at, fix.location) <= rules.leave_m {
+                    return;
+                }
+                told.push((EventKind::Moving, stop.end(previous.fix_time)));
+                if silent {
+                    // Nobody knows when it left: it was somewhere else when it was heard again.
+                    let stop = Stop { at: fix.location, since: fix.fix_time, idle_ms: None };
+                    told.push((EventKind::Stopped, stop.begin(Some("gap"))));
+                    *self = Self::Stopped(stop);
+                    return;
+                }
+                let so_far = Travelled { odometer_m: previous.odometer_m, ..Travelled::default() };
+                let pause = Pause { at: fix.location, since: fix.fix_time, so_far, engine_ms: None };
+                let mut trip = Trip {
                     started_at: previous.fix_time,
-                    distance_m: 0.0,
-                    max_speed_mps: None,
-                    pause: Pause { at: fix.location, since: fix.fix_time, distance_m: 0.0 },
+                    start: previous.location,
+                    start_odometer_m: previous.odometer_m,
+                    so_far,
+                    max_speed_cm_s: None,
+                    pause,
                 };
-                let started_at = trip.started_at.to_string();
-                *self = Self::Moving(trip.go_on(previous, fix, rules));
-                Some(TripEvent {
-                    kind: EventKind::TripStart,
-                    attributes: [("started_at", started_at.as_str())].into_iter().collect(),
-                })
+                trip.go_on(previous, fix, rules);
+                told.push((EventKind::TripStart, trip.begin()));
+                *self = Self::Moving(trip);
             }
             Self::Moving(trip) => {
-                let trip = trip.clone().go_on(previous, fix, rules);
-                let Pause { at, since, distance_m } = trip.pause;
-                if fix.ignition == Some(false) {
-                    *self = Self::first(fix);
-                    return Some(trip.end(fix.fix_time, trip.distance_m, None));
-                }
-                if fix.fix_time.millis_since(since) >= rules.stop_after_ms {
-                    *self = Self::Stopped { at };
-                    return Some(trip.end(since, distance_m, None));
-                }
-                *self = Self::Moving(trip);
-                None
+                trip.go_on(previous, fix, rules);
+                let Pause { at, since, so_far, engine_ms } = trip.pause;
+                let (stop, so_far) = if cut {
+                    (Stop { at: fix.location, since: fix.fix_time, idle_ms: Some(0) }, trip.so_far)
+                } else if fix.fix_time.millis_since(since) >= rules.stop_after_ms {
+                    (Stop { at, since, idle_ms: engine_ms }, so_far)
+                } else {
+                    return;
+                };
+                told.push((EventKind::Stopped, stop.begin(None)));
+                told.push((EventKind::TripEnd, trip.end((stop.since, stop.at), &so_far, None)));
+                *self = Self::Stopped(stop);
             }
         }
     }
 }
 
-impl Trip {
-    fn go_on(mut self, previous: &Fix, fix: &Fix, rules: &TripRules) -> Self {
-        self.distance_m += haversine_m(previous.location, fix.location);
-        self.max_speed_mps = match (self.max_speed_mps, fix.speed_mps) {
-            (Some(a), Some(b)) => Some(a.max(b)),
-            (a, b) => a.or(b),
-        };
-        if haversine_m(self.pause.at, fix.location) > rules.leave_m || self.pause.since == fix.fix_time {
-            self.pause = Pause { at: fix.location, since: fix.fix_time, distance_m: self.distance_m };
+fn text(time: Timestamp) -> AttributeValue {
+    AttributeValue::from(time.to_string().as_str())
+}
+
+/// To a millimetre or millisecond: no more is known.
+fn rounded(n: f64) -> AttributeValue {
+    AttributeValue::from((n * 1000.0).round() / 1000.0)
+}
+
+fn seconds(ms: i64) -> AttributeValue {
+    AttributeValue::from(ms as f64 / 1000.0)
+}
+
+fn set_place(attributes: &mut Attributes, lat: &'static str, lon: &'static str, at: LatLon) {
+    attributes.set(lat, at.lat_deg());
+    attributes.set(lon, at.lon_deg());
+}
+
+impl Stop {
+    fn begin(&self, reason: Option<&str>) -> Attributes {
+        let mut attributes = Attributes::default();
+        attributes.set("started_at", text(self.since));
+        set_place(&mut attributes, "stop_lat", "stop_lon", self.at);
+        if let Some(reason) = reason {
+            attributes.set("reason", reason);
         }
-        self
+        attributes
     }
 
-    fn end(&self, ended_at: Timestamp, distance_m: f64, reason: Option<&str>) -> TripEvent {
+    fn end(&self, ended_at: Timestamp) -> Attributes {
+        let mut attributes = self.begin(None);
+        attributes.set("ended_at", text(ended_at));
+        attributes.set("duration_s", seconds(ended_at.millis_since(self.since)));
+        if let Some(idle_ms) = self.idle_ms {
+            attributes.set("idle_s", seconds(idle_ms));
+        }
+        attributes
+    }
+}
+
+impl Trip {
+    fn go_on(&mut self, previous: &Fix, fix: &Fix, rules: &TripRules) {
+        let metres = haversine_m(previous.location, fix.location);
+        let passed_ms = fix.fix_time.millis_since(previous.fix_time);
+        self.so_far.distance_m += metres;
+        self.so_far.odometer_m = fix.odometer_m.or(self.so_far.odometer_m);
+        self.start_odometer_m = self.start_odometer_m.or(fix.odometer_m);
+        if metres * 1000.0 < IDLE_MPS * passed_ms as f64 {
+            self.so_far.idle_ms += passed_ms;
+        } else {
+            self.so_far.driving_ms += passed_ms;
+        }
+        // `None` is less than any speed.
+        self.max_speed_cm_s = self.max_speed_cm_s.max(fix.speed_cm_s);
+        if self.pause.since == fix.fix_time || haversine_m(self.pause.at, fix.location) > rules.leave_m {
+            self.pause = Pause { at: fix.location, since: fix.fix_time, so_far: self.so_far, engine_ms: None };
+        } else if let Some(on) = previous.ignition {
+            *self.pause.engine_ms.get_or_insert(0) += if on { passed_ms } else { 0 };
+        }
+    }
+
+    fn begin(&self) -> Attributes {
         let mut attributes = Attributes::default();
-        attributes.set("started_at", self.started_at.to_string().as_str());
-        attributes.set("ended_at", ended_at.to_string().as_str());
-        attributes.set("duration_s", ended_at.millis_since(self.started_at) as f64 / 1000.0);
-        attributes.set("distance_m", (distance_m * 10.0).round() / 10.0);
-        if let Some(speed) = self.max_speed_mps {
-            attributes.set("max_speed_mps", f64::from(speed));
+        attributes.set("started_at", text(self.started_at));
+        set_place(&mut attributes, "start_lat", "start_lon", self.start);
+        attributes
+    }
+
+    fn end(&self, (ended_at, end): (Timestamp, LatLon), so_far: &Travelled, reason: Option<&str>) -> Attributes {
+        let mut attributes = self.begin();
+        attributes.set("ended_at", text(ended_at));
+        set_place(&mut attributes, "end_lat", "end_lon", end);
+        attributes.set("duration_s", seconds(ended_at.millis_since(self.started_at)));
+        attributes.set("distance_m", rounded(so_far.distance_m));
+        if let (Some(from), Some(to)) = (self.start_odometer_m, so_far.odometer_m) {
+            // An odometer that was set back says nothing.
+            if let Some(metres) = to.checked_sub(from) {
+                attributes.set("odometer_distance_m", f64::from(metres));
+            }
+        }
+        attributes.set("driving_s", seconds(so_far.driving_ms));
+        attributes.set("idle_s", seconds(so_far.idle_ms));
+        if let Some(speed) = self.max_speed_cm_s {
+            attributes.set("max_speed_mps", speed_mps(speed));
         }
         if let Some(reason) = reason {
             attributes.set("reason", reason);
         }
-        TripEvent { kind: EventKind::TripEnd, attributes }
+        attributes
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::AttributeValue;
 
-    /// A position every `seconds` that many metres north of the first; `None` speed.
-    fn journey(fixes: &[(i64, f64)]) -> Vec<String> {
-        let fix = |&(seconds, metres): &(i64, f64)| Fix {
+    fn fix(seconds: i64, metres: f64, ignition: Option<bool>) -> Fix {
+        Fix {
             fix_time: Timestamp::from_secs(seconds).expect("time"),
             // A degree of latitude on the mean sphere has 111,195.08 m.
             location: LatLon::new(48.0 + metres / 111_195.08, 9.0).expect("place"),
-            speed_mps: Some(seconds as f32),
-            ignition: None,
-        };
-        let fixes: Vec<Fix> = fixes.iter().map(fix).collect();
+            speed_cm_s: Some(seconds as u16),
+            ignition,
+            // The wheels know it better.
+            odometer_m: Some(1000 + (metres * 1.1) as u32),
+            fuel: None,
+        }
+    }
+
+    /// A line for everything told by fixes at (second, metres north of the first, ignition).
+    fn tell(fixes: &[(i64, f64, Option<bool>)]) -> Vec<String> {
+        let fixes: Vec<Fix> = fixes.iter().map(|&(seconds, metres, ignition)| fix(seconds, metres, ignition)).collect();
         let mut motion = Motion::first(&fixes[0]);
-        let mut told = Vec::new();
+        let mut lines = Vec::new();
         for pair in fixes.windows(2) {
-            if let Some(event) = motion.advance(&pair[0], &pair[1], &TripRules::default()) {
-                let value = |name: &str| match event.attributes.get(name) {
+            let mut told = Vec::new();
+            let cut = pair[0].ignition == Some(true) && pair[1].ignition == Some(false);
+            motion.advance(&pair[0], &pair[1], cut, &TripRules::default(), &mut told);
+            for (kind, attributes) in told {
+                let value = |name: &str| match attributes.get(name) {
                     Some(AttributeValue::Float(v)) => format!("{v:.0}"),
                     Some(AttributeValue::Text(text)) => text[14..].trim_end_matches(".000Z").to_owned(),
                     _ => "-".to_owned(),
                 };
                 let seconds = pair[1].fix_time.as_millis() / 1000;
-                told.push(match event.kind {
+                lines.push(match kind {
                     EventKind::TripEnd => {
-                        format!("{seconds}: end {} {} m {} s", value("ended_at"), value("distance_m"), value("duration_s"))
+                        let [end, metres, odometer, driving, idle] =
+                            ["ended_at", "distance_m", "odometer_distance_m", "driving_s", "idle_s"].map(value);
+                        format!("{seconds}: end {end} {metres} m ({odometer} m) driving {driving} s idle {idle} s")
                     }
-                    _ => format!("{seconds}: start {}", value("started_at")),
+                    EventKind::Moving => {
+                        format!("{seconds}: moving, stood {} s, engine {} s", value("duration_s"), value("idle_s"))
+                    }
+                    kind => format!("{seconds}: {} {}", kind.as_str(), value("started_at")),
                 });
             }
         }
-        told
+        lines
+    }
+
+    fn journey(fixes: &[(i64, f64)]) -> Vec<String> {
+        tell(&fixes.iter().map(|&(seconds, metres)| (seconds, metres, None)).collect::<Vec<_>>())
     }
 
     #[test]
@@ -192,7 +314,15 @@ mod tests {
             (900, 2000.0),
         ];
         // Left after the fix at 120 s; stood from 240 s on, which shows after 180 s.
-        assert_eq!(journey(&there_and_wait), ["180: start 02:00", "420: end 04:00 1850 m 120 s"]);
+        assert_eq!(
+            journey(&there_and_wait),
+            [
+                "180: moving, stood 120 s, engine - s",
+                "180: trip_start 02:00",
+                "420: stopped 04:00",
+                "420: end 04:00 1850 m (2035 m) driving 120 s idle 0 s",
+            ]
+        );
     }
 
     #[test]
@@ -202,15 +332,68 @@ mod tests {
     }
 
     #[test]
-    fn a_traffic_light_does_not_end_a_trip() {
-        let waiting =
-            [(0, 0.0), (30, 500.0), (60, 1000.0), (90, 1010.0), (150, 1010.0), (230, 1010.0), (239, 1300.0), (300, 2000.0)];
-        assert_eq!(journey(&waiting), ["30: start 00:00"]);
+    fn a_traffic_light_does_not_end_a_trip_and_is_idle_time() {
+        let waiting = [
+            (0, 0.0),
+            (30, 500.0),
+            (60, 1000.0),
+            (90, 1010.0),
+            (150, 1010.0),
+            (230, 1010.0),
+            (239, 1300.0),
+            (300, 2000.0),
+            (400, 2000.0),
+            (500, 2000.0),
+        ];
+        assert_eq!(
+            journey(&waiting)[1..],
+            ["30: trip_start 00:00", "500: stopped 05:00", "500: end 05:00 2000 m (2200 m) driving 130 s idle 170 s"]
+        );
     }
 
     #[test]
     fn an_hour_of_silence_ends_a_trip_where_it_was_last_seen() {
         let silent = [(0, 0.0), (30, 500.0), (60, 1000.0), (4000, 90_000.0), (4030, 90_100.0), (4060, 91_000.0)];
-        assert_eq!(journey(&silent), ["30: start 00:00", "4000: end 01:00 1000 m 60 s", "4060: start 07:10"]);
+        assert_eq!(
+            journey(&silent)[1..],
+            [
+                "30: trip_start 00:00",
+                "4000: stopped 01:00",
+                "4000: end 01:00 1000 m (1100 m) driving 60 s idle 0 s",
+                "4060: moving, stood 3970 s, engine - s",
+                "4060: trip_start 07:10",
+            ]
+        );
+        // A parked vehicle that is somewhere else after the silence has moved, but made no trip that anybody saw.
+        assert_eq!(
+            journey(&[(0, 0.0), (60, 0.0), (9000, 5000.0)]),
+            ["9000: moving, stood 60 s, engine - s", "9000: stopped 30:00"]
+        );
+    }
+
+    #[test]
+    fn the_ignition_ends_a_trip_at_once_and_tells_how_long_the_engine_ran_at_a_stop() {
+        let (on, off) = (Some(true), Some(false));
+        let drive = [
+            (0, 0.0, off),
+            (100, 0.0, on),
+            (160, 0.0, on),
+            (190, 500.0, on),
+            (220, 1000.0, on),
+            (230, 1000.0, off),
+            (400, 1000.0, off),
+        ];
+        assert_eq!(
+            tell(&drive),
+            [
+                "190: moving, stood 160 s, engine 90 s",
+                "190: trip_start 02:40",
+                "230: stopped 03:50",
+                "230: end 03:50 1000 m (1100 m) driving 60 s idle 10 s",
+            ]
+        );
+        // A wire that always says off neither keeps trips from being seen nor cuts them up.
+        let wrong: Vec<_> = (0..20).map(|i| (i * 30, i as f64 * 400.0, off)).collect();
+        assert_eq!(tell(&wrong).len(), 2);
     }
 }

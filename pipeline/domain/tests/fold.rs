@@ -34,7 +34,7 @@ fn put(fence: Geofence) -> CatalogEdit {
 
 fn own(fleet: &str, organisation: &str) -> CatalogEdit {
     let (id, organisation) = (fleet.parse().unwrap(), organisation.parse().unwrap());
-    CatalogEdit::Put(CatalogEntry::Fleet(Fleet { id, organisation, name: String::new() }))
+    CatalogEdit::Put(CatalogEntry::Fleet(Fleet { id, organisation, name: String::new(), rules: Default::default() }))
 }
 
 fn remove(fence: &str) -> CatalogEdit {
@@ -237,9 +237,12 @@ fn trips_are_told_beside_geofences_if_there_are_rules() {
         )));
     }
     let line = |e: &Event| format!("{} {}", e.fix_time.as_millis() / 1000, e.kind.as_str());
-    assert_eq!(all.iter().map(line).collect::<Vec<_>>(), ["0 enter", "120 trip_start", "180 exit", "400 trip_end"]);
-    assert_eq!(all[3].id.as_str(), "truck/-/trip_end/400000");
-    assert!(all[3].attributes.get("distance_m").is_some());
+    assert_eq!(
+        all.iter().map(line).collect::<Vec<_>>(),
+        ["0 enter", "120 moving", "120 trip_start", "180 exit", "400 stopped", "400 trip_end"]
+    );
+    assert_eq!(all[5].id.as_str(), "truck/-/trip_end/400000");
+    assert!(all[5].attributes.get("distance_m").is_some());
 }
 
 fn shapes() -> impl Strategy<Value = Shape> {

@@ -10,7 +10,12 @@ use waystream_domain::{
 };
 
 fn index(shape: Shape, rules: FenceRules) -> GeofenceIndex {
-    let fleet = Fleet { id: "north".parse().unwrap(), organisation: "org".parse().unwrap(), name: String::new() };
+    let fleet = Fleet {
+        id: "north".parse().unwrap(),
+        organisation: "org".parse().unwrap(),
+        name: String::new(),
+        rules: Default::default(),
+    };
     let fence = Geofence {
         id: "depot".parse().unwrap(),
         organisation: "org".parse().unwrap(),

@@ -122,6 +122,7 @@ mod tests {
             id: id.parse().expect("id"),
             organisation: "o".parse().expect("id"),
             name: id.to_uppercase(),
+            rules: Default::default(),
         }))
     }
 

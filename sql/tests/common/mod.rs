@@ -97,6 +97,7 @@ pub(crate) async fn fixture(options: SqlOptions) -> Fixture {
                 id: fleet(fleet_id),
                 organisation: organisation(organisation_id),
                 name: fleet_id.to_uppercase(),
+                rules: Default::default(),
             }));
             for d in 0..5 {
                 let id = format!("{}{d}", &fleet_id[..1]);

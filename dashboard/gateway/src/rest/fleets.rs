@@ -2,12 +2,12 @@
 
 use super::{ApiError, DONE, RestState, name, require_editor};
 use crate::auth::Identity;
-use crate::wire::{ErrorAnswer, FleetEdit, FleetInfo};
+use crate::wire::{ErrorAnswer, FleetEdit, FleetInfo, fleet_info};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use waystream_domain::catalog::Fleet;
-use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, FleetId};
+use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, FleetId, FleetRules};
 
 /// All fleets.
 #[utoipa::path(get, path = "/api/fleets", responses((status = 200, body = Vec<FleetInfo>)))]
@@ -15,7 +15,11 @@ pub(super) async fn list(State(rest): State<RestState>, identity: Identity) -> J
     let shared = rest.catalog.shared();
     let catalog = rest.look(&shared);
     let fleets = catalog.fleets_of(identity.organisation());
-    Json(fleets.map(|f| FleetInfo { id: f.id.to_string(), name: f.name.clone() }).collect())
+    Json(fleets.map(|f| fleet_info(f)).collect())
+}
+
+fn rules(edit: &FleetEdit) -> Result<Option<FleetRules>, ApiError> {
+    edit.rules.map(|rules| rules.check().map(|()| rules)).transpose().map_err(ApiError::BadRequest)
 }
 
 /// A new fleet.
@@ -36,8 +40,8 @@ pub(super) async fn create(
     if rest.look(&rest.catalog.shared()).fleets.contains_key(&id) {
         return Err(ApiError::Conflict(format!("the fleet id {id} is taken")));
     }
-    let fleet = Fleet { id, organisation: identity.organisation().clone(), name };
-    let info = FleetInfo { id: fleet.id.to_string(), name: fleet.name.clone() };
+    let fleet = Fleet { id, organisation: identity.organisation().clone(), name, rules: rules(&edit)?.unwrap_or_default() };
+    let info = fleet_info(&fleet);
     rest.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Fleet(fleet))]).await?;
     Ok((StatusCode::CREATED, Json(info)))
 }
@@ -48,7 +52,7 @@ fn slug(name: &str) -> String {
     dashed.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
-/// Another name for a fleet.
+/// Another name for a fleet, or other rules.
 #[utoipa::path(put, path = "/api/fleets/{id}", request_body = FleetEdit,
     responses((status = 200, body = FleetInfo), (status = 404, body = ErrorAnswer)))]
 pub(super) async fn change(
@@ -58,9 +62,11 @@ pub(super) async fn change(
     Json(edit): Json<FleetEdit>,
 ) -> Result<Json<FleetInfo>, ApiError> {
     require_editor(&identity)?;
-    let fleet =
-        Fleet { id: rest.own_fleet(&identity, &id)?, organisation: identity.organisation().clone(), name: name(&edit.name)? };
-    let info = FleetInfo { id: fleet.id.to_string(), name: fleet.name.clone() };
+    let id = rest.own_fleet(&identity, &id)?;
+    let known = rest.look(&rest.catalog.shared()).fleets.get(&id).map(|fleet| fleet.rules);
+    let rules = rules(&edit)?.or(known).unwrap_or_default();
+    let fleet = Fleet { id, organisation: identity.organisation().clone(), name: name(&edit.name)?, rules };
+    let info = fleet_info(&fleet);
     rest.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Fleet(fleet))]).await?;
     Ok(Json(info))
 }

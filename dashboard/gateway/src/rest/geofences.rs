@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::Value;
-use waystream_domain::geofence::{Checks, Defaults, from_geojson};
+use waystream_domain::geofence::{Checks, Defaults, from_geojson, from_text};
 use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, Geofence, GeofenceId};
 
 /// All geofences.
@@ -29,10 +29,44 @@ pub(super) async fn create(
     Json(feature): Json<Value>,
 ) -> Result<(StatusCode, Json<GeofenceFeature>), ApiError> {
     require_editor(&identity)?;
-    let id = format!("fence-{:016x}", rand::random::<u64>());
-    let id = id.parse().map_err(|e| ApiError::Internal(format!("a made id is none: {e}")))?;
-    let saved = save(&rest, &identity, id, 0, feature).await?;
+    let saved = save(&rest, &identity, new_id()?, 0, feature).await?;
     Ok((StatusCode::CREATED, Json(saved)))
+}
+
+/// Geofences from GeoJSON, KML or well-known text, all or none. Those with the id of one that the organisation has replace it, so what
+/// was exported can be changed and put back; others get new ids.
+#[utoipa::path(post, path = "/api/geofences/import", request_body(content = String, content_type = "text/plain"),
+    responses((status = 200, body = GeofenceCollection), (status = 400, body = ErrorAnswer)))]
+pub(super) async fn import(
+    State(rest): State<RestState>,
+    identity: Identity,
+    text: String,
+) -> Result<Json<GeofenceCollection>, ApiError> {
+    require_editor(&identity)?;
+    let version = u64::try_from(now().as_millis()).unwrap_or(0);
+    let organisation = identity.organisation().clone();
+    // Checking large areas takes a while.
+    let read = tokio::task::spawn_blocking(move || {
+        from_text(&text, &Defaults { organisation, fleet: None, id: None, version, checks: Checks::Strict })
+    });
+    let read = read.await.map_err(|e| ApiError::Internal(format!("reading geofences: {e}")))?;
+    let mut geofences = read.map_err(|e| ApiError::BadRequest(e.to_string()))?;
+    for geofence in &mut geofences {
+        match own(&rest, &identity, geofence.id.as_str()) {
+            Ok((_, old_version)) => geofence.version = version.max(old_version + 1),
+            Err(_) => geofence.id = new_id()?,
+        }
+        check(&rest, &identity, geofence)?;
+    }
+    let features = geofences.iter().map(geofence_feature).collect();
+    let edits = geofences.into_iter().map(|geofence| CatalogEdit::Put(CatalogEntry::Geofence(geofence)));
+    rest.catalog.edit(edits.collect()).await?;
+    Ok(Json(GeofenceCollection { r#type: "FeatureCollection".into(), features }))
+}
+
+fn new_id() -> Result<GeofenceId, ApiError> {
+    let id = format!("fence-{:016x}", rand::random::<u64>());
+    id.parse().map_err(|e| ApiError::Internal(format!("a made id is none: {e}")))
 }
 
 /// Another shape, name, fleet or colour for a geofence.

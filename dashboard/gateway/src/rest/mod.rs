@@ -86,6 +86,7 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(commands::list, commands::create))
         .routes(routes!(commands::cancel))
         .routes(routes!(geofences::list, geofences::create))
+        .routes(routes!(geofences::import))
         .routes(routes!(geofences::change, geofences::remove))
         .routes(routes!(history::track))
         .routes(routes!(history::range))

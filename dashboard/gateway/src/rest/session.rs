@@ -4,7 +4,7 @@ use super::{ApiError, DONE, RestState};
 use crate::auth::Identity;
 use crate::listener::Connection;
 use crate::now;
-use crate::wire::{ErrorAnswer, FleetInfo, NewPassword, SessionInfo, SignIn};
+use crate::wire::{ErrorAnswer, NewPassword, SessionInfo, SignIn, fleet_info};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, SET_COOKIE};
@@ -35,7 +35,7 @@ fn info(rest: &RestState, identity: &Identity) -> SessionInfo {
         organisation: identity.organisation().to_string(),
         role: role.to_owned(),
         has_password: identity.has_password(),
-        fleets: fleets.map(|f| FleetInfo { id: f.id.to_string(), name: f.name.clone() }).collect(),
+        fleets: fleets.map(|f| fleet_info(f)).collect(),
     }
 }
 

@@ -59,11 +59,14 @@ impl System {
             ("theirs", vec!["their"], vec![("other", Role::Owner)]),
         ] {
             edits.push(CatalogEntry::Organisation(Organisation { id: id(organisation), name: organisation.into() }));
-            edits.extend(
-                fleets
-                    .into_iter()
-                    .map(|f| CatalogEntry::Fleet(Fleet { id: id(f), organisation: id(organisation), name: f.to_uppercase() })),
-            );
+            edits.extend(fleets.into_iter().map(|f| {
+                CatalogEntry::Fleet(Fleet {
+                    id: id(f),
+                    organisation: id(organisation),
+                    name: f.to_uppercase(),
+                    rules: Default::default(),
+                })
+            }));
             edits.extend(users.into_iter().map(|(user, role)| {
                 CatalogEntry::User(User { id: id(user), organisation: id(organisation), role, password_hash: None })
             }));
@@ -136,7 +139,8 @@ impl System {
     /// What the dataflow remembers of a device.
     pub async fn remember(&self, live: LivePosition) {
         let p = &live.position;
-        let state = DeviceState { latest: Some(live.clone()), ..DeviceState::new(p.device.clone(), p.fleet.clone()) };
+        let mut state = DeviceState::new(p.device.clone(), p.fleet.clone());
+        state.latest = Some(live.clone());
         self.append(Topic::States, p.device.as_str(), encode_state(&state)).await;
     }
 

@@ -38,7 +38,7 @@ export function fencesPanel(app: App): FencesPanel {
     button.append(icon(kind), texts.fences[kind]);
     return button;
   };
-  const file = h('input', { type: 'file', accept: '.geojson,.json,application/geo+json', hidden: true, onchange: () => {
+  const file = h('input', { type: 'file', accept: '.geojson,.json,.kml,.wkt,.txt,application/geo+json', hidden: true, onchange: () => {
     const chosen = file.files?.[0];
     file.value = '';
     if (chosen) importFile(chosen).catch(app.report);
@@ -169,30 +169,9 @@ export function fencesPanel(app: App): FencesPanel {
   };
 
   async function importFile(chosen: File): Promise<void> {
-    let features: unknown;
-    try {
-      const parsed: unknown = JSON.parse(await chosen.text());
-      features = typeof parsed === 'object' && parsed !== null && 'features' in parsed ? parsed.features : [parsed];
-    } catch {
-      features = null;
-    }
-    if (!Array.isArray(features)) {
-      app.toast(texts.fences.notGeoJson, { kind: 'error' });
-      return;
-    }
-    let n = 0;
-    for (const feature of features as GeofenceFeature[]) {
-      const given: Partial<GeofenceFeature['properties']> = feature.properties ?? {};
-      put(await api.createFence({
-        type: 'Feature', geometry: feature.geometry,
-        properties: {
-          ...given,
-          id: '', name: given.name ?? `${chosen.name} ${n + 1}`, fleet: given.fleet ?? null, colour: given.colour ?? null, version: 0,
-        },
-      }));
-      n++;
-    }
-    app.toast(texts.fences.imported(n));
+    const { features } = await api.importFences(await chosen.text());
+    features.forEach(put);
+    app.toast(texts.fences.imported(features.length));
   }
 
   function exportAll(): void {

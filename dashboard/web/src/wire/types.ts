@@ -101,7 +101,11 @@ id: string,
 /**
  * For people.
  */
-name: string, };
+name: string,
+/**
+ * What is told otherwise of its devices: `leave_m`, `stop_after_s`, `gap_s`, `speed_limit_mps`.
+ */
+rules?: Record<string, number>, };
 
 /**
  * A new or changed fleet.
@@ -114,7 +118,11 @@ id?: string,
 /**
  * For people.
  */
-name: string, };
+name: string,
+/**
+ * What is told otherwise of its devices; missing: as before.
+ */
+rules?: Record<string, number>, };
 
 /**
  * Something to tell a device.
@@ -485,6 +493,30 @@ exit_margin_m?: number,
  * An enter or exit counts when it has lasted this long, seconds.
  */
 min_dwell_s?: number,
+/**
+ * Being inside for this long is told once per visit, seconds.
+ */
+loitering_s?: number,
+/**
+ * Faster than this inside is told, metres per second.
+ */
+speed_limit_mps?: number,
+/**
+ * A fix that is less accurate than this says nothing about the geofence, metres.
+ */
+max_accuracy_m?: number,
+/**
+ * Inside is not below this altitude, metres.
+ */
+min_altitude_m?: number,
+/**
+ * Inside is not above this altitude, metres.
+ */
+max_altitude_m?: number,
+/**
+ * Going through between two fixes is told.
+ */
+cross?: boolean,
 /**
  * Events are told only in these hours: `{"time_zone": "Europe/Warsaw", "hours": ["mon-fri 08:00-18:00"], "closed": ["2026-12-25"]}`.
  */

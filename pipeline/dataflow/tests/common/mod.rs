@@ -11,7 +11,7 @@ use waystream_domain::catalog::{Device, Fleet};
 use waystream_domain::codec::{decode_event, decode_snapshot, encode_catalog, encode_position};
 use waystream_domain::geofence::{Checks, Shape, validate};
 use waystream_domain::{
-    Attributes, CatalogEdit, CatalogEntry, CatalogKey, Event, FleetSnapshot, Geofence, LatLon, Position, Timestamp,
+    Attributes, CatalogEdit, CatalogEntry, CatalogKey, Event, EventKind, FleetSnapshot, Geofence, LatLon, Position, Timestamp,
 };
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
 use waystream_log::{Log, Offsets, Record, Topic};
@@ -29,7 +29,9 @@ pub(crate) struct Running {
 
 pub(crate) fn start(log: Arc<dyn Log>, workers: usize) -> Running {
     let token = CancellationToken::new();
-    let dataflow = Dataflow::new(DataflowConfig { workers, epoch_ms: 10, ..DataflowConfig::default() });
+    // Times are made up here: everybody has been silent for long.
+    let config = DataflowConfig { workers, epoch_ms: 10, late_after_s: 0, ..DataflowConfig::default() };
+    let dataflow = Dataflow::new(config);
     Running { task: tokio::spawn(dataflow.run(log, token.clone())), token }
 }
 
@@ -57,7 +59,12 @@ pub(crate) async fn edit(log: &dyn Log, edits: Vec<CatalogEdit>) {
 }
 
 pub(crate) fn own(fleet: &str) -> CatalogEdit {
-    let fleet = Fleet { id: fleet.parse().unwrap(), organisation: "org".parse().unwrap(), name: fleet.to_owned() };
+    let fleet = Fleet {
+        id: fleet.parse().unwrap(),
+        organisation: "org".parse().unwrap(),
+        name: fleet.to_owned(),
+        rules: Default::default(),
+    };
     CatalogEdit::Put(CatalogEntry::Fleet(fleet))
 }
 
@@ -131,7 +138,13 @@ pub(crate) async fn records(log: &dyn Log, topic: Topic) -> Vec<Vec<u8>> {
     out
 }
 
+/// Enters and exits.
 pub(crate) async fn events(log: &dyn Log) -> Vec<Event> {
+    let crossing = |e: &Event| matches!(e.kind, EventKind::Enter | EventKind::Exit);
+    all_events(log).await.into_iter().filter(crossing).collect()
+}
+
+pub(crate) async fn all_events(log: &dyn Log) -> Vec<Event> {
     records(log, Topic::Events).await.iter().map(|v| decode_event(v).unwrap()).collect()
 }
 

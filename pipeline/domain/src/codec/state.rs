@@ -3,10 +3,11 @@
 use super::{CodecError, LivePositionMessage, decode, encode, live_from_message, live_to_message, location, timestamp};
 use crate::recent::Segment;
 use crate::{
-    ClosedSegments, DeviceId, DeviceState, Fix, FleetId, GeofenceId, Inside, LatLon, Member, Motion, Pause, Phase, Recent,
-    SavedSegments, Standing, Timestamp, Trip,
+    ClosedSegments, DeviceId, DeviceState, Fix, FleetId, Fuel, GeofenceId, Inside, LatLon, Link, Member, Motion, Pause, Phase,
+    Recent, SavedSegments, Speeding, Standing, Stop, Tank, Timestamp, Travelled, Trip, Vitals,
 };
 use prost::Message;
+use smol_str::SmolStr;
 
 /// Schema of a device's state.
 #[derive(Clone, PartialEq, Message)]
@@ -32,6 +33,21 @@ pub struct DeviceStateMessage {
     /// The last fixes of all; those before them are in the topic `recent`.
     #[prost(message, optional, tag = "7")]
     pub open: Option<SegmentMessage>,
+    /// What its sensors said last.
+    #[prost(message, optional, tag = "8")]
+    pub vitals: Option<VitalsMessage>,
+    /// When it was heard last, milliseconds since the Unix epoch.
+    #[prost(sint64, optional, tag = "9")]
+    pub heard_at_ms: Option<i64>,
+    /// 0 online, 1 late, 2 offline.
+    #[prost(uint32, tag = "10")]
+    pub link: u32,
+    /// The time that has passed without a fix, as far as something was told of it, milliseconds since the Unix epoch.
+    #[prost(sint64, optional, tag = "11")]
+    pub passed_ms: Option<i64>,
+    /// Says by which rules the last fixes were told.
+    #[prost(fixed32, tag = "12")]
+    pub told_by: u32,
 }
 
 /// Schema of the fold's memory before a segment.
@@ -49,6 +65,64 @@ pub struct StandingMessage {
     /// What the device is doing, if trips are told.
     #[prost(message, optional, tag = "4")]
     pub motion: Option<MotionMessage>,
+    /// What its sensors said last.
+    #[prost(message, optional, tag = "5")]
+    pub vitals: Option<VitalsMessage>,
+}
+
+/// Schema of what a device's sensors said last.
+#[derive(Clone, PartialEq, Message)]
+pub struct VitalsMessage {
+    /// On or off.
+    #[prost(bool, optional, tag = "1")]
+    pub ignition: Option<bool>,
+    /// The alarm of the last fix.
+    #[prost(string, optional, tag = "2")]
+    pub alarm: Option<String>,
+    /// Tenths of a litre or percent.
+    #[prost(uint32, optional, tag = "3")]
+    pub fuel_tenths: Option<u32>,
+    /// Percent; else litres.
+    #[prost(bool, tag = "4")]
+    pub fuel_is_percent: bool,
+    /// When that was in the tank, milliseconds since the Unix epoch.
+    #[prost(sint64, tag = "5")]
+    pub fuel_at_ms: i64,
+    /// Faster than allowed.
+    #[prost(message, optional, boxed, tag = "6")]
+    pub speeding: Option<Box<SpeedingMessage>>,
+}
+
+/// Schema of being faster than allowed.
+#[derive(Clone, PartialEq, Message)]
+pub struct SpeedingMessage {
+    /// Milliseconds since the Unix epoch.
+    #[prost(sint64, tag = "1")]
+    pub since_ms: i64,
+    /// 1e-7 degree.
+    #[prost(sfixed32, tag = "2")]
+    pub lat_e7: i32,
+    /// 1e-7 degree.
+    #[prost(sfixed32, tag = "3")]
+    pub lon_e7: i32,
+    /// Centimetres per second.
+    #[prost(uint32, tag = "4")]
+    pub limit_cm_s: u32,
+    /// Geofence id.
+    #[prost(string, optional, tag = "5")]
+    pub geofence: Option<String>,
+    /// Geofence version.
+    #[prost(uint64, tag = "6")]
+    pub version: u64,
+    /// Centimetres per second.
+    #[prost(uint32, tag = "7")]
+    pub first_cm_s: u32,
+    /// Centimetres per second.
+    #[prost(uint32, tag = "8")]
+    pub max_cm_s: u32,
+    /// It was told.
+    #[prost(bool, tag = "9")]
+    pub told: bool,
 }
 
 /// Schema of the topic `recent`: the last fixes of a device but for those that stand in its state.
@@ -59,41 +133,18 @@ pub struct SegmentsMessage {
     pub segments: Vec<SegmentMessage>,
 }
 
-/// Schema of some fixes that follow each other.
+/// Schema of some fixes that follow each other. Tags 1, 2 and 4 were another packing; such segments are forgotten.
 #[derive(Clone, PartialEq, Message)]
 pub struct SegmentMessage {
-    /// The fix before the first.
-    #[prost(message, optional, tag = "1")]
-    pub previous: Option<FixMessage>,
-    /// [`StandingMessage`] before the first, behind its version byte.
-    #[prost(bytes = "vec", tag = "2")]
-    pub checkpoint: Vec<u8>,
     /// Number of fixes and edits.
     #[prost(uint32, tag = "3")]
     pub count: u32,
-    /// The fixes, as `recent/pack.rs` writes them.
-    #[prost(bytes = "vec", tag = "4")]
+    /// Time of the fix before the first, milliseconds since the Unix epoch.
+    #[prost(sint64, optional, tag = "5")]
+    pub after_ms: Option<i64>,
+    /// The fix before, [`StandingMessage`] before the first behind its version byte, and the fixes, as `recent/pack.rs` writes them.
+    #[prost(bytes = "vec", tag = "6")]
     pub packed: Vec<u8>,
-}
-
-/// Schema of a fix.
-#[derive(Clone, PartialEq, Message)]
-pub struct FixMessage {
-    /// Milliseconds since the Unix epoch.
-    #[prost(sint64, tag = "1")]
-    pub fix_time_ms: i64,
-    /// 1e-7 degree.
-    #[prost(sfixed32, tag = "2")]
-    pub lat_e7: i32,
-    /// 1e-7 degree.
-    #[prost(sfixed32, tag = "3")]
-    pub lon_e7: i32,
-    /// Metres per second.
-    #[prost(float, optional, tag = "4")]
-    pub speed_mps: Option<f32>,
-    /// On or off.
-    #[prost(bool, optional, tag = "5")]
-    pub ignition: Option<bool>,
 }
 
 /// Schema of what was decided about a fix and a geofence.
@@ -111,6 +162,12 @@ pub struct MemberMessage {
     /// Milliseconds.
     #[prost(uint32, tag = "4")]
     pub dwell_ms: u32,
+    /// Milliseconds.
+    #[prost(uint32, tag = "5")]
+    pub loiter_ms: u32,
+    /// Centimetres per second.
+    #[prost(uint32, tag = "6")]
+    pub limit_cm_s: u32,
 }
 
 /// Schema of what a device is doing.
@@ -125,6 +182,12 @@ pub struct MotionMessage {
     /// The trip it is on.
     #[prost(message, optional, tag = "3")]
     pub trip: Option<TripMessage>,
+    /// Since when it has stood, milliseconds since the Unix epoch.
+    #[prost(sint64, tag = "4")]
+    pub since_ms: i64,
+    /// How long the engine has run while it stood or would have stopped, milliseconds.
+    #[prost(sint64, optional, tag = "5")]
+    pub engine_ms: Option<i64>,
 }
 
 /// Schema of a trip that has not ended.
@@ -145,6 +208,33 @@ pub struct TripMessage {
     /// Length of the trip up to there, metres.
     #[prost(double, tag = "5")]
     pub pause_distance_m: f64,
+    /// Where it began, 1e-7 degree.
+    #[prost(sfixed32, optional, tag = "6")]
+    pub start_lat_e7: Option<i32>,
+    /// 1e-7 degree.
+    #[prost(sfixed32, tag = "7")]
+    pub start_lon_e7: i32,
+    /// Metres.
+    #[prost(uint32, optional, tag = "8")]
+    pub start_odometer_m: Option<u32>,
+    /// Metres.
+    #[prost(uint32, optional, tag = "9")]
+    pub odometer_m: Option<u32>,
+    /// Milliseconds.
+    #[prost(sint64, tag = "10")]
+    pub driving_ms: i64,
+    /// Milliseconds.
+    #[prost(sint64, tag = "11")]
+    pub idle_ms: i64,
+    /// Up to where it would have stopped, metres.
+    #[prost(uint32, optional, tag = "12")]
+    pub pause_odometer_m: Option<u32>,
+    /// Milliseconds.
+    #[prost(sint64, tag = "13")]
+    pub pause_driving_ms: i64,
+    /// Milliseconds.
+    #[prost(sint64, tag = "14")]
+    pub pause_idle_ms: i64,
 }
 
 /// Schema of a geofence that a device is inside of.
@@ -165,6 +255,12 @@ pub struct InsideMessage {
     /// The enter or exit that has not lasted long enough yet.
     #[prost(message, optional, tag = "5")]
     pub pending: Option<PendingMessage>,
+    /// How long inside is to be told, milliseconds.
+    #[prost(uint32, tag = "6")]
+    pub loiter_ms: u32,
+    /// It has been told.
+    #[prost(bool, tag = "7")]
+    pub loitered: bool,
 }
 
 /// Schema of an enter or exit that has not lasted long enough yet.
@@ -189,7 +285,7 @@ pub struct PendingMessage {
 
 /// Value of a record in `states`.
 pub fn encode_state(s: &DeviceState) -> Vec<u8> {
-    let StandingMessage { fleet, members, inside, motion } = standing_to_message(&s.standing);
+    let StandingMessage { fleet, members, inside, motion, vitals } = standing_to_message(&s.standing);
     encode(&DeviceStateMessage {
         device: s.device.as_str().to_owned(),
         fleet,
@@ -198,17 +294,39 @@ pub fn encode_state(s: &DeviceState) -> Vec<u8> {
         motion,
         members,
         open: s.recent.open().map(segment_to_message),
+        vitals,
+        heard_at_ms: Some(s.heard_at.as_millis()),
+        link: match s.link {
+            Link::Online => 0,
+            Link::Late => 1,
+            Link::Offline => 2,
+        },
+        passed_ms: s.passed.map(Timestamp::as_millis),
+        told_by: s.told_by,
     })
 }
 
 /// Reads a value of `states`. Its [`Recent`] is complete only with what the topic `recent` has of the device.
 pub fn decode_state(bytes: &[u8]) -> Result<DeviceState, CodecError> {
-    let DeviceStateMessage { device, fleet, latest, inside, motion, members, open } = decode(bytes)?;
+    let m: DeviceStateMessage = decode(bytes)?;
+    let latest = m.latest.map(live_from_message).transpose()?;
+    let received_at = latest.as_ref().map_or(Timestamp::default(), |l| l.position.received_at);
+    let (fleet, members, inside, motion, vitals) = (m.fleet, m.members, m.inside, m.motion, m.vitals);
     Ok(DeviceState {
-        device: DeviceId::new(device)?,
-        latest: latest.map(live_from_message).transpose()?,
-        standing: standing_from_message(StandingMessage { fleet, members, inside, motion })?,
-        recent: Recent::from_segments(open.into_iter().map(segment_from_message).collect::<Result<_, _>>()?),
+        device: DeviceId::new(m.device)?,
+        last: latest.as_ref().map(|l| Fix::of(&l.position).0),
+        latest,
+        standing: standing_from_message(StandingMessage { fleet, members, inside, motion, vitals })?,
+        recent: Recent::from_open(m.open.map(segment_from_message).transpose()?.flatten()),
+        heard_at: m.heard_at_ms.map_or(Ok(received_at), |ms| timestamp(ms, "heard_at_ms"))?,
+        link: match m.link {
+            0 => Link::Online,
+            1 => Link::Late,
+            2 => Link::Offline,
+            _ => return Err(CodecError::OutOfRange("link")),
+        },
+        passed: m.passed_ms.map(|ms| timestamp(ms, "passed_ms")).transpose()?,
+        told_by: m.told_by,
     })
 }
 
@@ -220,7 +338,8 @@ pub fn encode_segments(closed: &ClosedSegments<'_>) -> Vec<u8> {
 /// Reads a value of `recent`.
 pub fn decode_segments(bytes: &[u8]) -> Result<SavedSegments, CodecError> {
     let m: SegmentsMessage = decode(bytes)?;
-    Ok(SavedSegments(m.segments.into_iter().map(segment_from_message).collect::<Result<_, _>>()?))
+    let segments = m.segments.into_iter().map(segment_from_message).collect::<Result<Option<_>, _>>()?;
+    Ok(SavedSegments(segments.unwrap_or_default()))
 }
 
 /// The fold's memory before a segment.
@@ -238,12 +357,15 @@ fn standing_to_message(s: &Standing) -> StandingMessage {
         version: m.version,
         near: m.near,
         dwell_ms: m.dwell_ms,
+        loiter_ms: m.loiter_ms,
+        limit_cm_s: u32::from(m.limit_cm_s),
     };
     StandingMessage {
         fleet: s.fleet.as_str().to_owned(),
         members: s.members.iter().map(member).collect(),
         inside: s.inside.iter().map(inside_to_message).collect(),
         motion: s.motion.as_ref().map(motion_to_message),
+        vitals: (s.vitals != Vitals::default()).then(|| vitals_to_message(&s.vitals)),
     }
 }
 
@@ -251,10 +373,73 @@ fn standing_from_message(m: StandingMessage) -> Result<Standing, CodecError> {
     let inside = m.inside.into_iter().map(inside_from_message).collect::<Result<Vec<_>, _>>()?;
     let member = |m: MemberMessage| {
         let geofence = GeofenceId::new(m.geofence)?;
-        Ok(Member { geofence, version: m.version, near: m.near, dwell_ms: m.dwell_ms })
+        Ok(Member {
+            geofence,
+            version: m.version,
+            near: m.near,
+            dwell_ms: m.dwell_ms,
+            loiter_ms: m.loiter_ms,
+            limit_cm_s: u16_of(m.limit_cm_s, "limit_cm_s")?,
+        })
     };
     let members = m.members.into_iter().map(member).collect::<Result<Vec<_>, CodecError>>()?;
-    Ok(Standing { fleet: FleetId::new(m.fleet)?, members, inside, motion: m.motion.map(motion_from_message).transpose()? })
+    Ok(Standing {
+        fleet: FleetId::new(m.fleet)?,
+        members,
+        inside,
+        motion: m.motion.map(motion_from_message).transpose()?,
+        vitals: m.vitals.map(vitals_from_message).transpose()?.unwrap_or_default(),
+    })
+}
+
+fn u16_of(n: u32, field: &'static str) -> Result<u16, CodecError> {
+    u16::try_from(n).map_err(|_| CodecError::OutOfRange(field))
+}
+
+fn vitals_to_message(v: &Vitals) -> VitalsMessage {
+    let speeding = |s: &Speeding| SpeedingMessage {
+        since_ms: s.since.as_millis(),
+        lat_e7: s.at.lat_e7(),
+        lon_e7: s.at.lon_e7(),
+        limit_cm_s: u32::from(s.limit_cm_s),
+        geofence: s.geofence.as_ref().map(|g| g.0.as_str().to_owned()),
+        version: s.geofence.as_ref().map_or(0, |g| g.1),
+        first_cm_s: u32::from(s.first_cm_s),
+        max_cm_s: u32::from(s.max_cm_s),
+        told: s.told,
+    };
+    VitalsMessage {
+        ignition: v.ignition,
+        alarm: v.alarm.as_ref().map(SmolStr::to_string),
+        fuel_tenths: v.tank.map(|t| u32::from(t.fuel.tenths)),
+        fuel_is_percent: v.tank.is_some_and(|t| t.fuel.is_percent),
+        fuel_at_ms: v.tank.map_or(0, |t| t.at.as_millis()),
+        speeding: v.speeding.as_deref().map(|s| Box::new(speeding(s))),
+    }
+}
+
+fn vitals_from_message(m: VitalsMessage) -> Result<Vitals, CodecError> {
+    let tank = |tenths: u32| -> Result<Tank, CodecError> {
+        let fuel = Fuel { tenths: u16_of(tenths, "fuel_tenths")?, is_percent: m.fuel_is_percent };
+        Ok(Tank { fuel, at: timestamp(m.fuel_at_ms, "fuel_at_ms")? })
+    };
+    let speeding = |s: Box<SpeedingMessage>| -> Result<Box<Speeding>, CodecError> {
+        Ok(Box::new(Speeding {
+            since: timestamp(s.since_ms, "since_ms")?,
+            at: location(s.lat_e7, s.lon_e7)?,
+            limit_cm_s: u16_of(s.limit_cm_s, "limit_cm_s")?,
+            geofence: s.geofence.map(GeofenceId::new).transpose()?.map(|id| (id, s.version)),
+            first_cm_s: u16_of(s.first_cm_s, "first_cm_s")?,
+            max_cm_s: u16_of(s.max_cm_s, "max_cm_s")?,
+            told: s.told,
+        }))
+    };
+    Ok(Vitals {
+        ignition: m.ignition,
+        alarm: m.alarm.map(SmolStr::new),
+        tank: m.fuel_tenths.map(tank).transpose()?,
+        speeding: m.speeding.map(speeding).transpose()?,
+    })
 }
 
 fn inside_to_message(i: &Inside) -> InsideMessage {
@@ -275,6 +460,8 @@ fn inside_to_message(i: &Inside) -> InsideMessage {
             Phase::Entering { at, initial } => Some(pending(false, i.since, at, initial)),
             Phase::Leaving { left, at } => Some(pending(true, left, at, false)),
         },
+        loiter_ms: i.loiter_ms,
+        loitered: i.loitered,
     }
 }
 
@@ -289,66 +476,81 @@ fn inside_from_message(m: InsideMessage) -> Result<Inside, CodecError> {
             }
         }
     };
-    let geofence = GeofenceId::new(m.geofence)?;
-    Ok(Inside { geofence, version: m.version, since: timestamp(m.since_ms, "since_ms")?, dwell_ms: m.dwell_ms, phase })
-}
-
-fn segment_to_message(s: &Segment) -> SegmentMessage {
-    let fix = |f: &Fix| FixMessage {
-        fix_time_ms: f.fix_time.as_millis(),
-        lat_e7: f.location.lat_e7(),
-        lon_e7: f.location.lon_e7(),
-        speed_mps: f.speed_mps,
-        ignition: f.ignition,
-    };
-    SegmentMessage {
-        previous: s.previous.as_ref().map(fix),
-        checkpoint: s.checkpoint.to_vec(),
-        count: s.count as u32,
-        packed: s.packed.clone(),
-    }
-}
-
-fn segment_from_message(m: SegmentMessage) -> Result<Segment, CodecError> {
-    let fix = |f: FixMessage| -> Result<Fix, CodecError> {
-        Ok(Fix {
-            fix_time: timestamp(f.fix_time_ms, "fix_time_ms")?,
-            location: location(f.lat_e7, f.lon_e7)?,
-            speed_mps: f.speed_mps,
-            ignition: f.ignition,
-        })
-    };
-    Ok(Segment {
-        previous: m.previous.map(fix).transpose()?,
-        checkpoint: m.checkpoint.into(),
-        count: m.count as usize,
-        packed: m.packed,
+    Ok(Inside {
+        geofence: GeofenceId::new(m.geofence)?,
+        version: m.version,
+        since: timestamp(m.since_ms, "since_ms")?,
+        dwell_ms: m.dwell_ms,
+        loiter_ms: m.loiter_ms,
+        loitered: m.loitered,
+        phase,
     })
 }
 
+fn segment_to_message(s: &Segment) -> SegmentMessage {
+    SegmentMessage { count: s.count, after_ms: s.after.map(Timestamp::as_millis), packed: s.bytes.clone() }
+}
+
+/// `None` for a segment of another packing.
+fn segment_from_message(m: SegmentMessage) -> Result<Option<Segment>, CodecError> {
+    let after = m.after_ms.map(|ms| timestamp(ms, "after_ms")).transpose()?;
+    Ok((!m.packed.is_empty()).then_some(Segment { after, count: m.count, bytes: m.packed }))
+}
+
 fn motion_to_message(motion: &Motion) -> MotionMessage {
-    let (at, trip) = match motion {
-        Motion::Stopped { at } => (at, None),
-        Motion::Moving(trip) => (&trip.pause.at, Some(trip)),
-    };
-    let trip = trip.map(|t| TripMessage {
-        started_at_ms: t.started_at.as_millis(),
-        distance_m: t.distance_m,
-        max_speed_mps: t.max_speed_mps,
-        pause_since_ms: t.pause.since.as_millis(),
-        pause_distance_m: t.pause.distance_m,
-    });
-    MotionMessage { lat_e7: at.lat_e7(), lon_e7: at.lon_e7(), trip }
+    match motion {
+        Motion::Stopped(Stop { at, since, idle_ms }) => MotionMessage {
+            lat_e7: at.lat_e7(),
+            lon_e7: at.lon_e7(),
+            trip: None,
+            since_ms: since.as_millis(),
+            engine_ms: *idle_ms,
+        },
+        Motion::Moving(t) => MotionMessage {
+            lat_e7: t.pause.at.lat_e7(),
+            lon_e7: t.pause.at.lon_e7(),
+            trip: Some(TripMessage {
+                started_at_ms: t.started_at.as_millis(),
+                distance_m: t.so_far.distance_m,
+                max_speed_mps: t.max_speed_cm_s.map(|cm_s| f32::from(cm_s) / 100.0),
+                pause_since_ms: t.pause.since.as_millis(),
+                pause_distance_m: t.pause.so_far.distance_m,
+                start_lat_e7: Some(t.start.lat_e7()),
+                start_lon_e7: t.start.lon_e7(),
+                start_odometer_m: t.start_odometer_m,
+                odometer_m: t.so_far.odometer_m,
+                driving_ms: t.so_far.driving_ms,
+                idle_ms: t.so_far.idle_ms,
+                pause_odometer_m: t.pause.so_far.odometer_m,
+                pause_driving_ms: t.pause.so_far.driving_ms,
+                pause_idle_ms: t.pause.so_far.idle_ms,
+            }),
+            since_ms: 0,
+            engine_ms: t.pause.engine_ms,
+        },
+    }
 }
 
 fn motion_from_message(m: MotionMessage) -> Result<Motion, CodecError> {
     let at = location(m.lat_e7, m.lon_e7)?;
-    let Some(t) = m.trip else { return Ok(Motion::Stopped { at }) };
+    let Some(t) = m.trip else {
+        return Ok(Motion::Stopped(Stop { at, since: timestamp(m.since_ms, "since_ms")?, idle_ms: m.engine_ms }));
+    };
+    let so_far = Travelled { distance_m: t.distance_m, odometer_m: t.odometer_m, driving_ms: t.driving_ms, idle_ms: t.idle_ms };
+    let up_to_pause = Travelled {
+        distance_m: t.pause_distance_m,
+        odometer_m: t.pause_odometer_m,
+        driving_ms: t.pause_driving_ms,
+        idle_ms: t.pause_idle_ms,
+    };
+    let since = timestamp(t.pause_since_ms, "since_ms")?;
     Ok(Motion::Moving(Trip {
         started_at: timestamp(t.started_at_ms, "started_at_ms")?,
-        distance_m: t.distance_m,
-        max_speed_mps: t.max_speed_mps,
-        pause: Pause { at, since: timestamp(t.pause_since_ms, "pause_since_ms")?, distance_m: t.pause_distance_m },
+        start: t.start_lat_e7.map_or(Ok(at), |lat| location(lat, t.start_lon_e7))?,
+        start_odometer_m: t.start_odometer_m,
+        so_far,
+        max_speed_cm_s: t.max_speed_mps.and_then(crate::fix::speed_cm_s),
+        pause: Pause { at, since, so_far: up_to_pause, engine_ms: m.engine_ms },
     }))
 }
 
@@ -362,21 +564,53 @@ mod tests {
     fn a_state_survives_the_log() {
         let at = position().location;
         let since = position().fix_time;
-        let pause = Pause { at, since, distance_m: 7.25 };
-        let trip = Trip { started_at: since, distance_m: 1e6 / 3.0, max_speed_mps: Some(12.5), pause };
+        let so_far = Travelled { distance_m: 1e6 / 3.0, odometer_m: Some(7), driving_ms: 5, idle_ms: 6 };
+        let at_pause = Travelled { distance_m: 7.25, odometer_m: Some(6), driving_ms: 4, idle_ms: 5 };
+        let pause = Pause { at, since, so_far: at_pause, engine_ms: Some(3) };
+        let start = (since, Some(1), Some(1250));
+        let trip = Trip { started_at: start.0, start: at, start_odometer_m: start.1, so_far, max_speed_cm_s: start.2, pause };
+        let stop = Stop { at, since, idle_ms: Some(9) };
+        let speeding = Speeding {
+            since,
+            at,
+            limit_cm_s: 1389,
+            geofence: Some(("a".parse().expect("id"), 4)),
+            first_cm_s: 1500,
+            max_cm_s: 1600,
+            told: true,
+        };
+        let vitals = Vitals {
+            ignition: Some(false),
+            alarm: Some("sos".into()),
+            tank: Some(Tank { fuel: Fuel { tenths: 333, is_percent: true }, at: since }),
+            speeding: Some(Box::new(speeding)),
+        };
         let phases = [Phase::In, Phase::Entering { at, initial: true }, Phase::Leaving { left: since.plus_millis(5), at }];
-        for (motion, phase) in [None, Some(Motion::Stopped { at }), Some(Motion::Moving(trip))].into_iter().zip(phases) {
+        for (motion, phase) in [None, Some(Motion::Stopped(stop)), Some(Motion::Moving(trip))].into_iter().zip(phases) {
             let geofence: GeofenceId = "a".parse().expect("id");
             let mut s = DeviceState {
                 latest: Some(LivePosition { seq: 7, position: position() }),
                 standing: Standing {
                     fleet: "north".parse().expect("id"),
-                    members: vec![Member { geofence: geofence.clone(), version: 3, near: true, dwell_ms: 5 }],
-                    inside: vec![Inside { geofence, version: 3, since, dwell_ms: 9, phase }],
+                    members: vec![Member {
+                        geofence: geofence.clone(),
+                        version: 3,
+                        near: true,
+                        dwell_ms: 5,
+                        loiter_ms: 6,
+                        limit_cm_s: 7,
+                    }],
+                    inside: vec![Inside { geofence, version: 3, since, dwell_ms: 9, loiter_ms: 5, loitered: true, phase }],
                     motion,
+                    vitals: vitals.clone(),
                 },
+                last: Some(Fix::of(&position()).0),
+                link: Link::Late,
+                heard_at: since,
+                passed: Some(since.plus_millis(3)),
                 ..DeviceState::new("truck".parse().expect("id"), "north".parse().expect("id"))
             };
+            assert_eq!(decode_state(&encode_state(&s)).expect("decodes"), s);
             let index = crate::geofence::GeofenceIndex::default();
             for seconds in 1..100 {
                 let fix = Position { fix_time: since.plus_millis(seconds * 1000), ..position() };

@@ -2,7 +2,7 @@
 //! for a corridor.
 
 use super::validate::{self, Checks, Flaw};
-use super::{FenceRules, Geofence, Polygon, Schedule, Shape};
+use super::{FenceRules, Geofence, Polygon, Schedule, Shape, kml, wkt};
 use crate::{FleetId, GeofenceId, LatLon, OrganisationId};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
@@ -66,17 +66,54 @@ fn malformed(text: impl Into<String>) -> Problem {
 /// Reads a FeatureCollection, a Feature or a bare geometry.
 ///
 /// Properties used: `fence_id` or `id` (else the feature's own `id`), `name`, `fleet`, `colour`, `radius_m`, `width_m`, and the rules
-/// `exit_margin_m`, `min_dwell_s`, `schedule`.
+/// of [`FenceRules`], each by its name.
 pub fn from_geojson(text: &str, defaults: &Defaults) -> Result<Vec<Geofence>, GeoJsonError> {
-    let whole = |problem| GeoJsonError { feature: None, id: None, problem };
     let value: Value = serde_json::from_str(text).map_err(|e| whole(malformed(format!("not JSON: {e}"))))?;
+    from_value(&value, defaults)
+}
+
+/// Reads GeoJSON, KML or well-known text, whichever it is. Features of a collection that have no id are called by their number, from 1.
+///
+/// # Errors
+/// What is wrong with the text or one of the areas, and where.
+pub fn from_text(text: &str, defaults: &Defaults) -> Result<Vec<Geofence>, GeoJsonError> {
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let value = match text.chars().next() {
+        Some('{') => serde_json::from_str(text).map_err(|e| format!("not JSON: {e}")).map(numbered),
+        Some('<') => kml::to_geojson(text),
+        _ => wkt::to_geojson(text),
+    };
+    from_value(&value.map_err(|problem| whole(malformed(problem)))?, defaults)
+}
+
+fn numbered(mut collection: Value) -> Value {
+    let features = collection.get_mut("features").and_then(Value::as_array_mut);
+    for (n, feature) in (1..).zip(features.into_iter().flatten().filter_map(Value::as_object_mut)) {
+        if own_ids(feature.get("properties").and_then(Value::as_object), feature.get("id")).next().is_none() {
+            feature.insert("id".into(), Value::from(n));
+        }
+    }
+    collection
+}
+
+/// What a feature calls itself, the most telling first.
+fn own_ids<'a>(properties: Option<&'a Map<String, Value>>, id: Option<&'a Value>) -> impl Iterator<Item = String> + 'a {
+    let named = ["fence_id", "id"].into_iter().filter_map(move |key| properties?.get(key));
+    named.chain(id).filter_map(id_text)
+}
+
+fn whole(problem: Problem) -> GeoJsonError {
+    GeoJsonError { feature: None, id: None, problem }
+}
+
+fn from_value(value: &Value, defaults: &Defaults) -> Result<Vec<Geofence>, GeoJsonError> {
     let nothing = Map::new();
     let (features, single): (Vec<&Value>, bool) = match value["type"].as_str() {
         Some("FeatureCollection") => {
             let features = value["features"].as_array().ok_or_else(|| whole(malformed("the collection has no features")))?;
             (features.iter().collect(), features.len() == 1)
         }
-        Some(_) => (vec![&value], true),
+        Some(_) => (vec![value], true),
         None => return Err(whole(malformed("not a GeoJSON object: it has no type"))),
     };
     let mut seen = HashSet::new();
@@ -85,8 +122,7 @@ pub fn from_geojson(text: &str, defaults: &Defaults) -> Result<Vec<Geofence>, Ge
         let is_feature = feature["type"] == "Feature";
         let geometry = if is_feature { &feature["geometry"] } else { feature };
         let properties = if is_feature { feature["properties"].as_object().unwrap_or(&nothing) } else { &nothing };
-        let own_id =
-            [properties.get("fence_id"), properties.get("id"), feature.get("id")].into_iter().flatten().find_map(id_text);
+        let own_id = own_ids(Some(properties), feature.get("id")).next();
         let place = |problem| GeoJsonError { feature: (!single).then_some(i), id: own_id.clone(), problem };
         let id = match (&own_id, &defaults.id) {
             (Some(text), _) => GeofenceId::new(text).map_err(|e| place(malformed(e.to_string())))?,
@@ -127,15 +163,30 @@ fn id_text(value: &Value) -> Option<String> {
 fn rules(properties: &Map<String, Value>) -> Result<FenceRules, String> {
     let given = |key: &str| properties.get(key).filter(|v| !v.is_null());
     let number = |key: &str| match given(key) {
-        Some(v) => v.as_f64().ok_or_else(|| format!("{key} is not a number")),
-        None => Ok(0.0),
+        Some(v) => v.as_f64().ok_or_else(|| format!("{key} is not a number")).map(Some),
+        None => Ok(None),
     };
+    let seconds = |key: &str| {
+        let seconds = number(key)?.unwrap_or(0.0);
+        if !(0.0..=f64::from(u32::MAX)).contains(&seconds) {
+            return Err(format!("{key} of {seconds} is out of range"));
+        }
+        Ok(seconds.round() as u32)
+    };
+    let single = |key: &str| Ok::<_, String>(number(key)?.map(|n| n as f32));
     let schedule = given("schedule").map(|v| serde_json::from_value::<Schedule>(v.clone()).map_err(|e| e.to_string()));
-    let dwell_s = number("min_dwell_s")?;
-    if !(0.0..=f64::from(u32::MAX)).contains(&dwell_s) {
-        return Err(format!("min_dwell_s of {dwell_s} is out of range"));
-    }
-    FenceRules::new(number("exit_margin_m")?, dwell_s.round() as u32, schedule.transpose()?)
+    let rules = FenceRules {
+        exit_margin_m: number("exit_margin_m")?.unwrap_or(0.0),
+        min_dwell_s: seconds("min_dwell_s")?,
+        loitering_s: seconds("loitering_s")?,
+        speed_limit_mps: single("speed_limit_mps")?,
+        max_accuracy_m: number("max_accuracy_m")?,
+        min_altitude_m: single("min_altitude_m")?,
+        max_altitude_m: single("max_altitude_m")?,
+        cross: given("cross").map_or(Ok(false), |v| v.as_bool().ok_or("cross is neither true nor false"))?,
+        schedule: schedule.transpose()?.map(Box::new),
+    };
+    rules.check()
 }
 
 fn shape(geometry: &Value, properties: &Map<String, Value>, checks: Checks) -> Result<Shape, Problem> {
@@ -329,6 +380,26 @@ mod tests {
         );
         assert!(error("{").starts_with("not JSON"));
         assert!(error("[1]").contains("no type"));
+    }
+
+    #[test]
+    fn kml_and_well_known_text_go_the_same_way() {
+        let ring = "<coordinates>0,0 1,0 1,1 0,1 0,0</coordinates>";
+        let kml = format!(
+            "\u{feff}<kml><Placemark id=\"a\"><ExtendedData><Data name=\"min_dwell_s\"><value>30</value></Data></ExtendedData>\
+             <Polygon><outerBoundaryIs><LinearRing>{ring}</LinearRing></outerBoundaryIs></Polygon></Placemark></kml>"
+        );
+        let bare = format!(
+            r#"{{"type":"FeatureCollection","features":[{{"type":"Feature","properties":{{"min_dwell_s":30}},
+            "geometry":{{"type":"Polygon","coordinates":[{SQUARE}]}}}}]}}"#
+        );
+        let read = |text: &str| from_text(text, &defaults()).expect("fine").remove(0);
+        let (kml, wkt, bare) = (read(&kml), read("a;POLYGON((0 0,1 0,1 1,0 1))"), read(&bare));
+        assert_eq!((&kml.shape, &kml.id), (&wkt.shape, &wkt.id));
+        assert_eq!((&kml.shape, kml.rules.min_dwell_s, bare.id.as_str()), (&bare.shape, 30, "1"));
+        assert_eq!(bare.rules, kml.rules);
+        let bow_tie = from_text("POLYGON((0 0,1 1,1 0,0 1))", &defaults()).expect_err("is refused").to_string();
+        assert_eq!(bow_tie, "id 1, ring 0, vertex 0, the outline crosses or runs over itself at 0.5,0.5 (longitude, latitude)");
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use super::nearness::widened;
 use super::prepared::{Bounds, PreparedGeofence};
-use crate::standing::Member;
+use super::segment::Way;
+use crate::standing::{Crossed, Member};
 use crate::{
-    CatalogEdit, CatalogEntry, CatalogKey, DeviceId, DeviceState, Event, FleetId, GeofenceId, LatLon, OrganisationId, Position,
+    CatalogEdit, CatalogEntry, CatalogKey, DeviceId, DeviceState, Event, Fix, FleetId, FleetRules, GeofenceId, LatLon,
+    OrganisationId, Position,
 };
 use rstar::{AABB, RTree, RTreeObject};
 use std::collections::{HashMap, HashSet};
@@ -14,29 +16,45 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct GeofenceIndex {
     fences: HashMap<GeofenceId, Arc<PreparedGeofence>>,
-    /// The owner of each fleet: a geofence never applies to another organisation's fleet.
-    owners: HashMap<FleetId, OrganisationId>,
-    /// Those for all fleets of an organisation, and those for one fleet.
-    of_organisation: HashMap<OrganisationId, RTree<Leaf>>,
-    of_fleet: HashMap<FleetId, RTree<Leaf>>,
+    fleets: HashMap<FleetId, OfFleet>,
+    /// Places in `of_organisation`.
+    organisations: HashMap<OrganisationId, usize>,
+    /// Those for all fleets of an organisation.
+    of_organisation: Vec<RTree<Leaf>>,
     /// Where the catalog has devices.
     devices: HashMap<DeviceId, FleetId>,
-    /// No geofence that was ever here is smaller: a fix that is more accurate needs no second thought.
+    /// No geofence that was ever here is vague to a more accurate fix: that needs no second thought.
     smallest_m: f64,
+    /// Number of geofences that tell crossings.
+    crossable: usize,
+}
+
+/// What applies to one fleet.
+#[derive(Debug, Clone, Default)]
+struct OfFleet {
+    /// The owner, and its place in [`GeofenceIndex::of_organisation`]: a geofence never applies to another organisation's fleet.
+    owner: Option<(OrganisationId, usize)>,
+    rules: FleetRules,
+    /// Those for this fleet alone.
+    own: RTree<Leaf>,
 }
 
 impl Default for GeofenceIndex {
     fn default() -> Self {
         Self {
             fences: HashMap::new(),
-            owners: HashMap::new(),
-            of_organisation: HashMap::new(),
-            of_fleet: HashMap::new(),
+            fleets: HashMap::new(),
+            organisations: HashMap::new(),
+            of_organisation: Vec::new(),
             devices: HashMap::new(),
             smallest_m: f64::INFINITY,
+            crossable: 0,
         }
     }
 }
+
+/// Nobody knows where a device was between two fixes that lie farther apart than this, milliseconds.
+const MOST_CROSSING_MS: i64 = 3_600_000;
 
 /// One part of a geofence. Envelopes are `f64`: exact for 32-bit integers, and rstar's areas of `i32` ones overflow.
 #[derive(Debug, Clone)]
@@ -68,7 +86,7 @@ pub enum IndexEdit {
     /// Gone.
     Remove(GeofenceId),
     /// The fleet belongs to this organisation.
-    Own(FleetId, OrganisationId),
+    Own(FleetId, OrganisationId, FleetRules),
     /// The fleet is gone.
     Disown(FleetId),
     /// The device belongs to this fleet.
@@ -82,7 +100,9 @@ impl IndexEdit {
     pub fn new(edit: &CatalogEdit) -> Option<Self> {
         match edit {
             CatalogEdit::Put(CatalogEntry::Geofence(fence)) => Some(Self::Put(Arc::new(PreparedGeofence::new(fence)))),
-            CatalogEdit::Put(CatalogEntry::Fleet(fleet)) => Some(Self::Own(fleet.id.clone(), fleet.organisation.clone())),
+            CatalogEdit::Put(CatalogEntry::Fleet(fleet)) => {
+                Some(Self::Own(fleet.id.clone(), fleet.organisation.clone(), fleet.rules))
+            }
             CatalogEdit::Remove(CatalogKey::Geofence(id)) => Some(Self::Remove(id.clone())),
             CatalogEdit::Remove(CatalogKey::Fleet(id)) => Some(Self::Disown(id.clone())),
             CatalogEdit::Put(CatalogEntry::Device(device)) => Some(Self::Place(device.id.clone(), device.fleet.clone())),
@@ -102,6 +122,8 @@ pub struct Touched {
     fleets: HashSet<FleetId>,
     devices: HashSet<DeviceId>,
     areas: Vec<Bounds>,
+    /// Areas that are no more.
+    left: Vec<Bounds>,
 }
 
 impl Touched {
@@ -144,6 +166,8 @@ impl Held<'_> {
             version: self.fence.version,
             near: self.near,
             dwell_ms: self.fence.dwell_ms(),
+            loiter_ms: self.fence.loiter_ms(),
+            limit_cm_s: self.fence.limit_cm_s(),
         }
     }
 }
@@ -169,36 +193,54 @@ impl GeofenceIndex {
         self.devices.get(device)
     }
 
+    /// What the fleet has otherwise than the others.
+    pub(crate) fn rules_of(&self, fleet: &FleetId) -> &FleetRules {
+        const NONE: &FleetRules = &FleetRules { leave_m: None, stop_after_s: None, gap_s: None, speed_limit_mps: None };
+        self.fleets.get(fleet).map_or(NONE, |of_fleet| &of_fleet.rules)
+    }
+
     /// Applies an edit and notes what it touched.
     pub fn apply(&mut self, edit: IndexEdit, touched: &mut Touched) {
         match edit {
             IndexEdit::Put(fence) => {
-                self.remove(&fence.id);
+                self.remove(&fence.id, touched);
                 let tree = match &fence.fleet {
-                    Some(fleet) => self.of_fleet.entry(fleet.clone()).or_default(),
-                    None => self.of_organisation.entry(fence.organisation.clone()).or_default(),
+                    Some(fleet) => &mut self.fleets.entry(fleet.clone()).or_default().own,
+                    None => {
+                        let at = self.place_of(&fence.organisation);
+                        &mut self.of_organisation[at]
+                    }
                 };
                 for (part, bounds) in fence.bounds().enumerate() {
                     tree.insert(Leaf { bounds, part, fence: fence.clone() });
                     touched.areas.push(bounds);
                 }
                 touched.fences.insert(fence.id.clone());
-                self.smallest_m = self.smallest_m.min(fence.size_m());
+                self.smallest_m = self.smallest_m.min(fence.vague_above_m());
+                self.crossable += usize::from(fence.tells_crossings());
                 self.fences.insert(fence.id.clone(), fence);
             }
             IndexEdit::Remove(id) => {
-                self.remove(&id);
+                self.remove(&id, touched);
                 touched.fences.insert(id);
             }
-            IndexEdit::Own(fleet, organisation) => {
-                let before = self.owners.insert(fleet.clone(), organisation.clone());
-                if before != Some(organisation) {
-                    touched.fleets.insert(fleet);
+            IndexEdit::Own(id, organisation, rules) => {
+                let at = self.place_of(&organisation);
+                let fleet = self.fleets.entry(id.clone()).or_default();
+                let before = fleet.owner.replace((organisation, at));
+                let ruled = std::mem::replace(&mut fleet.rules, rules);
+                if before != fleet.owner || ruled != rules {
+                    touched.fleets.insert(id);
                 }
             }
-            IndexEdit::Disown(fleet) => {
-                self.owners.remove(&fleet);
-                touched.fleets.insert(fleet);
+            IndexEdit::Disown(id) => {
+                if let Some(fleet) = self.fleets.get_mut(&id) {
+                    (fleet.owner, fleet.rules) = (None, FleetRules::default());
+                    if fleet.own.size() == 0 {
+                        self.fleets.remove(&id);
+                    }
+                }
+                touched.fleets.insert(id);
             }
             IndexEdit::Place(device, fleet) => {
                 let before = self.devices.insert(device.clone(), fleet.clone());
@@ -210,15 +252,28 @@ impl GeofenceIndex {
         }
     }
 
-    fn remove(&mut self, id: &GeofenceId) {
+    /// The place of an organisation's tree.
+    fn place_of(&mut self, organisation: &OrganisationId) -> usize {
+        if let Some(at) = self.organisations.get(organisation) {
+            return *at;
+        }
+        self.of_organisation.push(RTree::new());
+        let at = self.of_organisation.len() - 1;
+        self.organisations.insert(organisation.clone(), at);
+        at
+    }
+
+    fn remove(&mut self, id: &GeofenceId, touched: &mut Touched) {
         let Some(fence) = self.fences.remove(id) else { return };
+        self.crossable -= usize::from(fence.tells_crossings());
         let tree = match &fence.fleet {
-            Some(fleet) => self.of_fleet.get_mut(fleet),
-            None => self.of_organisation.get_mut(&fence.organisation),
+            Some(fleet) => self.fleets.get_mut(fleet).map(|of_fleet| &mut of_fleet.own),
+            None => self.organisations.get(&fence.organisation).map(|at| &mut self.of_organisation[*at]),
         };
         let Some(tree) = tree else { return };
         for (part, bounds) in fence.bounds().enumerate() {
             tree.remove(&Leaf { bounds, part, fence: fence.clone() });
+            touched.left.push(bounds);
         }
     }
 
@@ -227,10 +282,19 @@ impl GeofenceIndex {
     /// A fix that is less accurate than a geofence is large says nothing about it, unless it is farther away than that.
     pub(crate) fn around(&self, fleet: &FleetId, position: &Position) -> Vec<Held<'_>> {
         let accuracy_m = position.accuracy_m.map_or(0.0, f64::from);
-        self.at(fleet, position.location, if accuracy_m > self.smallest_m { accuracy_m } else { 0.0 })
+        let accuracy_m = if accuracy_m > self.smallest_m { accuracy_m } else { 0.0 };
+        let mut held = self.at(fleet, position.location, accuracy_m);
+        held.retain_mut(|held| match held.fence.at_altitude(position.altitude_m) {
+            Some(in_band) => in_band,
+            None => {
+                held.near = true;
+                true
+            }
+        });
+        held
     }
 
-    /// The geofences that apply to the fleet and hold the place, sorted by id.
+    /// The geofences that apply to the fleet and hold the place, whatever the altitude, sorted by id.
     pub fn holding(&self, fleet: &FleetId, at: LatLon) -> Vec<&PreparedGeofence> {
         self.at(fleet, at, 0.0).into_iter().filter(|held| !held.near).map(|held| held.fence).collect()
     }
@@ -238,7 +302,7 @@ impl GeofenceIndex {
     /// The geofences that hold the place, whichever fleet they are for, sorted by id.
     pub fn holding_for_any(&self, at: LatLon) -> Vec<&PreparedGeofence> {
         let place = AABB::from_point([f64::from(at.lon_e7()), f64::from(at.lat_e7())]);
-        let trees = self.of_organisation.values().chain(self.of_fleet.values());
+        let trees = self.of_organisation.iter().chain(self.fleets.values().map(|of_fleet| &of_fleet.own));
         let leaves = trees.flat_map(|tree| tree.locate_in_envelope_intersecting(place));
         let mut found: Vec<&PreparedGeofence> =
             leaves.filter(|leaf| leaf.fence.part_covers(leaf.part, at)).map(|leaf| leaf.fence.as_ref()).collect();
@@ -247,27 +311,58 @@ impl GeofenceIndex {
         found
     }
 
+    /// Parts of geofences of the fleet in a box.
+    fn leaves<'a>(&'a self, fleet: &FleetId, place: AABB<[f64; 2]>) -> impl Iterator<Item = &'a Leaf> + 'a {
+        let of_fleet = self.fleets.get(fleet).and_then(|f| Some((&f.own, f.owner.as_ref()?)));
+        of_fleet.into_iter().flat_map(move |(own, (owner, at))| {
+            let for_all = self.of_organisation[*at].locate_in_envelope_intersecting(place);
+            let for_it = (own.size() > 0).then(|| own.locate_in_envelope_intersecting(place));
+            for_all.chain(for_it.into_iter().flatten().filter(move |leaf| leaf.fence.organisation == *owner))
+        })
+    }
+
     fn at(&self, fleet: &FleetId, at: LatLon, accuracy_m: f64) -> Vec<Held<'_>> {
-        let Some(owner) = self.owners.get(fleet) else { return Vec::new() };
         let (x, y) = (at.lon_e7(), at.lat_e7());
         let [west, south, east, north] = widened([x, y, x, y], accuracy_m).map(f64::from);
-        let place = AABB::from_corners([west, south], [east, north]);
-        let trees = [self.of_organisation.get(owner), self.of_fleet.get(fleet)];
         let mut found: Vec<Held<'_>> = Vec::new();
-        for leaf in trees.into_iter().flatten().flat_map(|tree| tree.locate_in_envelope_intersecting(place)) {
-            if leaf.fence.organisation != *owner {
-                continue;
-            }
+        for leaf in self.leaves(fleet, AABB::from_corners([west, south], [east, north])) {
             let fence = &leaf.fence;
-            let vague_m = if fence.size_m() < accuracy_m { accuracy_m } else { 0.0 };
+            let vague_m = if fence.vague_above_m() < accuracy_m { accuracy_m } else { 0.0 };
             let covered = fence.part_covers(leaf.part, at);
             if covered || fence.part_is_near(leaf.part, at, fence.exit_margin_m().max(vague_m)) {
                 found.push(Held { fence, near: !covered || vague_m > 0.0 });
             }
         }
         // A place on an edge shared by two parts is found twice; in one part and near another is in.
-        found.sort_unstable_by(|a, b| a.fence.id.cmp(&b.fence.id).then(a.near.cmp(&b.near)));
-        found.dedup_by(|a, b| a.fence.id == b.fence.id);
+        if found.len() > 1 {
+            found.sort_unstable_by(|a, b| a.fence.id.cmp(&b.fence.id).then(a.near.cmp(&b.near)));
+            found.dedup_by(|a, b| a.fence.id == b.fence.id);
+        }
+        found
+    }
+
+    /// The geofences that tell crossings and that the straight way between two fixes goes through, sorted by geofence. Not those
+    /// among the `members` of either fix.
+    pub(crate) fn crossed(&self, fleet: &FleetId, from: &Fix, to: &Fix, members: [&[Member]; 2]) -> Vec<Crossed> {
+        let mut found = Vec::new();
+        if self.crossable == 0 || from.location == to.location || to.fix_time.millis_since(from.fix_time) > MOST_CROSSING_MS {
+            return found;
+        }
+        for way in Way::new(from.location, to.location).on_the_map() {
+            let [west, south, east, north] = way.bounds().map(|n| n as f64);
+            for leaf in self.leaves(fleet, AABB::from_corners([west, south], [east, north])) {
+                let fence = &leaf.fence;
+                let is_member = |members: &[Member]| members.iter().any(|m| m.geofence == fence.id);
+                if fence.tells_crossings()
+                    && !members.iter().any(|members| is_member(members))
+                    && fence.part_is_crossed(leaf.part, &way)
+                {
+                    found.push(Crossed { geofence: fence.id.clone(), version: fence.version });
+                }
+            }
+        }
+        found.sort_unstable_by(|a, b| a.geofence.cmp(&b.geofence));
+        found.dedup();
         found
     }
 

@@ -1,18 +1,21 @@
 //! Geofences: named areas that a device enters and exits.
 //!
-//! The way of an area: [`geojson`] reads it, [`validate`] checks it and makes it planar (`rings`, `crossings`), [`prepared`]
+//! The way of an area: [`geojson`] reads it ([`kml`] and [`wkt`] are made GeoJSON first), [`validate`] checks it and makes it planar (`rings`, `crossings`), [`prepared`]
 //! makes it fast to ask, [`index`] finds the ones that hold a place.
 
 mod crossings;
 pub mod geojson;
 pub mod index;
+pub mod kml;
 mod nearness;
 pub mod prepared;
 mod rings;
 pub mod rules;
+mod segment;
 pub mod validate;
+pub mod wkt;
 
-pub use geojson::{Defaults, from_geojson, to_geojson};
+pub use geojson::{Defaults, from_geojson, from_text, to_geojson};
 pub use index::{GeofenceIndex, IndexEdit, Touched};
 pub use prepared::PreparedGeofence;
 pub use rules::{FenceRules, Schedule};

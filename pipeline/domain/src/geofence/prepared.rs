@@ -2,7 +2,9 @@
 
 use super::nearness::{self, Degrees};
 use super::rules::{FenceRules, Schedule};
+use super::segment::Way;
 use super::{Geofence, Polygon, Shape};
+use crate::fix::speed_cm_s;
 use crate::{FleetId, GeofenceId, LatLon, MEAN_EARTH_RADIUS_M, OrganisationId, haversine_m};
 use geo::{Distance, Geodesic, Point};
 
@@ -21,7 +23,7 @@ pub struct PreparedGeofence {
     /// Which edit this is.
     pub version: u64,
     rules: FenceRules,
-    /// Half of what it measures across where it is narrow, metres: see [`Self::size_m`].
+    /// Half of what it measures across where it is narrow, metres: see [`Self::vague_above_m`].
     size_m: f64,
     parts: Vec<Part>,
 }
@@ -65,10 +67,40 @@ impl PreparedGeofence {
         }
     }
 
-    /// Radius of a circle, half the width of a corridor, half of the shorter side of the box round the largest part of a polygon,
-    /// metres. A fix that is less accurate says nothing about the geofence unless it is far away.
-    pub(crate) fn size_m(&self) -> f64 {
-        self.size_m
+    /// A fix that is less accurate than this says nothing about the geofence unless it is farther away than its accuracy, metres.
+    /// Unless the geofence has a rule: the radius of a circle, half the width of a corridor, half of the shorter side of the box
+    /// round the largest part of a polygon.
+    pub(crate) fn vague_above_m(&self) -> f64 {
+        self.rules.max_accuracy_m.unwrap_or(self.size_m)
+    }
+
+    /// Whether an altitude lies in the band; `None`: there is a band and no altitude.
+    pub(crate) fn at_altitude(&self, altitude_m: Option<f32>) -> Option<bool> {
+        self.rules.at_altitude(altitude_m)
+    }
+
+    /// How long inside is to be told, milliseconds; 0: is not.
+    pub(crate) fn loiter_ms(&self) -> u32 {
+        self.rules.loitering_s.saturating_mul(1000)
+    }
+
+    /// Faster than this inside is to be told, centimetres per second; 0: is not.
+    pub(crate) fn limit_cm_s(&self) -> u16 {
+        self.rules.speed_limit_mps.and_then(speed_cm_s).unwrap_or(0)
+    }
+
+    /// Whether going through is to be told.
+    pub(crate) fn tells_crossings(&self) -> bool {
+        self.rules.cross
+    }
+
+    /// Whether the way goes through this part.
+    pub(super) fn part_is_crossed(&self, part: usize, way: &Way) -> bool {
+        match &self.parts[part] {
+            Part::Polygon(slabs) => slabs.is_crossed(way),
+            Part::Circle { centre, radius_m, .. } => way.comes_near(*centre, *radius_m),
+            Part::Stretch { a, b, half_width_m, .. } => way.comes_near_line(*a, *b, *half_width_m),
+        }
     }
 
     /// How long an enter or exit must last to count, milliseconds.
@@ -218,6 +250,18 @@ impl Slabs {
 }
 
 impl Slabs {
+    /// Whether the way meets an edge.
+    fn is_crossed(&self, way: &Way) -> bool {
+        let [_, south, _, north] = self.bounds;
+        let [_, low, _, high] = way.bounds();
+        if low > i64::from(north) || high < i64::from(south) {
+            return false;
+        }
+        let slab = |y: i64| ((y.clamp(i64::from(south), i64::from(north)) - i64::from(south)) >> self.shift) as usize;
+        let edges = &self.edges[self.starts[slab(low)] as usize..self.starts[slab(high) + 1] as usize];
+        edges.iter().any(|edge| way.meets(*edge))
+    }
+
     /// Whether an edge is no farther from the place than that.
     fn is_near(&self, at: LatLon, margin_m: f64) -> bool {
         let [_, low, _, high] = nearness::widened([at.lon_e7(), at.lat_e7(), at.lon_e7(), at.lat_e7()], margin_m);

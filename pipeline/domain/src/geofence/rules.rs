@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 
 /// Largest exit margin, metres.
 pub const MAX_MARGIN_M: f64 = 10_000.0;
-/// Longest dwell time, seconds: a week.
+/// Longest dwell and loitering time, seconds: a week.
 pub const MAX_DWELL_S: u32 = 7 * 86_400;
+/// Highest speed limit, metres per second: what fits into 16 bits of centimetres.
+pub const MAX_LIMIT_MPS: f32 = 655.0;
+/// Altitudes of a band lie within ± this, metres.
+pub const MAX_ALTITUDE_M: f32 = 100_000.0;
 
 /// What a geofence asks for beside its area.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -20,6 +24,25 @@ pub struct FenceRules {
     /// An enter or exit counts when it has lasted this long, seconds.
     #[serde(skip_serializing_if = "is_none")]
     pub min_dwell_s: u32,
+    /// Being inside for this long is told once per visit, seconds; 0: is not.
+    #[serde(skip_serializing_if = "is_none")]
+    pub loitering_s: u32,
+    /// Faster than this inside is told, metres per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speed_limit_mps: Option<f32>,
+    /// A fix that is less accurate than this says nothing about the geofence, unless it is farther away than its accuracy, metres;
+    /// `None`: one that is less accurate than the geofence is large.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_accuracy_m: Option<f64>,
+    /// Inside is not below this altitude, metres. A fix without an altitude says nothing about a geofence that has a band.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_altitude_m: Option<f32>,
+    /// Inside is not above this altitude, metres.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_altitude_m: Option<f32>,
+    /// Going through between two fixes, neither of which is inside, is told.
+    #[serde(skip_serializing_if = "is_off")]
+    pub cross: bool,
     /// Events are told only while this is open; where a device is, is known always.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Box<Schedule>>,
@@ -33,20 +56,63 @@ fn is_none(n: &u32) -> bool {
     *n == 0
 }
 
+fn is_off(on: &bool) -> bool {
+    !*on
+}
+
 impl FenceRules {
     /// Checked.
     ///
     /// # Errors
     /// What is out of range, in words.
     pub fn new(exit_margin_m: f64, min_dwell_s: u32, schedule: Option<Schedule>) -> Result<Self, String> {
+        Self { exit_margin_m, min_dwell_s, schedule: schedule.map(Box::new), ..Self::default() }.check()
+    }
+
+    /// Itself, if all is within its range.
+    ///
+    /// # Errors
+    /// What is out of range, in words.
+    pub fn check(self) -> Result<Self, String> {
+        let Self { exit_margin_m, min_dwell_s, loitering_s, .. } = self;
         // NaN is in no range.
         if !(0.0..=MAX_MARGIN_M).contains(&exit_margin_m) {
             return Err(format!("exit_margin_m of {exit_margin_m} is not between 0 and {MAX_MARGIN_M}"));
         }
-        if min_dwell_s > MAX_DWELL_S {
-            return Err(format!("min_dwell_s of {min_dwell_s} is more than {MAX_DWELL_S}, a week"));
+        for (name, seconds) in [("min_dwell_s", min_dwell_s), ("loitering_s", loitering_s)] {
+            if seconds > MAX_DWELL_S {
+                return Err(format!("{name} of {seconds} is more than {MAX_DWELL_S}, a week"));
+            }
         }
-        Ok(Self { exit_margin_m, min_dwell_s, schedule: schedule.map(Box::new) })
+        if let Some(limit) = self.speed_limit_mps.filter(|limit| !(0.1..=MAX_LIMIT_MPS).contains(limit)) {
+            return Err(format!("speed_limit_mps of {limit} is not between 0.1 and {MAX_LIMIT_MPS}"));
+        }
+        if let Some(accuracy) = self.max_accuracy_m.filter(|accuracy| !(0.0..=1e7).contains(accuracy)) {
+            return Err(format!("max_accuracy_m of {accuracy} is not between 0 and 10000000"));
+        }
+        for (name, altitude) in [("min_altitude_m", self.min_altitude_m), ("max_altitude_m", self.max_altitude_m)] {
+            if let Some(altitude) = altitude.filter(|altitude| !(-MAX_ALTITUDE_M..=MAX_ALTITUDE_M).contains(altitude)) {
+                return Err(format!("{name} of {altitude} is not between -{MAX_ALTITUDE_M} and {MAX_ALTITUDE_M}"));
+            }
+        }
+        if let (Some(min), Some(max)) = (self.min_altitude_m, self.max_altitude_m)
+            && min > max
+        {
+            return Err(format!("min_altitude_m of {min} is above max_altitude_m of {max}"));
+        }
+        if self.cross && (self.min_altitude_m.is_some() || self.max_altitude_m.is_some()) {
+            return Err("cross and an altitude band don't go together: nobody knows how high it was between two fixes".into());
+        }
+        Ok(self)
+    }
+
+    /// Whether an altitude lies in the band; `None`: there is a band and no altitude.
+    pub(super) fn at_altitude(&self, altitude_m: Option<f32>) -> Option<bool> {
+        if self.min_altitude_m.is_none() && self.max_altitude_m.is_none() {
+            return Some(true);
+        }
+        let altitude_m = altitude_m?;
+        Some(self.min_altitude_m.is_none_or(|min| min <= altitude_m) && self.max_altitude_m.is_none_or(|max| altitude_m <= max))
     }
 }
 

@@ -1,18 +1,19 @@
 //! The last fixes of a device with what was decided about each, so that the past can be told anew when a late one comes.
 //!
 //! They stand in segments of [`SEGMENT`] fixes; each begins with a checkpoint, the fold's memory before it, so that only what
-//! follows a late fix is folded again and the oldest segment can be dropped without folding anything. A fix costs about ten
-//! bytes; a device with the default horizon at most about 5 KB, a new device 0.1 KB.
+//! follows a late fix is folded again and the oldest segment can be dropped without folding anything. Nothing is unpacked before
+//! a late fix comes. A device with the default horizon needs about 2.5 KB on the road and 1 KB when it is parked.
 
 mod pack;
 
 use crate::codec::{decode_checkpoint, encode_checkpoint};
 use crate::standing::{Entry, Mark, Standing, Step};
 use crate::{Fix, Timestamp};
+use pack::{Before, Trend};
 use std::mem::size_of;
 
 /// Fixes of a segment.
-const SEGMENT: usize = 32;
+const SEGMENT: u32 = 48;
 /// Late fixes don't push old ones out, so that it doesn't matter how they are batched; but more than this many times the
 /// horizon's number is refused, so that memory is bounded.
 const MOST: usize = 4;
@@ -46,6 +47,8 @@ impl Horizon {
 pub struct Recent {
     /// Oldest first; the last one is being filled.
     segments: Vec<Segment>,
+    /// Behind the last entry.
+    trend: Trend,
     /// Segments other than the last have changed since [`Self::take_unsaved`].
     unsaved: bool,
 }
@@ -53,28 +56,55 @@ pub struct Recent {
 /// Some fixes that follow each other.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Segment {
-    /// The fix before; `None`: the device's first fix is in here.
-    pub(crate) previous: Option<Fix>,
-    /// The fold's memory before, encoded: rarely needed.
-    pub(crate) checkpoint: Box<[u8]>,
-    /// Entries in `packed`.
-    pub(crate) count: usize,
-    /// See [`pack`].
-    pub(crate) packed: Vec<u8>,
+    /// Time of the fix before; `None`: the device's first fix is in here.
+    pub(crate) after: Option<Timestamp>,
+    /// Entries.
+    pub(crate) count: u32,
+    /// The fix before, if there is one; the fold's memory before, encoded; the entries. See [`pack`].
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Segment {
     fn begin(standing: &Standing, previous: Option<&Fix>) -> Self {
-        let checkpoint = encode_checkpoint(standing).into_boxed_slice();
-        Self { previous: previous.copied(), checkpoint, count: 0, packed: Vec::new() }
+        let mut bytes = Vec::new();
+        if let Some(previous) = previous {
+            pack::put_step(&mut bytes, &Step::bare(*previous), Before::default());
+        }
+        pack::put_bytes(&mut bytes, &encode_checkpoint(standing));
+        Self { after: previous.map(|p| p.fix_time), count: 0, bytes }
     }
 
-    fn bytes(&self) -> usize {
-        self.checkpoint.len() + self.packed.len()
+    /// The fix before, the encoded memory before, and what reads the entries.
+    fn open(&self) -> Option<(Option<Fix>, &[u8], pack::Reader<'_>)> {
+        let mut reader = pack::Reader(&self.bytes);
+        let previous = match self.after {
+            Some(_) => match reader.entry(Before::default())?.0 {
+                Entry::Step(step) => Some(step.fix),
+                Entry::Mark(_) => return None,
+            },
+            None => None,
+        };
+        let checkpoint = reader.bytes()?;
+        Some((previous, checkpoint, reader))
+    }
+
+    /// Appends the entries to `out`; answers the last fix and the trend behind them.
+    fn read(&self, out: &mut Vec<Entry>) -> Option<(Option<Fix>, Trend)> {
+        let (mut previous, _, mut reader) = self.open()?;
+        let mut trend = Trend::default();
+        for _ in 0..self.count {
+            let (entry, next) = reader.entry(Before { fix: previous.as_ref(), trend })?;
+            trend = next;
+            if let Entry::Step(step) = &entry {
+                previous = Some(step.fix);
+            }
+            out.push(entry);
+        }
+        Some((previous, trend))
     }
 
     fn is_before(&self, time: Timestamp) -> bool {
-        self.previous.is_none_or(|p| p.fix_time < time)
+        self.after.is_none_or(|after| after < time)
     }
 }
 
@@ -82,14 +112,14 @@ impl Recent {
     /// Appends a step; `standing` and `previous` are as they were before it.
     pub(crate) fn push_step(&mut self, step: &Step, standing: &Standing, previous: Option<&Fix>, horizon: &Horizon) {
         if horizon.fixes == 0 {
-            self.segments.clear();
+            self.clear();
             return;
         }
         if self.make_room(standing, previous) {
             self.forget(step.fix.fix_time, horizon);
         }
         if let Some(last) = self.segments.last_mut() {
-            pack::put_step(&mut last.packed, step, previous);
+            self.trend = pack::put_step(&mut last.bytes, step, Before { fix: previous, trend: self.trend });
             last.count += 1;
         }
     }
@@ -105,7 +135,7 @@ impl Recent {
     pub(crate) fn push(&mut self, entry: &Entry, standing: &Standing, previous: Option<&Fix>) {
         self.make_room(standing, previous);
         if let Some(last) = self.segments.last_mut() {
-            pack::put(&mut last.packed, entry, previous);
+            self.trend = pack::put(&mut last.bytes, entry, Before { fix: previous, trend: self.trend });
             last.count += 1;
         }
     }
@@ -113,16 +143,24 @@ impl Recent {
     /// Begins a new segment if there is none or the last one is full. True if a full one was closed.
     fn make_room(&mut self, standing: &Standing, previous: Option<&Fix>) -> bool {
         let closed = match self.segments.last_mut() {
-            Some(last) if last.count < SEGMENT && last.packed.len() < SEGMENT_BYTES => return false,
+            Some(last) if last.count < SEGMENT && last.bytes.len() < SEGMENT_BYTES => return false,
             Some(last) => {
-                last.packed.shrink_to_fit();
+                last.bytes.shrink_to_fit();
                 self.unsaved = true;
                 true
             }
             None => false,
         };
         self.segments.push(Segment::begin(standing, previous));
+        self.trend = Trend::default();
         closed
+    }
+
+    /// Forgets everything: what was told of it can't be told anew.
+    pub(crate) fn clear(&mut self) {
+        if !self.segments.is_empty() {
+            *self = Self { unsaved: self.unsaved || self.segments.len() > 1, ..Self::default() };
+        }
     }
 
     /// Drops the segments that lie beyond the horizon.
@@ -130,12 +168,12 @@ impl Recent {
         let (mut rest, mut bytes) = (self.len(), self.bytes());
         let mut beyond = 0;
         while let [first, second, ..] = &self.segments[beyond..] {
-            rest -= first.count;
-            let too_old = second.previous.is_some_and(|p| newest.millis_since(p.fix_time) > horizon.age_ms);
+            rest -= first.count as usize;
+            let too_old = second.after.is_some_and(|after| newest.millis_since(after) > horizon.age_ms);
             if rest < horizon.fixes && !too_old && bytes <= MOST_BYTES {
                 break;
             }
-            bytes -= first.bytes();
+            bytes -= first.bytes.len();
             beyond += 1;
         }
         self.segments.drain(..beyond);
@@ -143,7 +181,7 @@ impl Recent {
 
     /// Number of entries.
     pub fn len(&self) -> usize {
-        self.segments.iter().map(|s| s.count).sum()
+        self.segments.iter().map(|s| s.count as usize).sum()
     }
 
     /// Whether nothing is remembered.
@@ -157,19 +195,18 @@ impl Recent {
     }
 
     fn bytes(&self) -> usize {
-        self.segments.iter().map(Segment::bytes).sum()
+        self.segments.iter().map(|s| s.bytes.len()).sum()
     }
 
     /// Memory used beyond the value itself, bytes.
     pub fn heap_bytes(&self) -> usize {
-        self.segments.capacity() * size_of::<Segment>()
-            + self.segments.iter().map(|s| s.checkpoint.len() + s.packed.capacity()).sum::<usize>()
+        self.segments.capacity() * size_of::<Segment>() + self.segments.iter().map(|s| s.bytes.capacity()).sum::<usize>()
     }
 
     /// Whether a fix of this time, older than the newest, lies within what is remembered.
     pub(crate) fn reaches(&self, time: Timestamp) -> bool {
-        // A fix at the very time of `previous` is a known one.
-        self.segments.first().is_some_and(|first| first.previous.is_none_or(|p| p.fix_time <= time))
+        // A fix at the very time of the one before is a known one.
+        self.segments.first().is_some_and(|first| first.after.is_none_or(|after| after <= time))
     }
 
     /// Takes out everything from the segment on into which a fix of this time belongs: the fold's memory before it, the fix
@@ -178,9 +215,10 @@ impl Recent {
         let from = self.segments.iter().rposition(|s| s.is_before(time)).unwrap_or(0);
         self.unsaved |= from + 1 < self.segments.len();
         let taken: Vec<Segment> = self.segments.drain(from..).collect();
+        self.trend = Trend::default();
         let read = unpack(&taken);
         if read.is_none() {
-            *self = Self { segments: Vec::new(), unsaved: true };
+            *self = Self { unsaved: true, ..Self::default() };
         }
         read
     }
@@ -198,8 +236,11 @@ impl Recent {
         self.segments.last()
     }
 
-    pub(crate) fn from_segments(segments: Vec<Segment>) -> Self {
-        Self { segments, unsaved: false }
+    /// With the segment that was saved with the state. One that can't be read is forgotten.
+    pub(crate) fn from_open(open: Option<Segment>) -> Self {
+        let read = open.and_then(|open| Some((open.read(&mut Vec::new())?.1, open)));
+        let (trend, segments) = read.map_or_else(Default::default, |(trend, open)| (trend, vec![open]));
+        Self { segments, trend, unsaved: false }
     }
 
     /// Puts segments that were saved apart before the one that was saved with the state. They replace those of an earlier call: the
@@ -221,19 +262,11 @@ pub struct ClosedSegments<'a>(pub(crate) &'a [Segment]);
 pub struct SavedSegments(pub(crate) Vec<Segment>);
 
 fn unpack(segments: &[Segment]) -> Option<(Standing, Option<Fix>, Vec<Entry>)> {
-    let first = segments.first()?;
-    let standing = decode_checkpoint(&first.checkpoint).ok()?;
-    let mut previous = first.previous;
+    let (previous, checkpoint, _) = segments.first()?.open()?;
+    let standing = decode_checkpoint(checkpoint).ok()?;
     let mut entries = Vec::new();
     for segment in segments {
-        let mut reader = pack::Reader(&segment.packed);
-        for _ in 0..segment.count {
-            let entry = reader.entry(previous.as_ref())?;
-            if let Entry::Step(step) = &entry {
-                previous = Some(step.fix);
-            }
-            entries.push(entry);
-        }
+        segment.read(&mut entries)?;
     }
-    Some((standing, first.previous, entries))
+    Some((standing, previous, entries))
 }

@@ -1,7 +1,7 @@
 //! What an edit of the catalog changes on open dashboards.
 
 use super::{Hub, Message, Now, TOO_FAR};
-use crate::wire::{CatalogMessage, DeviceInfo, FleetInfo, geofence_feature};
+use crate::wire::{CatalogMessage, DeviceInfo, fleet_info, geofence_feature};
 use socketioxide::socket::Sid;
 use std::sync::{Arc, PoisonError};
 use waystream_domain::{Catalog, CatalogEdit, CatalogKey, FleetId, OrganisationId};
@@ -82,7 +82,7 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
     match key {
         CatalogKey::Fleet(fleet) => {
             let f = catalog.fleets.get(fleet)?;
-            let value = FleetInfo { id: f.id.to_string(), name: f.name.clone() };
+            let value = fleet_info(f);
             Some((f.organisation.clone(), CatalogMessage::Fleet { id: value.id.clone(), value: Some(value) }))
         }
         CatalogKey::Device(device) => {
