@@ -4,6 +4,7 @@
 //! - `log`: the embedded log: records a second, latencies, catching up.
 //! - `connectors`: Teltonika trackers in one process, the system in another: durable positions a second, CPU, memory, history.
 //! - `gateway`: the gateway with a simulated fleet behind it, for browsers (`browser/map.mjs`) and sockets to be measured against.
+//! - `scale`: memory of many devices' states, restoring them, edits among many geofences.
 //! - `geofence`: the geofence job on the shared workload, exact against its truth: fold alone, whole job, epoch latency.
 
 pub mod fleet;
@@ -12,6 +13,7 @@ pub mod gateway;
 pub mod log;
 pub mod process;
 pub mod report;
+pub mod scale;
 pub mod system;
 pub mod teltonika;
 pub mod workload;
