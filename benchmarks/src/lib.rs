@@ -6,12 +6,15 @@
 //! - `gateway`: the gateway with a simulated fleet behind it, for browsers (`browser/map.mjs`) and sockets to be measured against.
 //! - `scale`: memory of many devices' states, restoring them, edits among many geofences.
 //! - `geofence`: the geofence job on the shared workload, exact against its truth: fold alone, whole job, epoch latency.
+//! - `sql`: the questions of fleets over ten million positions, of our SQL over files, over QuestDB, and of QuestDB itself; same answers.
 
 pub mod fleet;
+pub mod fleet_days;
 pub mod folded;
 pub mod gateway;
 pub mod log;
 pub mod process;
+pub mod questions;
 pub mod report;
 pub mod scale;
 pub mod system;

@@ -1,5 +1,8 @@
 //! Every program runs at a small size, and its own checks hold: nothing lost, events exactly the truth.
 
+#[path = "../../pipeline/store/tests/support/questdb.rs"]
+mod questdb;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -39,4 +42,16 @@ fn what_is_restored_at_scale_is_what_was_saved() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let table = String::from_utf8(output.stdout).expect("text");
     assert!(table.contains("states of 200 devices restored") && table.contains("an edit among 500 geofences"), "{table}");
+}
+
+/// The real QuestDB beside ours: the program compares every row.
+#[test]
+fn all_three_give_the_same_answers_to_the_questions_of_fleets() {
+    let server = questdb::Server::start();
+    let (host, port) = server.options().address;
+    let address = format!("{host}:{port}");
+    let sizes = ["--rows", "160000", "--vehicles", "20", "--repeat", "1", "--questdb", &address];
+    let table = run(env!("CARGO_BIN_EXE_sql"), &sizes);
+    assert!(table.contains("the same rows and values from all three"), "{table}");
+    assert_eq!(table.matches(" rows), ms |").count(), 27, "{table}");
 }
