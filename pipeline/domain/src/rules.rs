@@ -5,7 +5,7 @@ use crate::{Horizon, TripRules};
 use serde::{Deserialize, Serialize};
 
 /// What the fold tells, and how, for the devices of one fleet.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rules {
     /// Trips and stops are told if there are rules for them.
     pub trips: Option<TripRules>,
@@ -19,19 +19,6 @@ pub struct Rules {
     pub fuel_drop: FuelDrop,
     /// How late a fix may be and still correct the past.
     pub horizon: Horizon,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            trips: None,
-            link: None,
-            limit_cm_s: None,
-            speeding_after_ms: 0,
-            fuel_drop: FuelDrop::default(),
-            horizon: Horizon::default(),
-        }
-    }
 }
 
 /// When a silent device is told to be late and offline.
