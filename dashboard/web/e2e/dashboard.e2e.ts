@@ -239,6 +239,8 @@ it('draws a corridor with rules, and says what is wrong with a rule', async () =
   await form.getByLabel('Width').fill('80');
   await form.getByText('Rules').click();
   await form.getByLabel('farther away').fill('20');
+  await form.getByLabel('Speed limit').fill('50');
+  await form.getByLabel('crossed between').check();
   await form.getByLabel('in these hours').fill('all day');
   await page.getByRole('button', { name: 'Save' }).click();
   await form.locator('.error').filter({ hasText: 'all day' }).waitFor();
@@ -251,7 +253,7 @@ it('draws a corridor with rules, and says what is wrong with a rule', async () =
   const saved = features.find((f) => f.properties.name === 'Test corridor');
   expect(saved?.geometry).toMatchObject({ type: 'LineString', coordinates: [[expect.any(Number), expect.any(Number)], expect.anything(), expect.anything()] });
   expect(saved?.properties).toMatchObject({
-    width_m: 80, exit_margin_m: 20, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00', 'sat 08:00-12:00'] },
+    width_m: 80, exit_margin_m: 20, speed_limit_mps: expect.closeTo(50 / 3.6, 3), cross: true, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00', 'sat 08:00-12:00'] },
   });
 });
 

@@ -154,7 +154,13 @@ export const texts = {
     ruleNames: {
       exit_margin_m: 'Left only when farther away than, m',
       min_dwell_s: 'Counts when it lasts, s',
+      loitering_s: 'Alert when inside for, min',
+      speed_limit_mps: 'Speed limit inside, km/h',
+      max_accuracy_m: 'Ignore fixes less accurate than, m',
+      min_altitude_m: 'Not below altitude, m',
+      max_altitude_m: 'Not above altitude, m',
     },
+    cross: 'Alert also when crossed between two reports',
     hours: 'Alerts only in these hours',
     closed: 'Not on these days',
     timeZone: 'Time zone',
