@@ -254,9 +254,9 @@ mod tests {
         let fault = |instruction: Instruction| instruction.fault();
         assert_eq!(fault(Instruction::EngineStop), None);
         assert_eq!(fault(Instruction::ReportEvery { seconds: 0 }).as_deref(), Some("seconds are 1 to 86,400"));
-        assert_eq!(fault(Instruction::Bytes { hex: "0g".into() }).is_some(), true);
-        assert_eq!(fault(Instruction::Bytes { hex: "0a0".into() }).is_some(), true);
-        assert_eq!(fault(Instruction::Text { text: "a\nb".into() }).is_some(), true);
+        assert!(fault(Instruction::Bytes { hex: "0g".into() }).is_some());
+        assert!(fault(Instruction::Bytes { hex: "0a0".into() }).is_some());
+        assert!(fault(Instruction::Text { text: "a\nb".into() }).is_some());
         assert_eq!(fault(Instruction::Text { text: "status".into() }), None);
     }
 }
