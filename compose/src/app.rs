@@ -3,6 +3,7 @@
 use crate::config::{Config, Role};
 use crate::control::Control;
 use crate::folder::DataFolder;
+use crate::health::Health;
 use crate::history::History;
 use crate::log::OpenLog;
 use crate::store::OpenStore;
@@ -114,7 +115,7 @@ impl App {
             crate::metrics::upkeep(stop).await;
             Ok(())
         });
-        let mut core = Core::open(config, folder, &mut tasks).await?;
+        let core = Core::open(config, folder, &mut tasks).await?;
         let connectors = match config.roles.contains(&Role::Connect) {
             true => Some(
                 Connectors::new(config.connectors.clone())
@@ -125,14 +126,22 @@ impl App {
             false => None,
         };
         let gateway = match config.roles.contains(&Role::Gateway) {
-            true => Some(Gateway::bind(config.gateway.clone().into(), gateway_parts(&mut core, metrics)).await?),
+            true => Some(Gateway::bind(config.gateway.clone().into(), gateway_parts(&core, metrics.clone())).await?),
             false => None,
+        };
+        let health = match config.health.address {
+            Some(address) => Some(Health::bind(address, core.ready.clone(), metrics).await?),
+            None => None,
         };
         let mut control = Control::bind(core.history.clone()).await?;
         let listeners = connectors.iter().flat_map(BoundConnectors::addresses);
         control.contact.listeners = listeners.map(|l| (l.listener.as_str().to_owned(), l.address)).collect();
         if let Some(gateway) = &gateway {
             control.contact.listeners.insert("dashboard".to_owned(), gateway.local_addr());
+        }
+        if let Some(health) = health {
+            control.contact.listeners.insert("health".to_owned(), health.address()?);
+            tasks.edge("health port", |stop| health.run(stop));
         }
         core.folder.announce(&control.contact)?;
         tasks.edge("control port", |stop| control.run(stop));
@@ -191,12 +200,12 @@ impl App {
     }
 }
 
-fn gateway_parts(core: &mut Core, metrics: Option<PrometheusHandle>) -> GatewayParts {
+fn gateway_parts(core: &Core, metrics: Option<PrometheusHandle>) -> GatewayParts {
     GatewayParts {
         log: Arc::clone(&core.log),
         catalog: core.catalog.clone(),
         sql: Arc::clone(&core.history.sql),
-        ready: std::mem::take(&mut core.ready),
+        ready: core.ready.clone(),
         metrics,
         exports: crate::exports::formats(),
     }

@@ -44,6 +44,17 @@ pub struct Config {
     pub gateway: GatewaySection,
     /// Questions about history.
     pub sql: SqlSection,
+    /// Questions of operators.
+    pub health: HealthSection,
+}
+
+/// Where operators ask how a process is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealthSection {
+    /// A port for that alone; none: only the dashboard's port answers, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<SocketAddr>,
 }
 
 /// The dashboard and its API.

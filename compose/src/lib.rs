@@ -12,6 +12,7 @@ pub mod demo;
 pub mod exports;
 pub mod folder;
 pub mod geofence;
+pub mod health;
 pub mod history;
 pub mod log;
 pub mod metrics;

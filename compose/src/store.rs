@@ -99,7 +99,7 @@ impl StoreConfig {
                     [] => Ok(()),
                     complaints => Err(complaints.join("; ")),
                 };
-                let ready = ReadyCheck { name: "store", check: Box::new(check) };
+                let ready = ReadyCheck { name: "store", check: Arc::new(check) };
                 Ok(OpenStore { store, archive: QuestDbStore::archive_config(), ready: Some(ready) })
             }
         }

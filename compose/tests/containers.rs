@@ -57,6 +57,17 @@ fn servers_have_the_versions_and_settings_of_the_stack() {
 }
 
 #[test]
+fn prometheus_asks_where_every_process_answers() {
+    let (compose, prometheus) = (text("compose.yaml"), text("prometheus.yml"));
+    let port = prometheus.lines().find_map(|line| line.trim().strip_prefix("port: ")).unwrap();
+    assert!(compose.contains(&format!("  WAYSTREAM_HEALTH__ADDRESS: 0.0.0.0:{port}\n")), "{port}");
+    let asked = prometheus.lines().find_map(|line| line.trim().strip_prefix("- names: [")?.strip_suffix(']')).unwrap();
+    for name in asked.split(", ") {
+        assert!(compose.contains(&format!("\n  {name}:")), "{name}");
+    }
+}
+
+#[test]
 fn mounted_files_exist() {
     let compose = text("compose.yaml");
     let mounted: Vec<_> = compose.split('"').filter_map(|part| part.strip_prefix("./")?.split(':').next()).collect();

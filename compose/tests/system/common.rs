@@ -1,7 +1,7 @@
 //! The real binary on a folder of its own, as tests start, kill and ask it.
 
 use anyhow::{Context, bail};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -81,6 +81,18 @@ impl System {
         Remote::new(self.contact.clone())
     }
 
+    /// Whether it still runs.
+    pub(crate) fn lives(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;
+        anyhow::ensure!(status.success(), "kill failed");
+        Ok(())
+    }
+
     /// kill -9.
     pub(crate) fn kill(mut self) -> anyhow::Result<()> {
         self.child.kill()?;
@@ -91,8 +103,7 @@ impl System {
     /// Asks it to stop, and waits for the end.
     pub(crate) fn terminate(mut self) -> anyhow::Result<(ExitStatus, Duration)> {
         let asked = Instant::now();
-        let status = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status()?;
-        anyhow::ensure!(status.success(), "kill failed");
+        self.signal("TERM")?;
         Ok((self.child.wait()?, asked.elapsed()))
     }
 }
@@ -128,7 +139,7 @@ pub(crate) fn free_port() -> anyhow::Result<u16> {
 pub(crate) type TruthEvent = (String, String, String, String);
 
 /// The events of a ground truth.
-pub(crate) fn truth(name: &str) -> anyhow::Result<BTreeSet<TruthEvent>> {
+pub(crate) fn truth(name: &str) -> anyhow::Result<Vec<TruthEvent>> {
     let file = std::fs::File::open(shared(&format!("data/truth/{name}.events.csv.gz")))?;
     let mut text = String::new();
     flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text)?;
@@ -136,7 +147,7 @@ pub(crate) fn truth(name: &str) -> anyhow::Result<BTreeSet<TruthEvent>> {
 }
 
 /// Reads `device_id,fence_id,kind,time` with a header line.
-pub(crate) fn events(csv: &str) -> anyhow::Result<BTreeSet<TruthEvent>> {
+pub(crate) fn events(csv: &str) -> anyhow::Result<Vec<TruthEvent>> {
     csv.lines()
         .skip(1)
         .map(|line| {

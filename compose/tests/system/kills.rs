@@ -1,11 +1,12 @@
 //! kill -9 of the whole process while trackers report: what was answered is in history exactly once, and the events are those
 //! of an undisturbed run.
 
-use crate::common::{System, free_port, put_fences, settings, shared, truth};
+use crate::common::{System, free_port, put_fences, settings};
+use crate::recorded::Recorded;
 use futures::TryStreamExt;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,11 +14,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use waystream::config::{Config, Overrides};
-use waystream::demo::playback::Tracks;
 use waystream::history::Selection;
 use waystream::trackers::Tracker;
 use waystream::trackers::teltonika::Teltonika;
-use waystream_domain::{DeviceId, Timestamp};
 use waystream_sql::output::Format;
 
 const POSITIONS: usize = 100_000;
@@ -30,18 +29,8 @@ async fn whatever_was_answered_survives_twenty_kills_and_no_event_is_lost_or_dou
     eprintln!("SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
 
-    // Whole buses, so that the ground truth of each is known. Their ids become IMEIs: the bus's own number with zeros.
-    let tracks = Tracks::read(&[shared("data/tracks/warsaw_bus.csv.gz")]).unwrap();
-    let mut buses = BTreeMap::new();
-    let mut positions = 0;
-    for (device, fixes) in tracks.devices {
-        if positions < POSITIONS {
-            positions += fixes.len();
-            buses.insert(device, fixes);
-        }
-    }
-    let imei = |n: usize| DeviceId::new(format!("{n:015}")).unwrap();
-    let names: BTreeMap<DeviceId, DeviceId> = buses.keys().enumerate().map(|(n, bus)| (imei(n), bus.clone())).collect();
+    let recorded = Recorded::read(&[("warsaw_bus", POSITIONS)]);
+    let positions = recorded.positions();
 
     let folder = tempfile::tempdir().unwrap();
     let config = Config::load(None, &Overrides { data: Some(folder.path().to_owned()), roles: None }).unwrap();
@@ -54,11 +43,9 @@ async fn whatever_was_answered_survives_twenty_kills_and_no_event_is_lost_or_dou
     let answered = Arc::new(AtomicUsize::new(0));
     let progress = Arc::new(Notify::new());
     let mut trackers = JoinSet::new();
-    let mut sent: BTreeSet<(DeviceId, Timestamp)> = BTreeSet::new();
-    for (n, fixes) in buses.into_values().enumerate() {
-        sent.extend(fixes.iter().map(|fix| (imei(n), fix.fix_time)));
+    for (imei, fixes) in recorded.tracks.clone() {
         let (answered, progress) = (Arc::clone(&answered), Arc::clone(&progress));
-        let mut tracker = Tracker::Teltonika(Teltonika::new(server, imei(n).as_str()));
+        let mut tracker = Tracker::Teltonika(Teltonika::new(server, imei.as_str()));
         trackers.spawn(async move {
             for packet in fixes.chunks(RECORDS_PER_PACKET) {
                 tracker.deliver(packet).await.unwrap();
@@ -95,20 +82,10 @@ async fn whatever_was_answered_survives_twenty_kills_and_no_event_is_lost_or_dou
             stored.insert(key);
         }
     }
+    let sent = recorded.rows();
     assert!(stored == sent, "{} positions sent, {} in history", sent.len(), stored.len());
 
     let query = "SELECT device, geofence, kind, fix_time FROM events WHERE kind IN ('enter', 'exit') AND NOT retracted";
     let csv = String::from_utf8(remote.ask(query, Format::Csv).await.unwrap()).unwrap();
-    let rows = csv.lines().count() - 1;
-    let events: BTreeSet<_> = crate::common::events(&csv)
-        .unwrap()
-        .into_iter()
-        .map(|(device, fence, kind, time)| (names[&DeviceId::new(device).unwrap()].to_string(), fence, kind, time))
-        .collect();
-    assert_eq!(rows, events.len(), "an event is told twice");
-    let buses: BTreeSet<String> = names.values().map(ToString::to_string).collect();
-    let expected: BTreeSet<_> = truth("warsaw_bus").unwrap().into_iter().filter(|(bus, ..)| buses.contains(bus)).collect();
-    let missing: Vec<_> = expected.difference(&events).take(5).collect();
-    let wrong: Vec<_> = events.difference(&expected).take(5).collect();
-    assert!(missing.is_empty() && wrong.is_empty(), "missing: {missing:?}, wrong: {wrong:?}");
+    recorded.check(crate::common::events(&csv).unwrap());
 }

@@ -117,3 +117,20 @@ fn a_folder_has_one_system() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("another waystream runs"), "{said}");
 }
+
+#[tokio::test]
+async fn every_role_tells_operators_how_it_is() {
+    let settings = settings(&[]) + "[health]\naddress = \"127.0.0.1:0\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    for roles in ["connect", "dataflow", "archive", "gateway,sql"] {
+        let system = System::start_command(&folder.path().join(roles), &settings, &["run", "--roles", roles]).unwrap();
+        let ask = async |path: &str| {
+            let answer = reqwest::get(format!("http://{}{path}", system.address("health"))).await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        };
+        assert_eq!(ask("/healthz").await, (200, "alive".to_owned()), "{roles}");
+        assert_eq!(ask("/readyz").await.0, 200, "{roles}");
+        let (status, metrics) = ask("/metrics").await;
+        assert!(status == 200 && metrics.contains("waystream_"), "{roles}: {metrics}");
+    }
+}

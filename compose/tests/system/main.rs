@@ -1,13 +1,21 @@
 //! The real binary as users, trackers and operators meet it. One test binary, because linking the system takes long.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../../dashboard/gateway/tests/system/browser.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod browser;
 mod commands;
 mod common;
+mod deployment;
 mod device_commands;
 mod distributed;
+mod faults;
 #[path = "../../../pipeline/log/tests/support/kafka.rs"]
 mod kafka;
 mod kills;
 mod lifecycle;
 mod playback;
 mod questdb;
+mod recorded;
+#[path = "../../../pipeline/store/tests/support/questdb.rs"]
+mod server;

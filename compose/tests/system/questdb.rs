@@ -1,16 +1,10 @@
 //! The whole program with QuestDB as its store.
 
-#[path = "../../../dashboard/gateway/tests/system/browser.rs"]
-#[allow(dead_code, unreachable_pub)]
-mod browser;
-#[path = "../../../pipeline/store/tests/support/questdb.rs"]
-mod server;
-
+use crate::browser::Browser;
 use crate::common::{System, run, settings};
 use crate::playback::every_position_arrives;
-use browser::Browser;
+use crate::server::Server;
 use serde_json::json;
-use server::Server;
 use std::time::Duration;
 use waystream::demo::sockets::Sockets;
 use waystream::demo::world::Reporting;

@@ -2,7 +2,7 @@
 
 use crate::auth::{OneTimeTokens, Origins, Passwords, Sessions, Throttle, require_same_origin};
 use crate::config::GatewayConfig;
-use crate::health::{self, ReadyCheck};
+use crate::health::{ReadyCheck, operator_routes};
 use crate::live::{self, Board, BoardPositions, Command, Follow, Hub, HubStart, Kills, Live, SharedBoard, socket_router};
 use crate::replay::ReplayContext;
 use crate::rest::{self, ExportFormat, Rest, sign_in_by_link};
@@ -150,7 +150,7 @@ impl Gateway {
             .route("/sign-in", get(sign_in_by_link))
             .with_state(Arc::clone(&rest))
             .merge(rest::router(rest))
-            .merge(health::router(ready, metrics))
+            .merge(operator_routes(ready, metrics))
             .fallback(static_files::file)
             .layer(compressed);
         let origins = Origins { also: config.origins.clone().into() };

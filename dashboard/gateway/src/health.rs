@@ -10,15 +10,16 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// One part's answer to the question whether it is ready. Cheap: asked on every `/readyz`.
+#[derive(Clone)]
 pub struct ReadyCheck {
     /// Of the part.
     pub name: &'static str,
     /// `Err`: why not.
-    pub check: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    pub check: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
 
-/// The three routes. Without a recorder there are no metrics.
-pub(crate) fn router(checks: Vec<ReadyCheck>, metrics: Option<PrometheusHandle>) -> Router {
+/// The three routes, for a process without a dashboard too. Without a recorder there are no metrics.
+pub fn operator_routes(checks: Vec<ReadyCheck>, metrics: Option<PrometheusHandle>) -> Router {
     let checks = Arc::new(checks);
     let mut router =
         Router::new().route("/healthz", get(|| async { "alive" })).route("/readyz", get(move || async move { ready(&checks) }));

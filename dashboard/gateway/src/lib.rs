@@ -18,7 +18,7 @@ pub mod wire;
 
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayError, GatewayParts, SignInLinks};
-pub use health::ReadyCheck;
+pub use health::{ReadyCheck, operator_routes};
 pub use listener::ListenerLimits;
 pub use live::LinkLimits;
 pub use rest::{ExportFormat, OpenTrackFile, TrackSink};

@@ -1,0 +1,138 @@
+//! The distributed form as tests run it: a real Kafka, a real QuestDB, and roles as processes of their own.
+
+use crate::common::{System, TruthEvent, free_port, put_fences, settings};
+use crate::kafka::Broker;
+use crate::recorded::Recorded;
+use crate::server::Server;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use waystream::config::{Config, Overrides, Role};
+use waystream_domain::{DeviceId, Timestamp, codec};
+use waystream_log::Log;
+use waystream_store::questdb::QuestDbOptions;
+
+/// A process that is not heard of for so long loses its partitions; the least that Kafka allows.
+const SESSION_TIMEOUT_S: u32 = 6;
+const PREFIX: &str = "fleet.";
+
+/// Servers and settings; processes are started by [`Deployment::process`].
+pub(crate) struct Deployment {
+    pub(crate) broker: Broker,
+    pub(crate) questdb: Server,
+    tables: QuestDbOptions,
+    folder: tempfile::TempDir,
+    settings: String,
+    /// Where Teltonika trackers report.
+    pub(crate) trackers: SocketAddr,
+}
+
+impl Deployment {
+    /// Starts the servers and puts these fences into the catalog.
+    pub(crate) async fn start(fences: &[&str]) -> Self {
+        let broker = tokio::task::spawn_blocking(Broker::start);
+        let questdb = tokio::task::spawn_blocking(Server::start);
+        let (broker, questdb) = tokio::try_join!(broker, questdb).unwrap();
+        let tables = questdb.options();
+        let trackers = free_port().unwrap();
+        let settings = format!(
+            "{}[log]\nkind = \"kafka\"\nbrokers = \"{}\"\nprefix = \"{PREFIX}\"\npartitions = 8\n\
+             session_timeout_s = {SESSION_TIMEOUT_S}\n\
+             [store]\nkind = \"questdb\"\naddress = \"127.0.0.1:{}\"\ntable_prefix = \"{}\"\n",
+            settings(&[("teltonika", trackers)]),
+            broker.address(),
+            questdb.http_port(),
+            tables.table_prefix,
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let trackers = (Ipv4Addr::LOCALHOST, trackers).into();
+        let deployment = Self { broker, questdb, tables, folder, settings, trackers };
+        for fences in fences {
+            put_fences(&deployment.config("setting-up"), &format!("data/fences/{fences}.geojson")).await;
+        }
+        deployment
+    }
+
+    fn config(&self, name: &str) -> Config {
+        let file = self.folder.path().join("settings.toml");
+        std::fs::write(&file, &self.settings).unwrap();
+        let overrides = Overrides { data: Some(self.folder(name)), roles: Some([Role::Connect].into()) };
+        Config::load(Some(&file), &overrides).unwrap()
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts a process; its name is the same after a restart.
+    pub(crate) fn process(&self, name: &str, roles: &str) -> System {
+        self.process_with(name, roles, "")
+    }
+
+    /// The same, with settings of its own at the end of the others.
+    pub(crate) fn process_with(&self, name: &str, roles: &str, more: &str) -> System {
+        let settings = format!("{}{more}", self.settings);
+        System::start_command(&self.folder(name), &settings, &["run", "--roles", roles]).unwrap()
+    }
+
+    /// The log, as this program sees it.
+    pub(crate) async fn log(&self) -> Arc<dyn Log> {
+        let folder = self.folder("watching");
+        std::fs::create_dir_all(&folder).unwrap();
+        self.config("watching").log.open(&folder).await.unwrap().shared()
+    }
+
+    /// Panics unless events and history are what must come of these reports, as programs of other makers read them.
+    pub(crate) async fn check(&self, recorded: &Recorded) {
+        recorded.check(events_in_kafka(&self.broker.address(), &format!("{PREFIX}events")));
+
+        let prefix = &self.tables.table_prefix;
+        let query = format!("SELECT device, fence, kind, time FROM (SELECT device, geofence fence, kind, fix_time time FROM {prefix}events) WHERE fence != null");
+        recorded.check(self.export(&query).await.into_iter().map(|[device, fence, kind, time]| (device, fence, kind, time)).collect());
+
+        let rows = self.questdb.count(&self.tables, "positions").await;
+        let rows_by_key: Vec<[String; 2]> = self.export(&format!("SELECT device, fix_time FROM {prefix}positions")).await;
+        assert_eq!(rows, rows_by_key.len() as u64, "none of these has an odd time");
+        let mut expected = recorded.rows();
+        assert_eq!(rows, expected.len() as u64, "rows as QuestDB counts them");
+        for [device, time] in rows_by_key {
+            let row = (DeviceId::new(device).unwrap(), Timestamp::parse(&time).unwrap());
+            assert!(expected.remove(&row), "{row:?} was never sent, or is in history twice");
+        }
+        assert!(expected.is_empty());
+    }
+
+    /// Rows of a query as QuestDB exports them, as CSV; times in our form.
+    async fn export<const N: usize>(&self, query: &str) -> Vec<[String; N]> {
+        let url = format!("http://127.0.0.1:{}/exp", self.questdb.http_port());
+        let answer = reqwest::Client::new().get(url).query(&[("query", query)]).send().await.unwrap();
+        let csv = answer.error_for_status().unwrap().text().await.unwrap();
+        let field = |field: &str| {
+            let text = field.trim_matches('"');
+            Timestamp::parse(text).map_or_else(|| text.to_owned(), |time| time.to_string())
+        };
+        csv.lines().skip(1).map(|line| line.split(',').map(field).collect::<Vec<_>>().try_into().unwrap()).collect()
+    }
+}
+
+/// The enters and exits in a topic as kcat, which is not of our making, reads them when it is told to read what is committed.
+fn events_in_kafka(brokers: &str, topic: &str) -> Vec<TruthEvent> {
+    let arguments = ["-b", brokers, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-f", "%S %s\n"];
+    let kcat = Command::new("kcat").args(arguments).args(["-X", "isolation.level=read_committed"]).output();
+    let kcat = kcat.expect("kcat is installed");
+    assert!(kcat.status.success(), "{}", String::from_utf8_lossy(&kcat.stderr));
+    let mut bytes = kcat.stdout.as_slice();
+    let mut events = Vec::new();
+    while let Some(space) = bytes.iter().position(|b| *b == b' ') {
+        let length: usize = std::str::from_utf8(&bytes[..space]).unwrap().parse().unwrap();
+        let (value, rest) = bytes[space + 1..].split_at(length);
+        bytes = &rest[1..];
+        let event = codec::decode_event(value).unwrap();
+        if let Some(geofence) = event.geofence {
+            let kind = event.kind.as_str().to_owned();
+            events.push((event.device.to_string(), geofence.to_string(), kind, event.fix_time.to_string()));
+        }
+    }
+    events
+}
