@@ -77,6 +77,8 @@ pub struct GatewaySection {
     pub tiles_max_zoom: u8,
     /// Connections at a time.
     pub max_connections: usize,
+    /// Redis that several gateways share; empty: this one is alone.
+    pub redis: String,
 }
 
 /// Limits of questions about history.
@@ -106,6 +108,7 @@ impl From<GatewaySection> for GatewayConfig {
             behind_tls: section.behind_tls,
             title: section.title,
             tiles,
+            redis: (!section.redis.is_empty()).then_some(section.redis),
             limits: ListenerLimits { connections: section.max_connections, ..ListenerLimits::default() },
             ..Self::default()
         }

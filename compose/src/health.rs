@@ -16,11 +16,7 @@ pub struct Health {
 
 impl Health {
     /// Opens the port.
-    pub async fn bind(
-        address: SocketAddr,
-        ready: Vec<ReadyCheck>,
-        metrics: Option<PrometheusHandle>,
-    ) -> anyhow::Result<Self> {
+    pub async fn bind(address: SocketAddr, ready: Vec<ReadyCheck>, metrics: Option<PrometheusHandle>) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("could not listen on health.address {address}"))?;
         Ok(Self { listener, router: operator_routes(ready, metrics) })

@@ -67,6 +67,12 @@ fn prometheus_asks_where_every_process_answers() {
     }
 }
 
+/// `/readyz` tells of the store too, and if that is down it is down for every gateway: browsers would have none.
+#[test]
+fn the_balancer_asks_whether_a_gateway_lives_not_whether_all_is_well() {
+    assert!(text("haproxy.cfg").contains("\n    option httpchk GET /healthz\n"));
+}
+
 #[test]
 fn mounted_files_exist() {
     let compose = text("compose.yaml");

@@ -67,13 +67,17 @@ impl Deployment {
 
     /// Starts a process; its name is the same after a restart.
     pub(crate) fn process(&self, name: &str, roles: &str) -> System {
-        self.process_with(name, roles, "")
+        self.start_process(name, roles, &self.settings)
     }
 
-    /// The same, with settings of its own at the end of the others.
-    pub(crate) fn process_with(&self, name: &str, roles: &str, more: &str) -> System {
-        let settings = format!("{}{more}", self.settings);
-        System::start_command(&self.folder(name), &settings, &["run", "--roles", roles]).unwrap()
+    /// Starts a gateway that shares a Redis with others.
+    pub(crate) fn gateway_with(&self, name: &str, redis: &str) -> System {
+        let settings = self.settings.replacen("[gateway]\n", &format!("[gateway]\nredis = \"{redis}\"\n"), 1);
+        self.start_process(name, "gateway,sql", &settings)
+    }
+
+    fn start_process(&self, name: &str, roles: &str, settings: &str) -> System {
+        System::start_command(&self.folder(name), settings, &["run", "--roles", roles]).unwrap()
     }
 
     /// The log, as this program sees it.
@@ -88,8 +92,12 @@ impl Deployment {
         recorded.check(events_in_kafka(&self.broker.address(), &format!("{PREFIX}events")));
 
         let prefix = &self.tables.table_prefix;
-        let query = format!("SELECT device, fence, kind, time FROM (SELECT device, geofence fence, kind, fix_time time FROM {prefix}events) WHERE fence != null");
-        recorded.check(self.export(&query).await.into_iter().map(|[device, fence, kind, time]| (device, fence, kind, time)).collect());
+        let query = format!(
+            "SELECT device, fence, kind, time FROM (SELECT device, geofence fence, kind, fix_time time FROM {prefix}events) WHERE fence != null"
+        );
+        recorded.check(
+            self.export(&query).await.into_iter().map(|[device, fence, kind, time]| (device, fence, kind, time)).collect(),
+        );
 
         let rows = self.questdb.count(&self.tables, "positions").await;
         let rows_by_key: Vec<[String; 2]> = self.export(&format!("SELECT device, fix_time FROM {prefix}positions")).await;

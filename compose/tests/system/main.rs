@@ -10,6 +10,7 @@ mod deployment;
 mod device_commands;
 mod distributed;
 mod faults;
+mod gateways;
 #[path = "../../../pipeline/log/tests/support/kafka.rs"]
 mod kafka;
 mod kills;
@@ -17,5 +18,6 @@ mod lifecycle;
 mod playback;
 mod questdb;
 mod recorded;
+mod redis;
 #[path = "../../../pipeline/store/tests/support/questdb.rs"]
 mod server;

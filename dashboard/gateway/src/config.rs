@@ -23,6 +23,8 @@ pub struct GatewayConfig {
     pub link: LinkLimits,
     /// A socket that has not acknowledged a frame, or has taken no message, for so long is cut.
     pub cut_after: Duration,
+    /// Redis, `redis://host:port`, over which gateways of one system pass notices; `None`: this one is alone.
+    pub redis: Option<String>,
     /// What a connection may cost.
     pub limits: ListenerLimits,
 }
@@ -41,6 +43,7 @@ impl Default for GatewayConfig {
             }),
             link: LinkLimits::default(),
             cut_after: Duration::from_secs(30),
+            redis: None,
             limits: ListenerLimits::default(),
         }
     }

@@ -4,6 +4,7 @@ use crate::auth::{OneTimeTokens, Origins, Passwords, Sessions, Throttle, require
 use crate::config::GatewayConfig;
 use crate::health::{ReadyCheck, operator_routes};
 use crate::live::{self, Board, BoardPositions, Command, Follow, Hub, HubStart, Kills, Live, SharedBoard, socket_router};
+use crate::nodes::{Adapter, Dashboards, Nodes, Supervisor};
 use crate::replay::ReplayContext;
 use crate::rest::{self, ExportFormat, Rest, sign_in_by_link};
 use crate::wire::PageConfig;
@@ -42,6 +43,9 @@ pub enum GatewayError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The address of Redis makes no sense.
+    #[error("could not make out the address of Redis")]
+    Redis(#[from] redis::RedisError),
     /// The log can't be followed.
     #[error("gateway could not follow the log")]
     Log(#[from] LogError),
@@ -69,7 +73,8 @@ pub struct Gateway {
     address: SocketAddr,
     config: GatewayConfig,
     router: Router,
-    io: SocketIo,
+    io: SocketIo<Adapter>,
+    nodes: Option<Supervisor>,
     one_time: Arc<OneTimeTokens>,
     hub: Hub,
     commands: mpsc::Receiver<Command>,
@@ -126,7 +131,12 @@ impl Gateway {
             commands: to_hub.clone(),
         });
         let replay = Arc::new(ReplayContext::new(Arc::clone(&sql), sessions.clone(), catalog.shared()));
-        let (sockets, io) = socket_router(Live { hub: to_hub, sessions: sessions.clone(), kills: kills.clone(), replay });
+        let (nodes, supervisor) = match &config.redis {
+            Some(url) => Nodes::on(url).map(|(nodes, supervisor)| (nodes, Some(supervisor)))?,
+            None => (Nodes::none(), None),
+        };
+        let live = Live { hub: to_hub, sessions: sessions.clone(), kills: kills.clone(), replay };
+        let (sockets, io) = socket_router(live, nodes).await;
 
         let one_time = Arc::new(OneTimeTokens::default());
         let passwords = tokio::task::spawn_blocking(Passwords::new).await.expect("hashing does not panic");
@@ -139,6 +149,7 @@ impl Gateway {
             board,
             sql,
             exports,
+            dashboards: Dashboards(io.clone()),
             page: PageConfig {
                 title: config.title.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -158,7 +169,7 @@ impl Gateway {
             .layer(from_fn_with_state(kills, Kills::follow_upgrades))
             .layer(from_fn_with_state(origins, require_same_origin))
             .layer(CatchPanicLayer::new());
-        Ok(Self { listener, address, config, router, io, one_time, hub, commands, log, follow })
+        Ok(Self { listener, address, config, router, io, nodes: supervisor, one_time, hub, commands, log, follow })
     }
 
     /// Where it listens.
@@ -191,6 +202,11 @@ impl Gateway {
         let hub = self.hub.run(self.commands, news, stop.clone());
         drop(self.log);
         let io = self.io;
+        let nodes = async {
+            if let Some(nodes) = self.nodes {
+                nodes.run(stop.clone()).await;
+            }
+        };
         let closing = async {
             stop.cancelled().await;
             io.close().await;
@@ -200,8 +216,8 @@ impl Gateway {
             stop.cancel();
             part
         };
-        let ((), (), followed, hub_ended) =
-            tokio::join!(serving, closing, async { watched(following.await) }, async { watched(hub.await) });
+        let ((), (), (), followed, hub_ended) =
+            tokio::join!(serving, closing, nodes, async { watched(following.await) }, async { watched(hub.await) });
         followed?;
         hub_ended?;
         Ok(())

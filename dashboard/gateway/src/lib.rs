@@ -11,6 +11,7 @@ mod health;
 mod listener;
 mod live;
 pub mod metrics;
+mod nodes;
 mod replay;
 mod rest;
 mod static_files;

@@ -10,5 +10,7 @@ pub const SOCKETS_CUT: &str = "waystream_gateway_sockets_cut_total";
 pub const FRAMES_SENT: &str = "waystream_gateway_frames_sent_total";
 /// Frames that were merged into a later one, because the socket was slow.
 pub const FRAMES_MERGED: &str = "waystream_gateway_frames_merged_total";
+/// Messages to or from other gateways that were dropped, because they came too fast or Redis was away for too long.
+pub const NODE_MESSAGES_LOST: &str = "waystream_gateway_node_messages_lost_total";
 /// Open replays.
 pub const REPLAYS: &str = "waystream_gateway_replays";

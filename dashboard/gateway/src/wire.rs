@@ -9,6 +9,7 @@
 //! | `slots` | [`SlotsMessage`]: before the first frame that uses them, and when a name or fleet changes | yes |
 //! | `alert` | [`AlertEvent`] | yes |
 //! | `catalog` | [`CatalogMessage`] | yes |
+//! | `notice` | [`NoticeMessage`]: answered when it is shown | no |
 //! | `r` | replay id, one FT1 frame with [`frame::flags::REPLAY`] | yes |
 //! | `replay_state` | [`ReplayState`] | yes |
 //! | `replay_alert` | [`ReplayAlert`] | yes |
@@ -17,10 +18,12 @@
 //! ([`ReplayRequest`], opening is answered by [`ReplayAnswer`]), `replay_ack` ([`ReplayAck`]).
 
 pub mod frame;
+mod notices;
 mod sql;
 #[cfg(test)]
 mod typescript;
 
+pub use notices::{NewNotice, NoticeAnswer, NoticeMessage, PresenceAnswer};
 pub use sql::{SavedQueryEdit, SavedQueryInfo, SqlAnswer, SqlColumn, SqlRequest};
 
 use serde::{Deserialize, Serialize};

@@ -44,6 +44,11 @@ for (const event of ['slots', 'alert', 'catalog', 'replay_state', 'replay_alert'
   socket.on(event, (...args) => say(event, args));
 }
 
+socket.on('notice', (notice, shown) => {
+  say('notice', [notice]);
+  shown(true);
+});
+
 const input = createInterface({ input: process.stdin });
 input.on('line', (line) => {
   const command = JSON.parse(line);

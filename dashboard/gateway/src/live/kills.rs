@@ -1,13 +1,13 @@
 //! Which TCP connections carry which socket, so that a socket can be ended whatever state its queue is in.
 
 use crate::listener::Connection;
+use crate::nodes::SocketRef;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use socketioxide::TransportType;
-use socketioxide::extract::SocketRef;
 use socketioxide::socket::Sid;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,7 @@
 //! What a socket must get in order and completely: alerts, catalog edits, new names. Waits here while the socket is full.
 
+use crate::nodes::SocketRef;
 use crate::wire::{AlertEvent, CatalogMessage, SlotsMessage};
-use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
 use std::collections::VecDeque;
 use std::sync::Arc;

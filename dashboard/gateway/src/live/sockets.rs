@@ -3,11 +3,12 @@
 use super::hub::Command;
 use super::kills::Kills;
 use crate::auth::{Identity, Sessions};
+use crate::nodes::{self, AckSender, Adapter, Nodes, SocketRef};
 use crate::now;
 use crate::replay::{ReplayContext, Replays};
 use crate::wire::{ReplayAck, ReplayRequest, WatchRequest};
 use axum::Router;
-use socketioxide::extract::{AckSender, SocketRef, TryData};
+use socketioxide::extract::TryData;
 use socketioxide::handler::ConnectHandler;
 use socketioxide::{ParserConfig, SocketIo};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub(crate) struct Live {
 
 /// The route `/socket.io/`, and the handle to close all sockets with. A service and not a layer: a router applies layers to
 /// its fallback anew with every request, and every application knows its own sessions only.
-pub(crate) fn socket_router(live: Live) -> (Router, SocketIo) {
+pub(crate) async fn socket_router(live: Live, nodes: Nodes) -> (Router, SocketIo<Adapter>) {
     let (service, io) = SocketIo::builder()
         .with_parser(ParserConfig::common().max_incoming_binaries(1).max_incoming_binary_buf_size(1_024))
         .max_buffer_size(QUEUE_PACKETS)
@@ -50,6 +51,7 @@ pub(crate) fn socket_router(live: Live) -> (Router, SocketIo) {
         .ping_interval(PING_EVERY)
         .ping_timeout(PING_TIMEOUT)
         .connect_timeout(Duration::from_secs(10))
+        .with_adapter::<Adapter>(nodes::adapter(nodes))
         .build_svc();
     let sessions = live.sessions.clone();
     let may_connect = async move |socket: SocketRef| -> Result<(), &'static str> {
@@ -58,7 +60,8 @@ pub(crate) fn socket_router(live: Live) -> (Router, SocketIo) {
         Ok(())
     };
     let connected = async move |socket: SocketRef| on_connect(&socket, &live);
-    io.ns("/", connected.with(may_connect));
+    let ready = io.ns("/", connected.with(may_connect)).await;
+    ready.expect("the name of the namespace is fine, and the way to other gateways does not fail");
     (Router::new().route_service("/socket.io/", service), io)
 }
 
@@ -66,6 +69,7 @@ fn on_connect(socket: &SocketRef, live: &Live) {
     // The session may have ended between the check and now; then the first event finds out.
     let Some(identity) = socket.extensions.get::<Identity>() else { return };
     live.kills.remember(socket);
+    nodes::enter(socket, &identity);
     let replays = Arc::new(Replays::new(Arc::clone(&live.replay)));
     let busy = Arc::new(Semaphore::new(MAX_BUSY));
     let context = Context { live: live.clone(), session: identity.session().to_owned(), busy, replays };

@@ -5,10 +5,10 @@ mod loading;
 mod player;
 
 use crate::auth::{Identity, Sessions};
+use crate::nodes::{AckSender, SocketRef};
 use crate::wire::{ReplayAck, ReplayAction, ReplayAnswer, ReplayRequest};
 use loading::{Selection, slots_of};
 use player::{Control, Player};
-use socketioxide::extract::{AckSender, SocketRef};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};

@@ -3,12 +3,12 @@
 use super::loading::{Loaded, Selection, load};
 use crate::live::{Link, Motion, frame_record, taken};
 use crate::metrics as names;
+use crate::nodes::SocketRef;
 use crate::wire::frame::{FrameBuilder, FrameHead, FrameKind, FrameRecord, flags};
 use crate::wire::{AlertEvent, ReplayAlert, ReplayState, SlotRow};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use socketioxide::extract::SocketRef;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

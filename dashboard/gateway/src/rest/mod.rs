@@ -7,6 +7,7 @@ mod export;
 mod fleets;
 mod geofences;
 mod history;
+mod notices;
 mod queries;
 mod session;
 mod sql;
@@ -17,6 +18,7 @@ pub(crate) use session::sign_in_by_link;
 
 use crate::auth::{Identity, OneTimeTokens, Passwords, Sessions, Throttle};
 use crate::live::SharedBoard;
+use crate::nodes::Dashboards;
 use crate::now;
 use crate::wire::PageConfig;
 use axum::body::{Body, Bytes};
@@ -58,6 +60,8 @@ pub(crate) struct Rest {
     pub(crate) sql: Arc<SqlEngine>,
     /// For `/api/export`.
     pub(crate) exports: Vec<ExportFormat>,
+    /// Everybody who is there, on whatever gateway.
+    pub(crate) dashboards: Dashboards,
     /// For `/api/config`.
     pub(crate) page: PageConfig,
 }
@@ -95,6 +99,8 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(queries::list, queries::create))
         .routes(routes!(queries::change, queries::remove))
         .routes(routes!(export::export))
+        .routes(routes!(notices::create))
+        .routes(routes!(notices::presence))
         .split_for_parts();
     let description = serde_json::to_string(&description).expect("a description of strings is JSON");
     let json = [(axum::http::header::CONTENT_TYPE, "application/json")];

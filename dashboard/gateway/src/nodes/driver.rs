@@ -1,0 +1,207 @@
+//! Messages between gateways by Redis' publish and subscribe, over a connection that is made again whenever it breaks.
+//!
+//! Nobody here waits for Redis: what is to be sent is queued, and while Redis is away the oldest of it stays queued and the rest is
+//! counted as lost. A driver of Socket.IO's Redis adapter; the adapter's own gives up with its first connection.
+
+use crate::metrics as names;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisError, RedisResult};
+use socketioxide_redis::drivers::{ChanItem, Driver, MessageStream};
+use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// Messages that may wait for Redis.
+const WAITING: usize = 1_024;
+/// Redis answers within this time or counts as gone.
+const ANSWER: Duration = Duration::from_secs(1);
+/// How often it is asked whether it is still there.
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// First and longest pause before it is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// The way to the other gateways; none if this one is alone. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Nodes(Option<Arc<Shared>>);
+
+struct Shared {
+    outgoing: mpsc::Sender<ChanItem>,
+    channels: Mutex<HashMap<String, mpsc::Sender<ChanItem>>>,
+    /// There are channels to subscribe to.
+    changed: Notify,
+    /// While there is one.
+    connection: Mutex<Option<MultiplexedConnection>>,
+}
+
+/// Keeps the connection.
+pub(crate) struct Supervisor {
+    client: Client,
+    shared: Arc<Shared>,
+    outgoing: mpsc::Receiver<ChanItem>,
+    /// Taken from the queue, but not sent.
+    unsent: Option<ChanItem>,
+}
+
+impl Nodes {
+    /// There are no other gateways.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    /// The other gateways on this Redis, `redis://host:port`. They are reached while the supervisor runs.
+    pub(crate) fn on(url: &str) -> RedisResult<(Self, Supervisor)> {
+        let info: redis::ConnectionInfo = redis::IntoConnectionInfo::into_connection_info(url)?;
+        // Messages come by the same connection.
+        let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
+        let client = Client::open(info.set_redis_settings(settings))?;
+        let (outgoing, queue) = mpsc::channel(WAITING);
+        let (channels, changed, connection) = Default::default();
+        let shared = Arc::new(Shared { outgoing, channels, changed, connection });
+        Ok((Self(Some(Arc::clone(&shared))), Supervisor { client, shared, outgoing: queue, unsent: None }))
+    }
+}
+
+impl Shared {
+    fn channels(&self) -> MutexGuard<'_, HashMap<String, mpsc::Sender<ChanItem>>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Option<MultiplexedConnection>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the connection says by itself.
+    fn take(&self, push: PushInfo, lost: &CancellationToken) {
+        match push.kind {
+            PushKind::Disconnection => lost.cancel(),
+            PushKind::Message => {
+                let mut parts = push.data.into_iter();
+                let mut part = || parts.next();
+                let (Some(channel), Some(message)) = (part(), part()) else { return };
+                let (Ok(channel), Ok(message)) = (String::from_redis_value(channel), Vec::from_redis_value(message)) else {
+                    return;
+                };
+                let to = self.channels().get(&channel).cloned();
+                if to.is_some_and(|to| to.try_send((channel, message)).is_err()) {
+                    metrics::counter!(names::NODE_MESSAGES_LOST).increment(1);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Supervisor {
+    /// Until cancelled.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut pause = RETRY.0;
+        loop {
+            let mut reached = false;
+            let Some(ended) = stop.run_until_cancelled(self.follow(&mut reached)).await else { return };
+            *self.shared.connection() = None;
+            if reached || pause == RETRY.0 {
+                tracing::warn!(error = %ended, "other gateways can't be reached over Redis: notices for them wait");
+                pause = RETRY.0;
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
+            pause = (pause * 2).min(RETRY.1);
+        }
+    }
+
+    /// Until the connection breaks.
+    async fn follow(&mut self, reached: &mut bool) -> RedisError {
+        let lost = CancellationToken::new();
+        let (shared, gone) = (Arc::clone(&self.shared), lost.clone());
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(ANSWER))
+            .set_response_timeout(Some(ANSWER))
+            .set_push_sender(move |push: PushInfo| {
+                shared.take(push, &gone);
+                Ok::<(), Infallible>(())
+            });
+        match self.client.get_multiplexed_async_connection_with_config(&config).await {
+            Ok(connection) => match self.serve(connection, &lost, reached).await {
+                Ok(()) => (ErrorKind::Io, "the connection has broken").into(),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        mut connection: MultiplexedConnection,
+        lost: &CancellationToken,
+        reached: &mut bool,
+    ) -> RedisResult<()> {
+        let mut subscribed = BTreeSet::new();
+        let mut ping = tokio::time::interval(PING_EVERY);
+        loop {
+            let missing: Vec<String> =
+                self.shared.channels().keys().filter(|name| !subscribed.contains(*name)).cloned().collect();
+            for channel in missing {
+                connection.subscribe(&channel).await?;
+                subscribed.insert(channel);
+            }
+            if !*reached {
+                tracing::info!("other gateways are reached over Redis");
+                *reached = true;
+                *self.shared.connection() = Some(connection.clone());
+            }
+            if let Some((channel, message)) = &self.unsent {
+                let _receivers: u64 = redis::cmd("PUBLISH").arg(channel).arg(message).query_async(&mut connection).await?;
+                self.unsent = None;
+            }
+            tokio::select! {
+                () = lost.cancelled() => return Ok(()),
+                () = self.shared.changed.notified() => {}
+                _ = ping.tick() => redis::cmd("PING").query_async(&mut connection).await?,
+                // There is always a sender: `self.shared` has one.
+                message = self.outgoing.recv() => self.unsent = message,
+            }
+        }
+    }
+}
+
+impl Driver for Nodes {
+    type Error = Infallible;
+
+    async fn publish(&self, channel: String, message: Vec<u8>) -> Result<(), Infallible> {
+        if let Some(shared) = &self.0
+            && shared.outgoing.try_send((channel, message)).is_err()
+        {
+            metrics::counter!(names::NODE_MESSAGES_LOST).increment(1);
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&self, channel: String, size: usize) -> Result<MessageStream<ChanItem>, Infallible> {
+        let Some(shared) = &self.0 else { return Ok(MessageStream::new_empty()) };
+        let (to, messages) = mpsc::channel(size);
+        shared.channels().insert(channel, to);
+        shared.changed.notify_one();
+        Ok(MessageStream::new(messages))
+    }
+
+    /// Redis forgets the subscription with the connection; until then its messages are dropped here.
+    async fn unsubscribe(&self, channel: String) -> Result<(), Infallible> {
+        if let Some(shared) = &self.0 {
+            shared.channels().remove(&channel);
+        }
+        Ok(())
+    }
+
+    /// Just this one where Redis can't tell: then nobody waits for answers of others.
+    async fn num_serv(&self, channel: &str) -> Result<u16, Infallible> {
+        let connection = self.0.as_ref().and_then(|shared| shared.connection().clone());
+        let Some(mut connection) = connection else { return Ok(1) };
+        let counted: RedisResult<(String, u16)> =
+            redis::cmd("PUBSUB").arg("NUMSUB").arg(channel).query_async(&mut connection).await;
+        Ok(counted.map_or(1, |(_, gateways)| gateways.max(1)))
+    }
+}
