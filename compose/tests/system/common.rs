@@ -163,7 +163,9 @@ pub(crate) async fn put_fences(config: &Config, fences: &str) {
     let mut tasks = Tasks::default();
     let core = Core::open(config, DataFolder::take_alone(&config.data).unwrap(), &mut tasks).await.unwrap();
     let text = std::fs::read_to_string(shared(fences)).unwrap();
-    let defaults = Defaults { organisation: organisation(), fleet: None, id: None, version: 1, checks: Checks::default() };
+    // Published sets have rings that cross themselves.
+    let checks = Checks::EvenOdd;
+    let defaults = Defaults { organisation: organisation(), fleet: None, id: None, version: 1, checks };
     let fences = from_geojson(&text, &defaults).unwrap();
     core.catalog.edit(fences.into_iter().map(|f| CatalogEdit::Put(CatalogEntry::Geofence(f))).collect()).await.unwrap();
     tasks.run_until(std::future::ready(())).await.unwrap();

@@ -58,8 +58,10 @@ impl Fault {
     ];
 }
 
-/// From a fault until all that is reported in its round is answered; its events are committed; and it can be asked for.
+/// From a fault until the victim is back, if it is started again at once; all that is reported in its round is answered; its events
+/// are committed; and it can be asked for.
 struct Recovery {
+    back: Duration,
     answered: Duration,
     told: Duration,
     kept: Duration,
@@ -170,6 +172,7 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
         before += due[round];
         let since = Instant::now();
         let victim = inject(fault, &mut processes, &mut rng);
+        let back = since.elapsed();
         soon("answers", until_answered(before)).await;
         let answered = since.elapsed();
         soon("events", until_told(log.as_ref())).await;
@@ -187,8 +190,8 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
         })
         .await;
         let kept = since.elapsed();
-        eprintln!("{round}: {fault:?} {victim}: answered {answered:.1?}, told {told:.1?}, kept {kept:.1?}");
-        recoveries.entry(fault).or_default().push(Recovery { answered, told, kept });
+        eprintln!("{round}: {fault:?} {victim}: back {back:.1?}, answered {answered:.1?}, told {told:.1?}, kept {kept:.1?}");
+        recoveries.entry(fault).or_default().push(Recovery { back, answered, told, kept });
         processes.check_alive();
     }
     trackers.join_all().await;
@@ -263,14 +266,14 @@ async fn until_told(log: &dyn Log) {
 }
 
 fn report(recoveries: &BTreeMap<Fault, Vec<Recovery>>) {
-    eprintln!("fault | times | answered again: median, most | events again | history again");
+    eprintln!("fault | times | back: median, most | answered again | events again | history again");
     for (fault, recoveries) in recoveries {
         let column = |of: fn(&Recovery) -> Duration| {
             let mut times: Vec<Duration> = recoveries.iter().map(of).collect();
             times.sort_unstable();
             format!("{:.1?}, {:.1?}", times[times.len() / 2], times[times.len() - 1])
         };
-        let (answered, told, kept) = (column(|r| r.answered), column(|r| r.told), column(|r| r.kept));
-        eprintln!("{fault:?} | {} | {answered} | {told} | {kept}", recoveries.len());
+        let (back, answered, told, kept) = (column(|r| r.back), column(|r| r.answered), column(|r| r.told), column(|r| r.kept));
+        eprintln!("{fault:?} | {} | {back} | {answered} | {told} | {kept}", recoveries.len());
     }
 }

@@ -1,7 +1,7 @@
 /** The page's side of the map worker: starts it, asks it, and puts what it tells into the store. */
 
 import type { Store } from './state';
-import type { AlertEvent, CatalogMessage, ReplayAction, ReplayState } from './wire/types';
+import type { AlertEvent, CatalogMessage, NoticeMessage, ReplayAction, ReplayState } from './wire/types';
 import type { FromWorker, FrameReply, LayerName, SlotRow, ToWorker, VehicleRow, View } from './worker/protocol';
 
 export type Hit = Extract<FromWorker, { type: 'hit' }>;
@@ -14,6 +14,7 @@ export interface EngineEvents {
   rows: (rows: Rows) => void;
   extent: (box: [number, number, number, number]) => void;
   alert: (alert: AlertEvent) => void;
+  notice: (notice: NoticeMessage) => void;
   catalog: (change: CatalogMessage) => void;
   replayOpened: (opened: { id: number; error: string | null; slots: SlotRow[]; from: number; to: number }) => void;
   replayState: (state: ReplayState) => void;
@@ -109,6 +110,7 @@ export class Engine {
         return;
       case 'extent': return this.emit('extent', message.box);
       case 'alert': return this.emit('alert', message.alert);
+      case 'notice': return this.emit('notice', message.notice);
       case 'catalog': return this.emit('catalog', message.change);
       case 'replay-opened': return this.emit('replayOpened', message);
       case 'replay-state': return this.emit('replayState', message.state);

@@ -196,6 +196,7 @@ function listen(app: App): void {
     const watching = store.now.replay === null && panel !== 'alerts';
     if (known < 0 && !old && watching && !alert.retracted && isNotable(alert)) alertToast(alert, sentence(alert), 'live');
   });
+  engine.on('notice', (notice) => app.toast(`${notice.from}: ${notice.text}`));
   engine.on('replayAlert', ({ id, alert }) => {
     if (id === store.now.replay?.id && isNotable(alert)) alertToast(alert, `${timeOfDay(alert.fix_time)} ${sentence(alert)}`, 'replay');
   });

@@ -6,11 +6,13 @@ mod kafka;
 mod support;
 
 use kafka::Broker;
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::{numbers, record};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use waystream_log::kafka::{KafkaLog, KafkaOptions, Sasl, Security, Tls};
 use waystream_log::{Group, Keep, Log, LogError, Membership, Offsets, Share, Topic};
 
@@ -103,7 +105,7 @@ async fn a_broker_may_be_killed_at_any_time() {
     let broker = Arc::new(tokio::task::spawn_blocking(Broker::start).await.expect("starts"));
     let options = broker.options();
     let log = open(&options).await;
-    let stop = tokio_util::sync::CancellationToken::new();
+    let stop = CancellationToken::new();
     let mut writers: JoinSet<(String, Vec<u64>)> = JoinSet::new();
     for writer in 0..8 {
         let (log, stop, key) = (log.clone(), stop.clone(), format!("device-{writer}"));
@@ -252,4 +254,96 @@ async fn partitions_are_handed_over_after_the_last_commit() {
     soon("the end of the share", rest.ends.cancelled()).await;
     let all = share_of(&mut *in_a, 6).await;
     assert_eq!(all.partitions, [0, 1, 2, 3, 4, 5]);
+}
+
+/// What each of several processes has now.
+#[derive(Default)]
+struct Shares {
+    held: Mutex<BTreeMap<usize, Vec<u32>>>,
+    changed: Notify,
+}
+
+impl Shares {
+    /// Nobody may have what another still has.
+    fn take(&self, process: usize, partitions: Vec<u32>) {
+        let mut held = self.held.lock().expect("no panic");
+        for (other, theirs) in &*held {
+            assert!(
+                partitions.iter().all(|p| !theirs.contains(p)),
+                "{partitions:?} is given to {process}, {other} has {theirs:?}"
+            );
+        }
+        held.insert(process, partitions);
+        drop(held);
+        self.changed.notify_one();
+    }
+
+    fn give_back(&self, process: usize) {
+        self.held.lock().expect("no panic").remove(&process);
+    }
+
+    /// Once all partitions are held, evenly, by so many.
+    async fn settled(&self, processes: usize, partitions: usize) -> BTreeMap<usize, Vec<u32>> {
+        loop {
+            {
+                let held = self.held.lock().expect("no panic");
+                let even = held.values().all(|share| share.len().abs_diff(partitions / processes) <= 1);
+                if held.len() == processes && even && held.values().map(Vec::len).sum::<usize>() == partitions {
+                    return held.clone();
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+}
+
+/// A process of the group, until it is stopped.
+async fn work(log: Arc<KafkaLog>, process: usize, shares: Arc<Shares>, stop: CancellationToken) {
+    let mut member = log.join("dataflow").await.expect("joins");
+    while let Some(share) = stop.run_until_cancelled(member.share()).await {
+        let share = share.expect("a member");
+        shares.take(process, share.partitions.clone());
+        stop.run_until_cancelled(share.ends.cancelled()).await;
+        shares.give_back(process);
+    }
+}
+
+/// Each partition is one process's at any time and may be committed by that one only; the rest share out what others leave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_processes_share_sixty_four_partitions() {
+    const PARTITIONS: usize = 64;
+    let mut options = shared().await.options();
+    let of_devices = options.partitions.iter_mut().filter(|(topic, _)| topic.is_by_device());
+    of_devices.for_each(|(_, partitions)| *partitions = PARTITIONS as u32);
+    let shares = Arc::new(Shares::default());
+    let mut processes = Vec::new();
+    let mut running = JoinSet::new();
+    for n in 0..8 {
+        let log = open(&KafkaOptions { instance: format!("process-{n}"), ..options.clone() }).await;
+        let stop = CancellationToken::new();
+        running.spawn(work(log.clone(), n, Arc::clone(&shares), stop.clone()));
+        processes.push((log, stop));
+    }
+    let commit = |log: Arc<KafkaLog>, partitions: Vec<u32>, offset: u64| async move {
+        let offsets = partitions.into_iter().map(|partition| ((Topic::Positions, partition), offset)).collect();
+        log.commit(&group(0), Vec::new(), &offsets).await
+    };
+    let held = soon("a share for all eight", shares.settled(8, PARTITIONS)).await;
+    for (n, share) in &held {
+        commit(processes[*n].0.clone(), share.clone(), 1).await.expect("its own");
+        let refused = commit(processes[*n].0.clone(), held[&((n + 1) % 8)].clone(), 2).await;
+        assert!(matches!(refused, Err(LogError::Indeterminate(_))), "another's: {refused:?}");
+    }
+    for (log, stop) in processes.drain(..3) {
+        stop.cancel();
+        log.close().await;
+    }
+    let held = soon("a share for the five that are left", shares.settled(5, PARTITIONS)).await;
+    for (n, share) in &held {
+        commit(processes[n - 3].0.clone(), share.clone(), 3).await.expect("its own");
+    }
+    let committed = processes[0].0.committed("dataflow", Topic::Positions).await.expect("offsets");
+    assert!(committed.len() == PARTITIONS && committed.values().all(|at| *at == 3), "{committed:?}");
+    processes.iter().for_each(|(_, stop)| stop.cancel());
+    running.join_all().await;
 }

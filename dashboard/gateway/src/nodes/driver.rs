@@ -1,7 +1,8 @@
 //! Messages between gateways by Redis' publish and subscribe, over a connection that is made again whenever it breaks.
 //!
 //! Nobody here waits for Redis: what is to be sent is queued, and while Redis is away the oldest of it stays queued and the rest is
-//! counted as lost. A driver of Socket.IO's Redis adapter; the adapter's own gives up with its first connection.
+//! counted as lost. It is sent as soon as Redis is back, and reaches the gateways that have come back by then. A driver of Socket.IO's
+//! Redis adapter; the adapter's own gives up with its first connection.
 
 use crate::metrics as names;
 use redis::aio::MultiplexedConnection;

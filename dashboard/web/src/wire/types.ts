@@ -279,6 +279,50 @@ protocol: string | null,
 inside: Array<InsideInfo>, };
 
 /**
+ * To be shown on every open dashboard of the organisation.
+ */
+export type NewNotice = {
+/**
+ * What it says.
+ */
+text: string, };
+
+/**
+ * What became of a notice.
+ */
+export type NoticeAnswer = {
+/**
+ * Dashboards that have shown it.
+ */
+shown: number, };
+
+/**
+ * Socket.IO event `notice`; its acknowledgement says that it is shown.
+ */
+export type NoticeMessage = {
+/**
+ * What it says.
+ */
+text: string,
+/**
+ * Who says so.
+ */
+from: string,
+/**
+ * When, milliseconds since the Unix epoch.
+ */
+at: number, };
+
+/**
+ * Who has a dashboard open.
+ */
+export type PresenceAnswer = {
+/**
+ * Sign-in names.
+ */
+users: Array<string>, };
+
+/**
  * A geofence that a device is inside of.
  */
 export type InsideInfo = {

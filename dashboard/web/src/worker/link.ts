@@ -2,7 +2,7 @@
 
 import { io, type Socket } from 'socket.io-client';
 import type {
-  AlertEvent, CatalogMessage, ReplayAck, ReplayAlert, ReplayAnswer, ReplayRequest, ReplayState, SlotsMessage, WatchAnswer,
+  AlertEvent, CatalogMessage, NoticeMessage, ReplayAck, ReplayAlert, ReplayAnswer, ReplayRequest, ReplayState, SlotsMessage, WatchAnswer,
   WatchRequest,
 } from '../wire/types';
 import type { LinkState, ReplayOpen } from './protocol';
@@ -12,6 +12,7 @@ interface FromServer {
   slots: (slots: SlotsMessage) => void;
   alert: (alert: AlertEvent) => void;
   catalog: (change: CatalogMessage) => void;
+  notice: (notice: NoticeMessage, shown: (yes: boolean) => void) => void;
   r: (id: number, frame: ArrayBuffer) => void;
   replay_state: (state: ReplayState) => void;
   replay_alert: (alert: ReplayAlert) => void;
@@ -33,6 +34,7 @@ export interface LinkHandlers {
   slots: (slots: SlotsMessage) => void;
   alert: (alert: AlertEvent) => void;
   catalog: (change: CatalogMessage) => void;
+  notice: (notice: NoticeMessage) => void;
   replayFrame: (id: number, bytes: Uint8Array) => void;
   replayState: (state: ReplayState) => void;
   replayAlert: (id: number, alert: AlertEvent) => void;
@@ -94,6 +96,10 @@ export class Link {
       handlers.alert(alert);
     });
     socket.on('catalog', handlers.catalog);
+    socket.on('notice', (notice, shown) => {
+      handlers.notice(notice);
+      shown(true);
+    });
     socket.on('r', (id, frame) => handlers.replayFrame(id, new Uint8Array(frame)));
     socket.on('replay_state', handlers.replayState);
     socket.on('replay_alert', (alert) => handlers.replayAlert(alert.id, alert));

@@ -1,6 +1,6 @@
 /** What the page and the map worker say to each other. */
 
-import type { AlertEvent, CatalogMessage, ReplayAction, ReplayState, SlotsMessage } from '../wire/types';
+import type { AlertEvent, CatalogMessage, NoticeMessage, ReplayAction, ReplayState, SlotsMessage } from '../wire/types';
 
 export type SlotRow = SlotsMessage['slots'][number];
 export type ReplayOpen = Extract<ReplayAction, { action: 'open' }>;
@@ -119,6 +119,7 @@ export type FromWorker =
   | { type: 'listed'; id: number; devices: string[] }
   | { type: 'extent'; box: [number, number, number, number] }
   | { type: 'alert'; alert: AlertEvent }
+  | { type: 'notice'; notice: NoticeMessage }
   | { type: 'catalog'; change: CatalogMessage }
   | { type: 'replay-opened'; id: number; error: string | null; slots: SlotRow[]; from: number; to: number }
   | { type: 'replay-state'; state: ReplayState }

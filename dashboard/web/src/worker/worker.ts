@@ -78,6 +78,7 @@ function connect(origin: string, alertsAfter: string | null): void {
       wake();
     },
     alert: (alert) => post({ type: 'alert', alert }),
+    notice: (notice) => post({ type: 'notice', notice }),
     catalog: (change) => post({ type: 'catalog', change }),
     replayFrame: (id, bytes) => {
       const frame = decode(bytes);

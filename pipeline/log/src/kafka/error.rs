@@ -5,14 +5,32 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Clients of a cluster that is away say so all at once, a thousand times a second; it is told once in this time.
+const AWAY_EVERY_S: u64 = 10;
 
 /// Passes on what librdkafka says of itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Told;
 
+/// Whether it is time to tell again that brokers are away.
+fn tell_away() -> bool {
+    static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+    /// Seconds since the start, from which on it is told again.
+    static AGAIN: AtomicU64 = AtomicU64::new(0);
+    let now = STARTED.elapsed().as_secs();
+    let next = |again| (now >= again).then_some(now + AWAY_EVERY_S);
+    AGAIN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+}
+
 impl ClientContext for Told {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
+            // The error below tells it.
+            RDKafkaLogLevel::Error if facility == "FAIL" => tracing::debug!(message, "connection to a kafka broker failed"),
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
                 tracing::warn!(facility, message, "kafka client");
             }
@@ -26,6 +44,11 @@ impl ClientContext for Told {
             Some(Code::PartitionEOF) => {}
             // One line a connection that breaks would bury the one that counts.
             Some(Code::BrokerTransportFailure) => tracing::debug!(reason, "connection to a kafka broker failed"),
+            Some(Code::AllBrokersDown) => {
+                if tell_away() {
+                    tracing::warn!(reason, "kafka is away");
+                }
+            }
             _ => tracing::warn!(%error, reason, "kafka client in trouble"),
         }
     }
