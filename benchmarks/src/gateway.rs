@@ -64,7 +64,9 @@ pub async fn serve(dir: &Path, listen: SocketAddr, sizes: Sizes) -> Result<()> {
         let states = live.map(|live| {
             let (device, fleet) = (live.position.device.clone(), live.position.fleet.clone());
             let key = device.as_str().to_owned();
-            Record::new(key, encode_state(&DeviceState { latest: Some(live), ..DeviceState::new(device, fleet) }))
+            let mut state = DeviceState::new(device, fleet);
+            state.latest = Some(live);
+            Record::new(key, encode_state(&state))
         });
         for batch in states.collect::<Vec<_>>().chunks(BATCH) {
             log.append(Topic::States, batch.to_vec()).await?;
