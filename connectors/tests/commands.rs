@@ -54,7 +54,7 @@ fn instruction(case: &Value) -> Instruction {
         "firmwareUpdate" => Instruction::UpdateFirmware { url: text(attributes, "data").to_owned() },
         "custom" => {
             let data = text(attributes, "data").to_owned();
-            if data.len() % 2 == 0 && data.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            if data.len().is_multiple_of(2) && data.bytes().all(|digit| digit.is_ascii_hexdigit()) {
                 Instruction::Bytes { hex: data }
             } else {
                 Instruction::Text { text: data }
