@@ -4,12 +4,14 @@
 //! the published schema (field numbers never change their meaning; unknown fields are skipped). Catalog entries are JSON:
 //! they are few, and people look at them. A record's key is the device, the fleet, or `kind/id` of the catalog, as text.
 
+mod motion;
 mod position;
 mod state;
 
+pub use motion::{MotionMessage, TripMessage};
 pub use state::{
-    DeviceStateMessage, InsideMessage, MemberMessage, MotionMessage, PendingMessage, SegmentMessage, SegmentsMessage,
-    SpeedingMessage, StandingMessage, TripMessage, VitalsMessage, decode_segments, decode_state, encode_segments, encode_state,
+    DeviceStateMessage, InsideMessage, MemberMessage, PendingMessage, SegmentMessage, SegmentsMessage, SpeedingMessage,
+    StandingMessage, VitalsMessage, decode_segments, decode_state, encode_segments, encode_state,
 };
 pub(crate) use state::{decode_checkpoint, encode_checkpoint};
 
