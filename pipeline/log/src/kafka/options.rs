@@ -95,7 +95,7 @@ impl Default for KafkaOptions {
             linger: Duration::from_millis(5),
             queue_bytes: 64 << 20,
             delivery_timeout: Duration::from_secs(60),
-            transaction_timeout: Duration::from_secs(10),
+            transaction_timeout: Duration::from_secs(30),
             session_timeout: Duration::from_secs(10),
             hand_over_timeout: Duration::from_secs(30),
             security: Security::default(),

@@ -20,8 +20,6 @@ use tokio::sync::oneshot;
 const STEP: Duration = Duration::from_secs(5);
 /// Deliveries are looked at so often while a transaction waits for them.
 const LOOK: Duration = Duration::from_millis(1);
-/// How often Kafka is asked, while records are on their way, whether the transaction is still good: of one that is not, they never arrive.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// An idle producer collects what librdkafka has to say until it is polled.
 const LISTEN_EVERY: Duration = Duration::from_secs(1);
 
@@ -184,41 +182,27 @@ impl Worker {
             }
         }
         // `flush` and `commit_transaction` look at deliveries every 100 ms only: these are awaited here.
-        let mut asked = Instant::now();
         while producer.in_flight_count() > 0 {
             if self.late(started) {
                 return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut).into());
             }
             producer.poll(LOOK);
-            if asked.elapsed() > ASK_AGAIN {
-                match self.send_offsets(producer, commit) {
-                    Err(KafkaError::Transaction(e)) if e.is_retriable() => {}
-                    other => other?,
-                }
-                asked = Instant::now();
-            }
         }
         if let Some(code) = *producer.context().error.lock().unwrap_or_else(PoisonError::into_inner) {
             return Err(KafkaError::MessageProduction(code).into());
         }
-        self.again(started, || self.send_offsets(producer, commit))?;
+        if !commit.offsets.is_empty() {
+            let mut list = TopicPartitionList::with_capacity(commit.offsets.len());
+            for ((topic, partition), offset) in &commit.offsets {
+                let offset = Offset::Offset(i64::try_from(*offset).unwrap_or(i64::MAX));
+                list.add_partition_offset(&self.options.topic_name(*topic), *partition as i32, offset)?;
+            }
+            self.again(started, || producer.send_offsets_to_transaction(&list, &commit.member, STEP))?;
+        }
         self.again(started, || producer.commit_transaction(STEP)).map_err(|error| {
             let surely_not = matches!(&error, KafkaError::Transaction(e) if e.txn_requires_abort());
             Failure { error, ambiguous: !surely_not }
         })
-    }
-
-    /// Makes the offsets part of the open transaction; may be repeated.
-    fn send_offsets(&self, producer: &Transactional, commit: &Commit) -> Result<(), KafkaError> {
-        if commit.offsets.is_empty() {
-            return Ok(());
-        }
-        let mut list = TopicPartitionList::with_capacity(commit.offsets.len());
-        for ((topic, partition), offset) in &commit.offsets {
-            let offset = Offset::Offset(i64::try_from(*offset).unwrap_or(i64::MAX));
-            list.add_partition_offset(&self.options.topic_name(*topic), *partition as i32, offset)?;
-        }
-        producer.send_offsets_to_transaction(&list, &commit.member, STEP)
     }
 
     /// Calls until it is done, can't be, or Kafka has given the transaction up.
