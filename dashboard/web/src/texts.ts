@@ -160,7 +160,7 @@ export const texts = {
       min_altitude_m: 'Not below altitude, m',
       max_altitude_m: 'Not above altitude, m',
     },
-    cross: 'Alert also when crossed between two reports',
+    cross: 'Alert when crossed between two reports',
     hours: 'Alerts only in these hours',
     closed: 'Not on these days',
     timeZone: 'Time zone',

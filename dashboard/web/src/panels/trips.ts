@@ -43,7 +43,9 @@ export function tripList(app: App): { element: HTMLElement; show: (device: strin
           onclick: () => app.replay(device, { from: trip.from - MARGIN_MS, to: Math.round(end + MARGIN_MS) }),
         }, h('span', { class: 'alert-icon' }, icon('replay')), h('span', { class: 'row-main' },
           h('span', { class: 'row-name' }, timeElement(time(trip.from), utc(trip.from)), trip.to === null ? texts.trips.goesOn : ` – ${timeOfDay(trip.to)}`),
-          h('span', { class: 'row-sub' }, `${metres(trip.metres)} · ${texts.trips.most(kmh(trip.maxMps === null ? null : trip.maxMps * MPS_TO_KMH))}`)));
+          // How long a trip is, is told at its end.
+          trip.to !== null && h('span', { class: 'row-sub' },
+            `${metres(trip.metres)} · ${texts.trips.most(kmh(trip.maxMps === null ? null : trip.maxMps * MPS_TO_KMH))}`)));
         return h('li', { class: 'list-item', data: { trip: String(trip.from) } }, row);
       }));
     },
