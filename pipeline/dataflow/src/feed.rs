@@ -18,6 +18,8 @@ pub(crate) const BATCHES_WAITING: usize = 16;
 const BATCH: usize = 4096;
 /// How often the worker is told what time it is.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
+/// A clock that the log can't confirm within this time is left out.
+const CLOCK_WITHIN: Duration = Duration::from_secs(1);
 /// Who has more than so many batches to catch up with doesn't know yet who is silent.
 const BATCHES_BEHIND: usize = 64;
 
@@ -93,7 +95,9 @@ impl Feed {
         let Some(partition) = self.partitions.first() else { return Ok(None) };
         for _ in 0..BATCHES_BEHIND {
             let before = now();
-            let Some(batch) = positions.try_next(BATCH).await? else {
+            // Whether that was all is a question to the log, and what time it is no reason to wait for a log that has no answer.
+            let Ok(batch) = tokio::time::timeout(CLOCK_WITHIN, positions.try_next(BATCH)).await else { break };
+            let Some(batch) = batch? else {
                 return Ok(Some(Fed::Clock(*partition, before)));
             };
             if !self.give(Fed::Positions(batch)).await {
