@@ -132,7 +132,9 @@ pub(crate) fn settings(fixed: &[(&str, u16)]) -> String {
 
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    // Below those that the kernel gives to whoever asks for any: it would give this one away before it is listened on.
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    std::iter::repeat_with(|| rand::random_range(12_000..32_000)).take(1_000).find(free).context("no port is free")
 }
 
 /// One geofence event as the ground truth has it: device, fence, kind, time.
