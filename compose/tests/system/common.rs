@@ -34,6 +34,26 @@ pub(crate) struct System {
 }
 
 impl System {
+    /// The one-time link that it has printed.
+    fn sign_in_link(&self) -> &str {
+        let mut words = self.said.iter().flat_map(|line| line.split_whitespace());
+        words.find(|word| word.contains("/sign-in?token=")).expect("it has printed a link")
+    }
+
+    /// A browser that has signed in by the link and keeps its cookie.
+    pub(crate) async fn browser(&self) -> reqwest::Client {
+        let browser = reqwest::Client::builder().cookie_store(true).build().unwrap();
+        browser.get(self.sign_in_link()).send().await.unwrap().error_for_status().unwrap();
+        browser
+    }
+
+    /// A cookie of a session made by the link.
+    pub(crate) async fn cookie(&self) -> String {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let signed_in = client.get(self.sign_in_link()).send().await.unwrap();
+        signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+    }
+
     /// Starts `run` on a folder with these settings, and waits until it is ready.
     pub(crate) fn start(folder: &Path, settings: &str) -> anyhow::Result<Self> {
         Self::start_command(folder, settings, &["run"])

@@ -39,9 +39,7 @@ async fn a_command_outlives_a_kill_is_sent_once_and_its_answer_is_an_event() {
     // The dashboard keeps its address, so that the browser's cookie is for both.
     let settings = settings(&[]).replace("127.0.0.1:0", &format!("127.0.0.1:{}", free_port().unwrap()));
     let system = System::start(folder.path(), &settings).unwrap();
-    let browser = reqwest::Client::builder().cookie_store(true).build().unwrap();
-    let link = system.said.iter().flat_map(|line| line.split_whitespace()).find(|word| word.contains("/sign-in?token="));
-    browser.get(link.unwrap()).send().await.unwrap().error_for_status().unwrap();
+    let browser = system.browser().await;
     let url = format!("http://{}/api", system.address("dashboard"));
     let get = async |path: &str| -> Value {
         browser.get(format!("{url}{path}")).send().await.unwrap().error_for_status().unwrap().json().await.unwrap()

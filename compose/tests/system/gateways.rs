@@ -60,14 +60,6 @@ impl Drop for HaProxy {
     }
 }
 
-/// A cookie of a session made by the link that this gateway has printed.
-async fn sign_in(gateway: &System) -> String {
-    let link = gateway.said.iter().flat_map(|line| line.split_whitespace()).find(|word| word.contains("/sign-in?token="));
-    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let signed_in = http.get(link.unwrap()).send().await.unwrap();
-    signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
-}
-
 /// A vehicle that goes into a district of Warsaw and out of it again, an alert each time.
 struct Commuter {
     tracker: Tracker,
@@ -115,7 +107,7 @@ async fn sockets_of_a_gateway_that_dies_move_to_another_and_miss_no_alert() {
     let a = deployment.process("gateway-1", "gateway,sql");
     let b = deployment.process("gateway-2", "gateway,sql");
     let proxy = HaProxy::start(&[a.address("dashboard"), b.address("dashboard")]);
-    let session = sign_in(&a).await;
+    let session = a.cookie().await;
     let of_gateway = |number: u32| format!("{session}; waystream_gateway={number}");
 
     let mut commuter =
@@ -173,7 +165,7 @@ async fn what_is_done_on_one_gateway_is_done_on_all() {
     let a = deployment.process("gateway-1", "gateway,sql");
     let b = deployment.process("gateway-2", "gateway,sql");
     let url = |gateway: &System| format!("http://{}", gateway.address("dashboard"));
-    let session = sign_in(&a).await;
+    let session = a.cookie().await;
     let watch = || everything_after(Value::Null);
     let (mut on_b, _) = Browser::watching(&url(&b), &session, "websocket", watch()).await;
     let (mut polls_b, _) = Browser::watching(&url(&b), &session, "polling", watch()).await;
@@ -205,7 +197,7 @@ async fn notices_reach_the_dashboards_of_all_gateways_and_redis_may_die() {
     let gateway = |name: &str| deployment.gateway_with(name, &redis.url());
     let (a, b) = (gateway("gateway-1"), gateway("gateway-2"));
     let url = |gateway: &System| format!("http://{}", gateway.address("dashboard"));
-    let session = sign_in(&a).await;
+    let session = a.cookie().await;
     let watch = || everything_after(Value::Null);
     let (mut on_a, _) = Browser::watching(&url(&a), &session, "websocket", watch()).await;
     let (mut on_b, _) = Browser::watching(&url(&b), &session, "websocket", watch()).await;

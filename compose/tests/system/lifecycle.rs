@@ -35,9 +35,7 @@ async fn sigterm_stops_it_in_time_with_nothing_answered_lost_and_nobody_signed_o
     // The dashboard keeps its address, so that the browser's cookie is for both.
     let settings = settings(&[]).replace("127.0.0.1:0", &format!("127.0.0.1:{}", free_port().unwrap()));
     let system = System::start(folder.path(), &settings).unwrap();
-    let browser = reqwest::Client::builder().cookie_store(true).build().unwrap();
-    let link = system.said.iter().flat_map(|line| line.split_whitespace()).find(|word| word.contains("/sign-in?token="));
-    browser.get(link.unwrap()).send().await.unwrap().error_for_status().unwrap();
+    let browser = system.browser().await;
     let session = format!("http://{}/api/session", system.address("dashboard"));
     let signed_in = async || browser.get(&session).send().await.unwrap().status();
     assert_eq!(signed_in().await, 200);

@@ -52,10 +52,8 @@ async fn the_map_moves_while_questdb_is_down_and_history_catches_up() {
     let folder = tempfile::tempdir().unwrap();
     let system = System::start(folder.path(), &on(&options)).unwrap();
     let url = format!("http://{}", system.address("dashboard"));
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let link = system.said.iter().flat_map(|line| line.split_whitespace()).find(|word| word.contains("/sign-in?token="));
-    let signed_in = client.get(link.unwrap()).send().await.unwrap();
-    let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let client = reqwest::Client::new();
+    let cookie = system.cookie().await;
     let (mut map, _) = Browser::watching(&url, &cookie, "websocket", json!({ "fleets": null, "alerts_after": null })).await;
     let ready = async || {
         let answer = client.get(format!("{url}/readyz")).send().await.unwrap();
