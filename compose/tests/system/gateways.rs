@@ -235,10 +235,24 @@ async fn notices_reach_the_dashboards_of_all_gateways_and_redis_may_die() {
     let alone = async { while notify(&a, "alone").await != 1 {} };
     tokio::time::timeout(Duration::from_secs(60), alone).await.expect("its own dashboards are told");
     while on_a.until("notice").await.args[0]["text"] != "alone" {}
+    assert_eq!(notify(&a, "late").await, 1);
     let named = http.put(format!("{}/api/devices/van-1", url(&a))).json(&json!({ "name": "Van 1", "fleet": "default" }));
     let named = named.header("cookie", &session).header("x-waystream", "1").send().await.unwrap();
     assert!(named.status().is_success());
     on_b.until("catalog").await;
     redis.restart();
+    // The others learn of it later, and once.
+    for browser in [&mut on_b, &mut polls_b] {
+        while browser.until("notice").await.args[0]["text"] != "late" {}
+    }
     reaches_all("together again").await;
+    for browser in [&mut on_b, &mut polls_b] {
+        loop {
+            let text = browser.until("notice").await.args[0]["text"].clone();
+            assert_ne!(text, "late", "a notice comes twice");
+            if text == "together again" {
+                break;
+            }
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! Messages between gateways by Redis' publish and subscribe, over a connection that is made again whenever it breaks.
 //!
 //! Nobody here waits for Redis: what is to be sent is queued, and while Redis is away the oldest of it stays queued and the rest is
-//! counted as lost. It is sent as soon as Redis is back, and reaches the gateways that have come back by then. A driver of Socket.IO's
-//! Redis adapter; the adapter's own gives up with its first connection.
+//! counted as lost. It is sent as soon as Redis is back. A gateway that has come back to Redis says so, and the others send again what
+//! it may have missed. A driver of Socket.IO's Redis adapter; the adapter's own gives up with its first connection.
 
+use super::again::{Node, Sent, Taken};
 use crate::metrics as names;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisError, RedisResult};
@@ -11,7 +12,7 @@ use socketioxide_redis::drivers::{ChanItem, Driver, MessageStream};
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,8 @@ const WAITING: usize = 1_024;
 const ANSWER: Duration = Duration::from_secs(1);
 /// How often it is asked whether it is still there.
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// Where a gateway says that it has come back.
+const BACK: &str = "waystream#back";
 /// First and longest pause before it is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
@@ -33,6 +36,11 @@ struct Shared {
     channels: Mutex<HashMap<String, mpsc::Sender<ChanItem>>>,
     /// There are channels to subscribe to.
     changed: Notify,
+    taken: Mutex<Taken>,
+    /// This gateway among those on Redis.
+    node: Node,
+    /// Another gateway has come back.
+    other_is_back: Notify,
     /// While there is one.
     connection: Mutex<Option<MultiplexedConnection>>,
 }
@@ -42,7 +50,8 @@ pub(crate) struct Supervisor {
     client: Client,
     shared: Arc<Shared>,
     outgoing: mpsc::Receiver<ChanItem>,
-    /// Taken from the queue, but not sent.
+    sent: Sent,
+    /// Taken from the queue, but not surely sent.
     unsent: Option<ChanItem>,
 }
 
@@ -59,9 +68,12 @@ impl Nodes {
         let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
         let client = Client::open(info.set_redis_settings(settings))?;
         let (outgoing, queue) = mpsc::channel(WAITING);
-        let (channels, changed, connection) = Default::default();
-        let shared = Arc::new(Shared { outgoing, channels, changed, connection });
-        Ok((Self(Some(Arc::clone(&shared))), Supervisor { client, shared, outgoing: queue, unsent: None }))
+        let (channels, changed, connection, taken, other_is_back) = Default::default();
+        let node = rand::random();
+        let shared = Arc::new(Shared { outgoing, channels, changed, connection, taken, node, other_is_back });
+        let supervisor =
+            Supervisor { client, shared: Arc::clone(&shared), outgoing: queue, sent: Sent::new(node), unsent: None };
+        Ok((Self(Some(shared)), supervisor))
     }
 }
 
@@ -81,12 +93,20 @@ impl Shared {
             PushKind::Message => {
                 let mut parts = push.data.into_iter();
                 let mut part = || parts.next();
-                let (Some(channel), Some(message)) = (part(), part()) else { return };
-                let (Ok(channel), Ok(message)) = (String::from_redis_value(channel), Vec::from_redis_value(message)) else {
+                let (Some(channel), Some(frame)) = (part(), part()) else { return };
+                let (Ok(channel), Ok(frame)) = (String::from_redis_value(channel), Vec::from_redis_value(frame)) else {
                     return;
                 };
+                if channel == BACK {
+                    if frame != self.node.to_be_bytes() {
+                        self.other_is_back.notify_one();
+                    }
+                    return;
+                }
                 let to = self.channels().get(&channel).cloned();
-                if to.is_some_and(|to| to.try_send((channel, message)).is_err()) {
+                let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(message) = taken.first(&frame) else { return };
+                if to.is_some_and(|to| to.try_send((channel, message.to_vec())).is_err()) {
                     metrics::counter!(names::NODE_MESSAGES_LOST).increment(1);
                 }
             }
@@ -142,31 +162,48 @@ impl Supervisor {
     ) -> RedisResult<()> {
         let mut subscribed = BTreeSet::new();
         let mut ping = tokio::time::interval(PING_EVERY);
+        connection.subscribe(BACK).await?;
         loop {
             let missing: Vec<String> =
                 self.shared.channels().keys().filter(|name| !subscribed.contains(*name)).cloned().collect();
-            for channel in missing {
-                connection.subscribe(&channel).await?;
-                subscribed.insert(channel);
+            if !missing.is_empty() {
+                for channel in missing {
+                    connection.subscribe(&channel).await?;
+                    subscribed.insert(channel);
+                }
+                publish(&mut connection, BACK, &self.shared.node.to_be_bytes()).await?;
             }
             if !*reached {
                 tracing::info!("other gateways are reached over Redis");
                 *reached = true;
                 *self.shared.connection() = Some(connection.clone());
             }
-            if let Some((channel, message)) = &self.unsent {
-                let _receivers: u64 = redis::cmd("PUBLISH").arg(channel).arg(message).query_async(&mut connection).await?;
-                self.unsent = None;
+            if let Some((channel, frame)) = &self.unsent {
+                publish(&mut connection, channel, frame).await?;
+            }
+            if let Some((channel, frame)) = self.unsent.take() {
+                self.sent.keep(channel, frame, Instant::now());
             }
             tokio::select! {
                 () = lost.cancelled() => return Ok(()),
                 () = self.shared.changed.notified() => {}
+                () = self.shared.other_is_back.notified() => {
+                    for (channel, frame) in self.sent.again(Instant::now()) {
+                        publish(&mut connection, &channel, &frame).await?;
+                    }
+                }
                 _ = ping.tick() => redis::cmd("PING").query_async(&mut connection).await?,
                 // There is always a sender: `self.shared` has one.
-                message = self.outgoing.recv() => self.unsent = message,
+                message = self.outgoing.recv() => {
+                    self.unsent = message.map(|(channel, message)| (channel, self.sent.frame(&message)));
+                }
             }
         }
     }
+}
+
+async fn publish(connection: &mut MultiplexedConnection, channel: &str, frame: &[u8]) -> RedisResult<()> {
+    redis::cmd("PUBLISH").arg(channel).arg(frame).query_async(connection).await
 }
 
 impl Driver for Nodes {

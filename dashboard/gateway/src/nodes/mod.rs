@@ -3,6 +3,7 @@
 //! Only what is nowhere else goes this way. Positions, alerts, edits of the catalog and the end of a session stand in the log, which
 //! every gateway follows: they are *not* sent from gateway to gateway, and none of them is late when Redis is.
 
+mod again;
 mod driver;
 
 pub(crate) use driver::{Nodes, Supervisor};
