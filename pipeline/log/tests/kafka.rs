@@ -297,9 +297,9 @@ impl Shares {
     }
 }
 
-/// A process of the group, until it is stopped.
-async fn work(log: Arc<KafkaLog>, process: usize, shares: Arc<Shares>, stop: CancellationToken) {
-    let mut member = log.join("dataflow").await.expect("joins");
+/// A process of a group, until it is stopped.
+async fn work(log: Arc<KafkaLog>, group: &str, process: usize, shares: Arc<Shares>, stop: CancellationToken) {
+    let mut member = log.join(group).await.expect("joins");
     while let Some(share) = stop.run_until_cancelled(member.share()).await {
         let share = share.expect("a member");
         shares.take(process, share.partitions.clone());
@@ -321,7 +321,7 @@ async fn eight_processes_share_sixty_four_partitions() {
     for n in 0..8 {
         let log = open(&KafkaOptions { instance: format!("process-{n}"), ..options.clone() }).await;
         let stop = CancellationToken::new();
-        running.spawn(work(log.clone(), n, Arc::clone(&shares), stop.clone()));
+        running.spawn(work(log.clone(), "dataflow", n, Arc::clone(&shares), stop.clone()));
         processes.push((log, stop));
     }
     let commit = |log: Arc<KafkaLog>, partitions: Vec<u32>, offset: u64| async move {
@@ -345,5 +345,64 @@ async fn eight_processes_share_sixty_four_partitions() {
     let committed = processes[0].0.committed("dataflow", Topic::Positions).await.expect("offsets");
     assert!(committed.len() == PARTITIONS && committed.values().all(|at| *at == 3), "{committed:?}");
     processes.iter().for_each(|(_, stop)| stop.cancel());
+    running.join_all().await;
+}
+
+/// kill -9 of the broker, for less and for more than a session: afterwards each partition is somebody's again who may commit it, in a
+/// group of several and in a group of one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_find_their_owners_after_a_broker_was_killed() {
+    const AWAY: [Duration; 3] = [Duration::from_secs(8), Duration::ZERO, Duration::from_secs(3)];
+    let broker = Arc::new(tokio::task::spawn_blocking(Broker::start).await.expect("starts"));
+    let options = broker.options();
+    let partitions = options.partitions[&Topic::Positions] as usize;
+    let stop = CancellationToken::new();
+    let mut running = JoinSet::new();
+    let mut groups = Vec::new();
+    for (group, processes) in [("dataflow", 3), ("archive", 1)] {
+        let (shares, mut logs) = (Arc::new(Shares::default()), Vec::new());
+        for n in 0..processes {
+            let log = open(&KafkaOptions { instance: format!("{group}-{n}"), ..options.clone() }).await;
+            running.spawn(work(log.clone(), group, n, Arc::clone(&shares), stop.clone()));
+            logs.push(log);
+        }
+        groups.push((group, shares, logs));
+    }
+    let all_can_commit = async |offset: u64| {
+        for (name, shares, logs) in &groups {
+            // What was held before it was known that the broker has forgotten it may still be refused.
+            soon("each partition's owner may commit it", async {
+                loop {
+                    let held = shares.settled(logs.len(), partitions).await;
+                    let mut refused = None;
+                    for (n, share) in &held {
+                        let offsets = share.iter().map(|partition| ((Topic::Positions, *partition), offset)).collect();
+                        let group = Group { name: (*name).into(), member: 0 };
+                        refused = refused.or(logs[*n].commit(&group, Vec::new(), &offsets).await.err());
+                    }
+                    match refused {
+                        None => break,
+                        Some(LogError::Indeterminate(_) | LogError::Unavailable(_)) => {
+                            tokio::time::sleep(Duration::from_millis(100)).await;
+                        }
+                        Some(error) => panic!("{name}: {error}"),
+                    }
+                }
+            })
+            .await;
+        }
+    };
+    all_can_commit(1).await;
+    for (kill, away) in AWAY.into_iter().enumerate() {
+        let broker = broker.clone();
+        let restarted = tokio::task::spawn_blocking(move || {
+            broker.kill();
+            std::thread::sleep(away);
+            broker.restart();
+        });
+        restarted.await.expect("restarts");
+        all_can_commit(kill as u64 + 2).await;
+    }
+    stop.cancel();
     running.join_all().await;
 }

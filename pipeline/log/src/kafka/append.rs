@@ -1,7 +1,7 @@
 //! Appending outside of transactions: many callers share one idempotent producer, each learns of its own records.
 
 use super::aside::Aside;
-use super::error::{Told, determinate, undelivered};
+use super::error::{determinate, tell_error, tell_log, undelivered};
 use super::options::KafkaOptions;
 use crate::{LogError, Record, Topic, partition_of};
 use rdkafka::ClientContext;
@@ -48,11 +48,11 @@ struct Deliveries;
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Told.log(level, facility, message);
+        tell_log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Told.error(error, reason);
+        tell_error(&error, reason);
     }
 }
 

@@ -5,16 +5,26 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Clients of a cluster that is away say so all at once, a thousand times a second; it is told once in this time.
 const AWAY_EVERY_S: u64 = 10;
 
 /// Passes on what librdkafka says of itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Told;
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    refused: Mutex<Option<String>>,
+}
+
+impl Told {
+    /// Why the cluster will not speak with this client, or this client not with it: calls say only that there was no answer.
+    pub(super) fn refusal(&self) -> Option<LogError> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.as_ref().map(|reason| LogError::Refused(format!("no connection to kafka: {reason}")))
+    }
+}
 
 /// Whether it is time to tell again that brokers are away.
 fn tell_away() -> bool {
@@ -26,31 +36,44 @@ fn tell_away() -> bool {
     AGAIN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
 }
 
+/// Passes on a line of the log.
+pub(super) fn tell_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        // The error below tells it.
+        RDKafkaLogLevel::Error if facility == "FAIL" => tracing::debug!(message, "connection to a kafka broker failed"),
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            tracing::warn!(facility, message, "kafka client");
+        }
+        _ => tracing::debug!(facility, message, "kafka client"),
+    }
+}
+
+/// Passes on an error that no call has returned.
+pub(super) fn tell_error(error: &KafkaError, reason: &str) {
+    match error.rdkafka_error_code() {
+        // Told to the reader; no trouble at all.
+        Some(Code::PartitionEOF) => {}
+        // One line a connection that breaks would bury the one that counts.
+        Some(Code::BrokerTransportFailure) => tracing::debug!(reason, "connection to a kafka broker failed"),
+        Some(Code::AllBrokersDown) => {
+            if tell_away() {
+                tracing::warn!(reason, "kafka is away");
+            }
+        }
+        _ => tracing::warn!(%error, reason, "kafka client in trouble"),
+    }
+}
+
 impl ClientContext for Told {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            // The error below tells it.
-            RDKafkaLogLevel::Error if facility == "FAIL" => tracing::debug!(message, "connection to a kafka broker failed"),
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-                tracing::warn!(facility, message, "kafka client");
-            }
-            _ => tracing::debug!(facility, message, "kafka client"),
-        }
+        tell_log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        match error.rdkafka_error_code() {
-            // Told to the reader; no trouble at all.
-            Some(Code::PartitionEOF) => {}
-            // One line a connection that breaks would bury the one that counts.
-            Some(Code::BrokerTransportFailure) => tracing::debug!(reason, "connection to a kafka broker failed"),
-            Some(Code::AllBrokersDown) => {
-                if tell_away() {
-                    tracing::warn!(reason, "kafka is away");
-                }
-            }
-            _ => tracing::warn!(%error, reason, "kafka client in trouble"),
+        if let Some(Code::Authentication | Code::SSL) = error.rdkafka_error_code() {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
         }
+        tell_error(&error, reason);
     }
 }
 

@@ -1,7 +1,7 @@
 //! This process in a consumer group that hands out partitions. Nothing is read through the group: its rounds decide who owns what,
 //! and Kafka refuses commits of a member that the group has gone on without.
 
-use super::error::Told;
+use super::error::{tell_error, tell_log};
 use super::options::KafkaOptions;
 use crate::{LogError, Membership, Share, Topic};
 use async_trait::async_trait;
@@ -28,7 +28,7 @@ pub(super) type Members = Arc<Mutex<HashMap<String, Arc<Member>>>>;
 struct State {
     /// May be committed.
     owned: BTreeSet<u32>,
-    /// Whether the group has said anything yet.
+    /// Whether the group has said what is owned. Not while it has gone on without this process: that joins it again by itself.
     told: bool,
     /// Whether a share is handed out.
     in_use: bool,
@@ -163,6 +163,7 @@ impl Shared {
     fn lose(&self, partitions: &BTreeSet<u32>) {
         let mut state = self.state();
         state.owned.retain(|partition| !partitions.contains(partition));
+        state.told = false;
         state.ends.cancel();
         drop(state);
         self.bell.notify_one();
@@ -180,11 +181,11 @@ impl Shared {
 
 impl ClientContext for Watch {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Told.log(level, facility, message);
+        tell_log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Told.error(error, reason);
+        tell_error(&error, reason);
     }
 }
 

@@ -52,7 +52,7 @@ impl Queries {
     pub(super) fn new(options: Arc<KafkaOptions>) -> Result<Self, LogError> {
         let client = |isolation| {
             let mut config = options.consumer("queries");
-            Client::from_config_and_context(config.set("isolation.level", isolation), Told)
+            Client::from_config_and_context(config.set("isolation.level", isolation), Told::default())
                 .map(Arc::new)
                 .map_err(|e| LogError::Refused(format!("could not set up the kafka client: {e}")))
         };
@@ -116,7 +116,7 @@ impl Queries {
             return Ok(Arc::clone(client));
         }
         let mut config = self.options.consumer(group);
-        let client = Client::from_config_and_context(config.set("isolation.level", "read_committed"), Told)
+        let client = Client::from_config_and_context(config.set("isolation.level", "read_committed"), Told::default())
             .map_err(|e| determinate("could not set up the kafka client", &e))?;
         let client = Arc::new(client);
         drop(self.listened.send(Arc::downgrade(&client)));

@@ -91,7 +91,7 @@ impl Reader {
             // A partition that is asked again waits for the fetch before it.
             .set("fetch.wait.max.ms", "100")
             .set("queued.max.messages.kbytes", "16384");
-        let mut client = Client::from_config_and_context(&config, Told)
+        let mut client = Client::from_config_and_context(&config, Told::default())
             .map_err(|e| determinate("could not set up the kafka consumer", &e))?;
         let bell = Arc::new(Notify::new());
         let ring = Arc::clone(&bell);

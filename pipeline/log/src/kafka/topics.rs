@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Longest time for one request to the cluster.
 const REQUEST: Duration = Duration::from_secs(30);
+/// How often a cluster is asked that does not answer.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How often new topics are looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -82,7 +84,7 @@ impl Plan {
 /// Makes what is missing and checks what is there.
 pub(super) async fn ensure(options: &Arc<KafkaOptions>, client: &Arc<Client>) -> Result<(), LogError> {
     let plans: Vec<Plan> = Topic::ALL.into_iter().map(|topic| Plan::new(options, topic)).collect();
-    let admin = AdminClient::from_config_and_context(&options.client(), Told)
+    let admin = AdminClient::from_config_and_context(&options.client(), Told::default())
         .map_err(|e| determinate("could not set up the kafka client", &e))?;
     let how = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
     let mut missing = Vec::new();
@@ -147,8 +149,14 @@ async fn look(client: &Arc<Client>, plan: &Plan) -> Result<Option<Found>, LogErr
 fn wait_for_leaders(client: &Client, name: &str) -> Result<Option<Found>, LogError> {
     let started = Instant::now();
     loop {
-        let metadata = client.fetch_metadata(Some(name), REQUEST);
-        let metadata = metadata.map_err(|e| determinate("could not ask kafka for its topics", &e))?;
+        let metadata = match client.fetch_metadata(Some(name), ASK_AGAIN) {
+            Ok(metadata) => metadata,
+            Err(error) => match client.context().refusal() {
+                Some(refused) => return Err(refused),
+                None if started.elapsed() < REQUEST => continue,
+                None => return Err(determinate("could not ask kafka for its topics", &error)),
+            },
+        };
         let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else { return Ok(None) };
         let partitions = topic.partitions();
         match topic.error().map(RDKafkaErrorCode::from) {

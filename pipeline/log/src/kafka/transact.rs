@@ -1,6 +1,6 @@
 //! Commits of one group member: records and offsets in one transaction, one after another on a thread of its own.
 
-use super::error::{Told, by_code, determinate, is_expelled, is_fenced};
+use super::error::{by_code, determinate, is_expelled, is_fenced, tell_error, tell_log};
 use super::options::KafkaOptions;
 use crate::{Group, LogError, Offsets, Record, Topic, partition_of};
 use rdkafka::ClientContext;
@@ -70,11 +70,11 @@ struct Deliveries {
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Told.log(level, facility, message);
+        tell_log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Told.error(error, reason);
+        tell_error(&error, reason);
     }
 }
 

@@ -22,10 +22,25 @@ pub(crate) struct Broker {
 impl Broker {
     /// A new one, without data.
     pub(crate) fn start() -> Self {
+        Self::start_for(&[])
+    }
+
+    /// One that also listens over TLS, to this user.
+    pub(crate) fn start_secure(user: &str, password: &str) -> Self {
+        Self::start_for(&[("KAFKA_USER", user), ("KAFKA_PASSWORD", password)])
+    }
+
+    fn start_for(environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder").keep();
         let port = free_ports();
         let mut held = stack(&folder, port);
-        let held = held.arg("hold").arg("kafka").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let held = held
+            .envs(environment.iter().copied())
+            .arg("hold")
+            .arg("kafka")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
         let mut held = held.expect("compose/stack runs");
         let mut line = String::new();
         let said = BufReader::new(held.stdout.take().expect("it is piped")).read_line(&mut line);
@@ -42,6 +57,16 @@ impl Broker {
 
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Of a secure one, where it listens over TLS.
+    pub(crate) fn secure_address(&self) -> String {
+        format!("127.0.0.1:{}", self.port + 2)
+    }
+
+    /// Of a secure one, the authority behind its certificate.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.join("kafka/tls/ca.pem")
     }
 
     /// kill -9; returns when it is dead.
@@ -89,14 +114,16 @@ fn stack(folder: &Path, port: u16) -> Command {
     command
 }
 
-/// The first of two neighbouring ports that were free a moment ago.
+/// The first of three neighbouring ports that were free a moment ago.
 fn free_ports() -> u16 {
     let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     (0..1000)
         .find_map(|_| {
             let first = listen(0).ok()?;
             let port = first.local_addr().ok()?.port();
-            listen(port.checked_add(1)?).ok().map(|_| port)
+            let (second, third) = (listen(port.checked_add(1)?).ok()?, listen(port.checked_add(2)?).ok()?);
+            drop((first, second, third));
+            Some(port)
         })
-        .expect("two ports are free")
+        .expect("three ports are free")
 }
