@@ -3,6 +3,8 @@
 //!
 //! - `log`: the embedded log: records a second, latencies, catching up.
 //! - `connectors`: Teltonika trackers in one process, the system in another: durable positions a second, CPU, memory, history.
+//! - `distributed`: the same trackers and the program's roles as processes on Kafka and QuestDB, or all in one process: positions a
+//!   second of each role, CPU, and a live load for `browser/latency.mjs`.
 //! - `gateway`: the gateway with a simulated fleet behind it, for browsers (`browser/map.mjs`) and sockets to be measured against.
 //! - `scale`: memory of many devices' states, restoring them, edits among many geofences.
 //! - `geofence`: the geofence job on the shared workload, exact against its truth: fold alone, whole job, epoch latency.
@@ -12,8 +14,10 @@ pub mod fleet;
 pub mod fleet_days;
 pub mod folded;
 pub mod gateway;
+pub mod load;
 pub mod log;
 pub mod process;
+pub mod processes;
 pub mod questions;
 pub mod report;
 pub mod scale;

@@ -5,16 +5,13 @@ use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::sync::Barrier;
-use tokio::task::JoinSet;
-use waystream_benchmarks::process::{Usage, usage};
-use waystream_benchmarks::report::{self, Latencies, Row, per_second};
+use waystream_benchmarks::load::{Load, Pace};
+use waystream_benchmarks::process::usage;
+use waystream_benchmarks::report::{self, Row, per_second};
 use waystream_benchmarks::system;
-use waystream_benchmarks::teltonika::Tracker;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -81,14 +78,17 @@ async fn run(args: &Args, records: u8) -> Result<Vec<Row>> {
         (Some(address), Some(pid)) => System { address, pid, child: None },
         _ => System::start(dir.path(), args.dataflow).await?,
     };
-    let sent = generate(&system, args, records).await?;
+    let load = Load::connect(system.address, args.connections).await?;
+    let before = usage(&system.pid.to_string())?;
+    let sent = load.send(args.packets, records, Pace::AsAnswered).await?;
+    let answered = usage(&system.pid.to_string())?;
     let what = format!("{} connections, {records} records per packet", args.connections);
     let of = |row: &str| format!("{what}: {row}");
     let per_million = |cpu: Duration| format!("{:.2} s", cpu.as_secs_f64() * 1e6 / sent.positions as f64);
     let mut rows = vec![
         Row::new(of("durable positions"), format!("{} positions/s", per_second(sent.positions, sent.took))),
         Row::new(of("from a packet to its answer"), sent.latencies.to_string()),
-        Row::new(of("CPU of the system per million positions"), per_million(sent.after.cpu_since(&sent.before))),
+        Row::new(of("CPU of the system per million positions"), per_million(answered.cpu_since(&before))),
         Row::new(of("CPU of the devices per million positions"), per_million(sent.own_cpu)),
     ];
     if system.child.is_some() {
@@ -99,56 +99,12 @@ async fn run(args: &Args, records: u8) -> Result<Vec<Row>> {
         let rate = per_second(sent.positions, sent.took + late);
         let figure = format!("{rate} positions/s; the last {:.2} s after its answer", late.as_secs_f64());
         rows.push(Row::new(of("all in history, each once"), figure));
-        let cpu = usage(&system.pid.to_string())?.cpu_since(&sent.before);
+        let cpu = usage(&system.pid.to_string())?.cpu_since(&before);
         rows.push(Row::new(of("CPU of the system per million positions, history included"), per_million(cpu)));
     }
     rows.push(Row::new(of("memory of the system"), usage(&system.pid.to_string())?.memory()));
     system.stop().await?;
     Ok(rows)
-}
-
-/// What the devices have seen.
-struct Sent {
-    positions: usize,
-    took: Duration,
-    latencies: Latencies,
-    before: Usage,
-    after: Usage,
-    own_cpu: Duration,
-}
-
-/// All devices sign in; then all send, each packet when the one before is answered. Nothing is sent twice.
-async fn generate(system: &System, args: &Args, records: u8) -> Result<Sent> {
-    let pid = system.pid.to_string();
-    let (packets, step_ms) = (args.packets, i64::from(records) * 1000);
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
-    let first_ms = now_ms - i64::from(packets) * step_ms;
-    let start = Arc::new(Barrier::new(args.connections as usize + 1));
-    let mut devices = JoinSet::new();
-    for number in 0..args.connections {
-        let (address, start) = (system.address, Arc::clone(&start));
-        devices.spawn(async move {
-            let connected = Tracker::connect(address, number).await;
-            // Also one that failed must not keep the others waiting.
-            start.wait().await;
-            let mut tracker = connected?;
-            let mut latencies = Vec::with_capacity(packets as usize);
-            for packet in 0..packets {
-                latencies.push(tracker.send(first_ms + i64::from(packet) * step_ms, records).await?);
-            }
-            anyhow::Ok(latencies)
-        });
-    }
-    start.wait().await;
-    let (before, own_before, started) = (usage(&pid)?, usage("self")?, Instant::now());
-    let mut latencies = Latencies::default();
-    while let Some(device) = devices.join_next().await {
-        latencies.extend(device??);
-    }
-    let took = started.elapsed();
-    let (after, own_cpu) = (usage(&pid)?, usage("self")?.cpu_since(&own_before));
-    let positions = args.connections as usize * packets as usize * usize::from(records);
-    Ok(Sent { positions, took, latencies, before, after, own_cpu })
 }
 
 /// The system under test.
