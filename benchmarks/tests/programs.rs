@@ -26,6 +26,18 @@ fn every_position_sent_is_in_history() {
     assert_eq!(table.matches("all in history, each once").count(), 2, "{table}");
 }
 
+/// Real servers, and the real program in four processes.
+#[test]
+fn every_position_goes_through_every_role_on_kafka_and_questdb() {
+    let table = run(env!("CARGO_BIN_EXE_distributed"), &["--connections", "20", "--packets", "5"]);
+    for part in ["worked out by the dataflow", "in QuestDB, counted by itself", "kafka: CPU", "archive: CPU"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    let live = ["--embedded", "--live", "50", "--live-seconds", "1"];
+    let table = run(env!("CARGO_BIN_EXE_distributed"), &live);
+    assert!(table.contains("/sign-in?token=") && table.contains("50 positions/s asked for"), "{table}");
+}
+
 #[test]
 fn the_geofence_job_is_exact() {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/geofence-workload/gen.rs");

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,9 +50,9 @@ struct Args {
 
 /// What is measured.
 struct System {
-    servers: Option<Servers>,
-    /// By role.
+    /// By role; one that is `all` of them on embedded parts. They end before the servers.
     processes: BTreeMap<&'static str, Process>,
+    servers: Option<Servers>,
     /// To see how far the roles are; the embedded one is its process's own.
     log: Option<Arc<KafkaLog>>,
 }
@@ -72,12 +73,15 @@ async fn main() -> Result<()> {
 
 /// As fast as it goes, until everything has been worked out and is in history.
 async fn throughput(system: &System, args: &Args) -> Result<Vec<Row>> {
-    let load = Load::connect(system.processes["connect"].listener("teltonika")?, args.connections).await?;
+    let load = Load::connect(system.trackers()?, args.connections).await?;
     let (before, started) = (system.usage()?, Instant::now());
     let sent = load.send(args.packets, args.records, Pace::AsAnswered).await?;
     let rate = |took| format!("{} positions/s", per_second(sent.positions, took));
     let mut rows = vec![
-        Row::new(format!("{} trackers, {} records a packet: durable and answered", args.connections, args.records), rate(sent.took)),
+        Row::new(
+            format!("{} trackers, {} records a packet: durable and answered", args.connections, args.records),
+            rate(sent.took),
+        ),
         Row::new("from a packet to its answer", sent.latencies.to_string()),
     ];
     if let (Some(log), Some(servers)) = (&system.log, &system.servers) {
@@ -94,11 +98,14 @@ async fn live(system: &System, args: &Args, rate: u32) -> Result<Vec<Row>> {
     let link = system.processes.values().find_map(|process| process.link.as_ref()).context("no dashboard")?;
     writeln!(std::io::stdout(), "{link}\nReady")?;
     let period = Duration::from_secs(1) / args.live_hz;
-    let load = Load::connect(system.processes["connect"].listener("teltonika")?, rate / args.live_hz).await?;
+    let load = Load::connect(system.trackers()?, rate / args.live_hz).await?;
     let before = system.usage()?;
     let sent = load.send(args.live_seconds * args.live_hz, 1, Pace::Every(period)).await?;
     let mut rows = vec![
-        Row::new(format!("{rate} positions/s asked for: answered"), format!("{} positions/s", per_second(sent.positions, sent.took))),
+        Row::new(
+            format!("{rate} positions/s asked for: answered"),
+            format!("{} positions/s", per_second(sent.positions, sent.took)),
+        ),
         Row::new("from a packet to its answer", sent.latencies.to_string()),
     ];
     rows.extend(costs(&before, &system.usage()?, &sent));
@@ -129,7 +136,7 @@ impl System {
         let all_free = format!("[gateway]\naddress = \"127.0.0.1:0\"\n[connectors.listeners]\n{listeners}");
         if args.embedded {
             std::fs::write(&settings, all_free)?;
-            return Ok(Self { servers: None, processes: [start("connect", None)?].into(), log: None });
+            return Ok(Self { processes: [start("all", None)?].into(), servers: None, log: None });
         }
         let servers = Servers::start(dir)?;
         let brokers = format!("127.0.0.1:{}", servers.kafka);
@@ -141,7 +148,13 @@ impl System {
         let roles = [("connect", "connect"), ("dataflow", "dataflow"), ("archive", "archive"), ("gateway", "gateway,sql")];
         let processes = roles.into_iter().map(|(name, roles)| start(name, Some(roles))).collect::<Result<_>>()?;
         let log = KafkaLog::open(KafkaOptions { brokers, instance: "watching".into(), ..KafkaOptions::default() }).await?;
-        Ok(Self { servers: Some(servers), processes, log: Some(log) })
+        Ok(Self { processes, servers: Some(servers), log: Some(log) })
+    }
+
+    /// Where trackers report.
+    fn trackers(&self) -> Result<SocketAddr> {
+        let listening = self.processes.get("connect").or_else(|| self.processes.get("all"));
+        listening.context("nobody listens")?.listener("teltonika")
     }
 
     fn usage(&self) -> Result<BTreeMap<&'static str, Usage>> {

@@ -151,9 +151,6 @@ impl KafkaOptions {
             .set("reconnect.backoff.max.ms", "1000")
             .set("retry.backoff.max.ms", "500")
             .set("socket.keepalive.enable", "true")
-            // The other strategy gives up a connection with questions to it under way, which are then never answered: after an outage
-            // a member of a group waits for its coordinator for ever (librdkafka 2.12.1). Brokers are found again without it.
-            .set("metadata.recovery.strategy", "none")
             .set_log_level(RDKafkaLogLevel::Warning);
         let Security { tls, sasl } = &self.security;
         let protocol = match (tls, sasl) {
