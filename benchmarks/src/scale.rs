@@ -95,7 +95,7 @@ pub fn states(devices: usize, fixes: usize, remembered: usize) -> Result<(Vec<Bo
 /// What a start does with them: decodes each state and its last fixes.
 pub fn restore(states: &mut [Box<DeviceState>]) -> Result<Row> {
     let saved: Vec<_> =
-        states.iter_mut().map(|s| (encode_state(s), s.recent.take_unsaved().map(|closed| encode_segments(&closed)))).collect();
+        states.iter_mut().map(|s| (encode_state(s), s.recent.take_unsaved().map(encode_segments))).collect();
     let bytes: usize = saved.iter().map(|(state, closed)| state.len() + closed.as_ref().map_or(0, Vec::len)).sum();
     let started = Instant::now();
     let mut restored = Vec::with_capacity(saved.len());

@@ -71,7 +71,7 @@ impl DeviceState {
         let mut after = Vec::new();
         let (mut standing, mut previous) = (standing, previous);
         for entry in &entries {
-            self.recent.push(entry, &standing, previous.as_ref());
+            self.recent.push(entry, &standing, previous.as_ref(), &rules.horizon);
             standing.take(entry, previous.as_ref(), rules, teller, &mut after);
             if let Entry::Step(step) = entry {
                 previous = Some(step.fix);

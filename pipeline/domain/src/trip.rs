@@ -25,8 +25,8 @@ impl Default for TripRules {
 pub enum Motion {
     /// It stands.
     Stopped(Stop),
-    /// It is on a trip.
-    Moving(Trip),
+    /// It is on a trip. Boxed: most devices of a large fleet stand.
+    Moving(Box<Trip>),
 }
 
 /// A stop that has not ended yet.
@@ -135,7 +135,7 @@ impl Motion {
                 };
                 trip.go_on(previous, fix, rules);
                 told.push((EventKind::TripStart, trip.begin()));
-                *self = Self::Moving(trip);
+                *self = Self::Moving(Box::new(trip));
             }
             Self::Moving(trip) => {
                 trip.go_on(previous, fix, rules);

@@ -133,7 +133,7 @@ impl Truck {
 
     /// Saved and loaded, as by a restart. The log may still hold what was saved before: all of it comes, in that order.
     fn restart(&mut self, saved: &mut Vec<Vec<u8>>) {
-        saved.extend(self.state.recent.take_unsaved().map(|closed| encode_segments(&closed)));
+        saved.extend(self.state.recent.take_unsaved().map(encode_segments));
         let mut restored = decode_state(&encode_state(&self.state)).unwrap();
         for saved in saved {
             restored.recent.restore_closed(decode_segments(saved).unwrap());
@@ -202,7 +202,7 @@ fn a_fix_before_the_first_takes_over_being_the_first() {
 #[test]
 fn beyond_the_horizon_is_history_only() {
     let index = index([box_of(1.0, 0.0, 2.0, 1.0)]);
-    let rules = Rules { horizon: Horizon { fixes: 64, age_ms: i64::MAX }, ..Rules::default() };
+    let rules = Rules { horizon: Horizon { fixes: 64, age_ms: i64::MAX, ..Horizon::default() }, ..Rules::default() };
     let mut truck = run(&index, (0..500).map(|i| fix(1000 + i * 10, 0.5)), &rules);
     assert!((64..128).contains(&truck.state.recent.len()), "{}", truck.state.recent.len());
     let before = truck.state.clone();
@@ -216,15 +216,15 @@ fn beyond_the_horizon_is_history_only() {
     assert_eq!(truck.lines().len(), 2);
 
     // Old ones are forgotten, though they are few.
-    let rules = Rules { horizon: Horizon { fixes: 1000, age_ms: 3_600_000 }, ..Rules::default() };
+    let rules = Rules { horizon: Horizon { fixes: 1000, age_ms: 3_600_000, ..Horizon::default() }, ..Rules::default() };
     let truck = run(&index, (0..500).map(|i| fix(i * 1800, 0.5)), &rules);
-    assert!((2..=96).contains(&truck.state.recent.len()), "{}", truck.state.recent.len());
+    assert!((2..=128).contains(&truck.state.recent.len()), "{}", truck.state.recent.len());
     // Late ones push nothing out, but there is an end.
-    let rules = Rules { horizon: Horizon { fixes: 64, age_ms: i64::MAX }, ..Rules::default() };
+    let rules = Rules { horizon: Horizon { fixes: 64, age_ms: i64::MAX, ..Horizon::default() }, ..Rules::default() };
     let truck = run(&index, (0..1000).rev().map(|i| fix(i, 0.5)), &rules);
     assert_eq!((truck.counts.placed, truck.counts.beyond), (4 * 64 - 1, 1000 - 4 * 64));
     // And it can be switched off.
-    let rules = Rules { horizon: Horizon { fixes: 0, age_ms: i64::MAX }, ..Rules::default() };
+    let rules = Rules { horizon: Horizon { fixes: 0, ..Horizon::default() }, ..Rules::default() };
     let truck = run(&index, [fix(10, 0.5), fix(20, 0.5), fix(15, 1.5)], &rules);
     assert_eq!((truck.counts.beyond, truck.state.recent.heap_bytes()), (1, 0));
 }
@@ -392,7 +392,7 @@ proptest! {
                 shuffled.restart(&mut saved);
             }
             // The dataflow corrects by the batch.
-            if batched.state.latest.as_ref().is_some_and(|l| position.fix_time < l.position.fix_time) {
+            if batched.state.latest.as_ref().is_some_and(|l| position.fix_time < l.live().position.fix_time) {
                 late.push(position);
             } else {
                 batched.correct(&index, &std::mem::take(&mut late), &rules());

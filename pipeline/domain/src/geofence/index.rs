@@ -1,7 +1,8 @@
 //! All geofences, arranged so that the ones holding a place are found quickly.
 
 use super::nearness::widened;
-use super::prepared::{Bounds, PreparedGeofence};
+pub(crate) use super::prepared::Bounds;
+use super::prepared::PreparedGeofence;
 use super::segment::Way;
 use crate::standing::{Crossed, Member};
 use crate::{
@@ -132,10 +133,24 @@ impl Touched {
         self.fences.is_empty() && self.fleets.is_empty() && self.devices.is_empty()
     }
 
+    /// Where edited geofences are and were.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Bounds> {
+        self.areas.iter().chain(&self.left).copied()
+    }
+
+    pub(crate) fn devices(&self) -> impl Iterator<Item = &DeviceId> {
+        self.devices.iter()
+    }
+
+    /// All devices of which may be concerned.
+    pub(crate) fn fleets(&self) -> impl Iterator<Item = &FleetId> {
+        self.fleets.iter()
+    }
+
     /// Whether the device may now be inside of something else than before.
     pub fn concerns(&self, state: &DeviceState) -> bool {
-        let Some(latest) = &state.latest else { return false };
-        let (x, y) = (latest.position.location.lon_e7(), latest.position.location.lat_e7());
+        let Some(last) = &state.last else { return false };
+        let (x, y) = (last.location.lon_e7(), last.location.lat_e7());
         self.areas.len() > MANY_AREAS
             || self.areas.iter().any(|&[west, south, east, north]| west <= x && x <= east && south <= y && y <= north)
             || state.standing.inside.iter().any(|i| self.fences.contains(&i.geofence))
