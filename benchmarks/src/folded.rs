@@ -4,14 +4,13 @@ use crate::process;
 use crate::report::{Latencies, Row, grouped, per_second};
 use crate::workload::{Outcome, Workload, check, outcome};
 use anyhow::{Context, Result};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 use waystream_dataflow::{Dataflow, DataflowConfig};
 use waystream_domain::codec::{decode_event, decode_snapshot, encode_catalog, encode_position};
 use waystream_domain::geofence::{GeofenceIndex, IndexEdit, Touched};
-use waystream_domain::{Advance, DeviceState, Position, Rules, Timestamp, TripRules};
+use waystream_domain::{Advance, DeviceState, Position, Rules, States, Timestamp, TripRules};
 use waystream_log::{Log, Offsets, Record, Topic};
 
 /// Records in one append while the log is filled.
@@ -24,20 +23,18 @@ pub fn fold_alone(workload: &Workload) -> Result<Row> {
     for edit in workload.catalog.iter().filter_map(IndexEdit::new) {
         index.apply(edit, &mut touched);
     }
-    let mut states: HashMap<_, DeviceState> = HashMap::new();
+    let mut states = States::default();
     let mut events = Vec::new();
     let positions = workload.positions.clone();
     let count = positions.len();
     let rules = Rules { trips: Some(TripRules::default()), ..Rules::default() };
     let before = process::thread_cpu()?;
     for (seq, position) in (0..).zip(positions) {
-        let state = match states.get_mut(&position.device) {
-            Some(state) => state,
-            None => states
-                .entry(position.device.clone())
-                .or_insert_with(|| DeviceState::new(position.device.clone(), position.fleet.clone())),
+        let number = match states.find(&position.device) {
+            Some(known) => known,
+            None => states.put(DeviceState::new(position.device.clone(), position.fleet.clone())),
         };
-        if let Advance::Moved { events: new, .. } = state.advance(position, seq, &index, &rules) {
+        if let Advance::Moved { events: new, .. } = states.get_mut(number).advance(position, seq, &index, &rules) {
             events.extend(new);
         }
     }

@@ -8,6 +8,7 @@
 //! - `geofence`: the geofence job on the shared workload, exact against its truth: fold alone, whole job, epoch latency.
 //! - `sql`: the questions of fleets over ten million positions, of our SQL over files, over QuestDB, and of QuestDB itself; same answers.
 
+pub mod devices;
 pub mod fleet;
 pub mod fleet_days;
 pub mod folded;

@@ -54,11 +54,16 @@ fn encode(message: &impl Message) -> Vec<u8> {
     out
 }
 
-fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, CodecError> {
+/// What stands behind the version byte.
+fn body(bytes: &[u8]) -> Result<&[u8], CodecError> {
     match bytes.split_first() {
-        Some((&VERSION, rest)) => Ok(M::decode(rest)?),
+        Some((&VERSION, rest)) => Ok(rest),
         first => Err(CodecError::Version(first.map(|(v, _)| *v))),
     }
+}
+
+fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, CodecError> {
+    Ok(M::decode(body(bytes)?)?)
 }
 
 /// Schema of an attribute.
@@ -304,10 +309,7 @@ pub(crate) fn decode_live(bytes: &[u8]) -> Result<LivePosition, CodecError> {
 
 /// Reads a value of `positions`.
 pub fn decode_position(bytes: &[u8]) -> Result<Position, CodecError> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => position::decode(rest),
-        first => Err(CodecError::Version(first.map(|(v, _)| *v))),
-    }
+    position::decode(body(bytes)?)
 }
 
 /// Value of a record in `events`.

@@ -1,7 +1,7 @@
 //! A device's newest position as it is kept between two reports: packed, for a fleet has many devices and few that report at once.
 
-use crate::LivePosition;
 use crate::codec::{decode_live, encode_live};
+use crate::{LivePosition, Position};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub struct Latest(Form);
 #[derive(Clone)]
 enum Form {
     Fresh(Box<LivePosition>),
-    /// Written by [`encode_live`].
+    /// [`decode_live`] reads it.
     Packed(Box<[u8]>),
 }
 
@@ -27,7 +27,7 @@ impl Latest {
     pub fn live(&self) -> Cow<'_, LivePosition> {
         match &self.0 {
             Form::Fresh(live) => Cow::Borrowed(live),
-            Form::Packed(bytes) => Cow::Owned(decode_live(bytes).expect("it was packed here")),
+            Form::Packed(bytes) => Cow::Owned(decode_live(bytes).expect("it was packed or read before")),
         }
     }
 
@@ -47,6 +47,11 @@ impl Latest {
         }
     }
 
+    /// Of bytes that [`decode_live`] reads.
+    pub(crate) fn of_packed(bytes: &[u8]) -> Self {
+        Self(Form::Packed(bytes.into()))
+    }
+
     /// Packs it.
     pub(crate) fn pack(&mut self) {
         if let Form::Fresh(live) = &self.0 {
@@ -55,10 +60,10 @@ impl Latest {
     }
 
     /// Puts a newer one in its place.
-    pub(crate) fn renew(&mut self, live: LivePosition) {
+    pub(crate) fn renew(&mut self, seq: u64, position: Position) {
         match &mut self.0 {
-            Form::Fresh(old) => **old = live,
-            Form::Packed(_) => *self = live.into(),
+            Form::Fresh(old) => (old.seq, old.position) = (seq, position),
+            Form::Packed(_) => *self = LivePosition { seq, position }.into(),
         }
     }
 }

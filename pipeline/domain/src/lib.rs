@@ -6,6 +6,7 @@
 
 mod attributes;
 pub mod catalog;
+mod cell;
 pub mod codec;
 pub mod command;
 mod event;

@@ -1,6 +1,6 @@
 //! What the dataflow remembers of one device, and how each position changes it: the one fold.
 
-use crate::geofence::index::Held;
+use crate::geofence::index::{Held, Seen};
 use crate::geofence::{GeofenceIndex, PreparedGeofence};
 use crate::standing::{Entry, Gone, Mark, Member, Step, Teller, event};
 use crate::{
@@ -27,6 +27,7 @@ pub struct DeviceState {
     pub link: Link,
     /// The time that has passed without a fix, as far as something was told of it.
     pub(crate) passed: Option<Timestamp>,
+    pub(crate) seen: Seen,
     /// See [`Rules::print`]: of the rules by which `recent` was told.
     pub(crate) told_by: u32,
 }
@@ -61,6 +62,7 @@ impl DeviceState {
             heard_at: Timestamp::default(),
             link: Link::default(),
             passed: None,
+            seen: Seen::default(),
             told_by: 0,
         }
     }
@@ -85,7 +87,10 @@ impl DeviceState {
         self.obey(rules);
         let changes_fleet = self.standing.fleet != position.fleet;
         let left = changes_fleet.then(|| self.standing.fleet.clone());
-        let held = index.around(&position.fleet, &position);
+        if changes_fleet {
+            self.seen = Seen::default();
+        }
+        let held = index.around(&position.fleet, &position, &mut self.seen);
         let (fix, alarm) = Fix::of(&position);
         let members = (!is_same(&self.standing.members, &held)).then(|| members_of(&held));
         let crossed = previous.map(|previous| {
@@ -102,10 +107,9 @@ impl DeviceState {
             self.standing.loiter(passed, fix.location, teller, &mut events);
         }
         events.retain(|event| index.tells(event));
-        let live = LivePosition { seq, position };
         match &mut self.latest {
-            Some(latest) => latest.renew(live),
-            None => self.latest = Some(live.into()),
+            Some(latest) => latest.renew(seq, position),
+            None => self.latest = Some(LivePosition { seq, position }.into()),
         }
         self.last = Some(fix);
         Advance::Moved { events, left: left.filter(|_| previous.is_some()) }
@@ -185,7 +189,7 @@ impl DeviceState {
         let Some(latest) = &self.latest else { return Vec::new() };
         let position = &latest.live().position;
         let moved = index.fleet_of(&self.device).filter(|fleet| **fleet != self.standing.fleet).cloned();
-        let held = index.around(moved.as_ref().unwrap_or(&self.standing.fleet), position);
+        let held = index.around(moved.as_ref().unwrap_or(&self.standing.fleet), position, &mut Seen::default());
         if moved.is_none() && is_same(&self.standing.members, &held) {
             return Vec::new();
         }
@@ -200,6 +204,8 @@ impl DeviceState {
         let teller = Teller { device: &self.device, received_at: position.received_at };
         let mut events = Vec::new();
         self.standing.take(&Entry::Mark(mark), Some(&fix), rules, teller, &mut events);
+        // Perhaps in another fleet.
+        self.seen = Seen::default();
         events.retain(|event| index.tells(event));
         events
     }

@@ -4,19 +4,22 @@
 //! with it though they are elsewhere: outside, but not for long enough yet, or with a fix too vague to tell. Those are known by
 //! name. So an edit costs what the devices near it cost, not what all do.
 
+use crate::cell::{cell_at, cell_of};
 use crate::geofence::index::Bounds;
 use crate::geofence::{GeofenceIndex, Touched};
 use crate::{DeviceId, DeviceState};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 
-/// A cell of the grid is 2^16 · 1e-7 degree wide and high: 730 m at most.
-const CELL_SHIFT: u32 = 16;
 const NONE: u32 = u32::MAX;
 
 /// See the module. A state's number is its place here: given once, for ever.
 #[derive(Debug, Default)]
 pub struct States {
-    by_device: HashMap<DeviceId, u32>,
+    /// Numbers by device. Without the ids, which the states have: a million of them in two million places are 50 MB.
+    by_device: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     slots: Vec<Slot>,
     /// Some device of each cell that has any; the others follow it.
     cells: HashMap<u32, u32>,
@@ -48,7 +51,8 @@ impl States {
 
     /// The number of a device's state.
     pub fn find(&self, device: &DeviceId) -> Option<u32> {
-        self.by_device.get(device).copied()
+        let hash = self.hasher.hash_one(device);
+        self.by_device.find(hash, |number| self.get(*number).device == *device).copied()
     }
 
     /// Puts a state in, or in the place of the one that the device has. It is found by place when it has been filed.
@@ -59,8 +63,10 @@ impl States {
         }
         let new =
             u32::try_from(self.slots.len()).ok().filter(|n| *n < NONE).expect("fewer than 2^32 - 1 devices fit into memory");
-        self.by_device.insert(state.device.clone(), new);
+        let hash = self.hasher.hash_one(&state.device);
         self.slots.push(Slot { state: Box::new(state), cell: NONE, before: NONE, after: NONE });
+        let Self { by_device, slots, hasher, .. } = self;
+        by_device.insert_unique(hash, new, |number| hasher.hash_one(&slots[*number as usize].state.device));
         new
     }
 
@@ -78,7 +84,7 @@ impl States {
     pub fn file(&mut self, number: u32, index: &GeofenceIndex) {
         let Slot { state, cell, .. } = &mut self.slots[number as usize];
         state.pack();
-        let at = state.last.map_or(NONE, |fix| cell_of(fix.location.lon_e7(), fix.location.lat_e7()));
+        let at = state.last.map_or(NONE, |fix| cell_at(fix.location));
         let was = *cell;
         if is_astray(state, index) {
             self.astray.insert(number);
@@ -156,12 +162,6 @@ impl States {
             }
         }
     }
-}
-
-/// Row and column, 16 bits each.
-fn cell_of(x: i32, y: i32) -> u32 {
-    let count = |from: i64| (from >> CELL_SHIFT) as u32;
-    count(i64::from(y) + 900_000_000) << 16 | count(i64::from(x) + 1_800_000_000)
 }
 
 /// Whether it has to do with a geofence that does not reach to where it is.

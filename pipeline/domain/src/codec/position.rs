@@ -190,6 +190,20 @@ fn fields<'a>(mut bytes: &'a [u8], mut field: impl FnMut(u32, Value<'a>) -> Resu
     Ok(())
 }
 
+/// The last field of this tag, if it is one of bytes, and the others as they stand.
+pub(super) fn split(mut bytes: &[u8], tag: u32) -> Result<(Option<&[u8]>, Vec<u8>), CodecError> {
+    let (mut found, mut rest) = (None, Vec::with_capacity(bytes.len()));
+    while !bytes.is_empty() {
+        let from = bytes;
+        let (at, wire) = decode_key(&mut bytes)?;
+        match Value::take(wire, at, &mut bytes)? {
+            Some(Value::Bytes(value)) if at == tag => found = Some(value),
+            _ => rest.extend_from_slice(&from[..from.len() - bytes.len()]),
+        }
+    }
+    Ok((found, rest))
+}
+
 /// A position, every field checked.
 pub(super) fn decode(bytes: &[u8]) -> Result<Position, CodecError> {
     let (mut device, mut fleet, mut protocol) = ("", "", "");

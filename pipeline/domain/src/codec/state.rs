@@ -1,10 +1,10 @@
 //! How the memory of the fold is written: one device's state, and its last fixes.
 
 use super::motion::{MotionMessage, motion_from_message, motion_to_message};
-use super::{CodecError, LivePositionMessage, decode, encode, live_from_message, location, position, timestamp};
+use super::{CodecError, LivePositionMessage, body, decode, encode, location, position, timestamp};
 use crate::recent::Segment;
 use crate::{
-    ClosedSegments, DeviceId, DeviceState, Fix, FleetId, Fuel, GeofenceId, Inside, LatLon, Link, Member, Phase, Recent,
+    ClosedSegments, DeviceId, DeviceState, Fix, FleetId, Fuel, GeofenceId, Inside, LatLon, Latest, Link, Member, Phase, Recent,
     SavedSegments, Speeding, Standing, Tank, Timestamp, Vitals,
 };
 use prost::Message;
@@ -252,14 +252,16 @@ pub fn encode_state(s: &DeviceState) -> Vec<u8> {
 
 /// Reads a value of `states`. Its [`Recent`] is complete only with what the topic `recent` has of the device.
 pub fn decode_state(bytes: &[u8]) -> Result<DeviceState, CodecError> {
-    let m: DeviceStateMessage = decode(bytes)?;
-    let latest = m.latest.map(live_from_message).transpose()?;
+    // The newest position stays as it is written.
+    let (packed, rest) = position::split(body(bytes)?, 3)?;
+    let m = DeviceStateMessage::decode(&*rest)?;
+    let latest = packed.map(position::decode_live).transpose()?;
     let received_at = latest.as_ref().map_or(Timestamp::default(), |l| l.position.received_at);
     let (fleet, members, inside, motion, vitals) = (m.fleet, m.members, m.inside, m.motion, m.vitals);
     Ok(DeviceState {
         device: DeviceId::new(m.device)?,
         last: latest.as_ref().map(|l| Fix::of(&l.position).0),
-        latest: latest.map(Into::into),
+        latest: packed.map(Latest::of_packed),
         standing: standing_from_message(StandingMessage { fleet, members, inside, motion, vitals })?,
         recent: Recent::from_open(m.open.map(segment_from_message).transpose()?.flatten()),
         heard_at: m.heard_at_ms.map_or(Ok(received_at), |ms| timestamp(ms, "heard_at_ms"))?,
@@ -270,6 +272,7 @@ pub fn decode_state(bytes: &[u8]) -> Result<DeviceState, CodecError> {
             _ => return Err(CodecError::OutOfRange("link")),
         },
         passed: m.passed_ms.map(|ms| timestamp(ms, "passed_ms")).transpose()?,
+        seen: Default::default(),
         told_by: m.told_by,
     })
 }

@@ -4,14 +4,20 @@ use super::nearness::widened;
 pub(crate) use super::prepared::Bounds;
 use super::prepared::PreparedGeofence;
 use super::segment::Way;
+use crate::cell::{bounds_of, cell_at};
 use crate::standing::{Crossed, Member};
 use crate::{
     CatalogEdit, CatalogEntry, CatalogKey, DeviceId, DeviceState, Event, Fix, FleetId, FleetRules, GeofenceId, LatLon,
     OrganisationId, Position,
 };
+use hashbrown::DefaultHashBuilder;
 use rstar::{AABB, RTree, RTreeObject};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Asked for every position: the standard hasher would take a tenth of the time.
+type HashMap<K, V> = std::collections::HashMap<K, V, DefaultHashBuilder>;
 
 /// Finds the geofences that hold a place, for a fleet. Changed edit by edit. Cheap to clone (areas are shared).
 #[derive(Debug, Clone)]
@@ -28,6 +34,27 @@ pub struct GeofenceIndex {
     smallest_m: f64,
     /// Number of geofences that tell crossings.
     crossable: usize,
+    /// Another number after each edit, and in no two indexes that may differ.
+    stamp: u64,
+}
+
+/// The next [`GeofenceIndex::stamp`]; 0 is of empty ones.
+static NEXT_STAMP: AtomicU64 = AtomicU64::new(1);
+
+/// What a device knows of the cell that it was in last: mostly that no geofence reaches there, so that there is nothing to look up.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    /// Of the index; 0: nothing is known.
+    stamp: u64,
+    cell: u32,
+    is_quiet: bool,
+}
+
+/// It follows from the geofences; to know it changes nothing.
+impl PartialEq for Seen {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// What applies to one fleet.
@@ -43,13 +70,14 @@ struct OfFleet {
 impl Default for GeofenceIndex {
     fn default() -> Self {
         Self {
-            fences: HashMap::new(),
-            fleets: HashMap::new(),
-            organisations: HashMap::new(),
+            fences: HashMap::default(),
+            fleets: HashMap::default(),
+            organisations: HashMap::default(),
             of_organisation: Vec::new(),
-            devices: HashMap::new(),
+            devices: HashMap::default(),
             smallest_m: f64::INFINITY,
             crossable: 0,
+            stamp: 0,
         }
     }
 }
@@ -216,6 +244,7 @@ impl GeofenceIndex {
 
     /// Applies an edit and notes what it touched.
     pub fn apply(&mut self, edit: IndexEdit, touched: &mut Touched) {
+        self.stamp = NEXT_STAMP.fetch_add(1, Ordering::Relaxed);
         match edit {
             IndexEdit::Put(fence) => {
                 self.remove(&fence.id, touched);
@@ -294,10 +323,14 @@ impl GeofenceIndex {
 
     /// What is decided about a position of a device of this fleet, sorted by geofence.
     ///
-    /// A fix that is less accurate than a geofence is large says nothing about it, unless it is farther away than that.
-    pub(crate) fn around(&self, fleet: &FleetId, position: &Position) -> Vec<Held<'_>> {
+    /// A fix that is less accurate than a geofence is large says nothing about it, unless it is farther away than that. `seen` is of
+    /// the same device and fleet.
+    pub(crate) fn around(&self, fleet: &FleetId, position: &Position, seen: &mut Seen) -> Vec<Held<'_>> {
         let accuracy_m = position.accuracy_m.map_or(0.0, f64::from);
         let accuracy_m = if accuracy_m > self.smallest_m { accuracy_m } else { 0.0 };
+        if accuracy_m == 0.0 && self.is_quiet(fleet, position.location, seen) {
+            return Vec::new();
+        }
         let mut held = self.at(fleet, position.location, accuracy_m);
         held.retain_mut(|held| match held.fence.at_altitude(position.altitude_m) {
             Some(in_band) => in_band,
@@ -307,6 +340,17 @@ impl GeofenceIndex {
             }
         });
         held
+    }
+
+    /// Whether no geofence of the fleet reaches into the cell of the place.
+    fn is_quiet(&self, fleet: &FleetId, at: LatLon, seen: &mut Seen) -> bool {
+        let cell = cell_at(at);
+        if seen.stamp != self.stamp || seen.cell != cell || self.stamp == 0 {
+            let [west, south, east, north] = bounds_of(cell).map(f64::from);
+            let is_quiet = self.leaves(fleet, AABB::from_corners([west, south], [east, north])).next().is_none();
+            *seen = Seen { stamp: self.stamp, cell, is_quiet };
+        }
+        seen.is_quiet
     }
 
     /// The geofences that apply to the fleet and hold the place, whatever the altitude, sorted by id.

@@ -40,6 +40,15 @@ pub(super) const fn unzigzag(n: u64) -> i64 {
     (n >> 1) as i64 ^ -((n & 1) as i64)
 }
 
+/// Where the bits of some bytes end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct End {
+    /// Bits of the last byte; 0: all.
+    used: u8,
+    /// The last byte if not all of it is used.
+    last: u8,
+}
+
 /// Appends bits to bytes.
 pub(super) struct Writer<'a> {
     out: &'a mut Vec<u8>,
@@ -49,16 +58,18 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Goes on behind `used` bits of the last byte; 0: behind all.
-    pub(super) fn behind(out: &'a mut Vec<u8>, used: u8) -> Self {
-        let pending = if used > 0 { out.pop().map_or(0, u64::from) } else { 0 };
-        Self { out, pending, count: u32::from(used) }
+    /// Goes on where another one has ended.
+    pub(super) fn behind(out: &'a mut Vec<u8>, end: End) -> Self {
+        // The last byte is known: it need not be read, which would mean to wait for memory.
+        out.truncate(out.len() - usize::from(end.used > 0));
+        Self { out, pending: u64::from(end.last), count: u32::from(end.used) }
     }
 
-    /// How many bits of the last byte are used; 0: all.
-    pub(super) fn finish(self) -> u8 {
-        self.out.extend_from_slice(&self.pending.to_le_bytes()[..self.count.div_ceil(8) as usize]);
-        (self.count % 8) as u8
+    /// Where it has ended.
+    pub(super) fn finish(self) -> End {
+        let (bytes, used) = (self.pending.to_le_bytes(), self.count % 8);
+        self.out.extend_from_slice(&bytes[..self.count.div_ceil(8) as usize]);
+        End { used: used as u8, last: if used > 0 { bytes[self.count as usize / 8] } else { 0 } }
     }
 
     /// At most 32 bits.
@@ -129,28 +140,35 @@ impl<'a> Reader<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Where it stands: how many bits of the last byte that it has touched are read; 0: all.
-    pub(super) const fn used(&self) -> u8 {
-        (self.at % 8) as u8
+    /// Where it stands, if that is in the last byte or behind it.
+    pub(super) fn end(&self) -> Option<End> {
+        let used = (self.at % 8) as u8;
+        let last = if used > 0 { *self.bytes.last()? } else { 0 };
+        (self.at.div_ceil(8) == self.bytes.len()).then_some(End { used, last })
     }
 
-    /// Whether it stands in the last byte or behind it.
-    pub(super) const fn is_at_the_end(&self) -> bool {
-        self.at.div_ceil(8) == self.bytes.len()
-    }
-
-    /// At most 56 bits; `None` behind the end.
-    fn raw(&mut self, count: u32) -> Option<u64> {
+    /// The next bits, 57 at least; zeros behind the end.
+    fn peek(&self) -> u64 {
         let (first, skip) = (self.at / 8, self.at % 8);
+        let rest = self.bytes.get(first..).unwrap_or_default();
+        let word = rest.first_chunk().copied().unwrap_or_else(|| {
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            word
+        });
+        u64::from_le_bytes(word) >> skip
+    }
+
+    /// `None` behind the end.
+    fn skip(&mut self, count: u32) -> Option<()> {
         self.at += count as usize;
-        if self.at > self.bytes.len() * 8 {
-            return None;
-        }
-        let mut word = [0; 8];
-        let rest = &self.bytes[first..];
-        let length = rest.len().min(8);
-        word[..length].copy_from_slice(&rest[..length]);
-        Some(u64::from_le_bytes(word) >> skip & ((1 << count) - 1))
+        (self.at <= self.bytes.len() * 8).then_some(())
+    }
+
+    /// At most 32 bits; `None` behind the end.
+    fn raw(&mut self, count: u32) -> Option<u64> {
+        let bits = self.peek() & ((1 << count) - 1);
+        self.skip(count).map(|()| bits)
     }
 
     pub(super) fn bit(&mut self) -> Option<bool> {
@@ -162,10 +180,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn number(&mut self, mean: &mut Mean) -> Option<u64> {
-        let mut ones = 0;
-        while ones < ESCAPE && self.bit()? {
-            ones += 1;
-        }
+        let ones = self.peek().trailing_ones().min(ESCAPE);
+        self.skip(if ones < ESCAPE { ones + 1 } else { ones })?;
         let number = if ones < ESCAPE {
             let low = mean.low_bits();
             u64::from(ones) << low | self.raw(low)?
@@ -212,21 +228,20 @@ mod tests {
     proptest! {
         #[test]
         fn numbers_are_read_as_they_were_written(all in prop::collection::vec((numbers(), any::<bool>()), 0..100)) {
-            let (mut out, mut used, mut mean) = (vec![7], 0, Mean::of(3));
+            let (mut out, mut end, mut mean) = (vec![7], End::default(), Mean::of(3));
             for (number, plain) in &all {
                 // Each behind the other, as positions come.
-                let mut writer = Writer::behind(&mut out, used);
+                let mut writer = Writer::behind(&mut out, end);
                 writer.bit(*plain);
                 if *plain { writer.plain(*number) } else { writer.number(*number, &mut mean) }
-                used = writer.finish();
+                end = writer.finish();
             }
             let (mut reader, mut mean) = (Reader::new(&out[1..]), Mean::of(3));
             for (number, plain) in &all {
                 prop_assert_eq!(reader.bit(), Some(*plain));
                 prop_assert_eq!(if *plain { reader.plain() } else { reader.number(&mut mean) }, Some(*number));
             }
-            prop_assert!(reader.is_at_the_end());
-            prop_assert_eq!(reader.used(), used);
+            prop_assert_eq!(reader.end(), Some(end));
             prop_assert_eq!(reader.byte(), None);
         }
     }
@@ -234,7 +249,7 @@ mod tests {
     #[test]
     fn what_is_like_before_is_short() {
         let (mut out, mut mean) = (Vec::new(), Mean::of(0));
-        let mut writer = Writer::behind(&mut out, 0);
+        let mut writer = Writer::behind(&mut out, End::default());
         (0..800).for_each(|n| writer.number(n % 2, &mut mean));
         (0..800).for_each(|n| writer.number(1000 + n, &mut mean));
         writer.finish();

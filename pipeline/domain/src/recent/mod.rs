@@ -13,7 +13,7 @@ mod shelf;
 use crate::codec::decode_checkpoint;
 use crate::standing::{Entry, Mark, Standing, Step};
 use crate::{Fix, Timestamp};
-use bits::{Reader, Writer};
+use bits::{End, Reader, Writer};
 use pack::{Before, Trend};
 use shelf::{Lying, Shelf};
 
@@ -27,6 +27,8 @@ const MOST: usize = 4;
 /// fit into a record of the log, however many geofences it flutters between.
 const SEGMENT_BYTES: usize = 64 << 10;
 const MOST_BYTES: usize = 1 << 20;
+/// Few entries have more.
+const ENTRY_BYTES: usize = 40;
 /// The open segment grows by so much: a million devices have a million of them.
 const GROWTH_BYTES: usize = 48;
 
@@ -56,14 +58,19 @@ impl Horizon {
         self.bytes.min(MOST_BYTES)
     }
 
-    /// Half, so that there is always room for a closed one beside the open one.
+    /// Of closed segments; the other half is for the open one.
+    fn shelf_bytes(&self) -> usize {
+        self.most_bytes() - self.most_bytes() / 2
+    }
+
+    /// A segment is closed before it is half of all, if its last entry is not large.
     fn segment_bytes(&self) -> usize {
-        SEGMENT_BYTES.min(self.bytes / 2)
+        SEGMENT_BYTES.min((self.bytes / 2).saturating_sub(ENTRY_BYTES))
     }
 }
 
 /// The last fixes of a device.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Recent {
     /// Closed ones.
     shelf: Shelf,
@@ -71,8 +78,9 @@ pub struct Recent {
     open: Vec<u8>,
     /// Entries of that; 0: there is none.
     count: u32,
-    /// Bits of its last byte; 0: all.
-    used: u8,
+    /// It was restored, and what follows is not known yet: most devices don't report at once.
+    asleep: bool,
+    end: End,
     /// Closed segments have changed since [`Self::take_unsaved`].
     unsaved: bool,
     /// Behind the last entry.
@@ -129,8 +137,8 @@ impl Lying<'_> {
         Some((previous, checkpoint, reader))
     }
 
-    /// Appends the entries to `out`; answers the trend behind them, and how many bits of the last byte are used.
-    fn read(&self, out: &mut Vec<Entry>) -> Option<(Trend, u8)> {
+    /// Appends the entries to `out`; answers the trend behind them, and where they end.
+    fn read(&self, out: &mut Vec<Entry>) -> Option<(Trend, End)> {
         let (mut previous, _, mut reader) = self.open()?;
         let mut trend = Trend::default();
         for _ in 0..self.count {
@@ -141,7 +149,7 @@ impl Lying<'_> {
             }
             out.push(entry);
         }
-        reader.is_at_the_end().then(|| (trend, reader.used()))
+        reader.end().map(|end| (trend, end))
     }
 }
 
@@ -172,19 +180,31 @@ impl Recent {
         self.put(|out, before| pack::put(out, entry, before), previous);
     }
 
+    /// Looks where the open segment ends. One that can't be read is forgotten.
+    fn wake(&mut self) {
+        let open = Lying { count: self.count, bytes: &self.open };
+        match open.read(&mut Vec::new()) {
+            Some((trend, end)) => (self.asleep, self.trend, self.end) = (false, trend, end),
+            None => *self = Self { unsaved: true, ..Self::default() },
+        }
+    }
+
     fn put(&mut self, write: impl FnOnce(&mut Writer<'_>, Before<'_>) -> Trend, previous: Option<&Fix>) {
         // More than most entries need; what needs more makes the room itself.
         if self.open.capacity() - self.open.len() < GROWTH_BYTES / 2 {
             self.open.reserve_exact(GROWTH_BYTES);
         }
-        let mut out = Writer::behind(&mut self.open, self.used);
+        let mut out = Writer::behind(&mut self.open, self.end);
         self.trend = write(&mut out, Before { fix: previous, trend: self.trend });
-        self.used = out.finish();
+        self.end = out.finish();
         self.count += 1;
     }
 
     /// Begins a new segment if there is none or the last one is full. True if a full one was closed.
     fn make_room(&mut self, standing: &Standing, previous: Option<&Fix>, horizon: &Horizon) -> bool {
+        if self.asleep {
+            self.wake();
+        }
         let is_full = self.count >= SEGMENT || self.open.len() >= horizon.segment_bytes();
         if self.count > 0 && !is_full {
             return false;
@@ -203,13 +223,13 @@ impl Recent {
         let mut checkpoint = Vec::with_capacity(128);
         checkpoint::put(&mut checkpoint, standing, previous);
         self.open = Vec::with_capacity(checkpoint.len() + GROWTH_BYTES);
-        let mut out = Writer::behind(&mut self.open, 0);
+        let mut out = Writer::behind(&mut self.open, End::default());
         out.bit(previous.is_some());
         if let Some(previous) = previous {
             pack::put_step(&mut out, &Step::bare(*previous), Before::default());
         }
         out.bytes(&checkpoint);
-        self.used = out.finish();
+        self.end = out.finish();
         (self.count, self.trend) = (0, Trend::default());
     }
 
@@ -222,14 +242,13 @@ impl Recent {
 
     /// Drops the segments that lie beyond the horizon.
     fn forget(&mut self, newest: Timestamp, horizon: &Horizon) {
-        let most_bytes = horizon.most_bytes().saturating_sub(horizon.segment_bytes());
         let (mut rest, mut bytes) = (self.len(), self.shelf.bytes());
         let mut beyond = 0;
         let mut all = self.segments().peekable();
         while let (Some(first), Some(second)) = (all.next(), all.peek()) {
             rest -= first.count as usize;
             let too_old = || second.after().is_some_and(|after| newest.millis_since(after) > horizon.age_ms);
-            if rest < horizon.fixes && bytes <= most_bytes && !too_old() {
+            if rest < horizon.fixes && bytes <= horizon.shelf_bytes() && !too_old() {
                 break;
             }
             bytes -= first.size();
@@ -301,15 +320,13 @@ impl Recent {
         (!self.open.is_empty()).then(|| open.to_segment())
     }
 
-    /// With the segment that was saved with the state. One that can't be read is forgotten.
+    /// With the segment that was saved with the state.
     pub(crate) fn from_open(open: Option<Segment>) -> Self {
-        let read = |open: Segment| {
-            let (trend, used) = Lying { count: open.count, bytes: &open.bytes }.read(&mut Vec::new())?;
-            let Segment { count, mut bytes, .. } = open;
+        let asleep = |Segment { count, mut bytes, .. }: Segment| {
             bytes.shrink_to_fit();
-            Some(Self { open: bytes, count, used, trend, ..Self::default() })
+            Self { open: bytes, count, asleep: true, ..Self::default() }
         };
-        open.and_then(read).unwrap_or_default()
+        open.filter(|open| open.count > 0).map(asleep).unwrap_or_default()
     }
 
     /// Puts segments that were saved apart before the one that was saved with the state. They replace those of an earlier call: the
@@ -319,6 +336,14 @@ impl Recent {
         if !self.open.is_empty() {
             self.shelf = Shelf::of(closed.0.iter().map(|s| (s.count, &*s.bytes)));
         }
+    }
+}
+
+/// The same is remembered.
+impl PartialEq for Recent {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { shelf, open, count, unsaved, .. } = self;
+        (shelf, open, count, unsaved) == (&other.shelf, &other.open, &other.count, &other.unsaved)
     }
 }
 

@@ -388,6 +388,7 @@ fn text(reader: &mut Reader<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bits::End;
     use super::*;
     use proptest::prelude::*;
 
@@ -437,11 +438,11 @@ mod tests {
         #[test]
         fn entries_are_read_as_they_were_written(fixes in prop::collection::vec((fixes(), 0..7usize), 1..50)) {
             let entries: Vec<Entry> = fixes.into_iter().map(|(fix, n)| fuller(fix, n)).collect();
-            let (mut out, mut used, mut trend, mut previous) = (Vec::new(), 0, Trend::default(), None);
+            let (mut out, mut end, mut trend, mut previous) = (Vec::new(), End::default(), Trend::default(), None);
             for entry in &entries {
-                let mut writer = Writer::behind(&mut out, used);
+                let mut writer = Writer::behind(&mut out, end);
                 trend = put(&mut writer, entry, Before { fix: previous.as_ref(), trend });
-                used = writer.finish();
+                end = writer.finish();
                 if let Entry::Step(step) = entry {
                     previous = Some(step.fix);
                 }
@@ -455,7 +456,7 @@ mod tests {
                     previous = Some(step.fix);
                 }
             }
-            prop_assert!(reader.is_at_the_end() && reader.used() == used);
+            prop_assert_eq!(reader.end(), Some(end));
         }
 
         #[test]
