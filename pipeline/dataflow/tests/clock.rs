@@ -133,7 +133,7 @@ async fn a_long_stay_is_told_by_the_clock_and_taken_back_if_it_was_not_so() {
         append(&*log, &[fix("truck", "north", 1000, 1.0, 1.0)]).await;
         let left = fix("truck", "north", 1599, 1.0, 3.0);
         if !silent {
-            append(&*log, &[left.clone()]).await;
+            append(&*log, std::slice::from_ref(&left)).await;
         }
         let stay = |e: &Event| e.kind == EventKind::Dwell;
         let config = || DataflowConfig { late_after_s: 0, ..config(1) };
