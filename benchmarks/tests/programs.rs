@@ -32,7 +32,7 @@ fn the_geofence_job_is_exact() {
     assert!(Path::new(source).exists(), "the shared folder lies beside the workspace");
     let sizes = ["--fences", "100", "--devices", "1000", "--ticks", "20", "--rate", "1000", "--seconds", "1"];
     let table = run(env!("CARGO_BIN_EXE_geofence"), &sizes);
-    assert_eq!(table.matches("events exactly the truth").count(), 3, "{table}");
+    assert_eq!(table.matches("events exactly the truth").count(), 5, "{table}");
 }
 
 #[test]
