@@ -4,7 +4,7 @@
 //! - `log`: the embedded log: records a second, latencies, catching up.
 //! - `connectors`: Teltonika trackers in one process, the system in another: durable positions a second, CPU, memory, history.
 //! - `gateway`: the gateway with a simulated fleet behind it, for browsers (`browser/map.mjs`) and sockets to be measured against.
-//! - `scale`: memory of many devices' states, restoring them, edits among many geofences.
+//! - `scale`: memory of many devices' states, restoring them, a dataflow's start, edits among many geofences and devices.
 //! - `geofence`: the geofence job on the shared workload, exact against its truth: fold alone, whole job, epoch latency.
 //! - `sql`: the questions of fleets over ten million positions, of our SQL over files, over QuestDB, and of QuestDB itself; same answers.
 
@@ -18,6 +18,7 @@ pub mod process;
 pub mod questions;
 pub mod report;
 pub mod scale;
+pub mod start;
 pub mod system;
 pub mod teltonika;
 pub mod workload;

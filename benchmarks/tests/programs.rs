@@ -38,9 +38,8 @@ fn the_geofence_job_is_exact() {
 #[test]
 fn what_is_restored_at_scale_is_what_was_saved() {
     let sizes = ["--devices", "1500", "--fences", "500", "--kinds", "road,liverpool_bus"];
-    let output = Command::new(env!("CARGO_BIN_EXE_scale")).args(sizes).output().expect("it starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let table = String::from_utf8(output.stdout).expect("text");
+    let table = run(env!("CARGO_BIN_EXE_scale"), &sizes);
+    assert!(table.contains("start of a dataflow with 1 500 devices"), "{table}");
     assert!(table.contains("states of 1 500 devices restored") && table.contains("an edit among 500 geofences"), "{table}");
 }
 

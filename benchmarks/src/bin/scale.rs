@@ -7,7 +7,8 @@ use std::io::BufReader;
 use std::path::PathBuf;
 use std::process::Command;
 use waystream_benchmarks::report::{self, Row};
-use waystream_benchmarks::scale;
+use waystream_benchmarks::{scale, start};
+use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -27,6 +28,12 @@ struct Args {
     /// Most bytes of each device's last fixes: each kind once without and once with this limit.
     #[arg(long, default_value_t = 400)]
     late_bytes: usize,
+    /// Dataflow workers at the start that is timed.
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Where to make the log; on the disk that is to be measured.
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
     /// Recorded tracks.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/tracks"))]
     tracks: PathBuf,
@@ -40,7 +47,8 @@ enum Alone {
     Memory { what: String, devices: usize, models: PathBuf },
 }
 
-fn main() -> Result<()> {
+#[tokio::main]
+async fn main() -> Result<()> {
     let args = Args::parse();
     if let Some(Alone::Memory { what, devices, models }) = args.alone {
         let saved = serde_json::from_reader(BufReader::new(File::open(models)?))?;
@@ -54,6 +62,10 @@ fn main() -> Result<()> {
             rows.push(memory(&what, &saved, args.devices)?);
             if rows.len() == 1 {
                 rows.push(scale::restore(&what, &saved, args.devices)?);
+                let dir = tempfile::tempdir_in(&args.dir)?;
+                let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default())?;
+                rows.push(start::start(log.clone(), &what, &saved, args.devices, args.workers).await?);
+                log.close().await;
             }
         }
     }
