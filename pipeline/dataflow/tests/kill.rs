@@ -5,7 +5,7 @@ mod common;
 
 use async_trait::async_trait;
 use common::faulty::{Fault, Faulty};
-use common::{append, box_of, caught_up, edit, events, fix, open, own, put, snapshots, standing, start};
+use common::{append, box_of, caught_up, edit, events, fix, open, own, put, remove, snapshots, standing, start};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -181,4 +181,48 @@ async fn killed_at_any_call_while_the_past_is_corrected() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn not_known_at_any_call_while_the_past_is_corrected() {
     at_every_call(Fault::IndeterminateAfter, 1, Arrival::OutOfOrder).await;
+}
+
+/// Geofences are removed and drawn round standing vehicles: each hears of it once, with the reason, whenever the dataflow dies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_call_an_edit_is_decided_once() {
+    let here = || box_of(0.0, 0.0, 2.0, 2.0);
+    let line = |e: &Event| format!("{} {:?}", e.id, e.attributes.get("reason"));
+    for (fault, workers) in [(Fault::DieBefore, 1), (Fault::DieAfter, 2), (Fault::IndeterminateAfter, 4)] {
+        let mut wanted: Option<Vec<String>> = None;
+        for run in 0u64.. {
+            // The first run has no fault in it.
+            let at = run.checked_sub(1).unwrap_or(u64::MAX);
+            let dir = tempfile::tempdir().unwrap();
+            let log = open(dir.path());
+            edit(&*log, vec![own("north"), put("a", 1, here())]).await;
+            let parked: Vec<_> = (0..6).map(|t| fix(&format!("truck-{t}"), "north", 5, 1.0, 1.0)).collect();
+            append(&*log, &parked).await;
+            let running = start(log.clone(), workers);
+            caught_up(&*log).await;
+            running.stop().await.unwrap();
+            let faulty = Arc::new(Faulty { inner: log.clone(), calls: AtomicU64::new(0), at, fault });
+            let mut running = start(faulty.clone(), workers);
+            edit(&*log, vec![remove("a"), put("b", 2, here())]).await;
+            tokio::select! {
+                ended = &mut running.task => assert!(ended.unwrap().is_err()),
+                () = caught_up(&*log) => {
+                    running.token.cancel();
+                    drop(running.task.await.unwrap());
+                }
+            }
+            let met = faulty.calls.load(Ordering::SeqCst) > at;
+            let running = start(log.clone(), workers);
+            append(&*log, &[fix("new", "north", 0, 50.0, 50.0)]).await;
+            caught_up(&*log).await;
+            running.stop().await.unwrap();
+            let mut told: Vec<_> = events(&*log).await.iter().map(line).collect();
+            told.sort();
+            assert_eq!(told.len(), 6 * 3, "{fault:?} at call {at}: {told:?}");
+            assert_eq!(wanted.get_or_insert_with(|| told.clone()), &told, "{fault:?} at call {at}");
+            if !met && run > 0 {
+                break;
+            }
+        }
+    }
 }

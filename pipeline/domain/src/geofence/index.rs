@@ -34,7 +34,7 @@ pub struct GeofenceIndex {
     smallest_m: f64,
     /// Number of geofences that tell crossings.
     crossable: usize,
-    /// Another number after each edit, and in no two indexes that may differ.
+    /// Another number after each edit of geofences or fleets, and in no two indexes whose geofences may differ.
     stamp: u64,
 }
 
@@ -244,7 +244,9 @@ impl GeofenceIndex {
 
     /// Applies an edit and notes what it touched.
     pub fn apply(&mut self, edit: IndexEdit, touched: &mut Touched) {
-        self.stamp = NEXT_STAMP.fetch_add(1, Ordering::Relaxed);
+        if !matches!(edit, IndexEdit::Place(..) | IndexEdit::Forget(_)) {
+            self.stamp = NEXT_STAMP.fetch_add(1, Ordering::Relaxed);
+        }
         match edit {
             IndexEdit::Put(fence) => {
                 self.remove(&fence.id, touched);

@@ -9,6 +9,7 @@ mod bytes;
 mod checkpoint;
 mod pack;
 mod shelf;
+mod unpack;
 
 use crate::codec::decode_checkpoint;
 use crate::standing::{Entry, Mark, Standing, Step};
@@ -130,7 +131,7 @@ impl Lying<'_> {
         let mut reader = Reader::new(self.bytes);
         let mut previous = None;
         if reader.bit()? {
-            let Entry::Step(step) = pack::entry(&mut reader, Before::default())?.0 else { return None };
+            let Entry::Step(step) = unpack::entry(&mut reader, Before::default())?.0 else { return None };
             previous = Some(step.fix);
         }
         let checkpoint = reader.bytes()?;
@@ -142,7 +143,7 @@ impl Lying<'_> {
         let (mut previous, _, mut reader) = self.open()?;
         let mut trend = Trend::default();
         for _ in 0..self.count {
-            let (entry, next) = pack::entry(&mut reader, Before { fix: previous.as_ref(), trend })?;
+            let (entry, next) = unpack::entry(&mut reader, Before { fix: previous.as_ref(), trend })?;
             trend = next;
             if let Entry::Step(step) = &entry {
                 previous = Some(step.fix);
@@ -300,7 +301,7 @@ impl Recent {
         let before: Vec<bool> = self.segments().map(is_before).collect();
         let from = before.iter().rposition(|b| *b).unwrap_or(0);
         let unsaved = self.unsaved || from + 1 < before.len();
-        let read = unpack(self.segments().skip(from));
+        let read = read_all(self.segments().skip(from));
         let shelf = std::mem::take(&mut self.shelf);
         *self = Self { unsaved, ..Self::default() };
         match &read {
@@ -355,7 +356,7 @@ pub struct ClosedSegments(pub(crate) Vec<Segment>);
 #[derive(Debug)]
 pub struct SavedSegments(pub(crate) Vec<Segment>);
 
-fn unpack<'a>(segments: impl Iterator<Item = Lying<'a>>) -> Option<(Standing, Option<Fix>, Vec<Entry>)> {
+fn read_all<'a>(segments: impl Iterator<Item = Lying<'a>>) -> Option<(Standing, Option<Fix>, Vec<Entry>)> {
     let (mut begin, mut entries) = (None, Vec::new());
     for segment in segments {
         if begin.is_none() {

@@ -2,7 +2,8 @@
 
 use super::Segment;
 use super::bits::Reader;
-use super::pack::{self, Before};
+use super::pack::Before;
+use super::unpack;
 use crate::Timestamp;
 use crate::standing::Entry;
 
@@ -24,7 +25,7 @@ impl Lying<'_> {
     /// Time of the fix before; `None`: the device's first fix is in here.
     pub(super) fn after(&self) -> Option<Timestamp> {
         let mut reader = Reader::new(self.bytes);
-        match reader.bit()?.then(|| pack::entry(&mut reader, Before::default())).flatten()?.0 {
+        match reader.bit()?.then(|| unpack::entry(&mut reader, Before::default())).flatten()?.0 {
             Entry::Step(step) => Some(step.fix.fix_time),
             Entry::Mark(_) => None,
         }
