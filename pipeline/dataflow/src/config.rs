@@ -38,7 +38,8 @@ pub struct DataflowConfig {
     /// … unless they are older than the newest by more than this, hours …
     pub late_hours: u32,
     /// … or take more memory than this, bytes. Of each device for itself, so that what is told of it does not depend on which others
-    /// the same process has: devices whose fixes take most, those on the road, have the shortest memory.
+    /// the same process has: devices whose fixes take most, those on the road, have the shortest memory. Counted in
+    /// `waystream_dataflow_horizons_shortened_total`.
     pub late_bytes: usize,
 }
 

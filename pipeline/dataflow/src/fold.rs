@@ -237,6 +237,7 @@ impl Fold {
         for number in states {
             self.states.file(number, &self.index);
             let state = self.states.get_mut(number);
+            tally.shortened += u64::from(state.recent.take_shortened());
             if let Some(closed) = state.recent.take_unsaved() {
                 records.push((Topic::Recent, Record::new(state.device.to_string(), encode_segments(closed))));
             }

@@ -204,6 +204,7 @@ fn beyond_the_horizon_is_history_only() {
     let index = index([box_of(1.0, 0.0, 2.0, 1.0)]);
     let rules = Rules { horizon: Horizon { fixes: 64, age_ms: i64::MAX, ..Horizon::default() }, ..Rules::default() };
     let mut truck = run(&index, (0..500).map(|i| fix(1000 + i * 10, 0.5)), &rules);
+    assert!(!truck.state.recent.take_shortened());
     assert!((64..128).contains(&truck.state.recent.len()), "{}", truck.state.recent.len());
     let before = truck.state.clone();
     truck.take(&index, fix(1005, 1.5), &rules);
@@ -239,6 +240,7 @@ fn beyond_the_horizon_is_history_only() {
             assert!(truck.state.recent.heap_bytes() <= 400 + 64, "{}", truck.state.recent.heap_bytes());
         }
         remembered.push(truck.state.recent.len());
+        assert_eq!((truck.state.recent.take_shortened(), truck.state.recent.take_shortened()), (true, false));
         truck.take(&index, fix(1005, 1.5), &rules);
         truck.take(&index, fix(1000 + 985 * 10 - 5, 1.5), &rules);
         assert_eq!((truck.counts.beyond, truck.counts.placed), (1, 1));

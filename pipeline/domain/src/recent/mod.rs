@@ -79,6 +79,8 @@ pub struct Recent {
     open: Vec<u8>,
     /// Entries of that; 0: there is none.
     count: u32,
+    /// Some of the last were forgotten for their size since [`Self::take_shortened`].
+    shortened: bool,
     /// It was restored, and what follows is not known yet: most devices don't report at once.
     asleep: bool,
     end: End,
@@ -244,18 +246,21 @@ impl Recent {
     /// Drops the segments that lie beyond the horizon.
     fn forget(&mut self, newest: Timestamp, horizon: &Horizon) {
         let (mut rest, mut bytes) = (self.len(), self.shelf.bytes());
-        let mut beyond = 0;
+        let (mut beyond, mut shortened) = (0, false);
         let mut all = self.segments().peekable();
         while let (Some(first), Some(second)) = (all.next(), all.peek()) {
             rest -= first.count as usize;
             let too_old = || second.after().is_some_and(|after| newest.millis_since(after) > horizon.age_ms);
-            if rest < horizon.fixes && bytes <= horizon.shelf_bytes() && !too_old() {
+            let wanted = rest < horizon.fixes && !too_old();
+            if wanted && bytes <= horizon.shelf_bytes() {
                 break;
             }
+            shortened |= wanted;
             bytes -= first.size();
             beyond += 1;
         }
         drop(all);
+        self.shortened |= shortened;
         if beyond > 0 {
             self.shelf.renew(beyond, None);
         }
@@ -314,6 +319,11 @@ impl Recent {
     /// The segments that don't change with every fix, if they have changed since the last call.
     pub fn take_unsaved(&mut self) -> Option<ClosedSegments> {
         std::mem::take(&mut self.unsaved).then(|| ClosedSegments(self.shelf.segments()))
+    }
+
+    /// Whether fixes were forgotten for their size that the horizon's number and age would have kept, since the last call.
+    pub fn take_shortened(&mut self) -> bool {
+        std::mem::take(&mut self.shortened)
     }
 
     pub(crate) fn open(&self) -> Option<Segment> {
