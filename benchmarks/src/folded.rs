@@ -4,40 +4,45 @@ use crate::process;
 use crate::report::{Latencies, Row, grouped, per_second};
 use crate::workload::{Outcome, Workload, check, outcome};
 use anyhow::{Context, Result};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 use waystream_dataflow::{Dataflow, DataflowConfig};
 use waystream_domain::codec::{decode_event, decode_snapshot, encode_catalog, encode_position};
 use waystream_domain::geofence::{GeofenceIndex, IndexEdit, Touched};
-use waystream_domain::{Advance, DeviceState, Position, Rules, Timestamp, TripRules};
+use waystream_domain::{Advance, DeviceState, Horizon, Position, Rules, States, Timestamp, TripRules};
 use waystream_log::{Log, Offsets, Record, Topic};
 
 /// Records in one append while the log is filled.
 const BATCH: usize = 10_000;
 
-/// The fold alone, one thread: what a position costs without log, encoding and dataflow.
-pub fn fold_alone(workload: &Workload) -> Result<Row> {
+/// The fold alone, one thread: what a position costs without log, encoding and dataflow. With all that it tells, without trips, and
+/// without the last fixes that late ones need.
+pub fn fold_alone(workload: &Workload) -> Result<Vec<Row>> {
+    let all = Rules { trips: Some(TripRules::default()), ..Rules::default() };
+    let nothing_late = Rules { horizon: Horizon { fixes: 0, ..Horizon::default() }, ..all };
+    let without_trips = Rules { trips: None, ..all };
+    let kinds = [("", all), (" without trips", without_trips), (" that remembers no fixes", nothing_late)];
+    kinds.into_iter().map(|(what, rules)| fold(workload, what, &rules)).collect()
+}
+
+fn fold(workload: &Workload, what: &str, rules: &Rules) -> Result<Row> {
     let mut index = GeofenceIndex::default();
     let mut touched = Touched::default();
     for edit in workload.catalog.iter().filter_map(IndexEdit::new) {
         index.apply(edit, &mut touched);
     }
-    let mut states: HashMap<_, DeviceState> = HashMap::new();
+    let mut states = States::default();
     let mut events = Vec::new();
     let positions = workload.positions.clone();
     let count = positions.len();
-    let rules = Rules { trips: Some(TripRules::default()), ..Rules::default() };
     let before = process::thread_cpu()?;
     for (seq, position) in (0..).zip(positions) {
-        let state = match states.get_mut(&position.device) {
-            Some(state) => state,
-            None => states
-                .entry(position.device.clone())
-                .or_insert_with(|| DeviceState::new(position.device.clone(), position.fleet.clone())),
+        let number = match states.find(&position.device) {
+            Some(known) => known,
+            None => states.put(DeviceState::new(position.device.clone(), position.fleet.clone())),
         };
-        if let Advance::Moved { events: new, .. } = state.advance(position, seq, &index, &rules) {
+        if let Advance::Moved { events: new, .. } = states.get_mut(number).advance(position, seq, &index, rules) {
             events.extend(new);
         }
     }
@@ -46,7 +51,7 @@ pub fn fold_alone(workload: &Workload) -> Result<Row> {
     check("fold alone", &workload.truth, &found)?;
     let each = cpu.as_secs_f64() * 1e6 / count as f64;
     let figure = format!("{each:.2} µs CPU per position ({} positions/s); events exactly the truth", per_second(count, cpu));
-    Ok(Row::new(format!("{} geofences, fold alone", fences(workload)), figure))
+    Ok(Row::new(format!("{} geofences, fold alone{what}", fences(workload)), figure))
 }
 
 fn fences(workload: &Workload) -> String {

@@ -65,7 +65,7 @@ pub async fn serve(dir: &Path, listen: SocketAddr, sizes: Sizes) -> Result<()> {
             let (device, fleet) = (live.position.device.clone(), live.position.fleet.clone());
             let key = device.as_str().to_owned();
             let mut state = DeviceState::new(device, fleet);
-            state.latest = Some(live);
+            state.latest = Some(live.into());
             Record::new(key, encode_state(&state))
         });
         for batch in states.collect::<Vec<_>>().chunks(BATCH) {

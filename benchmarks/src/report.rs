@@ -32,6 +32,11 @@ pub fn print(title: &str, rows: &[Row]) -> std::io::Result<()> {
     writeln!(out)
 }
 
+/// Writes a row as a line of two columns with a tab between: for a program that reads it.
+pub fn print_line(row: &Row) -> std::io::Result<()> {
+    writeln!(std::io::stdout().lock(), "{}\t{}", row.what, row.figure)
+}
+
 /// Processor, cores, memory, and how this program was built.
 pub fn machine() -> String {
     let field = |file: &str, name: &str| {

@@ -1,21 +1,23 @@
 //! How large one process can be: memory of many devices' states, how long restoring them takes, and what an edit costs among many
-//! geofences.
+//! geofences and devices.
 
+use crate::devices::{self, Kind};
 use crate::process;
 use crate::report::{Row, grouped, per_second};
 use anyhow::{Context, Result, ensure};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use waystream_domain::catalog::Fleet;
 use waystream_domain::codec::{decode_segments, decode_state, encode_segments, encode_state};
 use waystream_domain::geofence::validate::circle;
 use waystream_domain::geofence::{GeofenceIndex, IndexEdit, Touched};
 use waystream_domain::{
-    Attributes, CatalogEdit, CatalogEntry, DeviceState, FleetId, Geofence, Horizon, LatLon, Position, Rules, Timestamp,
-    TripRules,
+    Attributes, CatalogEdit, CatalogEntry, CatalogKey, DeviceState, FleetId, Geofence, LatLon, Position, Rules, States,
+    Timestamp,
 };
 
-/// Edits that are timed.
-const EDITS: usize = 2000;
+/// Edits that are timed, of each kind.
+const EDITS: usize = 1000;
 
 fn fleet() -> FleetId {
     "fleet".parse().expect("an id")
@@ -30,130 +32,173 @@ fn index() -> GeofenceIndex {
     index
 }
 
-/// Where a vehicle is after so many fixes: it drives about, each its own way, and stands for a while.
-fn place(device: usize, fix: usize) -> LatLon {
-    let angle = device as f64 * 2.399_963 + (fix / 40) as f64;
-    let (x, y) = ((device % 1000) as f64 * 0.02, (device / 1000) as f64 * 0.02);
-    let gone = if fix % 40 < 30 { (fix % 40) as f64 } else { 30.0 } * 0.0015;
-    // Noise of some metres, always the same.
-    let noise = |n: usize| ((device * 31 + fix * 17 + n) % 101) as f64 * 1e-6;
-    LatLon::new(30.0 + y + gone * angle.sin() + noise(3), 5.0 + x + gone * angle.cos() + noise(7)).expect("on Earth")
+/// States and their last fixes as they are written.
+pub type Saved = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Some devices of a kind with full rings.
+pub fn models(kind: &str, late_bytes: usize, tracks: &Path) -> Result<Saved> {
+    let mut models = devices::models(&Kind::parse(kind), tracks, late_bytes)?;
+    ensure!(!models.is_empty(), "no device has enough fixes");
+    let save = |s: &mut DeviceState| (encode_state(s), s.recent.take_unsaved().map(encode_segments).unwrap_or_default());
+    Ok(models.iter_mut().map(save).collect())
 }
 
-fn position(device: usize, fix: usize) -> Position {
-    let mut attributes: Attributes = [("ignition", true)].into_iter().collect();
-    attributes.set("odometer_m", (fix * 150) as f64);
-    attributes.set("satellites", 11i64);
-    attributes.set("power_v", 13.8);
-    Position {
-        device: format!("35630704{device:07}").parse().expect("an id"),
-        fleet: fleet(),
-        fix_time: Timestamp::from_secs(1_760_000_000 + fix as i64 * 10).expect("a time"),
-        received_at: Timestamp::from_secs(1_760_000_001 + fix as i64 * 10).expect("a time"),
-        location: place(device, fix),
-        valid: true,
-        altitude_m: Some(230.0),
-        speed_mps: Some(if fix % 40 < 30 { 13.9 } else { 0.0 }),
-        course_deg: Some((device % 360) as f32),
-        accuracy_m: None,
-        protocol: "teltonika".into(),
-        attributes,
+/// States of so many devices, as the dataflow keeps them.
+fn restored(saved: &Saved, devices: usize) -> Result<States> {
+    let (index, mut states) = (index(), States::default());
+    for n in 0..devices {
+        let mut state = decode_state(&saved[n % saved.len()].0)?;
+        state.device = devices::name(n);
+        let number = states.put(state);
+        states.file(number, &index);
     }
+    for n in 0..devices {
+        let number = states.find(&devices::name(n)).context("it was put in")?;
+        let closed = &saved[n % saved.len()].1;
+        if !closed.is_empty() {
+            states.get_mut(number).recent.restore_closed(decode_segments(closed)?);
+        }
+    }
+    Ok(states)
 }
 
-/// States of many devices after so many fixes each, with so many last fixes remembered: memory of each, and of the process.
-pub fn states(devices: usize, fixes: usize, remembered: usize) -> Result<(Vec<Box<DeviceState>>, Row)> {
-    let rules = Rules {
-        trips: Some(TripRules::default()),
-        horizon: Horizon { fixes: remembered, ..Horizon::default() },
-        ..Rules::default()
-    };
-    let index = index();
+/// Memory of so many devices. To be measured in a process that has done nothing else: memory that was freed before is not seen to be
+/// taken again.
+pub fn memory(what: &str, saved: &Saved, devices: usize) -> Result<Row> {
     let before = process::usage("self")?;
-    let states: Vec<_> = (0..devices)
-        .map(|device| {
-            let mut state = Box::new(DeviceState::new(position(device, 0).device, fleet()));
-            for fix in 0..fixes {
-                state.hear(position(device, fix).received_at);
-                state.advance(position(device, fix), fix as u64, &index, &rules);
-            }
-            state
-        })
-        .collect();
+    let states = restored(saved, devices)?;
     let used = process::usage("self")?.rss.saturating_sub(before.rss);
-    let ring: usize = states.iter().map(|s| s.recent.heap_bytes()).sum();
+    let all = (0..devices as u32).map(|n| &states.get(n).recent);
+    let (ring, fixes) = all.fold((0, 0), |(ring, fixes), r| (ring + r.heap_bytes(), fixes + r.len()));
     let figure = format!(
-        "{} MB, {} bytes a device, of which {} for its last {} fixes",
-        used / 1_000_000,
+        "{} MiB, {} bytes a device, of which {} for its last {} fixes",
+        used >> 20,
         used / devices.max(1) as u64,
         ring / devices.max(1),
-        states.first().map_or(0, |s| s.recent.len()),
+        fixes / devices.max(1),
     );
-    Ok((states, Row::new(format!("states of {} devices", grouped(devices as u64)), figure)))
+    Ok(Row::new(format!("states of {} devices, {what}", grouped(devices as u64)), figure))
 }
 
-/// What a start does with them: decodes each state and its last fixes.
-pub fn restore(states: &mut [Box<DeviceState>]) -> Result<Row> {
-    let saved: Vec<_> =
-        states.iter_mut().map(|s| (encode_state(s), s.recent.take_unsaved().map(|closed| encode_segments(&closed)))).collect();
-    let bytes: usize = saved.iter().map(|(state, closed)| state.len() + closed.as_ref().map_or(0, Vec::len)).sum();
+/// What a start does with many states: decodes each and its last fixes, and files it.
+pub fn restore(what: &str, saved: &Saved, devices: usize) -> Result<Row> {
+    let bytes: usize = (0..devices).map(|n| &saved[n % saved.len()]).map(|(state, closed)| state.len() + closed.len()).sum();
     let started = Instant::now();
-    let mut restored = Vec::with_capacity(saved.len());
-    for (state, closed) in &saved {
-        let mut state = Box::new(decode_state(state)?);
-        if let Some(closed) = closed {
-            state.recent.restore_closed(decode_segments(closed)?);
-        }
-        restored.push(state);
-    }
+    let states = restored(saved, devices)?;
     let took = started.elapsed();
-    ensure!(restored.iter().zip(states.iter()).all(|(a, b)| a.standing == b.standing && a.recent == b.recent), "not the same");
+    for (number, (state, _)) in (0..).zip(saved).take(devices) {
+        let mut again = decode_state(state)?;
+        again.device = states.get(number).device.clone();
+        ensure!(again.standing == states.get(number).standing, "not the same");
+    }
     let figure = format!(
         "{:.2} s in one thread ({} devices/s), from {} MB",
         took.as_secs_f64(),
-        per_second(saved.len(), took),
+        per_second(devices, took),
         bytes / 1_000_000
     );
-    Ok(Row::new(format!("states of {} devices restored", grouped(saved.len() as u64)), figure))
+    Ok(Row::new(format!("states of {} devices restored, {what}", grouped(devices as u64)), figure))
 }
 
-fn fence(n: usize, version: u64) -> Result<IndexEdit> {
-    let centre = LatLon::new(30.0 + (n / 1000) as f64 * 0.02, 5.0 + (n % 1000) as f64 * 0.02).context("on Earth")?;
+fn place(n: usize) -> Result<LatLon> {
+    LatLon::new(30.0 + (n / 1000) as f64 * 0.02, 5.0 + (n % 1000) as f64 * 0.02).context("on Earth")
+}
+
+/// Round the place of device `n`.
+fn fence(n: usize, version: u64, radius_m: f64) -> Result<IndexEdit> {
     let fence = Geofence {
         id: format!("fence-{n}").parse()?,
         organisation: "organisation".parse()?,
         fleet: None,
         name: format!("Fence {n}"),
         version,
-        shape: circle(centre, 200.0 + version as f64)?,
+        shape: circle(place(n)?, radius_m)?,
         colour: None,
         rules: Default::default(),
     };
     IndexEdit::new(&CatalogEdit::Put(CatalogEntry::Geofence(fence))).context("geofences matter to the index")
 }
 
-/// Many geofences in one index: memory, and what an edit of one costs.
-pub fn fences(count: usize) -> Result<Vec<Row>> {
+/// Many geofences with a device in each: memory, and what an edit of one costs, from the edit to the bytes of what has changed.
+pub fn edits(fences: usize, devices: usize) -> Result<Vec<Row>> {
     let before = process::usage("self")?;
     let started = Instant::now();
     let mut index = index();
-    for n in 0..count {
-        index.apply(fence(n, 1)?, &mut Touched::default());
+    for n in 0..fences {
+        index.apply(fence(n, 1, 200.0)?, &mut Touched::default());
     }
     let took = started.elapsed();
     let used = process::usage("self")?.rss.saturating_sub(before.rss);
-    let mut edits = Vec::new();
-    for n in 0..EDITS.min(count) {
-        let edit = fence(n * (count / EDITS.min(count)), 2)?;
-        let started = Instant::now();
-        index.apply(edit, &mut Touched::default());
-        edits.push(started.elapsed());
-    }
-    ensure!(index.len() == count, "an edit replaces");
-    let what = format!("{} geofences", grouped(count as u64));
     let built = format!("{:.1} s to build, {} MB", took.as_secs_f64(), used / 1_000_000);
-    edits.sort_unstable();
-    let us = |at: usize| edits.get(at).map_or(0.0, |d: &Duration| d.as_secs_f64() * 1e6);
-    let edits = format!("p50 {:.1} µs, max {:.1} µs", us(edits.len() / 2), us(edits.len().saturating_sub(1)));
-    Ok(vec![Row::new(what.clone(), built), Row::new(format!("an edit among {what}"), edits)])
+    let mut rows = vec![Row::new(format!("{} geofences", grouped(fences as u64)), built)];
+    let mut states = States::default();
+    let rules = Rules::default();
+    for n in 0..devices {
+        let mut state = DeviceState::new(devices::name(n), fleet());
+        state.advance(standing_at(n)?, 1, &index, &rules);
+        let number = states.put(state);
+        states.file(number, &index);
+    }
+    let count = EDITS.min(fences.min(devices));
+    let chosen: Vec<usize> = (0..count).map(|n| n * (fences.min(devices) / count)).collect();
+    let removal = |n: usize| -> Result<IndexEdit> {
+        let key = CatalogKey::Geofence(format!("fence-{n}").parse()?);
+        IndexEdit::new(&CatalogEdit::Remove(key)).context("geofences matter to the index")
+    };
+    type Edit<'a> = &'a dyn Fn(usize) -> Result<IndexEdit>;
+    let kinds: [(&str, usize, Edit<'_>); 4] = [
+        ("made larger, the device stays inside", 0, &|n| fence(n, 2, 250.0)),
+        ("removed, the device exits", 1, &removal),
+        ("drawn, the device enters", 1, &|n| fence(n, 3, 200.0)),
+        ("made so large that it holds hundreds of others", 1000, &|n| fence(n, 4, 35_000.0)),
+    ];
+    for (what, most, edit) in kinds {
+        let (mut took, mut events, mut concerned) = (Vec::new(), 0, 0);
+        for &n in &chosen[..if most > 1 { count.min(20) } else { count }] {
+            let edit = edit(n)?;
+            let started = Instant::now();
+            let mut touched = Touched::default();
+            index.apply(edit, &mut touched);
+            for number in states.concerned(&touched) {
+                concerned += 1;
+                events += states.get_mut(number).reconsider(&index, &rules).len();
+                states.file(number, &index);
+                std::hint::black_box(encode_state(states.get(number)));
+            }
+            took.push(started.elapsed());
+        }
+        if most <= 1 {
+            ensure!(events == most * took.len(), "{events} events of {} edits", took.len());
+        }
+        took.sort_unstable();
+        let us = |at: usize| took.get(at).map_or(0.0, |d: &Duration| d.as_secs_f64() * 1e6);
+        let each = concerned as f64 / took.len().max(1) as f64;
+        let figure = format!(
+            "p50 {:.0} µs, p99 {:.0} µs, max {:.0} µs; concerns {each:.0} devices",
+            us(took.len() / 2),
+            us(took.len() * 99 / 100),
+            us(took.len().saturating_sub(1))
+        );
+        let among = format!("{} geofences and {} devices", grouped(fences as u64), grouped(devices as u64));
+        rows.push(Row::new(format!("an edit among {among}: {what}"), figure));
+    }
+    Ok(rows)
+}
+
+fn standing_at(n: usize) -> Result<Position> {
+    let fix_time = Timestamp::from_secs(1_760_000_000).context("a time")?;
+    Ok(Position {
+        device: devices::name(n),
+        fleet: fleet(),
+        fix_time,
+        received_at: fix_time,
+        location: place(n)?,
+        valid: true,
+        altitude_m: None,
+        speed_mps: None,
+        course_deg: None,
+        accuracy_m: None,
+        protocol: "teltonika".into(),
+        attributes: Attributes::default(),
+    })
 }

@@ -44,16 +44,15 @@ fn the_geofence_job_is_exact() {
     assert!(Path::new(source).exists(), "the shared folder lies beside the workspace");
     let sizes = ["--fences", "100", "--devices", "1000", "--ticks", "20", "--rate", "1000", "--seconds", "1"];
     let table = run(env!("CARGO_BIN_EXE_geofence"), &sizes);
-    assert_eq!(table.matches("events exactly the truth").count(), 3, "{table}");
+    assert_eq!(table.matches("events exactly the truth").count(), 5, "{table}");
 }
 
 #[test]
 fn what_is_restored_at_scale_is_what_was_saved() {
-    let sizes = ["--devices", "200", "--fixes", "100", "--remembered", "64", "--fences", "500"];
-    let output = Command::new(env!("CARGO_BIN_EXE_scale")).args(sizes).output().expect("it starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let table = String::from_utf8(output.stdout).expect("text");
-    assert!(table.contains("states of 200 devices restored") && table.contains("an edit among 500 geofences"), "{table}");
+    let sizes = ["--devices", "1500", "--fences", "500", "--kinds", "road,liverpool_bus"];
+    let table = run(env!("CARGO_BIN_EXE_scale"), &sizes);
+    assert!(table.contains("start of a dataflow with 1 500 devices"), "{table}");
+    assert!(table.contains("states of 1 500 devices restored") && table.contains("an edit among 500 geofences"), "{table}");
 }
 
 /// The real QuestDB beside ours: the program compares every row.

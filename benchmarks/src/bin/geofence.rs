@@ -53,7 +53,7 @@ async fn main() -> Result<()> {
     for fences in args.fences {
         let size = Size { fences, devices: args.devices, ticks: args.ticks };
         let workload = workload::generate(&generator, dir.path(), size).with_context(|| format!("{fences} geofences"))?;
-        rows.push(folded::fold_alone(&workload)?);
+        rows.extend(folded::fold_alone(&workload)?);
         for workers in &args.workers {
             let log = open()?;
             rows.push(folded::whole_job(log.clone(), &workload, *workers).await?);

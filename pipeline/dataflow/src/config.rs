@@ -32,11 +32,15 @@ pub struct DataflowConfig {
     pub late_after_s: u32,
     /// A device that has not been heard for so long is told to be offline, seconds.
     pub offline_after_s: u32,
-    /// How late a position may be and still correct what was told: this many of a device's last fixes are remembered (about 18 bytes
+    /// How late a position may be and still correct what was told: this many of a device's last fixes are remembered (about 5 bytes
     /// each; 0: none) …
     pub late_fixes: usize,
-    /// … unless they are older than the newest by more than this, hours.
+    /// … unless they are older than the newest by more than this, hours …
     pub late_hours: u32,
+    /// … or take more memory than this, bytes. Of each device for itself, so that what is told of it does not depend on which others
+    /// the same process has: devices whose fixes take most, those on the road, have the shortest memory. Counted in
+    /// `waystream_dataflow_horizons_shortened_total`.
+    pub late_bytes: usize,
 }
 
 impl Default for DataflowConfig {
@@ -56,6 +60,7 @@ impl Default for DataflowConfig {
             offline_after_s: 600,
             late_fixes: 256,
             late_hours: 24,
+            late_bytes: Horizon::default().bytes,
         }
     }
 }
@@ -78,7 +83,7 @@ impl DataflowConfig {
                 litres_tenths: tenths(self.fuel_drop_l),
                 within_ms: ms(self.fuel_drop_within_s),
             },
-            horizon: Horizon { fixes: self.late_fixes, age_ms: i64::from(self.late_hours) * 3_600_000 },
+            horizon: Horizon { fixes: self.late_fixes, age_ms: i64::from(self.late_hours) * 3_600_000, bytes: self.late_bytes },
         }
     }
 }

@@ -5,11 +5,11 @@ use crate::metrics::{self, Tally};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use tracing::warn;
 use waystream_domain::codec::{
-    decode_position, decode_segments, decode_state, encode_event, encode_segments, encode_snapshot, encode_state,
+    decode_position, decode_segments, decode_state, encode_event, encode_segments, encode_snapshot_of, encode_state,
 };
 use waystream_domain::geofence::{GeofenceIndex, IndexEdit, Touched};
 use waystream_domain::{
-    Advance, Corrected, DeviceId, DeviceState, Event, EventId, FleetId, FleetSnapshot, Position, Rules, Timestamp,
+    Advance, Corrected, DeviceId, DeviceState, Event, EventId, FleetId, Latest, Position, Rules, States, Timestamp,
 };
 use waystream_log::{Batch, Entry, Offsets, Record, Topic};
 
@@ -25,11 +25,11 @@ const LAST_COMMIT_MS: i64 = 1000;
 pub(crate) struct Fold {
     index: GeofenceIndex,
     rules: Rules,
-    states: HashMap<DeviceId, DeviceState>,
+    states: States,
     /// Where the catalog goes on, if this worker commits that.
     catalog_next: Option<u64>,
     /// Restored states with the time they were written, milliseconds, until the first epoch.
-    restored: Vec<(i64, DeviceId)>,
+    restored: Vec<(i64, u32)>,
 }
 
 /// What one epoch is made of.
@@ -44,24 +44,24 @@ pub(crate) struct Epoch {
     pub(crate) clock: Option<Timestamp>,
 }
 
-/// What has changed in one epoch.
+/// What has changed in one epoch. States by their numbers, some of them more than once.
 #[derive(Default)]
 struct Changes {
     events: Vec<Event>,
     /// To be written.
-    states: HashSet<DeviceId>,
-    /// To be shown.
-    moved: HashSet<DeviceId>,
+    states: Vec<u32>,
+    /// To be written and shown.
+    moved: Vec<u32>,
     left: BTreeMap<FleetId, Vec<DeviceId>>,
     /// Late positions that have not found their place yet: those of one device that came one after the other are corrected together.
-    late: HashMap<DeviceId, Vec<Position>>,
+    late: BTreeMap<u32, Vec<Position>>,
     tally: Tally,
 }
 
 impl Fold {
     /// With the catalog's geofences; `catalog_next` if this worker commits the catalog's offset.
     pub(crate) fn new(index: GeofenceIndex, rules: Rules, catalog_next: Option<u64>) -> Self {
-        Self { index, rules, states: HashMap::new(), catalog_next, restored: Vec::new() }
+        Self { index, rules, states: States::default(), catalog_next, restored: Vec::new() }
     }
 
     /// Takes in states of the last commit.
@@ -70,8 +70,10 @@ impl Fold {
             let Some(value) = entry.value else { continue };
             match decode_state(&value) {
                 Ok(state) => {
-                    self.restored.push((entry.appended_at_ms, state.device.clone()));
-                    self.states.insert(state.device.clone(), state);
+                    let number = self.states.put(state);
+                    // Packed at once: it may be one of very many.
+                    self.states.file(number, &self.index);
+                    self.restored.push((entry.appended_at_ms, number));
                 }
                 Err(error) => {
                     metrics::state_fault();
@@ -86,9 +88,9 @@ impl Fold {
         for entry in entries {
             let Some(value) = entry.value else { continue };
             let key = String::from_utf8_lossy(&entry.key);
-            let state = key.parse().ok().and_then(|device: DeviceId| self.states.get_mut(&device));
-            match (state, decode_segments(&value)) {
-                (Some(state), Ok(closed)) => state.recent.restore_closed(closed),
+            let known = key.parse().ok().and_then(|device: DeviceId| self.states.find(&device));
+            match (known, decode_segments(&value)) {
+                (Some(known), Ok(closed)) => self.states.get_mut(known).recent.restore_closed(closed),
                 (None, _) => {}
                 (_, Err(error)) => {
                     metrics::state_fault();
@@ -101,12 +103,12 @@ impl Fold {
     /// The first epoch: geofences may have changed since the states were written, and the last snapshots may be missing.
     pub(crate) fn first(&mut self, closed_at: Timestamp) -> Closed {
         let mut changes = Changes::default();
-        for state in self.states.values_mut() {
-            reconsider(state, &self.index, &self.rules, &mut changes);
+        for number in 0..self.states.len() as u32 {
+            self.reconsider(number, &mut changes);
         }
         let restored = std::mem::take(&mut self.restored);
         let newest = restored.iter().map(|(at, _)| *at).max().unwrap_or_default();
-        changes.moved.extend(restored.into_iter().filter(|(at, _)| *at >= newest - LAST_COMMIT_MS).map(|(_, device)| device));
+        changes.moved.extend(restored.into_iter().filter(|(at, _)| *at >= newest - LAST_COMMIT_MS).map(|(_, number)| number));
         let offsets = self.catalog_next.map(|next| ((Topic::Catalog, 0), next));
         self.close(changes, offsets.into_iter().collect(), closed_at)
     }
@@ -119,8 +121,8 @@ impl Fold {
             self.index.apply(edit, &mut touched);
         }
         if !touched.is_empty() {
-            for state in self.states.values_mut().filter(|state| touched.concerns(state)) {
-                reconsider(state, &self.index, &self.rules, &mut changes);
+            for number in self.states.concerned(&touched) {
+                self.reconsider(number, &mut changes);
             }
         }
         if let Some(next) = epoch.catalog_next.filter(|_| self.catalog_next.is_some()) {
@@ -135,15 +137,15 @@ impl Fold {
                 }
             }
         }
-        for (_, late) in std::mem::take(&mut changes.late) {
-            self.correct(&late, &mut changes);
+        for (number, late) in std::mem::take(&mut changes.late) {
+            self.correct(number, &late, &mut changes);
         }
         if let Some(now) = epoch.clock {
-            for state in self.states.values_mut() {
-                let mut events = state.pass_time(now, &self.index, &self.rules);
+            for number in 0..self.states.len() as u32 {
+                let mut events = self.states.get_mut(number).pass_time(now, &self.index, &self.rules);
                 if !events.is_empty() {
                     changes.events.append(&mut events);
-                    changes.states.insert(state.device.clone());
+                    changes.states.push(number);
                 }
             }
         }
@@ -151,50 +153,50 @@ impl Fold {
     }
 
     fn advance(&mut self, position: Position, seq: u64, changes: &mut Changes) {
-        let device = position.device.clone();
-        if !changes.late.is_empty() && self.states.get(&device).is_some_and(|s| s.is_behind(position.fix_time)) {
-            // Their place is judged by what was the newest when they came.
-            let late = changes.late.remove(&device).unwrap_or_default();
-            self.correct(&late, changes);
-        }
-        let state = match self.states.get_mut(&device) {
-            Some(state) => state,
+        let number = match self.states.find(&position.device) {
+            Some(known) => known,
             None if !position.valid => {
                 changes.tally.invalid += 1;
                 return;
             }
-            None => {
-                let new = DeviceState::new(device.clone(), position.fleet.clone());
-                self.states.entry(device.clone()).or_insert(new)
-            }
+            None => self.states.put(DeviceState::new(position.device.clone(), position.fleet.clone())),
         };
+        if !changes.late.is_empty() && self.states.get(number).is_behind(position.fix_time) {
+            // Their place is judged by what was the newest when they came.
+            let late = changes.late.remove(&number).unwrap_or_default();
+            self.correct(number, &late, changes);
+        }
+        let state = self.states.get_mut(number);
         let (heard, told) = state.hear(position.received_at);
         changes.events.extend(told);
         let advance = state.advance(position, seq, &self.index, &self.rules);
         if heard && !matches!(advance, Advance::Moved { .. }) {
-            changes.states.insert(device.clone());
+            changes.states.push(number);
         }
         match advance {
             Advance::Moved { mut events, left } => {
                 changes.tally.moved += 1;
                 changes.events.append(&mut events);
                 if let Some(fleet) = left {
-                    changes.left.entry(fleet).or_default().push(device.clone());
+                    changes.left.entry(fleet).or_default().push(state.device.clone());
                 }
-                changes.moved.insert(device);
+                changes.moved.push(number);
             }
             Advance::Invalid => changes.tally.invalid += 1,
             Advance::Duplicate => changes.tally.duplicate += 1,
-            Advance::Late(position) => changes.late.entry(device).or_default().push(*position),
+            Advance::Late(position) => changes.late.entry(number).or_default().push(*position),
         }
     }
 
     /// Tells the past of a device anew.
-    fn correct(&mut self, late: &[Position], changes: &mut Changes) {
-        let Some(state) = late.first().and_then(|p| self.states.get_mut(&p.device)) else { return };
-        let Corrected { mut events, placed, duplicate, beyond } = state.correct(late, &self.index, &self.rules);
+    fn correct(&mut self, number: u32, late: &[Position], changes: &mut Changes) {
+        if late.is_empty() {
+            return;
+        }
+        let Corrected { mut events, placed, duplicate, beyond } =
+            self.states.get_mut(number).correct(late, &self.index, &self.rules);
         if placed > 0 {
-            changes.states.insert(state.device.clone());
+            changes.states.push(number);
         }
         changes.events.append(&mut events);
         changes.tally.corrected += placed;
@@ -202,54 +204,74 @@ impl Fold {
         changes.tally.late += beyond;
     }
 
+    /// Decides anew where a device is.
+    fn reconsider(&mut self, number: u32, changes: &mut Changes) {
+        let state = self.states.get_mut(number);
+        let before = state.standing.clone();
+        changes.events.append(&mut state.reconsider(&self.index, &self.rules));
+        if state.standing.fleet != before.fleet {
+            changes.left.entry(before.fleet.clone()).or_default().push(state.device.clone());
+            changes.moved.push(number);
+        }
+        if state.standing != before {
+            changes.states.push(number);
+        }
+        // Also of what has not changed: the geofences have.
+        self.states.file(number, &self.index);
+    }
+
     /// Writes down what has changed.
     fn close(&mut self, changes: Changes, offsets: Offsets, closed_at: Timestamp) -> Closed {
-        let Changes { events, mut states, moved, left, late: _, mut tally } = changes;
+        let Changes { events, mut states, mut moved, left, late: _, mut tally } = changes;
+        states.extend(&moved);
+        for numbers in [&mut states, &mut moved] {
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
         let events = settled(events);
-        let mut records = Vec::with_capacity(events.len() + moved.len());
+        let mut records = Vec::with_capacity(events.len() + states.len());
         for event in &events {
             *tally.events.entry(event.kind.as_str()).or_default() += 1;
             records.push((Topic::Events, Record::new(event.device.to_string(), encode_event(event))));
         }
-        let mut fleets: BTreeMap<&FleetId, FleetSnapshot> = BTreeMap::new();
-        let empty = |fleet: &FleetId| FleetSnapshot { fleet: fleet.clone(), closed_at, live: Vec::new(), left: Vec::new() };
-        for (fleet, devices) in &left {
-            // Unless it has come back within the epoch.
-            let gone = devices.iter().filter(|d| self.states.get(*d).is_none_or(|s| s.standing.fleet != *fleet));
-            fleets.entry(fleet).or_insert_with(|| empty(fleet)).left.extend(gone.cloned());
-        }
-        let live = moved.iter().filter_map(|device| self.states.get(device));
-        for (state, latest) in live.filter_map(|state| Some((state, state.latest.as_ref()?))) {
-            fleets.entry(&state.standing.fleet).or_insert_with(|| empty(&state.standing.fleet)).live.push(latest.clone());
-        }
-        let snapshots = fleets.into_values().flat_map(snapshot_records).collect();
-        states.extend(moved);
-        for device in &states {
-            let Some(state) = self.states.get_mut(device) else { continue };
+        for number in states {
+            self.states.file(number, &self.index);
+            let state = self.states.get_mut(number);
+            tally.shortened += u64::from(state.recent.take_shortened());
             if let Some(closed) = state.recent.take_unsaved() {
-                records.push((Topic::Recent, Record::new(device.to_string(), encode_segments(&closed))));
+                records.push((Topic::Recent, Record::new(state.device.to_string(), encode_segments(closed))));
             }
-            records.push((Topic::States, Record::new(device.to_string(), encode_state(state))));
+            records.push((Topic::States, Record::new(state.device.to_string(), encode_state(state))));
         }
+        let snapshots = self.snapshots(&moved, left, closed_at);
         metrics::folded(tally);
         Closed { records, offsets, snapshots, ended_at: closed_at }
+    }
+
+    /// Who has moved and who has left, fleet by fleet.
+    fn snapshots(&self, moved: &[u32], left: BTreeMap<FleetId, Vec<DeviceId>>, closed_at: Timestamp) -> Vec<Record> {
+        let mut fleets: BTreeMap<&FleetId, (Vec<&Latest>, Vec<DeviceId>)> = BTreeMap::new();
+        for (fleet, devices) in &left {
+            // Unless it has come back within the epoch.
+            let is_there = |d: &DeviceId| self.states.find(d).is_some_and(|n| self.states.get(n).standing.fleet == *fleet);
+            let gone = devices.iter().filter(|d| !is_there(d));
+            fleets.entry(fleet).or_default().1.extend(gone.cloned());
+        }
+        for state in moved.iter().map(|number| self.states.get(*number)) {
+            if let Some(latest) = &state.latest {
+                fleets.entry(&state.standing.fleet).or_default().0.push(latest);
+            }
+        }
+        let mut records = Vec::new();
+        for (fleet, (live, left)) in fleets {
+            snapshot_records(fleet, closed_at, &live, &left, &mut records);
+        }
+        records
     }
 
     /// Devices and geofences held.
     pub(crate) fn held(&self) -> (usize, usize) {
         (self.states.len(), self.index.len())
-    }
-}
-
-fn reconsider(state: &mut DeviceState, index: &GeofenceIndex, rules: &Rules, changes: &mut Changes) {
-    let before = state.standing.clone();
-    changes.events.append(&mut state.reconsider(index, rules));
-    if state.standing.fleet != before.fleet {
-        changes.left.entry(before.fleet.clone()).or_default().push(state.device.clone());
-        changes.moved.insert(state.device.clone());
-    }
-    if state.standing != before {
-        changes.states.insert(state.device.clone());
     }
 }
 
@@ -286,16 +308,15 @@ fn settled(events: Vec<Event>) -> Vec<Event> {
 }
 
 /// A snapshot as one or more records of bounded size.
-fn snapshot_records(mut snapshot: FleetSnapshot) -> Vec<Record> {
-    if snapshot.live.len() <= SNAPSHOT_DEVICES {
-        let value = encode_snapshot(&snapshot);
-        if value.len() <= SNAPSHOT_BYTES || snapshot.live.len() <= 1 {
-            return vec![Record::new(snapshot.fleet.to_string(), value)];
+fn snapshot_records(fleet: &FleetId, closed_at: Timestamp, live: &[&Latest], left: &[DeviceId], out: &mut Vec<Record>) {
+    if live.len() <= SNAPSHOT_DEVICES {
+        let value = encode_snapshot_of(fleet, closed_at, live.iter().copied(), left);
+        if value.len() <= SNAPSHOT_BYTES || live.len() <= 1 {
+            out.push(Record::new(fleet.to_string(), value));
+            return;
         }
     }
-    let live = snapshot.live.split_off(snapshot.live.len() / 2);
-    let rest = FleetSnapshot { fleet: snapshot.fleet.clone(), closed_at: snapshot.closed_at, live, left: Vec::new() };
-    let mut records = snapshot_records(snapshot);
-    records.append(&mut snapshot_records(rest));
-    records
+    let (first, rest) = live.split_at(live.len() / 2);
+    snapshot_records(fleet, closed_at, first, left, out);
+    snapshot_records(fleet, closed_at, rest, &[], out);
 }

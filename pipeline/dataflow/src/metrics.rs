@@ -13,6 +13,8 @@ pub(crate) struct Tally {
     pub(crate) duplicate: u64,
     pub(crate) invalid: u64,
     pub(crate) unreadable: u64,
+    /// Devices of whose last fixes some were forgotten for their size.
+    pub(crate) shortened: u64,
     /// By kind.
     pub(crate) events: BTreeMap<&'static str, u64>,
 }
@@ -29,6 +31,9 @@ pub(crate) fn folded(tally: Tally) {
     ];
     for (outcome, n) in outcomes.into_iter().filter(|(_, n)| *n > 0) {
         counter!("waystream_dataflow_positions_total", "outcome" => outcome).increment(n);
+    }
+    if tally.shortened > 0 {
+        counter!("waystream_dataflow_horizons_shortened_total").increment(tally.shortened);
     }
     for (kind, n) in tally.events {
         counter!("waystream_dataflow_events_total", "kind" => kind).increment(n);

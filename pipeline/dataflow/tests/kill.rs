@@ -4,88 +4,14 @@
 mod common;
 
 use async_trait::async_trait;
-use common::{append, box_of, caught_up, edit, events, fix, open, own, put, snapshots, standing, start};
+use common::faulty::{Fault, Faulty};
+use common::{append, box_of, caught_up, edit, events, fix, open, own, put, remove, snapshots, standing, start};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use waystream_dataflow::DataflowError;
 use waystream_domain::{Event, Position};
 use waystream_log::{Batch, Bounds, Group, Log, LogError, LogReader, Membership, Offsets, Record, Topic};
-
-/// What happens at the chosen call.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Fault {
-    /// The caller dies before the call has an effect.
-    DieBefore,
-    /// The caller dies after it, and does not know.
-    DieAfter,
-    /// The call fails and surely had no effect.
-    Unavailable,
-    /// The call fails and had no effect, but the caller can't know.
-    IndeterminateBefore,
-    /// The call fails though it had its effect.
-    IndeterminateAfter,
-}
-
-/// A log where the n-th call (reads count too) goes wrong. A dead caller is shut out from then on.
-struct Faulty {
-    inner: Arc<dyn Log>,
-    calls: AtomicU64,
-    at: u64,
-    fault: Fault,
-}
-
-fn dead() -> LogError {
-    LogError::Closed("the caller is dead".into())
-}
-
-impl Faulty {
-    async fn call<T>(&self, effect: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
-        let call = self.calls.fetch_add(1, Ordering::SeqCst);
-        let deadly = matches!(self.fault, Fault::DieBefore | Fault::DieAfter);
-        if call < self.at || (call > self.at && !deadly) {
-            return effect.await;
-        }
-        if call > self.at {
-            return Err(dead());
-        }
-        match self.fault {
-            Fault::DieBefore => Err(dead()),
-            Fault::DieAfter => effect.await.and(Err(dead())),
-            Fault::Unavailable => Err(LogError::Unavailable("test".into())),
-            Fault::IndeterminateBefore => Err(LogError::Indeterminate("test".into())),
-            Fault::IndeterminateAfter => effect.await.and(Err(LogError::Indeterminate("test".into()))),
-        }
-    }
-}
-
-#[async_trait]
-impl Log for Faulty {
-    fn partitions(&self, topic: Topic) -> u32 {
-        self.inner.partitions(topic)
-    }
-    async fn append(&self, topic: Topic, records: Vec<Record>) -> Result<(), LogError> {
-        self.call(self.inner.append(topic, records)).await
-    }
-    async fn read(&self, topic: Topic, from: &Offsets) -> Result<Box<dyn LogReader>, LogError> {
-        self.call(self.inner.read(topic, from)).await
-    }
-    async fn join(&self, group: &str) -> Result<Box<dyn Membership>, LogError> {
-        self.call(self.inner.join(group)).await
-    }
-    async fn commit(&self, group: &Group, records: Vec<(Topic, Record)>, offsets: &Offsets) -> Result<(), LogError> {
-        self.call(self.inner.commit(group, records, offsets)).await
-    }
-    async fn committed(&self, group: &str, topic: Topic) -> Result<Offsets, LogError> {
-        self.call(self.inner.committed(group, topic)).await
-    }
-    async fn bounds(&self, topic: Topic) -> Result<Vec<Bounds>, LogError> {
-        self.call(self.inner.bounds(topic)).await
-    }
-    async fn offsets_at(&self, topic: Topic, time_ms: i64) -> Result<Offsets, LogError> {
-        self.call(self.inner.offsets_at(topic, time_ms)).await
-    }
-}
 
 /// A log that hands out few records at a time, so that there are many epochs.
 struct Slow(Arc<dyn Log>);
@@ -255,4 +181,48 @@ async fn killed_at_any_call_while_the_past_is_corrected() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn not_known_at_any_call_while_the_past_is_corrected() {
     at_every_call(Fault::IndeterminateAfter, 1, Arrival::OutOfOrder).await;
+}
+
+/// Geofences are removed and drawn round standing vehicles: each hears of it once, with the reason, whenever the dataflow dies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_call_an_edit_is_decided_once() {
+    let here = || box_of(0.0, 0.0, 2.0, 2.0);
+    let line = |e: &Event| format!("{} {:?}", e.id, e.attributes.get("reason"));
+    for (fault, workers) in [(Fault::DieBefore, 1), (Fault::DieAfter, 2), (Fault::IndeterminateAfter, 4)] {
+        let mut wanted: Option<Vec<String>> = None;
+        for run in 0u64.. {
+            // The first run has no fault in it.
+            let at = run.checked_sub(1).unwrap_or(u64::MAX);
+            let dir = tempfile::tempdir().unwrap();
+            let log = open(dir.path());
+            edit(&*log, vec![own("north"), put("a", 1, here())]).await;
+            let parked: Vec<_> = (0..6).map(|t| fix(&format!("truck-{t}"), "north", 5, 1.0, 1.0)).collect();
+            append(&*log, &parked).await;
+            let running = start(log.clone(), workers);
+            caught_up(&*log).await;
+            running.stop().await.unwrap();
+            let faulty = Arc::new(Faulty { inner: log.clone(), calls: AtomicU64::new(0), at, fault });
+            let mut running = start(faulty.clone(), workers);
+            edit(&*log, vec![remove("a"), put("b", 2, here())]).await;
+            tokio::select! {
+                ended = &mut running.task => assert!(ended.unwrap().is_err()),
+                () = caught_up(&*log) => {
+                    running.token.cancel();
+                    drop(running.task.await.unwrap());
+                }
+            }
+            let met = faulty.calls.load(Ordering::SeqCst) > at;
+            let running = start(log.clone(), workers);
+            append(&*log, &[fix("new", "north", 0, 50.0, 50.0)]).await;
+            caught_up(&*log).await;
+            running.stop().await.unwrap();
+            let mut told: Vec<_> = events(&*log).await.iter().map(line).collect();
+            told.sort();
+            assert_eq!(told.len(), 6 * 3, "{fault:?} at call {at}: {told:?}");
+            assert_eq!(wanted.get_or_insert_with(|| told.clone()), &told, "{fault:?} at call {at}");
+            if !met && run > 0 {
+                break;
+            }
+        }
+    }
 }

@@ -5,9 +5,10 @@ mod common;
 
 use common::{
     append, box_of, caught_up, edit, events, fix, open, out_of_order, own, place, put, put_for, records, remove, snapshots,
-    start, told,
+    start, start_with, told,
 };
 use std::collections::HashMap;
+use waystream_dataflow::DataflowConfig;
 use waystream_domain::Position;
 use waystream_domain::codec::decode_state;
 use waystream_domain::geofence::validate::{self, Checks, MAX_VERTICES};
@@ -68,6 +69,39 @@ async fn late_and_repeated_positions_end_with_the_events_of_in_order_arrival() {
         assert!(pieces == 1 || retracted > 0);
         let standing = common::standing(told);
         assert_eq!(standing.len(), 20 * 12 * 2 * 4);
+        assert_eq!(wanted.get_or_insert_with(|| standing.clone()), &standing, "{workers} workers, {pieces} restarts");
+    }
+}
+
+/// What is beyond a horizon that memory has shortened is the same however many workers there are and wherever epochs end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_of_memory_forgets_the_same_in_every_run() {
+    let trips = round_trips(20, 12);
+    // Some come so late that they are beyond, some only just.
+    let mut arrival: Vec<_> = trips.iter().enumerate().filter(|(n, _)| n % 7 != 3).map(|(_, p)| p.clone()).collect();
+    for (late, position) in trips.iter().enumerate().filter(|(n, _)| n % 7 == 3).map(|(n, p)| (n + (n * 37) % 2500, p)) {
+        arrival.insert(late.min(arrival.len()), position.clone());
+    }
+    let (mut full, mut wanted) = (Vec::new(), None);
+    for (late_bytes, workers, pieces) in [(1 << 20, 1, 1), (300, 1, 1), (300, 2, 1), (300, 4, 9)] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        edit(&*log, vec![own("north"), put("a", 1, box_of(2.0, 0.0, 4.0, 2.0)), put("b", 1, box_of(3.0, 0.0, 6.0, 2.0))]).await;
+        for piece in arrival.chunks(arrival.len().div_ceil(pieces)) {
+            let running =
+                start_with(log.clone(), DataflowConfig { workers, late_after_s: 0, late_bytes, ..DataflowConfig::default() });
+            append(&*log, piece).await;
+            caught_up(&*log).await;
+            running.stop().await.unwrap();
+        }
+        let standing = common::standing(events(&*log).await);
+        if late_bytes > 300 {
+            // With all the memory that they want nothing is beyond.
+            assert_eq!(standing.len(), 20 * 12 * 2 * 4);
+            full = standing;
+            continue;
+        }
+        assert_ne!(standing, full, "something is beyond");
         assert_eq!(wanted.get_or_insert_with(|| standing.clone()), &standing, "{workers} workers, {pieces} restarts");
     }
 }

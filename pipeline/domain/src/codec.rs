@@ -18,10 +18,11 @@ pub(crate) use state::{decode_checkpoint, encode_checkpoint};
 use crate::catalog::{CatalogEdit, CatalogEntry, CatalogKey};
 use crate::{
     AttributeValue, Attributes, DeviceId, Event, EventId, EventKind, FleetId, FleetSnapshot, GeofenceId, IdError, LatLon,
-    LivePosition, Position, Timestamp,
+    Latest, LivePosition, Position, Timestamp,
 };
 use prost::Message;
 use smol_str::SmolStr;
+use std::borrow::Cow;
 
 /// First byte of every protobuf value.
 const VERSION: u8 = 1;
@@ -53,11 +54,16 @@ fn encode(message: &impl Message) -> Vec<u8> {
     out
 }
 
-fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, CodecError> {
+/// What stands behind the version byte.
+fn body(bytes: &[u8]) -> Result<&[u8], CodecError> {
     match bytes.split_first() {
-        Some((&VERSION, rest)) => Ok(M::decode(rest)?),
+        Some((&VERSION, rest)) => Ok(rest),
         first => Err(CodecError::Version(first.map(|(v, _)| *v))),
     }
+}
+
+fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, CodecError> {
+    Ok(M::decode(body(bytes)?)?)
 }
 
 /// Schema of an attribute.
@@ -283,15 +289,27 @@ pub fn position_from_message(m: PositionMessage) -> Result<Position, CodecError>
 
 /// Value of a record in `positions`.
 pub fn encode_position(position: &Position) -> Vec<u8> {
-    encode(&position_to_message(position))
+    let mut out = Vec::with_capacity(160);
+    out.push(VERSION);
+    position::encode(&mut out, position);
+    out
+}
+
+/// [`LivePositionMessage`] as bytes.
+pub(crate) fn encode_live(live: &LivePosition) -> Vec<u8> {
+    let mut out = Vec::with_capacity(160);
+    position::encode_live(&mut out, live);
+    out
+}
+
+/// And back.
+pub(crate) fn decode_live(bytes: &[u8]) -> Result<LivePosition, CodecError> {
+    position::decode_live(bytes)
 }
 
 /// Reads a value of `positions`.
 pub fn decode_position(bytes: &[u8]) -> Result<Position, CodecError> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => position::decode(rest),
-        first => Err(CodecError::Version(first.map(|(v, _)| *v))),
-    }
+    position::decode(body(bytes)?)
 }
 
 /// Value of a record in `events`.
@@ -334,12 +352,36 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, CodecError> {
 
 /// Value of a record in `snapshots`.
 pub fn encode_snapshot(s: &FleetSnapshot) -> Vec<u8> {
-    encode(&FleetSnapshotMessage {
-        fleet: s.fleet.as_str().to_owned(),
-        closed_at_ms: s.closed_at.as_millis(),
-        live: s.live.iter().map(live_to_message).collect(),
-        left: s.left.iter().map(|d| d.as_str().to_owned()).collect(),
-    })
+    let live: Vec<Vec<u8>> = s.live.iter().map(encode_live).collect();
+    encode_packed_snapshot(&s.fleet, s.closed_at, live.iter().map(Vec::as_slice), &s.left)
+}
+
+/// Value of a record in `snapshots`, of positions that are packed already.
+pub fn encode_snapshot_of<'a>(
+    fleet: &FleetId,
+    closed_at: Timestamp,
+    live: impl Iterator<Item = &'a Latest>,
+    left: &[DeviceId],
+) -> Vec<u8> {
+    let live: Vec<Cow<'_, [u8]>> = live.map(Latest::packed).collect();
+    encode_packed_snapshot(fleet, closed_at, live.iter().map(Cow::as_ref), left)
+}
+
+fn encode_packed_snapshot<'a>(
+    fleet: &FleetId,
+    closed_at: Timestamp,
+    live: impl Iterator<Item = &'a [u8]>,
+    left: &[DeviceId],
+) -> Vec<u8> {
+    let mut out = encode(&FleetSnapshotMessage {
+        fleet: fleet.as_str().to_owned(),
+        closed_at_ms: closed_at.as_millis(),
+        live: Vec::new(),
+        left: left.iter().map(|d| d.as_str().to_owned()).collect(),
+    });
+    // Fields may come in any order.
+    live.for_each(|bytes| position::put_bytes(&mut out, 3, bytes));
+    out
 }
 
 /// Reads a value of `snapshots`.
@@ -351,10 +393,6 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<FleetSnapshot, CodecError> {
         live: m.live.into_iter().map(live_from_message).collect::<Result<_, _>>()?,
         left: m.left.into_iter().map(DeviceId::new).collect::<Result<_, _>>()?,
     })
-}
-
-fn live_to_message(l: &LivePosition) -> LivePositionMessage {
-    LivePositionMessage { seq: l.seq, position: position_to_message(&l.position) }
 }
 
 fn live_from_message(m: LivePositionMessage) -> Result<LivePosition, CodecError> {

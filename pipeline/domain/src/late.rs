@@ -5,6 +5,7 @@
 //! remembered of the last fixes, and the corrections are their difference.
 
 use crate::geofence::GeofenceIndex;
+use crate::geofence::index::Seen;
 use crate::standing::{Entry, Mark, Member, Standing, Step, Teller};
 use crate::state::members_of;
 use crate::{DeviceState, Event, Fix, GeofenceId, Position, Rules, Timestamp};
@@ -71,7 +72,7 @@ impl DeviceState {
         let mut after = Vec::new();
         let (mut standing, mut previous) = (standing, previous);
         for entry in &entries {
-            self.recent.push(entry, &standing, previous.as_ref());
+            self.recent.push(entry, &standing, previous.as_ref(), &rules.horizon);
             standing.take(entry, previous.as_ref(), rules, teller, &mut after);
             if let Entry::Step(step) = entry {
                 previous = Some(step.fix);
@@ -125,7 +126,7 @@ fn insert(
         place = i + 1;
     }
     let (fleet, before, of_previous) = (fleet.clone(), before.clone(), of_previous.clone());
-    let mut members = members_of(&index.around(&fleet, position));
+    let mut members = members_of(&index.around(&fleet, position, &mut Seen::default()));
     for later in &entries[place..] {
         if let Entry::Mark(mark) = later {
             leave_to(mark, &before, &mut members);

@@ -6,6 +6,7 @@
 
 mod attributes;
 pub mod catalog;
+mod cell;
 pub mod codec;
 pub mod command;
 mod event;
@@ -13,6 +14,7 @@ mod fix;
 pub mod geofence;
 mod ids;
 mod late;
+mod latest;
 mod link;
 mod location;
 mod position;
@@ -21,6 +23,7 @@ mod rules;
 mod snapshot;
 mod standing;
 mod state;
+mod states;
 mod timestamp;
 mod trip;
 pub mod units;
@@ -34,6 +37,7 @@ pub use fix::{Fix, Fuel};
 pub use geofence::Geofence;
 pub use ids::{CommandId, DeviceId, FleetId, GeofenceId, IdError, OrganisationId, QueryId, UserId};
 pub use late::Corrected;
+pub use latest::Latest;
 pub use link::Link;
 pub use location::{
     LatLon, MEAN_EARTH_RADIUS_M, bearing_deg, bearing_of_degrees_deg, geodesic_degrees_m, haversine_degrees_m, haversine_m,
@@ -44,6 +48,7 @@ pub use rules::{FleetRules, FuelDrop, LinkRules, Rules};
 pub use snapshot::{FleetSnapshot, LivePosition};
 pub use standing::{Inside, Member, Phase, Standing};
 pub use state::{Advance, DeviceState};
+pub use states::States;
 pub use timestamp::Timestamp;
 pub use trip::{Motion, Pause, Stop, Travelled, Trip, TripRules};
 pub use vitals::{Speeding, Tank, Vitals};

@@ -1,11 +1,11 @@
 //! What the dataflow remembers of one device, and how each position changes it: the one fold.
 
-use crate::geofence::index::Held;
+use crate::geofence::index::{Held, Seen};
 use crate::geofence::{GeofenceIndex, PreparedGeofence};
 use crate::standing::{Entry, Gone, Mark, Member, Step, Teller, event};
 use crate::{
-    Attributes, DeviceId, Event, EventId, EventKind, Fix, FleetId, Link, LivePosition, Position, Recent, Rules, Standing,
-    Timestamp,
+    Attributes, DeviceId, Event, EventId, EventKind, Fix, FleetId, Latest, Link, LivePosition, Position, Recent, Rules,
+    Standing, Timestamp,
 };
 
 /// The memory of the fold for one device. Kept in the compacted topic `states`, keyed by device.
@@ -14,7 +14,7 @@ pub struct DeviceState {
     /// Whose memory.
     pub device: DeviceId,
     /// Newest valid position: what the map shows.
-    pub latest: Option<LivePosition>,
+    pub latest: Option<Latest>,
     /// Where it stands after that.
     pub standing: Standing,
     /// The facts of `latest`.
@@ -27,6 +27,7 @@ pub struct DeviceState {
     pub link: Link,
     /// The time that has passed without a fix, as far as something was told of it.
     pub(crate) passed: Option<Timestamp>,
+    pub(crate) seen: Seen,
     /// See [`Rules::print`]: of the rules by which `recent` was told.
     pub(crate) told_by: u32,
 }
@@ -61,13 +62,14 @@ impl DeviceState {
             heard_at: Timestamp::default(),
             link: Link::default(),
             passed: None,
+            seen: Seen::default(),
             told_by: 0,
         }
     }
 
     /// Whether a fix of this time would be newer than all.
     pub fn is_behind(&self, fix_time: Timestamp) -> bool {
-        self.latest.as_ref().is_none_or(|l| l.position.fix_time < fix_time)
+        self.last.as_ref().is_none_or(|last| last.fix_time < fix_time)
     }
 
     /// Takes in a position; `seq` is its offset in the log.
@@ -85,7 +87,10 @@ impl DeviceState {
         self.obey(rules);
         let changes_fleet = self.standing.fleet != position.fleet;
         let left = changes_fleet.then(|| self.standing.fleet.clone());
-        let held = index.around(&position.fleet, &position);
+        if changes_fleet {
+            self.seen = Seen::default();
+        }
+        let held = index.around(&position.fleet, &position, &mut self.seen);
         let (fix, alarm) = Fix::of(&position);
         let members = (!is_same(&self.standing.members, &held)).then(|| members_of(&held));
         let crossed = previous.map(|previous| {
@@ -102,9 +107,21 @@ impl DeviceState {
             self.standing.loiter(passed, fix.location, teller, &mut events);
         }
         events.retain(|event| index.tells(event));
-        self.latest = Some(LivePosition { seq, position });
+        match &mut self.latest {
+            Some(latest) => latest.renew(seq, position),
+            None => self.latest = Some(LivePosition { seq, position }.into()),
+        }
         self.last = Some(fix);
         Advance::Moved { events, left: left.filter(|_| previous.is_some()) }
+    }
+
+    /// Takes up no more room than needed until the next position comes.
+    pub(crate) fn pack(&mut self) {
+        if let Some(latest) = &mut self.latest {
+            latest.pack();
+        }
+        self.standing.members.shrink_to_fit();
+        self.standing.inside.shrink_to_fit();
     }
 
     /// By other rules something else may have been told of what is remembered: it can't be told anew, and is forgotten.
@@ -169,9 +186,10 @@ impl DeviceState {
         let Some(fix) = self.last else { return Vec::new() };
         let rules = &rules.of(index.rules_of(index.fleet_of(&self.device).unwrap_or(&self.standing.fleet)));
         self.obey(rules);
-        let Some(LivePosition { position, .. }) = &self.latest else { return Vec::new() };
+        let Some(latest) = &self.latest else { return Vec::new() };
+        let position = &latest.live().position;
         let moved = index.fleet_of(&self.device).filter(|fleet| **fleet != self.standing.fleet).cloned();
-        let held = index.around(moved.as_ref().unwrap_or(&self.standing.fleet), position);
+        let held = index.around(moved.as_ref().unwrap_or(&self.standing.fleet), position, &mut Seen::default());
         if moved.is_none() && is_same(&self.standing.members, &held) {
             return Vec::new();
         }
@@ -182,10 +200,12 @@ impl DeviceState {
             Gone { geofence: was.geofence.clone(), version, removed: current.is_none() }
         });
         let mark = Mark { fleet: moved, members: members_of(&held), gone: gone.collect() };
-        self.recent.push_mark(mark.clone(), &self.standing, Some(&fix), &rules.horizon);
+        self.recent.push_mark(&mark, &self.standing, Some(&fix), &rules.horizon);
         let teller = Teller { device: &self.device, received_at: position.received_at };
         let mut events = Vec::new();
         self.standing.take(&Entry::Mark(mark), Some(&fix), rules, teller, &mut events);
+        // Perhaps in another fleet.
+        self.seen = Seen::default();
         events.retain(|event| index.tells(event));
         events
     }

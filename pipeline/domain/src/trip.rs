@@ -1,7 +1,7 @@
 //! Trips and stops: what a device's positions, one after the other, say about its journeys.
 
 use crate::fix::speed_mps;
-use crate::{AttributeValue, Attributes, EventKind, Fix, LatLon, Timestamp, haversine_m};
+use crate::{AttributeValue, Attributes, EventKind, Fix, LatLon, MEAN_EARTH_RADIUS_M, Timestamp, haversine_m};
 
 /// When a device counts as moving or stopped.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,8 +25,8 @@ impl Default for TripRules {
 pub enum Motion {
     /// It stands.
     Stopped(Stop),
-    /// It is on a trip.
-    Moving(Trip),
+    /// It is on a trip. Boxed: most devices of a large fleet stand.
+    Moving(Box<Trip>),
 }
 
 /// A stop that has not ended yet.
@@ -89,6 +89,21 @@ pub(crate) type Told = (EventKind, Attributes);
 /// Slower than this on average between two fixes counts as standing, metres per second: a walking pace.
 const IDLE_MPS: f64 = 1.0;
 
+/// 1e-7 degree of a great circle of the mean sphere, metres.
+const E7_M: f64 = MEAN_EARTH_RADIUS_M * std::f64::consts::PI / 180.0 / 1e7;
+
+/// Whether the great circle from one place to the other is no longer than that. Mostly that needs no sines: it is at least as long as
+/// the way north, and at most as long as that and the way east along the equator.
+fn is_within(a: LatLon, b: LatLon, metres: f64) -> bool {
+    let north = f64::from(a.lat_e7().abs_diff(b.lat_e7())) * E7_M;
+    let east = f64::from(a.lon_e7().abs_diff(b.lon_e7())) * E7_M;
+    // A millionth is more than the rounding of the sines.
+    if north * 0.999_999 > metres {
+        return false;
+    }
+    (north + east) * 1.000_001 <= metres || haversine_m(a, b) <= metres
+}
+
 impl Motion {
     /// Before anything is known about a device: it stands where it is first seen.
     pub const fn first(fix: &Fix) -> Self {
@@ -112,7 +127,7 @@ impl Motion {
                 if let Some(on) = previous.ignition {
                     *stop.idle_ms.get_or_insert(0) += if on && !silent { passed_ms } else { 0 };
                 }
-                if stop.at == fix.location || haversine_m(stop.at, fix.location) <= rules.leave_m {
+                if is_within(stop.at, fix.location, rules.leave_m) {
                     return;
                 }
                 told.push((EventKind::Moving, stop.end(previous.fix_time)));
@@ -135,7 +150,7 @@ impl Motion {
                 };
                 trip.go_on(previous, fix, rules);
                 told.push((EventKind::TripStart, trip.begin()));
-                *self = Self::Moving(trip);
+                *self = Self::Moving(Box::new(trip));
             }
             Self::Moving(trip) => {
                 trip.go_on(previous, fix, rules);
@@ -209,7 +224,7 @@ impl Trip {
         }
         // `None` is less than any speed.
         self.max_speed_cm_s = self.max_speed_cm_s.max(fix.speed_cm_s);
-        if self.pause.since == fix.fix_time || haversine_m(self.pause.at, fix.location) > rules.leave_m {
+        if self.pause.since == fix.fix_time || !is_within(self.pause.at, fix.location, rules.leave_m) {
             self.pause = Pause { at: fix.location, since: fix.fix_time, so_far: self.so_far, engine_ms: None };
         } else if let Some(on) = previous.ignition {
             *self.pause.engine_ms.get_or_insert(0) += if on { passed_ms } else { 0 };

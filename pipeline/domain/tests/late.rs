@@ -133,7 +133,7 @@ impl Truck {
 
     /// Saved and loaded, as by a restart. The log may still hold what was saved before: all of it comes, in that order.
     fn restart(&mut self, saved: &mut Vec<Vec<u8>>) {
-        saved.extend(self.state.recent.take_unsaved().map(|closed| encode_segments(&closed)));
+        saved.extend(self.state.recent.take_unsaved().map(encode_segments));
         let mut restored = decode_state(&encode_state(&self.state)).unwrap();
         for saved in saved {
             restored.recent.restore_closed(decode_segments(saved).unwrap());
@@ -202,8 +202,9 @@ fn a_fix_before_the_first_takes_over_being_the_first() {
 #[test]
 fn beyond_the_horizon_is_history_only() {
     let index = index([box_of(1.0, 0.0, 2.0, 1.0)]);
-    let rules = Rules { horizon: Horizon { fixes: 64, age_ms: i64::MAX }, ..Rules::default() };
+    let rules = Rules { horizon: Horizon { fixes: 64, age_ms: i64::MAX, ..Horizon::default() }, ..Rules::default() };
     let mut truck = run(&index, (0..500).map(|i| fix(1000 + i * 10, 0.5)), &rules);
+    assert!(!truck.state.recent.take_shortened());
     assert!((64..128).contains(&truck.state.recent.len()), "{}", truck.state.recent.len());
     let before = truck.state.clone();
     truck.take(&index, fix(1005, 1.5), &rules);
@@ -216,15 +217,37 @@ fn beyond_the_horizon_is_history_only() {
     assert_eq!(truck.lines().len(), 2);
 
     // Old ones are forgotten, though they are few.
-    let rules = Rules { horizon: Horizon { fixes: 1000, age_ms: 3_600_000 }, ..Rules::default() };
+    let rules = Rules { horizon: Horizon { fixes: 1000, age_ms: 3_600_000, ..Horizon::default() }, ..Rules::default() };
     let truck = run(&index, (0..500).map(|i| fix(i * 1800, 0.5)), &rules);
-    assert!((2..=96).contains(&truck.state.recent.len()), "{}", truck.state.recent.len());
+    assert!((2..=128).contains(&truck.state.recent.len()), "{}", truck.state.recent.len());
     // Late ones push nothing out, but there is an end.
-    let rules = Rules { horizon: Horizon { fixes: 64, age_ms: i64::MAX }, ..Rules::default() };
+    let rules = Rules { horizon: Horizon { fixes: 64, age_ms: i64::MAX, ..Horizon::default() }, ..Rules::default() };
     let truck = run(&index, (0..1000).rev().map(|i| fix(i, 0.5)), &rules);
     assert_eq!((truck.counts.placed, truck.counts.beyond), (4 * 64 - 1, 1000 - 4 * 64));
+    // What takes too much memory is forgotten too, by what the device itself has said.
+    let rules = Rules { horizon: Horizon { bytes: 400, age_ms: i64::MAX, ..Horizon::default() }, ..Rules::default() };
+    let drive = |speed: fn(i64) -> f32| {
+        let drive =
+            (0..1000).map(move |i| Position { speed_mps: Some(speed(i)), ..fix(1000 + i * 10, 0.5 + speed(i) as f64 / 1e3) });
+        drive.collect::<Vec<_>>()
+    };
+    let (steady, restless) = (drive(|_| 10.0), drive(|i| (i * i % 97) as f32));
+    let mut remembered = Vec::new();
+    for fixes in [steady, restless] {
+        let mut truck = Truck::new();
+        for position in fixes {
+            truck.take(&index, position, &rules);
+            assert!(truck.state.recent.heap_bytes() <= 400 + 64, "{}", truck.state.recent.heap_bytes());
+        }
+        remembered.push(truck.state.recent.len());
+        assert_eq!((truck.state.recent.take_shortened(), truck.state.recent.take_shortened()), (true, false));
+        truck.take(&index, fix(1005, 1.5), &rules);
+        truck.take(&index, fix(1000 + 985 * 10 - 5, 1.5), &rules);
+        assert_eq!((truck.counts.beyond, truck.counts.placed), (1, 1));
+    }
+    assert!(remembered[0] > 70 && remembered[1] < 60, "{remembered:?}");
     // And it can be switched off.
-    let rules = Rules { horizon: Horizon { fixes: 0, age_ms: i64::MAX }, ..Rules::default() };
+    let rules = Rules { horizon: Horizon { fixes: 0, ..Horizon::default() }, ..Rules::default() };
     let truck = run(&index, [fix(10, 0.5), fix(20, 0.5), fix(15, 1.5)], &rules);
     assert_eq!((truck.counts.beyond, truck.state.recent.heap_bytes()), (1, 0));
 }
@@ -260,7 +283,7 @@ fn what_is_remembered_of_a_device_is_small() {
     let drive = (0..5000).map(|i| Position { speed_mps: Some(13.9), ..fix(i * 10, 0.5 + (i % 2000) as f64 * 0.0013) });
     let truck = run(&index, drive, &rules());
     let bytes = truck.state.recent.heap_bytes();
-    assert!(bytes < 3 << 10, "{bytes} bytes for {} fixes", truck.state.recent.len());
+    assert!(bytes < 2 << 10, "{bytes} bytes for {} fixes", truck.state.recent.len());
     let parked = run(&index, [fix(0, 0.5)], &rules());
     assert!(parked.state.recent.heap_bytes() < 512, "{}", parked.state.recent.heap_bytes());
 }
@@ -392,7 +415,7 @@ proptest! {
                 shuffled.restart(&mut saved);
             }
             // The dataflow corrects by the batch.
-            if batched.state.latest.as_ref().is_some_and(|l| position.fix_time < l.position.fix_time) {
+            if batched.state.latest.as_ref().is_some_and(|l| position.fix_time < l.live().position.fix_time) {
                 late.push(position);
             } else {
                 batched.correct(&index, &std::mem::take(&mut late), &rules());

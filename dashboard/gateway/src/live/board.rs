@@ -147,8 +147,8 @@ impl Board {
 
     /// Takes in what the dataflow remembered of a device, at start.
     pub(crate) fn restore(&mut self, state: DeviceState, catalog: &Catalog, now: Timestamp) {
-        let Some(live) = state.latest else { return };
-        let (slot, _) = self.apply(live, catalog, now);
+        let Some(latest) = state.latest else { return };
+        let (slot, _) = self.apply(latest.into_live(), catalog, now);
         let inside = state.standing.inside.into_iter().filter(|i| i.is_told());
         self.vehicles[slot as usize].inside = inside.map(|i| (i.geofence, i.since)).collect();
     }

@@ -140,7 +140,7 @@ impl System {
     pub async fn remember(&self, live: LivePosition) {
         let p = &live.position;
         let mut state = DeviceState::new(p.device.clone(), p.fleet.clone());
-        state.latest = Some(live.clone());
+        state.latest = Some(live.clone().into());
         self.append(Topic::States, p.device.as_str(), encode_state(&state)).await;
     }
 

@@ -1,6 +1,8 @@
 //! What the dataflow's tests share: an embedded log in a folder, geofences and positions in it, and what came out.
 #![allow(clippy::unwrap_used, dead_code)]
 
+pub(crate) mod faulty;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,9 +30,13 @@ pub(crate) struct Running {
 }
 
 pub(crate) fn start(log: Arc<dyn Log>, workers: usize) -> Running {
-    let token = CancellationToken::new();
     // Times are made up here: everybody has been silent for long.
-    let config = DataflowConfig { workers, epoch_ms: 10, late_after_s: 0, ..DataflowConfig::default() };
+    start_with(log, DataflowConfig { workers, late_after_s: 0, ..DataflowConfig::default() })
+}
+
+pub(crate) fn start_with(log: Arc<dyn Log>, config: DataflowConfig) -> Running {
+    let token = CancellationToken::new();
+    let config = DataflowConfig { epoch_ms: 10, ..config };
     let dataflow = Dataflow::new(config);
     Running { task: tokio::spawn(dataflow.run(log, token.clone())), token }
 }

@@ -118,12 +118,12 @@ pub(super) fn motion_from_message(m: MotionMessage) -> Result<Motion, CodecError
         idle_ms: t.pause_idle_ms,
     };
     let since = timestamp(t.pause_since_ms, "since_ms")?;
-    Ok(Motion::Moving(Trip {
+    Ok(Motion::Moving(Box::new(Trip {
         started_at: timestamp(t.started_at_ms, "started_at_ms")?,
         start: t.start_lat_e7.map_or(Ok(at), |lat| location(lat, t.start_lon_e7))?,
         start_odometer_m: t.start_odometer_m,
         so_far,
         max_speed_cm_s: t.max_speed_mps.and_then(crate::fix::speed_cm_s),
         pause: Pause { at, since, so_far: up_to_pause, engine_ms: m.engine_ms },
-    }))
+    })))
 }

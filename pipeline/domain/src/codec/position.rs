@@ -1,9 +1,9 @@
-//! Positions read straight from the bytes of a [`PositionMessage`](super::PositionMessage): a million a second are read, and the
-//! message's own texts would each be allocated only to be copied.
+//! Positions read straight from the bytes of a [`PositionMessage`](super::PositionMessage) and written straight to them: a million a
+//! second are, and the message's own texts would each be allocated only to be copied.
 
 use super::CodecError;
-use crate::{AttributeValue, Attributes, DeviceId, FleetId, LatLon, Position, Timestamp};
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use crate::{AttributeValue, Attributes, DeviceId, FleetId, LatLon, LivePosition, Position, Timestamp};
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field};
 use smol_str::SmolStr;
 
 /// A field's value as it stands in the bytes.
@@ -70,6 +70,115 @@ fn fixed<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], CodecError> {
     Ok(*value)
 }
 
+/// Appends a field of some bytes.
+pub(super) fn put_bytes(out: &mut Vec<u8>, tag: u32, bytes: &[u8]) {
+    encode_key(tag, WireType::LengthDelimited, out);
+    encode_varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+fn put_text(out: &mut Vec<u8>, tag: u32, text: &str) {
+    if !text.is_empty() {
+        put_bytes(out, tag, text.as_bytes());
+    }
+}
+
+fn put_number(out: &mut Vec<u8>, tag: u32, number: u64) {
+    if number != 0 {
+        encode_key(tag, WireType::Varint, out);
+        encode_varint(number, out);
+    }
+}
+
+fn put_signed(out: &mut Vec<u8>, tag: u32, number: i64) {
+    put_number(out, tag, ((number << 1) ^ (number >> 63)) as u64);
+}
+
+fn put_fixed32(out: &mut Vec<u8>, tag: u32, bytes: [u8; 4]) {
+    encode_key(tag, WireType::ThirtyTwoBit, out);
+    out.extend_from_slice(&bytes);
+}
+
+/// Appends a message whose length is known when it has been written; it begins behind one byte that is made more if need be.
+fn put_message(out: &mut Vec<u8>, tag: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    encode_key(tag, WireType::LengthDelimited, out);
+    let from = out.len();
+    out.push(0);
+    write(out);
+    let length = out.len() - from - 1;
+    if length < 0x80 {
+        out[from] = length as u8;
+    } else {
+        let mut varint = Vec::with_capacity(5);
+        encode_varint(length as u64, &mut varint);
+        out.splice(from..=from, varint);
+    }
+}
+
+/// Appends the fields of a position, byte by byte what its message would write.
+pub(super) fn encode(out: &mut Vec<u8>, p: &Position) {
+    put_text(out, 1, p.device.as_str());
+    put_text(out, 2, p.fleet.as_str());
+    put_signed(out, 3, p.fix_time.as_millis());
+    put_signed(out, 4, p.received_at.as_millis());
+    for (tag, degrees) in [(5, p.location.lat_e7()), (6, p.location.lon_e7())] {
+        if degrees != 0 {
+            put_fixed32(out, tag, degrees.to_le_bytes());
+        }
+    }
+    put_number(out, 7, u64::from(!p.valid));
+    for (tag, known) in [(8, p.altitude_m), (9, p.speed_mps), (10, p.course_deg), (11, p.accuracy_m)] {
+        if let Some(number) = known {
+            put_fixed32(out, tag, number.to_le_bytes());
+        }
+    }
+    put_text(out, 12, &p.protocol);
+    for (name, value) in p.attributes.iter() {
+        put_message(out, 13, |out| put_attribute(out, name, value));
+    }
+}
+
+/// A value is one of several: it is written though it is zero.
+fn put_attribute(out: &mut Vec<u8>, name: &str, value: &AttributeValue) {
+    put_text(out, 1, name);
+    match value {
+        AttributeValue::Bool(v) => {
+            encode_key(2, WireType::Varint, out);
+            out.push(u8::from(*v));
+        }
+        AttributeValue::Int(v) => {
+            encode_key(3, WireType::Varint, out);
+            encode_varint(((v << 1) ^ (v >> 63)) as u64, out);
+        }
+        AttributeValue::Float(v) => {
+            encode_key(4, WireType::SixtyFourBit, out);
+            out.extend_from_slice(&v.to_le_bytes());
+        }
+        AttributeValue::Text(v) => put_bytes(out, 5, v.as_bytes()),
+    }
+}
+
+/// Appends the fields of a newest position.
+pub(super) fn encode_live(out: &mut Vec<u8>, live: &LivePosition) {
+    put_number(out, 1, live.seq);
+    put_message(out, 2, |out| encode(out, &live.position));
+}
+
+/// A newest position, every field checked.
+pub(super) fn decode_live(bytes: &[u8]) -> Result<LivePosition, CodecError> {
+    let (mut seq, mut position) = (0, None);
+    fields(bytes, |tag, value| {
+        match (tag, value) {
+            (1, value) => seq = value.number()?,
+            (2, Value::Bytes(bytes)) => position = Some(bytes),
+            (2, _) => return Err(CodecError::OutOfRange("wire type")),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(LivePosition { seq, position: decode(position.unwrap_or_default())? })
+}
+
 /// Calls `field` for every field with its tag; groups are skipped.
 fn fields<'a>(mut bytes: &'a [u8], mut field: impl FnMut(u32, Value<'a>) -> Result<(), CodecError>) -> Result<(), CodecError> {
     while !bytes.is_empty() {
@@ -79,6 +188,20 @@ fn fields<'a>(mut bytes: &'a [u8], mut field: impl FnMut(u32, Value<'a>) -> Resu
         }
     }
     Ok(())
+}
+
+/// The last field of this tag, if it is one of bytes, and the others as they stand.
+pub(super) fn split(mut bytes: &[u8], tag: u32) -> Result<(Option<&[u8]>, Vec<u8>), CodecError> {
+    let (mut found, mut rest) = (None, Vec::with_capacity(bytes.len()));
+    while !bytes.is_empty() {
+        let from = bytes;
+        let (at, wire) = decode_key(&mut bytes)?;
+        match Value::take(wire, at, &mut bytes)? {
+            Some(Value::Bytes(value)) if at == tag => found = Some(value),
+            _ => rest.extend_from_slice(&from[..from.len() - bytes.len()]),
+        }
+    }
+    Ok((found, rest))
 }
 
 /// A position, every field checked.
@@ -151,7 +274,7 @@ fn attribute(bytes: &[u8]) -> Result<Option<(SmolStr, AttributeValue)>, CodecErr
 #[cfg(test)]
 mod tests {
     use super::super::tests::position;
-    use super::super::{PositionMessage, encode_position, position_from_message};
+    use super::super::{LivePositionMessage, PositionMessage, encode_position, position_from_message, position_to_message};
     use super::*;
     use prost::Message;
 
@@ -168,8 +291,16 @@ mod tests {
         full.valid = false;
         full.attributes.set("alarm", "sos");
         full.attributes.set("rssi", -77);
-        for p in [position(), full] {
+        full.attributes.set("zero", 0.0);
+        full.attributes.set("text", "x".repeat(300).as_str());
+        let nowhere = Position { location: LatLon::NULL_ISLAND, fix_time: Timestamp::default(), ..position() };
+        for p in [position(), full, nowhere] {
             let bytes = &encode_position(&p)[1..];
+            assert_eq!(bytes, position_to_message(&p).encode_to_vec());
+            let (mut out, seq) = (Vec::new(), 1 << 40);
+            encode_live(&mut out, &LivePosition { seq, position: p.clone() });
+            assert_eq!(out, LivePositionMessage { seq, position: position_to_message(&p) }.encode_to_vec());
+            assert_eq!(decode_live(&out).expect("decodes"), LivePosition { seq, position: p.clone() });
             assert_eq!(decode(bytes).expect("decodes"), p);
             assert_eq!(by_message(bytes), Some(p));
         }

@@ -1,10 +1,10 @@
 //! How the memory of the fold is written: one device's state, and its last fixes.
 
 use super::motion::{MotionMessage, motion_from_message, motion_to_message};
-use super::{CodecError, LivePositionMessage, decode, encode, live_from_message, live_to_message, location, timestamp};
+use super::{CodecError, LivePositionMessage, body, decode, encode, location, position, timestamp};
 use crate::recent::Segment;
 use crate::{
-    ClosedSegments, DeviceId, DeviceState, Fix, FleetId, Fuel, GeofenceId, Inside, LatLon, Link, Member, Phase, Recent,
+    ClosedSegments, DeviceId, DeviceState, Fix, FleetId, Fuel, GeofenceId, Inside, LatLon, Latest, Link, Member, Phase, Recent,
     SavedSegments, Speeding, Standing, Tank, Timestamp, Vitals,
 };
 use prost::Message;
@@ -134,7 +134,8 @@ pub struct SegmentsMessage {
     pub segments: Vec<SegmentMessage>,
 }
 
-/// Schema of some fixes that follow each other. Tags 1, 2 and 4 were another packing; such segments are forgotten.
+/// Schema of some fixes that follow each other. Tags 1, 2 and 4 were another packing; such segments are forgotten. Another one, of
+/// whole bytes, is still read.
 #[derive(Clone, PartialEq, Message)]
 pub struct SegmentMessage {
     /// Number of fixes and edits.
@@ -143,9 +144,13 @@ pub struct SegmentMessage {
     /// Time of the fix before the first, milliseconds since the Unix epoch.
     #[prost(sint64, optional, tag = "5")]
     pub after_ms: Option<i64>,
-    /// The fix before, [`StandingMessage`] before the first behind its version byte, and the fixes, as `recent/pack.rs` writes them.
+    /// The fix before, [`StandingMessage`] before the first behind its version byte, and the fixes, as `recent/bytes.rs` reads them: no
+    /// longer written.
     #[prost(bytes = "vec", tag = "6")]
-    pub packed: Vec<u8>,
+    pub whole_bytes: Vec<u8>,
+    /// The fix before, the fold's memory before the first and the fixes, as `recent/pack.rs` and `recent/checkpoint.rs` write them.
+    #[prost(bytes = "vec", tag = "7")]
+    pub bits: Vec<u8>,
 }
 
 /// Schema of what was decided about a fix and a geofence.
@@ -220,10 +225,10 @@ pub struct PendingMessage {
 /// Value of a record in `states`.
 pub fn encode_state(s: &DeviceState) -> Vec<u8> {
     let StandingMessage { fleet, members, inside, motion, vitals } = standing_to_message(&s.standing);
-    encode(&DeviceStateMessage {
+    let mut out = encode(&DeviceStateMessage {
         device: s.device.as_str().to_owned(),
         fleet,
-        latest: s.latest.as_ref().map(live_to_message),
+        latest: None,
         inside,
         motion,
         members,
@@ -237,19 +242,26 @@ pub fn encode_state(s: &DeviceState) -> Vec<u8> {
         },
         passed_ms: s.passed.map(Timestamp::as_millis),
         told_by: s.told_by,
-    })
+    });
+    if let Some(latest) = &s.latest {
+        // Fields may come in any order; this one is written already.
+        position::put_bytes(&mut out, 3, &latest.packed());
+    }
+    out
 }
 
 /// Reads a value of `states`. Its [`Recent`] is complete only with what the topic `recent` has of the device.
 pub fn decode_state(bytes: &[u8]) -> Result<DeviceState, CodecError> {
-    let m: DeviceStateMessage = decode(bytes)?;
-    let latest = m.latest.map(live_from_message).transpose()?;
+    // The newest position stays as it is written.
+    let (packed, rest) = position::split(body(bytes)?, 3)?;
+    let m = DeviceStateMessage::decode(&*rest)?;
+    let latest = packed.map(position::decode_live).transpose()?;
     let received_at = latest.as_ref().map_or(Timestamp::default(), |l| l.position.received_at);
     let (fleet, members, inside, motion, vitals) = (m.fleet, m.members, m.inside, m.motion, m.vitals);
     Ok(DeviceState {
         device: DeviceId::new(m.device)?,
         last: latest.as_ref().map(|l| Fix::of(&l.position).0),
-        latest,
+        latest: packed.map(Latest::of_packed),
         standing: standing_from_message(StandingMessage { fleet, members, inside, motion, vitals })?,
         recent: Recent::from_open(m.open.map(segment_from_message).transpose()?.flatten()),
         heard_at: m.heard_at_ms.map_or(Ok(received_at), |ms| timestamp(ms, "heard_at_ms"))?,
@@ -260,13 +272,14 @@ pub fn decode_state(bytes: &[u8]) -> Result<DeviceState, CodecError> {
             _ => return Err(CodecError::OutOfRange("link")),
         },
         passed: m.passed_ms.map(|ms| timestamp(ms, "passed_ms")).transpose()?,
+        seen: Default::default(),
         told_by: m.told_by,
     })
 }
 
 /// Value of a record in `recent`.
-pub fn encode_segments(closed: &ClosedSegments<'_>) -> Vec<u8> {
-    encode(&SegmentsMessage { segments: closed.0.iter().map(segment_to_message).collect() })
+pub fn encode_segments(closed: ClosedSegments) -> Vec<u8> {
+    encode(&SegmentsMessage { segments: closed.0.into_iter().map(segment_to_message).collect() })
 }
 
 /// Reads a value of `recent`.
@@ -421,14 +434,18 @@ fn inside_from_message(m: InsideMessage) -> Result<Inside, CodecError> {
     })
 }
 
-fn segment_to_message(s: &Segment) -> SegmentMessage {
-    SegmentMessage { count: s.count, after_ms: s.after.map(Timestamp::as_millis), packed: s.bytes.clone() }
+fn segment_to_message(s: Segment) -> SegmentMessage {
+    SegmentMessage { count: s.count, after_ms: s.after.map(Timestamp::as_millis), whole_bytes: Vec::new(), bits: s.bytes }
 }
 
 /// `None` for a segment of another packing.
 fn segment_from_message(m: SegmentMessage) -> Result<Option<Segment>, CodecError> {
     let after = m.after_ms.map(|ms| timestamp(ms, "after_ms")).transpose()?;
-    Ok((!m.packed.is_empty()).then_some(Segment { after, count: m.count, bytes: m.packed }))
+    Ok(match (m.bits.is_empty(), m.whole_bytes.is_empty()) {
+        (false, _) => Some(Segment { after, count: m.count, bytes: m.bits }),
+        (true, false) => Segment::of_whole_bytes(after, m.count, &m.whole_bytes),
+        (true, true) => None,
+    })
 }
 
 #[cfg(test)]
@@ -463,10 +480,11 @@ mod tests {
             speeding: Some(Box::new(speeding)),
         };
         let phases = [Phase::In, Phase::Entering { at, initial: true }, Phase::Leaving { left: since.plus_millis(5), at }];
-        for (motion, phase) in [None, Some(Motion::Stopped(stop)), Some(Motion::Moving(trip))].into_iter().zip(phases) {
+        for (motion, phase) in [None, Some(Motion::Stopped(stop)), Some(Motion::Moving(Box::new(trip)))].into_iter().zip(phases)
+        {
             let geofence: GeofenceId = "a".parse().expect("id");
             let mut s = DeviceState {
-                latest: Some(LivePosition { seq: 7, position: position() }),
+                latest: Some(LivePosition { seq: 7, position: position() }.into()),
                 standing: Standing {
                     fleet: "north".parse().expect("id"),
                     members: vec![Member {
@@ -493,7 +511,7 @@ mod tests {
                 let fix = Position { fix_time: since.plus_millis(seconds * 1000), ..position() };
                 s.advance(fix, seconds as u64, &index, &crate::Rules::default());
             }
-            let closed = encode_segments(&s.recent.take_unsaved().expect("more than one segment"));
+            let closed = encode_segments(s.recent.take_unsaved().expect("more than one segment"));
             let mut restored = decode_state(&encode_state(&s)).expect("decodes");
             restored.recent.restore_closed(decode_segments(&closed).expect("decodes"));
             assert_eq!(restored, s);

@@ -1,16 +1,23 @@
 //! All geofences, arranged so that the ones holding a place are found quickly.
 
 use super::nearness::widened;
-use super::prepared::{Bounds, PreparedGeofence};
+pub(crate) use super::prepared::Bounds;
+use super::prepared::PreparedGeofence;
 use super::segment::Way;
+use crate::cell::{bounds_of, cell_at};
 use crate::standing::{Crossed, Member};
 use crate::{
     CatalogEdit, CatalogEntry, CatalogKey, DeviceId, DeviceState, Event, Fix, FleetId, FleetRules, GeofenceId, LatLon,
     OrganisationId, Position,
 };
+use hashbrown::DefaultHashBuilder;
 use rstar::{AABB, RTree, RTreeObject};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Asked for every position: the standard hasher would take a tenth of the time.
+type HashMap<K, V> = std::collections::HashMap<K, V, DefaultHashBuilder>;
 
 /// Finds the geofences that hold a place, for a fleet. Changed edit by edit. Cheap to clone (areas are shared).
 #[derive(Debug, Clone)]
@@ -27,6 +34,27 @@ pub struct GeofenceIndex {
     smallest_m: f64,
     /// Number of geofences that tell crossings.
     crossable: usize,
+    /// Another number after each edit of geofences or fleets, and in no two indexes whose geofences may differ.
+    stamp: u64,
+}
+
+/// The next [`GeofenceIndex::stamp`]; 0 is of empty ones.
+static NEXT_STAMP: AtomicU64 = AtomicU64::new(1);
+
+/// What a device knows of the cell that it was in last: mostly that no geofence reaches there, so that there is nothing to look up.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    /// Of the index; 0: nothing is known.
+    stamp: u64,
+    cell: u32,
+    is_quiet: bool,
+}
+
+/// It follows from the geofences; to know it changes nothing.
+impl PartialEq for Seen {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// What applies to one fleet.
@@ -42,13 +70,14 @@ struct OfFleet {
 impl Default for GeofenceIndex {
     fn default() -> Self {
         Self {
-            fences: HashMap::new(),
-            fleets: HashMap::new(),
-            organisations: HashMap::new(),
+            fences: HashMap::default(),
+            fleets: HashMap::default(),
+            organisations: HashMap::default(),
             of_organisation: Vec::new(),
-            devices: HashMap::new(),
+            devices: HashMap::default(),
             smallest_m: f64::INFINITY,
             crossable: 0,
+            stamp: 0,
         }
     }
 }
@@ -132,10 +161,24 @@ impl Touched {
         self.fences.is_empty() && self.fleets.is_empty() && self.devices.is_empty()
     }
 
+    /// Where edited geofences are and were.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Bounds> {
+        self.areas.iter().chain(&self.left).copied()
+    }
+
+    pub(crate) fn devices(&self) -> impl Iterator<Item = &DeviceId> {
+        self.devices.iter()
+    }
+
+    /// All devices of which may be concerned.
+    pub(crate) fn fleets(&self) -> impl Iterator<Item = &FleetId> {
+        self.fleets.iter()
+    }
+
     /// Whether the device may now be inside of something else than before.
     pub fn concerns(&self, state: &DeviceState) -> bool {
-        let Some(latest) = &state.latest else { return false };
-        let (x, y) = (latest.position.location.lon_e7(), latest.position.location.lat_e7());
+        let Some(last) = &state.last else { return false };
+        let (x, y) = (last.location.lon_e7(), last.location.lat_e7());
         self.areas.len() > MANY_AREAS
             || self.areas.iter().any(|&[west, south, east, north]| west <= x && x <= east && south <= y && y <= north)
             || state.standing.inside.iter().any(|i| self.fences.contains(&i.geofence))
@@ -201,6 +244,9 @@ impl GeofenceIndex {
 
     /// Applies an edit and notes what it touched.
     pub fn apply(&mut self, edit: IndexEdit, touched: &mut Touched) {
+        if !matches!(edit, IndexEdit::Place(..) | IndexEdit::Forget(_)) {
+            self.stamp = NEXT_STAMP.fetch_add(1, Ordering::Relaxed);
+        }
         match edit {
             IndexEdit::Put(fence) => {
                 self.remove(&fence.id, touched);
@@ -279,10 +325,14 @@ impl GeofenceIndex {
 
     /// What is decided about a position of a device of this fleet, sorted by geofence.
     ///
-    /// A fix that is less accurate than a geofence is large says nothing about it, unless it is farther away than that.
-    pub(crate) fn around(&self, fleet: &FleetId, position: &Position) -> Vec<Held<'_>> {
+    /// A fix that is less accurate than a geofence is large says nothing about it, unless it is farther away than that. `seen` is of
+    /// the same device and fleet.
+    pub(crate) fn around(&self, fleet: &FleetId, position: &Position, seen: &mut Seen) -> Vec<Held<'_>> {
         let accuracy_m = position.accuracy_m.map_or(0.0, f64::from);
         let accuracy_m = if accuracy_m > self.smallest_m { accuracy_m } else { 0.0 };
+        if accuracy_m == 0.0 && self.is_quiet(fleet, position.location, seen) {
+            return Vec::new();
+        }
         let mut held = self.at(fleet, position.location, accuracy_m);
         held.retain_mut(|held| match held.fence.at_altitude(position.altitude_m) {
             Some(in_band) => in_band,
@@ -292,6 +342,17 @@ impl GeofenceIndex {
             }
         });
         held
+    }
+
+    /// Whether no geofence of the fleet reaches into the cell of the place.
+    fn is_quiet(&self, fleet: &FleetId, at: LatLon, seen: &mut Seen) -> bool {
+        let cell = cell_at(at);
+        if seen.stamp != self.stamp || seen.cell != cell || self.stamp == 0 {
+            let [west, south, east, north] = bounds_of(cell).map(f64::from);
+            let is_quiet = self.leaves(fleet, AABB::from_corners([west, south], [east, north])).next().is_none();
+            *seen = Seen { stamp: self.stamp, cell, is_quiet };
+        }
+        seen.is_quiet
     }
 
     /// The geofences that apply to the fleet and hold the place, whatever the altitude, sorted by id.

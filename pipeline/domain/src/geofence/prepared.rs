@@ -9,7 +9,7 @@ use crate::{FleetId, GeofenceId, LatLon, MEAN_EARTH_RADIUS_M, OrganisationId, ha
 use geo::{Distance, Geodesic, Point};
 
 /// West, south, east, north in 1e-7 degree, all inclusive.
-pub(super) type Bounds = [i32; 4];
+pub(crate) type Bounds = [i32; 4];
 
 /// A geofence's identity and scope with its area cut into parts; in any part is in the geofence.
 #[derive(Debug)]
@@ -123,6 +123,12 @@ impl PreparedGeofence {
             Part::Polygon(slabs) => nearness::widened(slabs.bounds, self.rules.exit_margin_m),
             Part::Circle { bounds, .. } | Part::Stretch { bounds, .. } => nearness::widened(*bounds, self.rules.exit_margin_m),
         })
+    }
+
+    /// Whether the place lies in one of its boxes.
+    pub(crate) fn reaches(&self, at: LatLon) -> bool {
+        let (x, y) = (at.lon_e7(), at.lat_e7());
+        self.bounds().any(|[west, south, east, north]| west <= x && x <= east && south <= y && y <= north)
     }
 
     /// Farther away than this from a place that is outside, who is inside has left, metres.

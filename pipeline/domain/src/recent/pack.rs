@@ -1,57 +1,69 @@
-//! Fixes, decisions and marks as few bytes: what differs from what the fixes before let expect. About six bytes a fix on the road, one
-//! or two for a parked vehicle.
+//! Fixes, decisions and marks as few bits: what differs from what the fixes before let expect. About four bytes a fix on the road,
+//! one for a parked vehicle.
 
-use crate::standing::{Crossed, Entry, Gone, Mark, Member, Step};
-use crate::{Fix, FleetId, Fuel, GeofenceId, LatLon, Timestamp};
-use smol_str::SmolStr;
+use super::bits::{Mean, Writer, zigzag};
+use crate::standing::{Entry, Mark, Member, Step};
+use crate::{Fix, LatLon};
 
-/// Bits of an entry's first byte.
-const MARK: u8 = 1;
-/// A second byte follows.
-const MORE: u8 = 1 << 1;
-/// As long after the fix before as that one after the one before it.
-const SAME_WAIT: u8 = 1 << 2;
-/// The wait is in whole seconds.
-const SECONDS: u8 = 1 << 3;
-/// Exactly where it was expected.
-const EXPECTED: u8 = 1 << 4;
-/// The speed of the fix before, or like it none.
-const SAME_SPEED: u8 = 1 << 5;
-/// Another speed.
-const SPEED: u8 = 1 << 6;
-/// Bits of the second byte.
-const FLEET: u8 = 1;
-const MEMBERS: u8 = 1 << 1;
-const ALARM: u8 = 1 << 2;
-const CROSSED: u8 = 1 << 3;
+/// What an entry has beside time, place, speed and odometer; most have nothing.
+pub(super) const MARK: u8 = 1;
+pub(super) const FLEET: u8 = 1 << 1;
+pub(super) const MEMBERS: u8 = 1 << 2;
+pub(super) const ALARM: u8 = 1 << 3;
+pub(super) const CROSSED: u8 = 1 << 4;
 /// The ignition is not as at the fix before.
-const IGNITION: u8 = 1 << 4;
-/// The odometer is not as at the fix before.
-const ODOMETER: u8 = 1 << 5;
+pub(super) const IGNITION: u8 = 1 << 5;
 /// The fuel is not as at the fix before.
-const FUEL: u8 = 1 << 6;
+pub(super) const FUEL: u8 = 1 << 6;
+/// Speed or odometer are known and were not at the fix before, or the other way round.
+pub(super) const FORM: u8 = 1 << 7;
 /// Bits of a member's flags.
-const NEAR: u8 = 1;
-const DWELL: u8 = 1 << 1;
-const LOITER: u8 = 1 << 2;
-const LIMIT: u8 = 1 << 3;
+pub(super) const NEAR: u8 = 1;
+pub(super) const DWELL: u8 = 1 << 1;
+pub(super) const LOITER: u8 = 1 << 2;
+pub(super) const LIMIT: u8 = 1 << 3;
 
-/// From the fix before the last to the last: what lets expect the next one.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+/// What lets expect the next fix: the way from the one before the last to the last, and how well that was of use lately.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Trend {
-    wait_ms: i64,
-    lat: i64,
-    lon: i64,
+    /// 0: nothing is expected.
+    pub(super) wait_ms: u32,
+    lat: i32,
+    lon: i32,
+    pub(super) waits_s: Mean,
+    pub(super) waits_ms: Mean,
+    pub(super) places: Mean,
+    pub(super) speeds: Mean,
+    pub(super) odometers: Mean,
+}
+
+impl Default for Trend {
+    fn default() -> Self {
+        Self {
+            wait_ms: 0,
+            lat: 0,
+            lon: 0,
+            waits_s: Mean::of(8),
+            waits_ms: Mean::of(1000),
+            places: Mean::of(1000),
+            speeds: Mean::of(100),
+            odometers: Mean::of(16),
+        }
+    }
 }
 
 impl Trend {
     /// How far it is expected to have gone after so long, 1e-7 degree.
-    fn expect(&self, wait_ms: i64) -> (i64, i64) {
+    pub(super) fn expect(&self, wait_ms: i64) -> (i64, i64) {
+        let before_ms = i64::from(self.wait_ms);
         // Nobody goes straight on for long.
-        if wait_ms <= 0 || self.wait_ms <= 0 || wait_ms / 4 > self.wait_ms {
+        if wait_ms <= 0 || before_ms == 0 || wait_ms / 4 > before_ms {
             return (0, 0);
         }
-        let scaled = |n: i64| (i128::from(n) * i128::from(wait_ms) / i128::from(self.wait_ms)) as i64;
+        let scaled = |n: i32| match i64::from(n).checked_mul(wait_ms) {
+            Some(product) => product / before_ms,
+            None => (i128::from(n) * i128::from(wait_ms) / i128::from(before_ms)) as i64,
+        };
         (scaled(self.lat), scaled(self.lon))
     }
 }
@@ -64,124 +76,165 @@ pub(super) struct Before<'a> {
 }
 
 impl Before<'_> {
-    fn place(&self) -> (i64, i64, i64) {
+    pub(super) fn place(&self) -> (i64, i64, i64) {
         self.fix.map_or((0, 0, 0), |f| (f.fix_time.as_millis(), i64::from(f.location.lat_e7()), i64::from(f.location.lon_e7())))
     }
 
-    fn trend_to(&self, fix: &Fix) -> Trend {
-        if self.fix.is_none() {
-            return Trend::default();
-        }
+    /// Looks on from this fix.
+    pub(super) fn look_on(&self, trend: &mut Trend, fix: &Fix) {
         let (time, lat, lon) = self.place();
-        Trend {
-            wait_ms: fix.fix_time.as_millis() - time,
-            lat: i64::from(fix.location.lat_e7()) - lat,
-            lon: i64::from(fix.location.lon_e7()) - lon,
-        }
+        let wait_ms = u32::try_from(fix.fix_time.as_millis() - time).unwrap_or(0);
+        let gone = |to: i32, from: i64| i32::try_from(i64::from(to) - from);
+        (trend.wait_ms, trend.lat, trend.lon) = match (gone(fix.location.lat_e7(), lat), gone(fix.location.lon_e7(), lon)) {
+            (Ok(lat), Ok(lon)) if self.fix.is_some() => (wait_ms, lat, lon),
+            _ => (0, 0, 0),
+        };
     }
+}
+
+/// Many devices report fewer than seven decimals: in what the last place is counted, 1e-7 degree.
+pub(super) fn unit_of(at: LatLon) -> i64 {
+    let counted_in = |unit: i32| at.lat_e7() % unit == 0 && at.lon_e7() % unit == 0;
+    match (counted_in(10), counted_in(100)) {
+        (false, _) => 1,
+        (true, false) => 10,
+        (true, true) => 100,
+    }
+}
+
+/// A degree of latitude, 1e-7 of it in metres.
+const E7_M: f64 = 0.011_119_5;
+
+/// About how far it is, metres. Only what every processor computes alike: what was packed on one must be read on another.
+pub(super) fn about_m(from: LatLon, to: LatLon) -> i64 {
+    let up = f64::from(to.lat_e7()) - f64::from(from.lat_e7());
+    let aside = f64::from(to.lon_e7()) - f64::from(from.lon_e7());
+    // Bhaskara's cosine, within 0.2 %.
+    let lat2 = from.lat_deg() * from.lat_deg();
+    let shrink = (32_400.0 - 4.0 * lat2) / (32_400.0 + lat2);
+    ((up * up + aside * aside * shrink * shrink).sqrt() * E7_M) as i64
 }
 
 /// Appends an entry; answers the trend behind it.
-pub(super) fn put(out: &mut Vec<u8>, entry: &Entry, before: Before<'_>) -> Trend {
+pub(super) fn put(out: &mut Writer<'_>, entry: &Entry, before: Before<'_>) -> Trend {
     match entry {
         Entry::Step(step) => put_step(out, step, before),
-        Entry::Mark(mark) => {
-            out.push(MARK | if mark.fleet.is_some() { MORE } else { 0 });
-            if let Some(fleet) = &mark.fleet {
-                put_text(out, fleet.as_str());
-            }
-            put_members(out, &mark.members);
-            put_number(out, mark.gone.len() as u64);
-            for gone in &mark.gone {
-                put_text(out, gone.geofence.as_str());
-                put_number(out, gone.version);
-                out.push(u8::from(gone.removed));
-            }
-            before.trend
-        }
+        Entry::Mark(mark) => put_mark(out, mark, before),
     }
 }
 
+/// Appends a mark; answers the trend behind it.
+pub(super) fn put_mark(out: &mut Writer<'_>, mark: &Mark, before: Before<'_>) -> Trend {
+    out.bit(true);
+    out.byte(MARK | if mark.fleet.is_some() { FLEET } else { 0 });
+    if let Some(fleet) = &mark.fleet {
+        out.bytes(fleet.as_str().as_bytes());
+    }
+    put_members(out, &mark.members);
+    out.plain(mark.gone.len() as u64);
+    for gone in &mark.gone {
+        out.bytes(gone.geofence.as_str().as_bytes());
+        out.plain(gone.version);
+        out.bit(gone.removed);
+    }
+    before.trend
+}
+
 /// Appends a step; answers the trend behind it.
-pub(super) fn put_step(out: &mut Vec<u8>, step: &Step, before: Before<'_>) -> Trend {
-    let Fix { speed_cm_s, ignition, odometer_m, fuel, .. } = step.fix;
+pub(super) fn put_step(out: &mut Writer<'_>, step: &Step, before: Before<'_>) -> Trend {
+    let Fix { fix_time, location, speed_cm_s, ignition, odometer_m, fuel } = step.fix;
     let bit = |on: bool, bit: u8| if on { bit } else { 0 };
     let was = before.fix;
+    let speed_before = was.and_then(|f| f.speed_cm_s);
+    let odometer_before = was.and_then(|f| f.odometer_m);
+    let form = speed_before.is_some() != speed_cm_s.is_some() || odometer_before.is_some() != odometer_m.is_some();
     let more = bit(step.fleet.is_some(), FLEET)
         | bit(step.members.is_some(), MEMBERS)
         | bit(step.alarm.is_some(), ALARM)
         | bit(!step.crossed.is_empty(), CROSSED)
         | bit(ignition != was.and_then(|f| f.ignition), IGNITION)
-        | bit(odometer_m != was.and_then(|f| f.odometer_m), ODOMETER)
-        | bit(fuel != was.and_then(|f| f.fuel), FUEL);
-    let trend = before.trend_to(&step.fix);
-    let (time, lat, lon) = before.place();
-    let wait_ms = step.fix.fix_time.as_millis() - time;
-    let (expected_lat, expected_lon) = before.trend.expect(wait_ms);
-    let off_lat = i64::from(step.fix.location.lat_e7()) - lat - expected_lat;
-    let off_lon = i64::from(step.fix.location.lon_e7()) - lon - expected_lon;
-    let same_wait = was.is_some() && wait_ms == before.trend.wait_ms;
-    let seconds = wait_ms % 1000 == 0;
-    let speed_before = was.and_then(|f| f.speed_cm_s);
-    let same_speed = speed_cm_s == speed_before;
-    out.push(
-        bit(more != 0, MORE)
-            | bit(same_wait, SAME_WAIT)
-            | bit(seconds, SECONDS)
-            | bit(off_lat == 0 && off_lon == 0, EXPECTED)
-            | bit(same_speed, SAME_SPEED)
-            | bit(!same_speed && speed_cm_s.is_some(), SPEED),
-    );
+        | bit(fuel != was.and_then(|f| f.fuel), FUEL)
+        | bit(form, FORM);
+    out.bit(more != 0);
     if more != 0 {
-        out.push(more);
+        put_more(out, step, more);
     }
-    if !same_wait {
-        put_number(out, zigzag(if seconds { wait_ms / 1000 } else { wait_ms }));
+    let mut trend = before.trend;
+    let (time, lat, lon) = before.place();
+    let wait_ms = fix_time.as_millis() - time;
+    let as_before = wait_ms == i64::from(trend.wait_ms);
+    out.bit(as_before);
+    if !as_before {
+        let seconds = wait_ms % 1000 == 0;
+        out.bit(seconds);
+        let was_ms = i64::from(trend.wait_ms);
+        if seconds {
+            out.number(zigzag((wait_ms / 1000).wrapping_sub(was_ms / 1000)), &mut trend.waits_s);
+        } else {
+            out.number(zigzag(wait_ms.wrapping_sub(was_ms)), &mut trend.waits_ms);
+        }
     }
-    if off_lat != 0 || off_lon != 0 {
-        put_number(out, zigzag(off_lat));
-        put_number(out, zigzag(off_lon));
+    let (expected_lat, expected_lon) = trend.expect(wait_ms);
+    let (by_lat, by_lon) = (i64::from(location.lat_e7()) - lat, i64::from(location.lon_e7()) - lon);
+    let mut unit = was.map_or(1, |f| unit_of(f.location));
+    if unit > 1 {
+        let finer = by_lat % unit != 0 || by_lon % unit != 0;
+        out.bit(finer);
+        unit = if finer { 1 } else { unit };
     }
-    if let Some(speed) = speed_cm_s.filter(|_| !same_speed) {
-        put_number(out, zigzag(i64::from(speed) - i64::from(speed_before.unwrap_or(0))));
+    out.number(zigzag(by_lat / unit - expected_lat / unit), &mut trend.places);
+    out.number(zigzag(by_lon / unit - expected_lon / unit), &mut trend.places);
+    if let Some(speed) = speed_cm_s {
+        let by = i64::from(speed) - i64::from(speed_before.unwrap_or(0));
+        out.number(zigzag(by), &mut trend.speeds);
     }
+    if let Some(metres) = odometer_m {
+        let gone_m = was.map_or(0, |was| about_m(was.location, location));
+        let by = i64::from(metres) - i64::from(odometer_before.unwrap_or(0)) - gone_m;
+        out.number(zigzag(by), &mut trend.odometers);
+    }
+    before.look_on(&mut trend, &step.fix);
+    trend
+}
+
+fn put_more(out: &mut Writer<'_>, step: &Step, more: u8) {
+    out.byte(more);
     if let Some(fleet) = &step.fleet {
-        put_text(out, fleet.as_str());
+        out.bytes(fleet.as_str().as_bytes());
     }
     if let Some(members) = &step.members {
         put_members(out, members);
     }
     if let Some(alarm) = &step.alarm {
-        put_text(out, alarm);
+        out.bytes(alarm.as_bytes());
     }
     if !step.crossed.is_empty() {
-        put_number(out, step.crossed.len() as u64);
+        out.plain(step.crossed.len() as u64);
         for crossed in &step.crossed {
-            put_text(out, crossed.geofence.as_str());
-            put_number(out, crossed.version);
+            out.bytes(crossed.geofence.as_str().as_bytes());
+            out.plain(crossed.version);
         }
     }
     if more & IGNITION != 0 {
-        out.push(ignition.map_or(2, u8::from));
-    }
-    if more & ODOMETER != 0 {
-        // 0: none any more.
-        let base = was.and_then(|f| f.odometer_m).unwrap_or(0);
-        put_number(out, odometer_m.map_or(0, |m| zigzag(i64::from(m) - i64::from(base)) + 1));
+        out.byte(step.fix.ignition.map_or(2, u8::from));
     }
     if more & FUEL != 0 {
-        put_number(out, fuel.map_or(0, |f| (u64::from(f.tenths) << 1 | u64::from(f.is_percent)) + 1));
+        // 0: none any more.
+        out.plain(step.fix.fuel.map_or(0, |f| (u64::from(f.tenths) << 1 | u64::from(f.is_percent)) + 1));
     }
-    trend
+    if more & FORM != 0 {
+        out.bit(step.fix.speed_cm_s.is_some());
+        out.bit(step.fix.odometer_m.is_some());
+    }
 }
 
-fn put_members(out: &mut Vec<u8>, members: &[Member]) {
-    put_number(out, members.len() as u64);
+fn put_members(out: &mut Writer<'_>, members: &[Member]) {
+    out.plain(members.len() as u64);
     for member in members {
-        put_text(out, member.geofence.as_str());
-        put_number(out, member.version);
+        out.bytes(member.geofence.as_str().as_bytes());
+        out.plain(member.version);
         let bit = |on: bool, bit: u8| if on { bit } else { 0 };
-        out.push(
+        out.byte(
             bit(member.near, NEAR)
                 | bit(member.dwell_ms > 0, DWELL)
                 | bit(member.loiter_ms > 0, LOITER)
@@ -189,161 +242,8 @@ fn put_members(out: &mut Vec<u8>, members: &[Member]) {
         );
         for number in [u64::from(member.dwell_ms), u64::from(member.loiter_ms), u64::from(member.limit_cm_s)] {
             if number > 0 {
-                put_number(out, number);
+                out.plain(number);
             }
         }
-    }
-}
-
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    put_bytes(out, text.as_bytes());
-}
-
-/// Appends some bytes with their number before.
-pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    put_number(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-const fn zigzag(n: i64) -> u64 {
-    ((n << 1) ^ (n >> 63)) as u64
-}
-
-const fn unzigzag(n: u64) -> i64 {
-    (n >> 1) as i64 ^ -((n & 1) as i64)
-}
-
-/// Seven bits a byte, least first (LEB128).
-fn put_number(out: &mut Vec<u8>, mut n: u64) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    out.push(n as u8);
-}
-
-/// Reads what [`put`] has written.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
-
-impl<'a> Reader<'a> {
-    /// The next entry and the trend behind it; `None` if the bytes are none.
-    pub(super) fn entry(&mut self, before: Before<'_>) -> Option<(Entry, Trend)> {
-        let flags = self.byte()?;
-        if flags & MARK != 0 {
-            let fleet = if flags & MORE != 0 { Some(FleetId::new(self.text()?).ok()?) } else { None };
-            let members = self.members()?;
-            let gone = (0..self.number()?).map(|_| {
-                let geofence = GeofenceId::new(self.text()?).ok()?;
-                Some(Gone { geofence, version: self.number()?, removed: self.byte()? != 0 })
-            });
-            let gone = gone.collect::<Option<_>>()?;
-            return Some((Entry::Mark(Mark { fleet, members, gone }), before.trend));
-        }
-        let more = if flags & MORE != 0 { self.byte()? } else { 0 };
-        let was = before.fix;
-        let wait_ms = match (flags & SAME_WAIT != 0, flags & SECONDS != 0) {
-            (true, _) => before.trend.wait_ms,
-            (false, true) => unzigzag(self.number()?).checked_mul(1000)?,
-            (false, false) => unzigzag(self.number()?),
-        };
-        let (time, lat, lon) = before.place();
-        let (mut by_lat, mut by_lon) = before.trend.expect(wait_ms);
-        if flags & EXPECTED == 0 {
-            by_lat = by_lat.checked_add(unzigzag(self.number()?))?;
-            by_lon = by_lon.checked_add(unzigzag(self.number()?))?;
-        }
-        let degrees = |from: i64, by: i64| i32::try_from(from.checked_add(by)?).ok();
-        let location = LatLon::from_e7(degrees(lat, by_lat)?, degrees(lon, by_lon)?)?;
-        let speed_before = was.and_then(|f| f.speed_cm_s);
-        let speed_cm_s = match (flags & SAME_SPEED != 0, flags & SPEED != 0) {
-            (true, _) => speed_before,
-            (false, true) => {
-                Some(u16::try_from(i64::from(speed_before.unwrap_or(0)).checked_add(unzigzag(self.number()?))?).ok()?)
-            }
-            (false, false) => None,
-        };
-        let fleet = if more & FLEET != 0 { Some(FleetId::new(self.text()?).ok()?) } else { None };
-        let members = if more & MEMBERS != 0 { Some(self.members()?) } else { None };
-        let alarm = if more & ALARM != 0 { Some(SmolStr::new(self.text()?)) } else { None };
-        let mut crossed = Vec::new();
-        if more & CROSSED != 0 {
-            for _ in 0..self.number()? {
-                crossed.push(Crossed { geofence: GeofenceId::new(self.text()?).ok()?, version: self.number()? });
-            }
-        }
-        let ignition = match more & IGNITION != 0 {
-            true => Some(self.byte()?).filter(|b| *b < 2).map(|b| b == 1),
-            false => was.and_then(|f| f.ignition),
-        };
-        let odometer_before = was.and_then(|f| f.odometer_m);
-        let odometer_m = match more & ODOMETER != 0 {
-            true => match self.number()?.checked_sub(1) {
-                Some(n) => Some(u32::try_from(i64::from(odometer_before.unwrap_or(0)).checked_add(unzigzag(n))?).ok()?),
-                None => None,
-            },
-            false => odometer_before,
-        };
-        let fuel = match more & FUEL != 0 {
-            true => match self.number()?.checked_sub(1) {
-                Some(n) => Some(Fuel { tenths: u16::try_from(n >> 1).ok()?, is_percent: n & 1 != 0 }),
-                None => None,
-            },
-            false => was.and_then(|f| f.fuel),
-        };
-        let fix_time = Timestamp::from_millis(time.checked_add(wait_ms)?)?;
-        let fix = Fix { fix_time, location, speed_cm_s, ignition, odometer_m, fuel };
-        let trend = before.trend_to(&fix);
-        Some((Entry::Step(Step { fix, fleet, members, alarm, crossed }), trend))
-    }
-
-    fn members(&mut self) -> Option<Vec<Member>> {
-        let count = self.number()?;
-        let member = |_| {
-            let geofence = GeofenceId::new(self.text()?).ok()?;
-            let version = self.number()?;
-            let flags = self.byte()?;
-            let mut number = |bit: u8| if flags & bit != 0 { self.number() } else { Some(0) };
-            Some(Member {
-                geofence,
-                version,
-                near: flags & NEAR != 0,
-                dwell_ms: u32::try_from(number(DWELL)?).ok()?,
-                loiter_ms: u32::try_from(number(LOITER)?).ok()?,
-                limit_cm_s: u16::try_from(number(LIMIT)?).ok()?,
-            })
-        };
-        (0..count).map(member).collect()
-    }
-
-    /// Bytes with their number before.
-    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
-        let length = usize::try_from(self.number()?).ok()?;
-        self.take(length)
-    }
-
-    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(n)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        Some(self.take(1)?[0])
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let mut n = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            n |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(n);
-            }
-        }
-        None
-    }
-
-    fn text(&mut self) -> Option<&'a str> {
-        std::str::from_utf8(self.bytes()?).ok()
     }
 }
