@@ -65,6 +65,10 @@ pub struct Limits {
     pub frame_timeout_s: u64,
     /// Seconds without a byte after which a device is taken for gone.
     pub idle_timeout_s: u64,
+    /// Senders of datagrams that are remembered on each port.
+    pub max_udp_senders: usize,
+    /// Seconds of silence after which a sender of datagrams is forgotten: its address may be another device's then.
+    pub udp_idle_timeout_s: u64,
     /// Seconds for which a report is held while the log is in trouble; then the connection is closed, unanswered.
     pub patience_s: u64,
     /// Seconds for reports under way to be stored and answered when we stop.
@@ -104,6 +108,8 @@ impl Default for Limits {
             login_timeout_s: 10,
             frame_timeout_s: 30,
             idle_timeout_s: 30 * 60,
+            max_udp_senders: 16_384,
+            udp_idle_timeout_s: 5 * 60,
             patience_s: 60,
             grace_s: 4,
         }
@@ -119,6 +125,9 @@ impl Limits {
     }
     pub(crate) const fn idle_timeout(&self) -> Duration {
         Duration::from_secs(self.idle_timeout_s)
+    }
+    pub(crate) const fn udp_idle_timeout(&self) -> Duration {
+        Duration::from_secs(self.udp_idle_timeout_s)
     }
     pub(crate) const fn patience(&self) -> Duration {
         Duration::from_secs(self.patience_s)

@@ -21,6 +21,7 @@ pub mod protocols;
 pub mod quarantine;
 mod readers;
 pub mod recognise;
+mod senders;
 mod tcp;
 mod udp;
 pub mod vocabulary;

@@ -21,6 +21,13 @@ pub struct Protocol {
     pub transport: Transport,
 }
 
+impl Protocol {
+    /// Whether its messages usually come as datagrams, one frame each.
+    pub const fn speaks_udp(&self) -> bool {
+        matches!(self.transport, Transport::Socket { udp: true, .. })
+    }
+}
+
 /// How a protocol's messages come to us.
 #[derive(Debug, Clone, Copy)]
 pub enum Transport {

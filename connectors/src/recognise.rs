@@ -3,6 +3,10 @@
 //! Every entry of [`SIGNS`] says of some bytes whether a stream of its protocol can begin so. An answer holds for all longer
 //! beginnings too, so that TCP segmentation cannot change what is recognised.
 
+mod datagram;
+
+pub use datagram::recognise_datagram;
+
 use crate::protocol::Protocol;
 use crate::protocols;
 
@@ -127,8 +131,14 @@ const SIGNS: &[(&str, Sign)] = &[
     ("trv", |b| any([like(b, "TRV%l"), like(b, "IWAP")])),
     ("xexun", |b| {
         let sentence = any([like(b, "GPRMC,"), like(b, "GNRMC,")]);
-        // The time of sending, then the owner's number.
-        any([sentence, after_digits(b, 10..=12, ",")])
+        // The time of sending, the owner's number, and the sentence.
+        let number = b.split(|byte| *byte == b',').nth(1);
+        let sent = match number {
+            Some(number) if number.len() > 20 => No,
+            _ => after_digits(b, 10..=12, ","),
+        };
+        let rest = b.splitn(3, |byte| *byte == b',').nth(2).unwrap_or_default();
+        any([sentence, sent.min(any([like(rest, "GPRMC,"), like(rest, "GNRMC,")]))])
     }),
     ("t55", |b| {
         // A sentence, or the id in front of one.

@@ -27,7 +27,7 @@ const READ_BYTES: usize = 4 * 1024;
 /// So many frames in a row that make no sense, and the connection is closed.
 const MAX_BAD_FRAMES: u32 = 3;
 /// Logins are short; longer first frames say with each message whose it is.
-const MAX_LOGIN_BYTES: usize = 128;
+pub(crate) const MAX_LOGIN_BYTES: usize = 128;
 /// A device that does not take its answer is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
