@@ -223,7 +223,7 @@ impl BoundConnectors {
             }
         }
         for subscriber in self.subscribers {
-            running.spawn(subscriber.run(ingest.clone(), stop.clone()));
+            running.spawn(subscriber.run(ingest.clone(), Arc::clone(&config), stop.clone()));
         }
         let ended = tokio::select! {
             ended = all(&mut running) => ended,

@@ -55,9 +55,9 @@ pub struct IngestOptions {
     pub quarantine: Quarantine,
 }
 
-/// Takes fixes. Cheap to clone; all clones are one.
+/// Takes fixes. Cheap to clone; all clones are one, but for the fleet that unknown devices come into.
 #[derive(Clone)]
-pub struct Ingest(Arc<Inner>);
+pub struct Ingest(Arc<Inner>, Option<FleetId>);
 
 struct Inner {
     log: Arc<dyn Log>,
@@ -124,7 +124,13 @@ impl Ingest {
     /// An ingest into this log, by this catalog.
     pub fn new(log: Arc<dyn Log>, catalog: CatalogHandle, options: IngestOptions, faults: Faults) -> Self {
         let registering = std::array::from_fn(|_| Mutex::new(()));
-        Self(Arc::new(Inner { log, catalog, options, faults, hasher: RandomState::new(), registering }))
+        Self(Arc::new(Inner { log, catalog, options, faults, hasher: RandomState::new(), registering }), None)
+    }
+
+    /// The same, but that unknown devices come into this fleet, if there is one.
+    #[must_use]
+    pub(crate) fn for_fleet(&self, fleet: Option<FleetId>) -> Self {
+        Self(Arc::clone(&self.0), fleet)
     }
 
     /// Where faults are told.
@@ -182,7 +188,7 @@ impl Ingest {
         if let Some(known) = self.known(device) {
             return Ok(known);
         }
-        let fleet = self.0.options.fleet.clone();
+        let fleet = self.1.as_ref().unwrap_or(&self.0.options.fleet).clone();
         let entry = Device { id: device.clone(), fleet: fleet.clone(), name: device.to_string() };
         let edit = CatalogEdit::Put(CatalogEntry::Device(entry));
         self.persist(protocol, || self.0.catalog.edit(vec![edit.clone()])).await?;

@@ -4,12 +4,17 @@
 //! subscription would lose reports: it has a queue that drops.) Topics are those of OwnTracks, `owntracks/<user>/<device>`; a
 //! client that gives a user name publishes under that name only, and may subscribe to its own `…/cmd`, where no client publishes.
 
+mod client;
 pub(crate) mod external;
 mod hooks;
+mod mapping;
+mod payload;
 mod relay;
 mod tls;
+mod topic;
 
-pub use external::{ExternalBroker, Secret};
+pub use external::{ExternalBroker, Secret, Version};
+pub use payload::Subscription;
 pub use tls::Tls;
 
 use crate::config::{Limits, MQTT};

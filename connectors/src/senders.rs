@@ -1,18 +1,18 @@
-//! What is remembered of the senders of datagrams, by their address: so many at most, and none that has long been silent.
+//! What is remembered of senders, by their address (of datagrams) or topic: so many at most, and none that has long been silent.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 /// Two generations: who is heard of moves into the younger one; the older one is forgotten when the younger is half of the most
 /// there may be, or has lasted for the idle time. So nothing is ever searched for, and strangers can't fill the memory.
 #[derive(Debug)]
-pub(crate) struct Senders<T> {
+pub(crate) struct Senders<K, T> {
     most: usize,
     idle: Duration,
     begun: Instant,
-    younger: HashMap<SocketAddr, Remembered<T>>,
-    older: HashMap<SocketAddr, Remembered<T>>,
+    younger: HashMap<K, Remembered<T>>,
+    older: HashMap<K, Remembered<T>>,
 }
 
 #[derive(Debug)]
@@ -21,20 +21,20 @@ struct Remembered<T> {
     last: Instant,
 }
 
-impl<T> Senders<T> {
+impl<K: Eq + Hash, T> Senders<K, T> {
     /// Remembers `most` senders at most, each until it has been silent for `idle`.
     pub(crate) fn new(most: usize, idle: Duration, now: Instant) -> Self {
         Self { most: most.max(2), idle, begun: now, younger: HashMap::new(), older: HashMap::new() }
     }
 
     /// What is remembered of a sender that is heard of now.
-    pub(crate) fn take(&mut self, address: SocketAddr, now: Instant) -> Option<T> {
-        let known = self.younger.remove(&address).or_else(|| self.older.remove(&address))?;
+    pub(crate) fn take(&mut self, address: &K, now: Instant) -> Option<T> {
+        let known = self.younger.remove(address).or_else(|| self.older.remove(address))?;
         (now.saturating_duration_since(known.last) < self.idle).then_some(known.what)
     }
 
     /// Remembers it from now on.
-    pub(crate) fn remember(&mut self, address: SocketAddr, what: T, now: Instant) {
+    pub(crate) fn remember(&mut self, address: K, what: T, now: Instant) {
         if self.younger.len() >= self.most / 2 || now.saturating_duration_since(self.begun) >= self.idle {
             self.older = std::mem::take(&mut self.younger);
             self.begun = now;
@@ -47,6 +47,7 @@ impl<T> Senders<T> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::net::SocketAddr;
 
     const IDLE: Duration = Duration::from_secs(300);
 
@@ -61,11 +62,11 @@ mod tests {
         senders.remember(address(1), "a", now);
         for _ in 0..5 {
             now += IDLE * 2 / 3;
-            assert_eq!(senders.take(address(1), now), Some("a"));
-            assert_eq!(senders.take(address(1), now), None);
+            assert_eq!(senders.take(&address(1), now), Some("a"));
+            assert_eq!(senders.take(&address(1), now), None);
             senders.remember(address(1), "a", now);
         }
-        assert_eq!(senders.take(address(1), now + IDLE), None);
+        assert_eq!(senders.take(&address(1), now + IDLE), None);
     }
 
     #[test]
@@ -76,11 +77,11 @@ mod tests {
             senders.remember(address(n), n, start);
             assert!(senders.younger.len() + senders.older.len() <= 100);
         }
-        assert_eq!(senders.take(address(9_999), start), Some(9_999));
-        assert_eq!(senders.take(address(9_899), start), None);
+        assert_eq!(senders.take(&address(9_999), start), Some(9_999));
+        assert_eq!(senders.take(&address(9_899), start), None);
         // Nobody speaks but one: after twice the time nothing of the others is held.
         for n in 1..=2 {
-            senders.take(address(1), start + IDLE * n);
+            senders.take(&address(1), start + IDLE * n);
             senders.remember(address(1), 1, start + IDLE * n);
         }
         assert_eq!(senders.younger.len() + senders.older.len(), 1);

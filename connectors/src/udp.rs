@@ -129,9 +129,14 @@ pub(crate) async fn run(shared: Shared, socket: UdpSocket) {
 
 /// What a datagram means, one message or (of protocols that come as streams elsewhere) several. Datagrams of one sender are
 /// understood in the order in which they came.
-fn understand(shared: &Shared, senders: &mut Senders<Session>, datagram: &[u8], peer: SocketAddr) -> Vec<Understood> {
+fn understand(
+    shared: &Shared,
+    senders: &mut Senders<SocketAddr, Session>,
+    datagram: &[u8],
+    peer: SocketAddr,
+) -> Vec<Understood> {
     let now_mono = Instant::now();
-    let known = senders.take(peer, now_mono);
+    let known = senders.take(&peer, now_mono);
     let Some(mut session) = known.or_else(|| begin(shared, datagram, peer)) else { return Vec::new() };
     let (protocol, decoder) = (session.protocol, session.decoder.clone());
     let context =

@@ -28,8 +28,8 @@ struct Gps103 {
 }
 
 impl Decoder for Gps103 {
-    fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
+        Some(&mut self.device)
     }
 
     fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
