@@ -38,7 +38,6 @@ async fn an_idle_connection_costs_less_than_four_kibibytes() {
         // What is left when they are gone is not theirs: the log, the catalog.
         tokio::task::spawn_blocking(move || streams.into_iter().for_each(close)).await.unwrap();
         let each = open.saturating_sub(MEMORY.current_usage()) / CONNECTIONS as usize;
-        println!("{each} bytes each on {listener}");
         assert!((500..=MAX_BYTES).contains(&each), "{each} bytes each on {listener}");
         system.stop().await;
     }
