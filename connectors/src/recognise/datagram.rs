@@ -1,6 +1,7 @@
 //! Which protocol a datagram speaks. Pure. There is no more to wait for, and few datagrams begin with a login.
 
-use super::{MAX_FIRST_BYTES, More, No, Recognised, SIGNS, Sign, Verdict, Yes, after_digits, any, like};
+use super::patterns::{More, No, Sign, Verdict, Yes, after_digits, any, like};
+use super::{MAX_FIRST_BYTES, Recognised, SIGNS};
 use crate::protocol::{Protocol, Transport};
 use crate::protocols;
 
