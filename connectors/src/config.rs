@@ -2,7 +2,7 @@
 
 use crate::clocks::Clocks;
 use crate::ingest::UnknownDevices;
-use crate::mqtt::ExternalBroker;
+use crate::mqtt::{ExternalBroker, OwnBroker};
 use crate::protocol::Checksums;
 use crate::protocols;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,9 @@ pub struct ConnectorsConfig {
     pub address: IpAddr,
     /// By name of the protocol, `mqtt` or `any`: `false` (off), a port, or `"address:port"`. Those not named have their usual port.
     pub listeners: BTreeMap<ListenerName, Listen>,
-    /// MQTT brokers of others to take OwnTracks messages from.
+    /// Our own MQTT broker.
+    pub mqtt: OwnBroker,
+    /// MQTT brokers of others to take positions from.
     pub brokers: Vec<ExternalBroker>,
     /// `accept` or `refuse`.
     pub unknown_devices: UnknownDevices,
@@ -89,6 +91,7 @@ impl Default for ConnectorsConfig {
         Self {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             listeners: BTreeMap::new(),
+            mqtt: OwnBroker::default(),
             brokers: Vec::new(),
             unknown_devices: UnknownDevices::default(),
             fleet: FleetId::new("default").expect("a plain word is an id"),

@@ -217,7 +217,7 @@ impl BoundConnectors {
                     running.spawn(accept(protocol.name, listener, admission, stop, serve));
                 }
                 Socket::Mqtt(listener) => {
-                    let broker = mqtt::Broker::start(ingest, limits.clone()).await?;
+                    let broker = mqtt::Broker::start(ingest, Arc::clone(&config)).await?;
                     running.spawn(broker.run(listener, admission, stop));
                 }
             }

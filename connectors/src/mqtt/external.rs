@@ -5,7 +5,7 @@
 //! device is lost then, which the rest of the system does not rely on.
 
 use super::client::{Broken, Client, Events, Heard, Options, Publication, WINDOW};
-use super::payload::{Around, Sessions, Subscription, understand};
+use super::payload::{Around, Sessions, Subscription, Understood, understand};
 use super::tls::Tls;
 use crate::config::ConnectorsConfig;
 use crate::connectors::ConnectorsError;
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+use waystream_domain::Timestamp;
 
 /// Label of these connections in metrics.
 const LABEL: &str = "mqtt_external";
@@ -28,8 +29,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// Topics on which trackers speak their own protocols, and how long one of them is remembered: what it told once (a login) is not
 /// told again as long as its own connection to the broker lasts.
-const MAX_SESSIONS: usize = 100_000;
-const SESSION_IDLE: Duration = Duration::from_secs(24 * 3600);
+pub(super) const MAX_SESSIONS: usize = 100_000;
+pub(super) const SESSION_IDLE: Duration = Duration::from_secs(24 * 3600);
 
 /// A broker to subscribe to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -217,26 +218,10 @@ impl Subscriber {
         let mut reports: BTreeMap<&'static str, Vec<Report>> = BTreeMap::new();
         for publication in publications {
             let mut around = Around { received_at, config, sessions };
-            for understood in understand(&self.topics, &publication.topic(), publication.payload(), &mut around) {
-                let (protocol, decoded) = (understood.protocol, understood.decoded);
-                let source = Source { protocol, device: decoded.device.as_ref(), peer: None };
-                for fault in &decoded.faults {
-                    ingest.faults().tell(source, fault);
-                }
-                if let Some(frame) = &understood.frame {
-                    let message = Message { bytes: frame, datagram: false, login: None };
-                    ingest.set_aside(source, received_at, message, &decoded);
-                }
-                let ingest = ingest.for_fleet(understood.fleet);
-                let session = match &decoded.device {
-                    Some(device) => match ingest.admit(source, device).await? {
-                        Some(admitted) => Some(admitted),
-                        None => continue,
-                    },
-                    None => None,
-                };
-                let read = ingest.reports(source, session.as_ref(), decoded.fixes).await?;
-                reports.entry(protocol).or_default().extend(read);
+            for understood in understand(&self.topics, &publication.topic(), publication.payload(), None, &mut around) {
+                let protocol = understood.protocol;
+                let read = admitted(ingest, received_at, understood).await?;
+                reports.entry(protocol).or_default().extend(read.unwrap_or_default());
             }
         }
         for (protocol, reports) in reports {
@@ -244,6 +229,32 @@ impl Subscriber {
         }
         Ok(())
     }
+}
+
+/// What of a message may be stored; `None`: its device may not report. Faults are told.
+pub(super) async fn admitted(
+    ingest: &Ingest,
+    received_at: Timestamp,
+    understood: Understood,
+) -> Result<Option<Vec<Report>>, NotStored> {
+    let Understood { protocol, fleet, decoded, frame } = understood;
+    let source = Source { protocol, device: decoded.device.as_ref(), peer: None };
+    for fault in &decoded.faults {
+        ingest.faults().tell(source, fault);
+    }
+    if let Some(frame) = &frame {
+        let message = Message { bytes: frame, datagram: false, login: None };
+        ingest.set_aside(source, received_at, message, &decoded);
+    }
+    let ingest = ingest.for_fleet(fleet);
+    let session = match &decoded.device {
+        Some(device) => match ingest.admit(source, device).await? {
+            Some(admitted) => Some(admitted),
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    ingest.reports(source, session.as_ref(), decoded.fixes).await.map(Some)
 }
 
 impl Ended {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
 use std::time::Instant;
-use waystream_domain::{FleetId, Timestamp};
+use waystream_domain::{DeviceId, FleetId, Timestamp};
 
 /// A topic, and what its messages are. A bare topic is one of OwnTracks messages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -163,22 +163,23 @@ pub(super) struct Around<'a> {
     pub(super) sessions: &'a mut Sessions,
 }
 
-/// What a publication means to the first of these subscriptions that it is for. Nothing, if it is for none.
-pub(super) fn understand(all: &[Subscription], topic: &str, payload: &Bytes, around: &mut Around<'_>) -> Vec<Understood> {
+/// What a publication means to the first of these subscriptions that it is for. Nothing, if it is for none. `named`: whose it is, if
+/// the topic does not tell.
+pub(super) fn understand(
+    all: &[Subscription],
+    topic: &str,
+    payload: &Bytes,
+    named: Option<DeviceId>,
+    around: &mut Around<'_>,
+) -> Vec<Understood> {
     let Some((subscription, told)) = all.iter().find_map(|one| Some((one, one.topic.told(topic)?))) else { return Vec::new() };
+    let told = Told { device: told.device.or(named), ..told };
     let one = |protocol, decoded: Decoded, told: Told| {
         let device = told.device.or(decoded.device);
         vec![Understood { protocol, fleet: told.fleet, decoded: Decoded { device, ..decoded }, frame: None }]
     };
     match &subscription.payload {
-        Payload::OwnTracks => {
-            let named = told.device.is_none();
-            one(
-                "owntracks",
-                if named { owntracks::decode_mqtt(topic, payload) } else { owntracks::decode_mqtt("", payload) },
-                told,
-            )
-        }
+        Payload::OwnTracks => one("owntracks", owntracks::decode_mqtt(topic, payload), told),
         Payload::Json => one("json", of_all(positions(payload, around.received_at), told.device.is_some()), told),
         Payload::Template(mapping) => {
             let read = match serde_json::from_slice::<Value>(payload) {
@@ -248,7 +249,11 @@ fn raw(
             *session = Some(device.clone());
         }
         let mut decoded = decoder.decode(&frame, &context);
-        decoded.device = told.device.clone().or(decoded.device);
+        if told.device.is_some() {
+            decoded.device.clone_from(&told.device);
+            // Also what a relay says of others: it may not speak for them here.
+            decoded.fixes.iter_mut().for_each(|fix| fix.device = None);
+        }
         all.push(understood(decoded, Some(frame)));
     }
     around.sessions.remember(key, decoder, now);
