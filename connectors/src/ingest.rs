@@ -1,6 +1,6 @@
 //! The way of a fix into the log: its device is looked up (or registered), its position appended, and only then the caller told.
 
-use crate::clocks::{Clocks, MAX_FUTURE_MS, without_rollover};
+use crate::clocks::{Clocks, MAX_FUTURE_MS};
 use crate::faults::{Faults, Source};
 use crate::metrics;
 use crate::protocol::{Decoded, Fault, FaultKind, Fix};
@@ -261,16 +261,16 @@ impl Ingest {
         let mut records = Vec::with_capacity(reports.iter().map(|report| report.fixes.len()).sum());
         for Report { from, fixes } in reports {
             let key = Bytes::copy_from_slice(from.device.as_str().as_bytes());
-            let ahead_ms = self.0.options.clocks.as_ref().map(|clocks| clocks.ahead_ms(source.protocol, &from.device));
             for mut fix in fixes {
-                if let Some(ahead_ms) = ahead_ms {
-                    fix.fix_time = fix.fix_time.plus_millis(-ahead_ms);
-                    if let Some(right) = without_rollover(fix.fix_time, received_at) {
-                        let fault = Fault::new(FaultKind::Rollover, format!("fix time {} is taken as {right}", fix.fix_time));
+                if let Some(clocks) = &self.0.options.clocks {
+                    let right = clocks.right(source.protocol, &from.device, fix.fix_time, received_at);
+                    if right.rollover {
+                        let detail = format!("fix time {} is taken as {}", fix.fix_time, right.fix_time);
+                        let fault = Fault::new(FaultKind::Rollover, detail);
                         self.0.faults.tell(Source { device: Some(&from.device), ..source }, &fault);
-                        fix.fix_time = right;
                         fix.attributes.set(name::CLOCK_CORRECTED_WEEKS, 1024);
                     }
+                    fix.fix_time = right.fix_time;
                 }
                 if fix.fix_time.millis_since(received_at) > MAX_FUTURE_MS {
                     let fault = Fault::new(FaultKind::BadTime, format!("fix time {} is in the future", fix.fix_time));
