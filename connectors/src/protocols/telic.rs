@@ -83,7 +83,7 @@ impl Decoder for Telic {
 /// `…,time of event,…,ddmmyyhhmmss,lon,lat,validity,km/h,course,satellites,` seven more `,battery`.
 fn position(fields: &Fields<'_>, event: &str) -> Result<Fix, Fault> {
     let mut fix = FixBuilder::valid(fields.get(6) != "1");
-    fix.speed_kmh(fields.needed(7)?).course_deg(fields.needed(8)?);
+    fix.speed_kmh(fields.told(7)).course_deg(fields.told(8));
     fix.set_some(name::SATELLITES, fields.int(9)).set_some("battery", fields.int(17));
     if let Ok(event) = event.parse::<i64>() {
         fix.set(name::EVENT, event);
