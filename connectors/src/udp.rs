@@ -10,11 +10,11 @@ use crate::ingest::{Ingest, Message, NotStored, Taken};
 use crate::now;
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Protocol, Said, Transport};
 use crate::protocols;
-use crate::readers::hex;
+use crate::readers::{frames_of, hex};
 use crate::recognise::{Recognised, recognise_datagram};
 use crate::senders::Senders;
 use crate::tcp::MAX_LOGIN_BYTES;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -183,23 +183,17 @@ fn begin(shared: &Shared, datagram: &[u8], peer: SocketAddr) -> Option<Session> 
     }
 }
 
-/// The frames of a datagram: it is one, or (of a protocol that comes as a stream elsewhere) a piece of stream.
+/// The frames of a datagram: it is one, or (of a protocol that comes as a stream elsewhere) a piece of stream, perhaps without the mark
+/// at its end.
 fn frames(shared: &Shared, protocol: &'static Protocol, datagram: &[u8], peer: SocketAddr) -> Vec<Bytes> {
     let Transport::Socket { udp: false, framing, .. } = protocol.transport else {
         return vec![Bytes::copy_from_slice(datagram)];
     };
-    let (mut framing, mut buffer, mut frames) = (framing(), BytesMut::from(datagram), Vec::new());
-    loop {
-        match framing.next_frame(&mut buffer) {
-            Ok(Some(frame)) => frames.push(frame),
-            Ok(None) => return frames,
-            Err(fault) => {
-                let source = Source { protocol: protocol.name, device: None, peer: Some(peer) };
-                shared.ingest.faults().tell(source, &fault);
-                return frames;
-            }
-        }
+    let (frames, lost) = frames_of(framing(), datagram);
+    if let Some(fault) = lost {
+        shared.ingest.faults().tell(Source { protocol: protocol.name, device: None, peer: Some(peer) }, &fault);
     }
+    frames
 }
 
 async fn serve(shared: &Shared, socket: &UdpSocket, message: Understood, peer: SocketAddr) -> Result<(), NotStored> {

@@ -5,9 +5,9 @@ use super::topic::{Template, Told};
 use crate::config::{ConnectorsConfig, ListenerName};
 use crate::protocol::{Context, Decoded, Decoder, Fault, Fix, Protocol, Transport};
 use crate::protocols::{self, json, owntracks};
-use crate::readers::malformed;
+use crate::readers::{frames_of, malformed};
 use crate::senders::Senders;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -244,7 +244,8 @@ fn raw(
     let key = SmolStr::from(topic);
     let mut decoder = around.sessions.take(&key, now).unwrap_or_else(decoder);
     let mut all = Vec::new();
-    for frame in frames(framing(), &payload) {
+    let (frames, lost) = frames_of(framing(), &payload);
+    for frame in frames {
         if let (Some(session), Some(device)) = (decoder.session(), &told.device) {
             *session = Some(device.clone());
         }
@@ -256,18 +257,9 @@ fn raw(
         }
         all.push(understood(decoded, Some(frame)));
     }
+    if let Some(fault) = lost {
+        all.push(understood(Decoded { device: told.device.clone(), faults: vec![fault], ..Decoded::default() }, None));
+    }
     around.sessions.remember(key, decoder, now);
     all
-}
-
-/// A message is a piece of stream, or one frame that a gateway has taken its marks off.
-fn frames(mut framing: Box<dyn crate::protocol::Framing>, payload: &Bytes) -> Vec<Bytes> {
-    let (mut buffer, mut frames) = (BytesMut::from(&payload[..]), Vec::new());
-    while let Ok(Some(frame)) = framing.next_frame(&mut buffer) {
-        frames.push(frame);
-    }
-    if frames.is_empty() && !payload.is_empty() {
-        frames.push(payload.clone());
-    }
-    frames
 }
