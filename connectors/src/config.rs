@@ -67,7 +67,7 @@ pub struct Limits {
     pub frame_timeout_s: u64,
     /// Seconds without a byte after which a device is taken for gone.
     pub idle_timeout_s: u64,
-    /// Senders of datagrams that are remembered on each port.
+    /// Senders of datagrams that are remembered on each port, and at most twice as many.
     pub max_udp_senders: usize,
     /// Seconds of silence after which a sender of datagrams is forgotten: its address may be another device's then.
     pub udp_idle_timeout_s: u64,

@@ -1,14 +1,15 @@
-//! What is remembered of senders, by their address (of datagrams) or topic: so many at most, and none that has long been silent.
+//! What is remembered of senders, by their address (of datagrams) or topic: of so many, and of none that has long been silent.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// Two generations: who is heard of moves into the younger one; the older one is forgotten when the younger is half of the most
-/// there may be, or has lasted for the idle time. So nothing is ever searched for, and strangers can't fill the memory.
+/// Two generations: who is heard of moves into the younger one; the older one is forgotten when the younger is full, or has lasted
+/// for the idle time. So nothing is ever searched for, strangers can't fill the memory, and the newest are never forgotten.
 #[derive(Debug)]
 pub(crate) struct Senders<K, T> {
-    most: usize,
+    /// In each generation.
+    newest: usize,
     idle: Duration,
     begun: Instant,
     younger: HashMap<K, Remembered<T>>,
@@ -22,9 +23,9 @@ struct Remembered<T> {
 }
 
 impl<K: Eq + Hash, T> Senders<K, T> {
-    /// Remembers `most` senders at most, each until it has been silent for `idle`.
-    pub(crate) fn new(most: usize, idle: Duration, now: Instant) -> Self {
-        Self { most: most.max(2), idle, begun: now, younger: HashMap::new(), older: HashMap::new() }
+    /// Remembers the `newest` senders, and at most twice as many, each until it has been silent for `idle`.
+    pub(crate) fn new(newest: usize, idle: Duration, now: Instant) -> Self {
+        Self { newest: newest.max(1), idle, begun: now, younger: HashMap::new(), older: HashMap::new() }
     }
 
     /// What is remembered of a sender that is heard of now.
@@ -35,7 +36,7 @@ impl<K: Eq + Hash, T> Senders<K, T> {
 
     /// Remembers it from now on.
     pub(crate) fn remember(&mut self, address: K, what: T, now: Instant) {
-        if self.younger.len() >= self.most / 2 || now.saturating_duration_since(self.begun) >= self.idle {
+        if self.younger.len() >= self.newest || now.saturating_duration_since(self.begun) >= self.idle {
             self.older = std::mem::take(&mut self.younger);
             self.begun = now;
         }
@@ -75,10 +76,11 @@ mod tests {
         let mut senders = Senders::new(100, IDLE, start);
         for n in 0..10_000 {
             senders.remember(address(n), n, start);
-            assert!(senders.younger.len() + senders.older.len() <= 100);
+            assert!(senders.younger.len() + senders.older.len() <= 200);
         }
         assert_eq!(senders.take(&address(9_999), start), Some(9_999));
-        assert_eq!(senders.take(&address(9_899), start), None);
+        assert_eq!(senders.take(&address(9_900), start), Some(9_900));
+        assert_eq!(senders.take(&address(9_799), start), None);
         // Nobody speaks but one: after twice the time nothing of the others is held.
         for n in 1..=2 {
             senders.take(&address(1), start + IDLE * n);

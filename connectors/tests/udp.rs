@@ -84,7 +84,7 @@ async fn noise_is_not_answered_and_stops_nothing() {
 
 #[tokio::test]
 async fn a_sender_that_others_have_pushed_out_has_to_log_in_again() {
-    let limits = Limits { max_udp_senders: 2, ..Limits::default() };
+    let limits = Limits { max_udp_senders: 1, ..Limits::default() };
     let system = System::start_with(ConnectorsConfig { limits, ..ConnectorsConfig::default() }).await;
     let senders: [UdpSocket; 3] =
         [tracker(&system, "wialon").await, tracker(&system, "wialon").await, tracker(&system, "wialon").await];
