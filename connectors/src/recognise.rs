@@ -230,6 +230,15 @@ mod tests {
     }
 
     #[test]
+    fn what_no_beginning_can_be_is_not_recognised_when_more_comes() {
+        // Found by fuzzing: too many digits for an id, then what follows one.
+        let long = b"(864768010159864768010159782,655782,65535,255)";
+        let told: Vec<Recognised> = (0..=long.len()).map(|end| recognise(&long[..end])).collect();
+        let first = told.iter().position(|told| *told != Recognised::Undecided).unwrap();
+        assert!(told[first..].iter().all(|told| *told == Recognised::Unknown), "{told:?}");
+    }
+
+    #[test]
     fn http_is_told_apart_by_its_body() {
         let owntracks = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n{\"_type\":\"location\"}";
         assert_eq!(recognise(owntracks), Recognised::As("owntracks"));

@@ -72,8 +72,11 @@ pub(super) fn bracket(bytes: &[u8], next: fn(&u8) -> bool) -> Verdict {
     let Some((b'(', rest)) = bytes.split_first() else { return if bytes.is_empty() { More } else { No } };
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (id, mut rest) = rest.split_at(digits);
+    if digits > 20 {
+        return No;
+    }
     if rest.is_empty() {
-        return if digits > 20 { No } else { More };
+        return More;
     }
     let comma = rest[0] == b',';
     if comma {
