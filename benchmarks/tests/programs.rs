@@ -39,6 +39,20 @@ fn every_position_goes_through_every_role_on_kafka_and_questdb() {
 }
 
 #[test]
+fn idle_connections_are_measured() {
+    let table = run(env!("CARGO_BIN_EXE_connectors"), &["--connections", "50", "--idle"]);
+    assert!(table.contains("memory of the system for each"), "{table}");
+}
+
+#[test]
+fn every_protocol_is_measured() {
+    let output = Command::new(env!("CARGO_BIN_EXE_decode")).args(["--millis", "1"]).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = String::from_utf8(output.stdout).expect("text");
+    assert!(table.lines().count() > 40 && table.contains("| gt06 |"), "{table}");
+}
+
+#[test]
 fn the_geofence_job_is_exact() {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/geofence-workload/gen.rs");
     assert!(Path::new(source).exists(), "the shared folder lies beside the workspace");

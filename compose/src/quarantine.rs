@@ -9,6 +9,7 @@ use std::io::Write;
 use waystream_connectors::decode;
 use waystream_connectors::files::TrackPoint;
 use waystream_connectors::quarantine::{self, Kept};
+use waystream_connectors::vocabulary;
 use waystream_domain::DeviceId;
 
 /// Lists or decodes again.
@@ -52,6 +53,12 @@ async fn replay(filter: &QuarantineFilter, out: &mut impl Write) -> anyhow::Resu
         understood += 1;
         for mut fix in decoded.fixes {
             if let Some(device) = fix.device.take().or_else(|| decoded.device.clone()) {
+                let clocks = &config.connectors.utc_offset_min;
+                let right = clocks.right(&kept.protocol, &device, fix.fix_time, kept.received_at);
+                fix.fix_time = right.fix_time;
+                if right.rollover {
+                    fix.attributes.set(vocabulary::CLOCK_CORRECTED_WEEKS, 1024);
+                }
                 points.push(TrackPoint { device, fix });
             }
         }

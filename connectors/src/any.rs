@@ -60,12 +60,12 @@ pub(crate) async fn serve(shared: Shared, mut stream: TcpStream, peer: SocketAdd
         Transport::Socket { framing, decoder, .. } => {
             let checksums = config.checksums(protocol.name);
             let shared = tcp::Shared { protocol, framing, decoder, checksums, limits, ingest, newest, commands, stop };
-            tcp::serve(shared, stream, peer, first).await
+            Box::pin(tcp::serve(shared, stream, peer, first)).await
         }
         Transport::Http { decode } => {
             let (reading, writing) = stream.into_split();
             let stream = tokio::io::join(Cursor::new(first).chain(reading), writing);
-            http::serve_io(http::Shared { protocol, decode, limits, ingest, stop }, stream, peer).await
+            Box::pin(http::serve_io(http::Shared { protocol, decode, limits, ingest, stop }, stream, peer)).await
         }
     }
 }

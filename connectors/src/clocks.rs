@@ -52,6 +52,26 @@ impl Clocks {
     }
 }
 
+/// A fix time put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Righted {
+    /// UTC, with the right week.
+    pub fix_time: Timestamp,
+    /// Whether 1,024 weeks were lost.
+    pub rollover: bool,
+}
+
+impl Clocks {
+    /// The time of a fix that a device reported: its local time taken back to UTC, a lost rollover put right.
+    pub fn right(&self, protocol: &str, device: &DeviceId, reported: Timestamp, received_at: Timestamp) -> Righted {
+        let utc = reported.plus_millis(-self.ahead_ms(protocol, device));
+        match without_rollover(utc, received_at) {
+            Some(fix_time) => Righted { fix_time, rollover: true },
+            None => Righted { fix_time: utc, rollover: false },
+        }
+    }
+}
+
 /// The right time of a fix whose receiver has lost 1,024 weeks; `None`: it has not.
 pub fn without_rollover(fix_time: Timestamp, received_at: Timestamp) -> Option<Timestamp> {
     let right = fix_time.plus_millis(ROLLOVER_MS);
@@ -89,5 +109,10 @@ mod tests {
         assert_eq!(clocks.ahead_ms("gt02", &own), 0);
         assert_eq!(clocks.ahead_ms("gt06", &other), 0);
         assert!(serde_json::from_str::<Clocks>(r#"{"devices": {"1": 1441}}"#).is_err());
+        let (now, local) = (time("2026-11-25T12:00:00Z"), time("2026-11-25T19:59:00Z"));
+        let fix_time = time("2026-11-25T11:59:00Z");
+        assert_eq!(clocks.right("gt02", &other, local, now), Righted { fix_time, rollover: false });
+        let lost = time("2007-04-11T19:59:00Z");
+        assert_eq!(clocks.right("gt02", &other, lost, now), Righted { fix_time, rollover: true });
     }
 }

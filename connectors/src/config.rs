@@ -2,7 +2,7 @@
 
 use crate::clocks::Clocks;
 use crate::ingest::UnknownDevices;
-use crate::mqtt::ExternalBroker;
+use crate::mqtt::{ExternalBroker, OwnBroker};
 use crate::protocol::Checksums;
 use crate::protocols;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,9 @@ pub struct ConnectorsConfig {
     pub address: IpAddr,
     /// By name of the protocol, `mqtt` or `any`: `false` (off), a port, or `"address:port"`. Those not named have their usual port.
     pub listeners: BTreeMap<ListenerName, Listen>,
-    /// MQTT brokers of others to take OwnTracks messages from.
+    /// Our own MQTT broker.
+    pub mqtt: OwnBroker,
+    /// MQTT brokers of others to take positions from.
     pub brokers: Vec<ExternalBroker>,
     /// `accept` or `refuse`.
     pub unknown_devices: UnknownDevices,
@@ -65,6 +67,10 @@ pub struct Limits {
     pub frame_timeout_s: u64,
     /// Seconds without a byte after which a device is taken for gone.
     pub idle_timeout_s: u64,
+    /// Senders of datagrams that are remembered on each port, and at most twice as many.
+    pub max_udp_senders: usize,
+    /// Seconds of silence after which a sender of datagrams is forgotten: its address may be another device's then.
+    pub udp_idle_timeout_s: u64,
     /// Seconds for which a report is held while the log is in trouble; then the connection is closed, unanswered.
     pub patience_s: u64,
     /// Seconds for reports under way to be stored and answered when we stop.
@@ -85,6 +91,7 @@ impl Default for ConnectorsConfig {
         Self {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             listeners: BTreeMap::new(),
+            mqtt: OwnBroker::default(),
             brokers: Vec::new(),
             unknown_devices: UnknownDevices::default(),
             fleet: FleetId::new("default").expect("a plain word is an id"),
@@ -104,6 +111,8 @@ impl Default for Limits {
             login_timeout_s: 10,
             frame_timeout_s: 30,
             idle_timeout_s: 30 * 60,
+            max_udp_senders: 16_384,
+            udp_idle_timeout_s: 5 * 60,
             patience_s: 60,
             grace_s: 4,
         }
@@ -119,6 +128,9 @@ impl Limits {
     }
     pub(crate) const fn idle_timeout(&self) -> Duration {
         Duration::from_secs(self.idle_timeout_s)
+    }
+    pub(crate) const fn udp_idle_timeout(&self) -> Duration {
+        Duration::from_secs(self.udp_idle_timeout_s)
     }
     pub(crate) const fn patience(&self) -> Duration {
         Duration::from_secs(self.patience_s)

@@ -104,7 +104,8 @@ struct Bound {
 
 enum Socket {
     Tcp(&'static Protocol, fn() -> Box<dyn Framing>, fn() -> Box<dyn Decoder>, TcpListener),
-    Udp(&'static Protocol, fn() -> Box<dyn Decoder>, UdpSocket),
+    /// Of one protocol, or of all.
+    Udp(Option<&'static Protocol>, UdpSocket),
     Http(&'static Protocol, http::Decode, TcpListener),
     Mqtt(TcpListener),
     Any(TcpListener),
@@ -206,9 +207,9 @@ impl BoundConnectors {
                     let serve = move |stream, peer| any::serve(shared.clone(), stream, peer);
                     running.spawn(accept(ANY, listener, admission, stop, serve));
                 }
-                Socket::Udp(protocol, decoder, socket) => {
-                    let checksums = config.checksums(protocol.name);
-                    running.spawn(udp::run(udp::Shared { protocol, decoder, checksums, ingest, commands, stop }, socket));
+                Socket::Udp(protocol, socket) => {
+                    let config = Arc::clone(&config);
+                    running.spawn(udp::run(udp::Shared { protocol, config, ingest, commands, stop }, socket));
                 }
                 Socket::Http(protocol, decode, listener) => {
                     let shared = http::Shared { protocol, decode, limits, ingest, stop: stop.clone() };
@@ -216,13 +217,13 @@ impl BoundConnectors {
                     running.spawn(accept(protocol.name, listener, admission, stop, serve));
                 }
                 Socket::Mqtt(listener) => {
-                    let broker = mqtt::Broker::start(ingest, limits.clone()).await?;
+                    let broker = mqtt::Broker::start(ingest, Arc::clone(&config)).await?;
                     running.spawn(broker.run(listener, admission, stop));
                 }
             }
         }
         for subscriber in self.subscribers {
-            running.spawn(subscriber.run(ingest.clone(), stop.clone()));
+            running.spawn(subscriber.run(ingest.clone(), Arc::clone(&config), stop.clone()));
         }
         let ended = tokio::select! {
             ended = all(&mut running) => ended,
@@ -253,9 +254,14 @@ async fn bind(listener: ListenerName, address: SocketAddr, to: &mut Vec<Bound>) 
     let bound = |transport, address, socket| Bound { at: BoundAddress { listener, transport, address }, socket };
     let Some(protocol) = protocols::by_name(name) else {
         debug_assert!(matches!(name, MQTT | ANY));
-        let (socket, at) = bind_tcp(address).map_err(failed(Transport::Tcp))?;
-        let socket = if name == ANY { Socket::Any(socket) } else { Socket::Mqtt(socket) };
-        to.push(bound(Transport::Tcp, at, socket));
+        let (tcp, udp) = bind_both(address, true, name == ANY).await.map_err(|(transport, error)| failed(transport)(error))?;
+        if let Some((socket, at)) = tcp {
+            let socket = if name == ANY { Socket::Any(socket) } else { Socket::Mqtt(socket) };
+            to.push(bound(Transport::Tcp, at, socket));
+        }
+        if let Some((socket, at)) = udp {
+            to.push(bound(Transport::Udp, at, Socket::Udp(None, socket)));
+        }
         return Ok(());
     };
     match protocol.transport {
@@ -269,7 +275,7 @@ async fn bind(listener: ListenerName, address: SocketAddr, to: &mut Vec<Bound>) 
                 to.push(bound(Transport::Tcp, at, Socket::Tcp(protocol, framing, decoder, socket)));
             }
             if let Some((socket, at)) = udp {
-                to.push(bound(Transport::Udp, at, Socket::Udp(protocol, decoder, socket)));
+                to.push(bound(Transport::Udp, at, Socket::Udp(Some(protocol), socket)));
             }
         }
     }

@@ -52,7 +52,8 @@ pub fn parse_hex(text: &str) -> Result<Vec<u8>, NotHex> {
     }
 }
 
-/// What a message from the quarantine means now, decoded as it would be live.
+/// What a message from the quarantine means now, decoded as it would be live. Fix times are as the device told them: see
+/// [`crate::clocks::Clocks::right`].
 pub fn again(kept: &Kept) -> Result<Decoded, Fault> {
     let unknown = || Fault::new(FaultKind::UnknownProtocol, format!("there is no protocol {}", kept.protocol));
     let bytes = |hex: &str| parse_hex(hex).map_err(|error| Fault::new(FaultKind::Malformed, format!("{error}")));
@@ -64,6 +65,10 @@ pub fn again(kept: &Kept) -> Result<Decoded, Fault> {
             let mut decoder = decoder();
             if let Some(login) = &kept.login_hex {
                 decoder.decode(&bytes(login)?, &context);
+            }
+            // Where no login was kept: of long ones, and of those that topics stand for.
+            if let (Some(session @ None), Some(device)) = (decoder.session(), &kept.device) {
+                *session = Some(device.clone());
             }
             let mut decoded = decoder.decode(&message, &context);
             decoded.device = decoded.device.or(kept.device.clone());

@@ -1,6 +1,6 @@
 //! The way of a fix into the log: its device is looked up (or registered), its position appended, and only then the caller told.
 
-use crate::clocks::{Clocks, MAX_FUTURE_MS, without_rollover};
+use crate::clocks::{Clocks, MAX_FUTURE_MS};
 use crate::faults::{Faults, Source};
 use crate::metrics;
 use crate::protocol::{Decoded, Fault, FaultKind, Fix};
@@ -55,9 +55,9 @@ pub struct IngestOptions {
     pub quarantine: Quarantine,
 }
 
-/// Takes fixes. Cheap to clone; all clones are one.
+/// Takes fixes. Cheap to clone; all clones are one, but for the fleet that unknown devices come into.
 #[derive(Clone)]
-pub struct Ingest(Arc<Inner>);
+pub struct Ingest(Arc<Inner>, Option<FleetId>);
 
 struct Inner {
     log: Arc<dyn Log>,
@@ -124,7 +124,13 @@ impl Ingest {
     /// An ingest into this log, by this catalog.
     pub fn new(log: Arc<dyn Log>, catalog: CatalogHandle, options: IngestOptions, faults: Faults) -> Self {
         let registering = std::array::from_fn(|_| Mutex::new(()));
-        Self(Arc::new(Inner { log, catalog, options, faults, hasher: RandomState::new(), registering }))
+        Self(Arc::new(Inner { log, catalog, options, faults, hasher: RandomState::new(), registering }), None)
+    }
+
+    /// The same, but that unknown devices come into this fleet, if there is one.
+    #[must_use]
+    pub(crate) fn for_fleet(&self, fleet: Option<FleetId>) -> Self {
+        Self(Arc::clone(&self.0), fleet)
     }
 
     /// Where faults are told.
@@ -182,7 +188,7 @@ impl Ingest {
         if let Some(known) = self.known(device) {
             return Ok(known);
         }
-        let fleet = self.0.options.fleet.clone();
+        let fleet = self.1.as_ref().unwrap_or(&self.0.options.fleet).clone();
         let entry = Device { id: device.clone(), fleet: fleet.clone(), name: device.to_string() };
         let edit = CatalogEdit::Put(CatalogEntry::Device(entry));
         self.persist(protocol, || self.0.catalog.edit(vec![edit.clone()])).await?;
@@ -255,16 +261,16 @@ impl Ingest {
         let mut records = Vec::with_capacity(reports.iter().map(|report| report.fixes.len()).sum());
         for Report { from, fixes } in reports {
             let key = Bytes::copy_from_slice(from.device.as_str().as_bytes());
-            let ahead_ms = self.0.options.clocks.as_ref().map(|clocks| clocks.ahead_ms(source.protocol, &from.device));
             for mut fix in fixes {
-                if let Some(ahead_ms) = ahead_ms {
-                    fix.fix_time = fix.fix_time.plus_millis(-ahead_ms);
-                    if let Some(right) = without_rollover(fix.fix_time, received_at) {
-                        let fault = Fault::new(FaultKind::Rollover, format!("fix time {} is taken as {right}", fix.fix_time));
+                if let Some(clocks) = &self.0.options.clocks {
+                    let right = clocks.right(source.protocol, &from.device, fix.fix_time, received_at);
+                    if right.rollover {
+                        let detail = format!("fix time {} is taken as {}", fix.fix_time, right.fix_time);
+                        let fault = Fault::new(FaultKind::Rollover, detail);
                         self.0.faults.tell(Source { device: Some(&from.device), ..source }, &fault);
-                        fix.fix_time = right;
                         fix.attributes.set(name::CLOCK_CORRECTED_WEEKS, 1024);
                     }
+                    fix.fix_time = right.fix_time;
                 }
                 if fix.fix_time.millis_since(received_at) > MAX_FUTURE_MS {
                     let fault = Fault::new(FaultKind::BadTime, format!("fix time {} is in the future", fix.fix_time));

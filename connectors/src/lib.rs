@@ -21,6 +21,7 @@ pub mod protocols;
 pub mod quarantine;
 mod readers;
 pub mod recognise;
+mod senders;
 mod tcp;
 mod udp;
 pub mod vocabulary;
@@ -28,7 +29,7 @@ pub mod vocabulary;
 pub use config::{ConnectorsConfig, Limits, Listen, ListenerName};
 pub use connectors::{BoundAddress, BoundConnectors, Connectors, ConnectorsError, Transport};
 pub use ingest::UnknownDevices;
-pub use mqtt::{ExternalBroker, Secret, Tls};
+pub use mqtt::{ExternalBroker, OwnBroker, Secret, Subscription, Tls, Version};
 
 /// The wall clock.
 fn now() -> waystream_domain::Timestamp {

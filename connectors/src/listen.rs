@@ -119,7 +119,8 @@ pub(crate) async fn accept<S, F>(
                     if let Err(error) = stream.set_nodelay(true) {
                         debug!(protocol, %peer, %error, "delays could not be switched off");
                     }
-                    let serving = serve(stream, peer);
+                    // Boxed, as a future that awaits another has room for it twice.
+                    let serving = Box::pin(serve(stream, peer));
                     connections.spawn(counted(protocol, peer, place, serving));
                 }
                 Err(limit) => {

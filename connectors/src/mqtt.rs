@@ -1,18 +1,25 @@
 //! The embedded MQTT broker (rmqtt): it takes reports and hands nothing on. PUBACK means durable.
 //!
 //! A report is checked and appended inside rmqtt's publish-ACL hook, which is awaited before the acknowledgement. (A
-//! subscription would lose reports: it has a queue that drops.) Topics are those of OwnTracks, `owntracks/<user>/<device>`; a
-//! client that gives a user name publishes under that name only, and may subscribe to its own `…/cmd`, where no client publishes.
+//! subscription would lose reports: it has a queue that drops.) Topics are those of OwnTracks, `owntracks/<user>/<device>`, and what
+//! else is set. A client that gives a user name publishes under that name only, and may subscribe to its own `…/cmd`, where no
+//! client publishes.
 
+mod client;
 pub(crate) mod external;
 mod hooks;
+mod mapping;
+mod passwords;
+mod payload;
 mod relay;
 mod tls;
+mod topic;
 
-pub use external::{ExternalBroker, Secret};
+pub use external::{ExternalBroker, Secret, Version};
+pub use payload::Subscription;
 pub use tls::Tls;
 
-use crate::config::{Limits, MQTT};
+use crate::config::{ConnectorsConfig, Limits, MQTT};
 use crate::connectors::ConnectorsError;
 use crate::ingest::Ingest;
 use crate::listen::{Admission, accept};
@@ -21,7 +28,9 @@ use rmqtt::context::ServerContext;
 use rmqtt::hook::Type;
 use rmqtt::net::{Builder, Listener};
 use rmqtt::server::MqttServer;
+use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -31,6 +40,16 @@ use tokio_util::sync::CancellationToken;
 const SESSION_EXPIRY: Duration = Duration::from_secs(2 * 3600);
 const MAX_CLIENT_ID_BYTES: usize = 256;
 const MAX_TOPIC_LEVELS: usize = 8;
+
+/// Settings of our own broker.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OwnBroker {
+    /// Topics besides those of OwnTracks, and what is published there.
+    pub topics: Vec<Subscription>,
+    /// Lines `name:password`; with such a file nobody else may connect.
+    pub passwords_file: Option<PathBuf>,
+}
 
 /// A broker that is ready. It listens on a port of its own on loopback; [`relay`] stands between it and the clients.
 pub(crate) struct Broker {
@@ -42,16 +61,20 @@ pub(crate) struct Broker {
 
 impl Broker {
     /// Starts a broker that gives what it takes to `ingest`.
-    pub(crate) async fn start(ingest: Ingest, limits: Limits) -> Result<Self, ConnectorsError> {
+    pub(crate) async fn start(ingest: Ingest, config: Arc<ConnectorsConfig>) -> Result<Self, ConnectorsError> {
         let failed = |error: rmqtt::Error| ConnectorsError::Broker(format!("{error:#}"));
-        let listener = listener(&limits).map_err(failed)?;
+        let limits = config.limits.clone();
+        let passwords = config.mqtt.passwords_file.as_deref().map(passwords::Passwords::read).transpose();
+        let passwords = passwords.map_err(ConnectorsError::Broker)?;
+        let listener = listener(&limits, passwords.is_none()).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         // Its idea of "busy" looks at the whole machine's load, and would turn devices away for somebody else's work.
         let context = ServerContext::new().busy_check_enable(false).build().await;
         let ingest = Arc::new(ingest);
         let register = context.extends.hook_mgr().register();
-        for hook in [Type::MessagePublishCheckAcl, Type::ClientSubscribeCheckAcl] {
-            register.add(hook, Box::new(hooks::Hooks::new(Arc::downgrade(&ingest)))).await;
+        let hooks = hooks::Hooks::new(Arc::downgrade(&ingest), config, passwords);
+        for hook in [Type::ClientAuthenticate, Type::MessagePublishCheckAcl, Type::ClientSubscribeCheckAcl] {
+            register.add(hook, Box::new(hooks.clone())).await;
         }
         register.start().await;
         let server = MqttServer::new(context).listener_by_id(listener, address.port()).build();
@@ -73,11 +96,12 @@ impl Broker {
     }
 }
 
-fn listener(limits: &Limits) -> rmqtt::Result<Listener> {
+fn listener(limits: &Limits, anybody: bool) -> rmqtt::Result<Listener> {
     Builder::new()
         .name(MQTT)
         .laddr(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
         .nodelay(true)
+        .allow_anonymous(anybody)
         .max_packet_size(MAX_FRAME_BYTES as u32)
         .max_clientid_len(MAX_CLIENT_ID_BYTES)
         .max_topic_levels(MAX_TOPIC_LEVELS)

@@ -21,6 +21,13 @@ pub struct Protocol {
     pub transport: Transport,
 }
 
+impl Protocol {
+    /// Whether its messages usually come as datagrams, one frame each.
+    pub const fn speaks_udp(&self) -> bool {
+        matches!(self.transport, Transport::Socket { udp: true, .. })
+    }
+}
+
 /// How a protocol's messages come to us.
 #[derive(Debug, Clone, Copy)]
 pub enum Transport {
@@ -161,8 +168,8 @@ pub trait Decoder: Send {
     /// before it is kept. Never panics, whatever the bytes.
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault>;
 
-    /// Whose the connection is, if it was told. `None` always, if every message says whose it is.
-    fn device(&self) -> Option<&DeviceId> {
+    /// Where it is kept whose the connection is, once that is told. `None`: every message says whose it is.
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
         None
     }
 
@@ -184,7 +191,7 @@ pub trait Decoder: Send {
         let mut decoded = Decoded::default();
         let understood = self.understand(frame, context, &mut decoded);
         decoded.faults.extend(understood.err());
-        if let Some(device) = self.device() {
+        if let Some(Some(device)) = self.session() {
             decoded.device = Some(device.clone());
         }
         decoded

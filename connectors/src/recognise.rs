@@ -3,8 +3,17 @@
 //! Every entry of [`SIGNS`] says of some bytes whether a stream of its protocol can begin so. An answer holds for all longer
 //! beginnings too, so that TCP segmentation cannot change what is recognised.
 
+mod datagram;
+mod patterns;
+
+pub use datagram::recognise_datagram;
+
 use crate::protocol::Protocol;
 use crate::protocols;
+use patterns::{
+    More, No, Sign, Verdict, Yes, after_digits, any, binary_suntech, bracket, hashed_imei, http, is_owntracks, like, not,
+    packed_bracket, packed_clock, packed_jt600, telic,
+};
 
 /// What some first bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,22 +56,6 @@ pub fn recognised_protocols() -> impl Iterator<Item = &'static Protocol> {
     SIGNS.iter().filter_map(|(name, _)| protocols::by_name(name))
 }
 
-/// Whether a stream of a protocol can begin with some bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Verdict {
-    /// It cannot.
-    No,
-    /// So far it can.
-    More,
-    /// It does.
-    Yes,
-}
-
-use Verdict::{More, No, Yes};
-
-/// Whether a stream can begin with these bytes.
-type Sign = fn(&[u8]) -> Verdict;
-
 /// By name of the protocol.
 const SIGNS: &[(&str, Sign)] = &[
     // A login of 15 digits, or (after a lost connection) a packet of one of the codecs.
@@ -73,10 +66,10 @@ const SIGNS: &[(&str, Sign)] = &[
             Some(0x07 | 0x08 | 0x0c | 0x0d | 0x10 | 0x8e) => Yes,
             Some(_) => No,
         };
-        any([like(b, "%0%.%d%d%d%d%d%d"), packet.min(codec)])
+        any([like(b, "%0\u{f}%d%d%d%d%d%d"), like(b, "%0\u{10}%d%d%d%d%d%d"), packet.min(codec)])
     }),
     ("gt06", |b| any([like(b, "xx"), like(b, "yy")])),
-    ("h02", |b| any([like(b, "*%m%m,").min(not(like(b, "*ET,"))), packed_clock(b)])),
+    ("h02", |b| any([like(b, "*%m%m,").min(not(like(b, "*ET,"))), packed_clock(b).min(not(packed_jt600(b, 2)))])),
     ("gl200", |b| {
         let binary = ["+RSP", "+BSP", "+EVT", "+BVT", "+HBD", "+CRD", "+BRD", "+LGN", "+INF", "+BNF", "+%0"];
         let binary = any(binary.map(|head| like(b, head)));
@@ -124,11 +117,27 @@ const SIGNS: &[(&str, Sign)] = &[
         any([family, any(universal.map(|head| like(b, head))), binary_suntech(b)])
     }),
     ("watch", |b| any([like(b, "[%a%a*"), like(b, "[%a%a%a*"), like(b, "[%a*")])),
+    // The kind and number in 12 digits, then date and time in 12; or one number of 10, 19 or 21 digits. A length may stand before.
+    ("telic", |b| any([telic(b), like(b, "%.%0%0%0%d").min(telic(b.get(4..).unwrap_or_default()))])),
+    ("jt600", |b| {
+        let text = b.get(12..).unwrap_or_default();
+        let text = any([like(text, "%l%d%d,"), like(text, "%d"), like(text, "@JT")]);
+        // With one byte of kind the date stands where H02 has it: there the length is no second. With two, a year stands where H02
+        // has the month.
+        let short = packed_jt600(b, 1).min(not(packed_clock(b)));
+        any([like(b, "(%d%d%d%d%d%d%d%d%d%d,").min(text), short, packed_jt600(b, 2)])
+    }),
     ("trv", |b| any([like(b, "TRV%l"), like(b, "IWAP")])),
     ("xexun", |b| {
         let sentence = any([like(b, "GPRMC,"), like(b, "GNRMC,")]);
-        // The time of sending, then the owner's number.
-        any([sentence, after_digits(b, 10..=12, ",")])
+        // The time of sending, the owner's number, and the sentence.
+        let number = b.split(|byte| *byte == b',').nth(1);
+        let sent = match number {
+            Some(number) if number.len() > 20 => No,
+            _ => after_digits(b, 10..=12, ","),
+        };
+        let rest = b.splitn(3, |byte| *byte == b',').nth(2).unwrap_or_default();
+        any([sentence, sent.min(any([like(rest, "GPRMC,"), like(rest, "GNRMC,")]))])
     }),
     ("t55", |b| {
         // A sentence, or the id in front of one.
@@ -203,148 +212,6 @@ const SIGNS: &[(&str, Sign)] = &[
 /// How requests of many positions begin.
 const JSON_LINES: &str = "POST /positions";
 
-fn any<const N: usize>(verdicts: [Verdict; N]) -> Verdict {
-    verdicts.into_iter().max().unwrap_or(No)
-}
-
-fn not(verdict: Verdict) -> Verdict {
-    match verdict {
-        No => Yes,
-        More => More,
-        Yes => No,
-    }
-}
-
-/// Compares with a pattern of Latin-1 characters: `%d` digit, `%l` capital letter, `%w` small letter, `%m` any letter, `%a` capital
-/// letter or digit, `%t` printable, `%.` any byte, `%%` a percent sign, `%0` and `%1` these bytes.
-fn like(bytes: &[u8], pattern: &str) -> Verdict {
-    let mut pattern = pattern.chars();
-    let mut bytes = bytes.iter();
-    while let Some(wanted) = pattern.next() {
-        let class = if wanted == '%' { pattern.next() } else { None };
-        let Some(byte) = bytes.next() else { return More };
-        let fits = match class {
-            None => u32::from(*byte) == u32::from(wanted),
-            Some('d') => byte.is_ascii_digit(),
-            Some('l') => byte.is_ascii_uppercase(),
-            Some('w') => byte.is_ascii_lowercase(),
-            Some('m') => byte.is_ascii_alphabetic(),
-            Some('a') => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
-            Some('t') => byte.is_ascii_graphic(),
-            Some('%') => *byte == b'%',
-            Some('0') => *byte == 0,
-            Some('1') => *byte == 1,
-            Some(_) => true,
-        };
-        if !fits {
-            return No;
-        }
-    }
-    Yes
-}
-
-/// So many digits, and behind them a text.
-fn after_digits(bytes: &[u8], count: std::ops::RangeInclusive<usize>, text: &str) -> Verdict {
-    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    match () {
-        () if digits > *count.end() => No,
-        () if digits == bytes.len() => More,
-        () if digits < *count.start() => No,
-        () => like(&bytes[digits..], text),
-    }
-}
-
-/// `(`, the digits of an id, perhaps a comma, and what stands next.
-fn bracket(bytes: &[u8], next: fn(&u8) -> bool) -> Verdict {
-    let Some((b'(', rest)) = bytes.split_first() else { return if bytes.is_empty() { More } else { No } };
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (id, mut rest) = rest.split_at(digits);
-    if rest.is_empty() {
-        return if digits > 20 { No } else { More };
-    }
-    let comma = rest[0] == b',';
-    if comma {
-        rest = &rest[1..];
-    }
-    match rest.first() {
-        None => More,
-        Some(byte) if id.len() >= 10 && next(byte) && (comma || byte.is_ascii_uppercase()) => Yes,
-        Some(_) => No,
-    }
-}
-
-/// `#`, 15 digits, `#`, and what stands next.
-fn hashed_imei<const N: usize>(bytes: &[u8], next: [&str; N]) -> Verdict {
-    match like(bytes, "#%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d#") {
-        Yes => any(next.map(|next| like(&bytes[17..], next))),
-        verdict => verdict,
-    }
-}
-
-/// `(` and an id of six bytes of packed digits that are no text.
-fn packed_bracket(bytes: &[u8]) -> Verdict {
-    let Some((b'(', rest)) = bytes.split_first() else { return if bytes.is_empty() { More } else { No } };
-    let id = &rest[..rest.len().min(6)];
-    match id {
-        _ if !id.iter().all(|byte| byte >> 4 <= 9 && byte & 0xf <= 9) => No,
-        [_, _, _, _, _, _] if id.iter().all(u8::is_ascii_digit) => No,
-        [_, _, _, _, _, _] => Yes,
-        _ => More,
-    }
-}
-
-/// `$`, an id of 5 or 8 bytes and `hhmmssddmmyy`, all packed digits.
-fn packed_clock(bytes: &[u8]) -> Verdict {
-    let Some((b'$', rest)) = bytes.split_first() else { return if bytes.is_empty() { More } else { No } };
-    let is_packed = |byte: &u8| byte >> 4 <= 9 && byte & 0xf <= 9;
-    let clock = |at: usize| match rest.get(at..at + 6) {
-        None => More,
-        Some([0..=0x23, 0..=0x59, 0..=0x59, 1..=0x31, 1..=0x12, 0..=0x59]) => Yes,
-        Some(_) => No,
-    };
-    // An id of packed digits has bytes that no text has, or its time makes sense.
-    if rest.iter().take(5).all(is_packed) { any([clock(5), clock(8)]) } else { No }
-}
-
-/// A type and a length of two bytes below 256.
-fn binary_suntech(bytes: &[u8]) -> Verdict {
-    match bytes {
-        [] => More,
-        [0x02 | 0x81 | 0x82, rest @ ..] => match rest {
-            [] | [0] => More,
-            [0, 1..=255, ..] => Yes,
-            _ => No,
-        },
-        _ => No,
-    }
-}
-
-fn http(bytes: &[u8]) -> Verdict {
-    any([like(bytes, "GET /"), like(bytes, "POST /"), like(bytes, "PUT /"), like(bytes, "HEAD /")])
-}
-
-/// OwnTracks names its user in the head, or says what it sends in the body.
-fn is_owntracks(bytes: &[u8]) -> Verdict {
-    let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-    let head = String::from_utf8_lossy(&bytes[..head_end.unwrap_or(bytes.len())]).to_ascii_lowercase();
-    match head_end {
-        _ if head.contains("\nx-limit-u:") => Yes,
-        _ if head.starts_with("get /?") => No,
-        None => More,
-        Some(_) if !head.contains("json") && !head.contains("\ncontent-length:") => No,
-        Some(end) => {
-            let body = bytes[end + 4..].trim_ascii_start();
-            let told = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
-            match body.first() {
-                Some(b'{') if body.windows(7).any(|window| window == b"\"_type\"") => Yes,
-                Some(b'{') if told.is_some_and(|told| bytes.len() < end + 4 + told) => More,
-                None if told.is_some_and(|told| told > 0) => More,
-                _ => No,
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -360,6 +227,15 @@ mod tests {
         assert_eq!(recognise(b""), Recognised::Undecided);
         assert_eq!(recognise(b"\xff\xff\xff\xff"), Recognised::Unknown);
         assert_eq!(recognise(b"hello\r\n"), Recognised::Unknown);
+    }
+
+    #[test]
+    fn what_no_beginning_can_be_is_not_recognised_when_more_comes() {
+        // Found by fuzzing: too many digits for an id, then what follows one.
+        let long = b"(864768010159864768010159782,655782,65535,255)";
+        let told: Vec<Recognised> = (0..=long.len()).map(|end| recognise(&long[..end])).collect();
+        let first = told.iter().position(|told| *told != Recognised::Undecided).unwrap();
+        assert!(told[first..].iter().all(|told| *told == Recognised::Unknown), "{told:?}");
     }
 
     #[test]

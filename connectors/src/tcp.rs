@@ -27,7 +27,7 @@ const READ_BYTES: usize = 4 * 1024;
 /// So many frames in a row that make no sense, and the connection is closed.
 const MAX_BAD_FRAMES: u32 = 3;
 /// Logins are short; longer first frames say with each message whose it is.
-const MAX_LOGIN_BYTES: usize = 128;
+pub(crate) const MAX_LOGIN_BYTES: usize = 128;
 /// A device that does not take its answer is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -47,7 +47,7 @@ pub(crate) struct Shared {
 
 /// Serves a connection to its end and tells why it ended. `first`: what has been read of it.
 pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr, first: BytesMut) -> &'static str {
-    let session = Session {
+    let mut session = Session {
         framing: (shared.framing)(),
         decoder: (shared.decoder)(),
         max_frame_bytes: shared.protocol.max_frame_bytes.min(MAX_FRAME_BYTES),
@@ -64,7 +64,10 @@ pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr, f
         peer,
         shared,
     };
-    session.run().await.word()
+    match session.rounds().await {
+        Ok(never) => match never {},
+        Err(end) => end.word(),
+    }
 }
 
 /// Why a connection ends: a label of the metric.
@@ -145,28 +148,20 @@ struct Session {
 }
 
 impl Session {
-    async fn run(mut self) -> End {
-        match self.rounds().await {
-            Ok(never) => match never {},
-            Err(end) => end,
-        }
-    }
-
     async fn rounds(&mut self) -> Result<std::convert::Infallible, End> {
         // When the frame that is not yet whole began.
         let mut begun = None;
         let mut unread = self.buffer.is_empty();
         loop {
             if std::mem::replace(&mut unread, true) && !self.read(begun).await? {
-                self.send_commands().await?;
+                Box::pin(self.send_commands()).await?;
                 continue;
             }
-            let round = self.round().await?;
-            if round.progress {
+            // Boxed, as most of the time there is no round: a connection that waits need not have room for one.
+            let progress = Box::pin(self.serve_round()).await?;
+            if progress {
                 begun = None;
             }
-            self.answer(round).await?;
-            self.send_commands().await?;
             if self.buffer.is_empty() {
                 // An idle connection holds no buffer.
                 self.buffer = BytesMut::new();
@@ -194,15 +189,22 @@ impl Session {
                 () = self.wake.notified() => return Ok(false),
                 readable = self.stream.readable() => readable.map_err(End::Broken)?,
             }
-            // Only now, as most connections are idle most of the time.
-            self.buffer.reserve(READ_BYTES);
-            match self.stream.try_read_buf(&mut self.buffer) {
+            match read_what_is_there(&self.stream, &mut self.buffer) {
                 Ok(0) => return Err(End::Closed),
                 Ok(_) => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(End::Broken(error)),
             }
         }
+    }
+
+    /// Stores what has come, answers it, and says what is to be said. Whether there was a whole frame.
+    async fn serve_round(&mut self) -> Result<bool, End> {
+        let round = self.round().await?;
+        let progress = round.progress;
+        self.answer(round).await?;
+        self.send_commands().await?;
+        Ok(progress)
     }
 
     /// Takes all whole frames off the buffer and understands them.
@@ -338,4 +340,12 @@ impl Session {
     fn tell(&self, fault: &Fault) {
         self.shared.ingest.faults().tell(self.source(), fault);
     }
+}
+
+/// By way of the stack: a connection that was readable once and has no more must not keep room for it.
+fn read_what_is_there(stream: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
+    let mut bytes = [0; READ_BYTES];
+    let count = stream.try_read(&mut bytes)?;
+    buffer.extend_from_slice(&bytes[..count]);
+    Ok(count)
 }

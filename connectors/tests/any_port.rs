@@ -108,6 +108,22 @@ async fn a_lost_rollover_is_put_right_and_marked_and_local_time_taken_back() {
 }
 
 #[tokio::test]
+async fn a_protocols_clock_counts_for_devices_without_one_of_their_own() {
+    let offsets = format!(r#"{{"utc_offset_min": {{"protocols": {{"teltonika": -60}}, "devices": {{"{IMEI}": 120}}}}}}"#);
+    let system = System::start_with(config(&offsets)).await;
+    let now = now_ms();
+    for (imei, ahead_ms) in [(IMEI, 2 * 3_600_000), ("356307042441014", -3_600_000)] {
+        let time = u64::try_from(now - 60_000 + ahead_ms).unwrap();
+        let mut tracker = Tracker::login(system.address("teltonika"), imei).await;
+        assert_eq!(tracker.report(&data_of(&[record(time, 521_000_000, 210_000_000)])).await.unwrap(), 1);
+    }
+    let positions = system.positions().await;
+    assert!(positions.iter().all(|position| position.fix_time.as_millis() == now - 60_000), "{positions:?}");
+    assert_eq!(positions.len(), 2);
+    system.stop().await;
+}
+
+#[tokio::test]
 async fn a_fix_of_the_day_after_tomorrow_is_refused_and_its_packet_answered() {
     let system = System::start().await;
     let future = u64::try_from(now_ms() + 2 * 86_400_000).unwrap();

@@ -1,10 +1,14 @@
 //! What `waystream decode` prints.
 #![allow(clippy::unwrap_used)]
 
-use waystream_connectors::decode::{DecodeRequest, Input, parse_hex, run};
-use waystream_connectors::protocol::Checksums;
+#[path = "common/cases.rs"]
+mod cases;
+
+use waystream_connectors::decode::{DecodeRequest, Input, again, parse_hex, run};
+use waystream_connectors::protocol::{Checksums, Context, Fix, Transport};
 use waystream_connectors::protocols;
-use waystream_domain::Timestamp;
+use waystream_connectors::quarantine::Kept;
+use waystream_domain::{DeviceId, Timestamp};
 
 const LOGIN: &str = "000f313233343536373839303132333435";
 const PACKET: &str =
@@ -85,4 +89,58 @@ fn text_that_is_not_hexadecimal_is_refused() {
     for text in ["0", "0g", "+1"] {
         assert!(parse_hex(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn a_message_of_the_quarantine_whose_login_was_not_kept_is_of_the_device_that_it_was_kept_for() {
+    let packet = "000000000000003608010000016b40d8ea30010000000000000000000000000000000105021503010101425e0f01f10000601a014e0000000000000000010000c7cf";
+    let kept = |device: Option<&str>| Kept {
+        received_at: Timestamp::parse("2019-06-10T10:04:50Z").unwrap(),
+        protocol: "teltonika".into(),
+        device: device.map(|device| DeviceId::new(device).unwrap()),
+        peer: None,
+        reason: "an old version".into(),
+        datagram: false,
+        login_hex: None,
+        hex: packet.into(),
+    };
+    let decoded = again(&kept(Some("356307042441013"))).unwrap();
+    assert_eq!((decoded.device.unwrap().as_str(), decoded.fixes.len()), ("356307042441013", 1));
+    assert_eq!(again(&kept(None)).unwrap().fixes.len(), 0);
+}
+
+#[test]
+fn of_every_recorded_message_it_prints_what_the_decoder_makes_of_it() {
+    let mut positions = 0;
+    for protocol in protocols::ALL {
+        let Transport::Socket { decoder, .. } = protocol.transport else { continue };
+        for case in cases::lines(&format!("{}.jsonl", protocol.name)) {
+            let frames: Vec<Vec<u8>> = case["frames"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|frame| frame["hex"].as_str())
+                .map(|digits| parse_hex(digits).unwrap())
+                .collect();
+            let context =
+                Context { checksums: Checksums::Count, ..Context::stream(Timestamp::parse("2026-01-01T00:00:00Z").unwrap()) };
+            let mut decoder = decoder();
+            let (mut wanted, mut good) = (Vec::new(), true);
+            for frame in &frames {
+                let decoded = decoder.decode(frame, &context);
+                good &= decoded.faults.is_empty();
+                let place = |fix: &Fix| format!("{} {:?} {:?}", fix.fix_time, fix.location.lat_deg(), fix.location.lon_deg());
+                wanted.extend(decoded.fixes.iter().map(place));
+            }
+            let (understood, printed, _) = decode(protocol.name, Input::Frames(frames), false);
+            let printed: Vec<String> = printed
+                .iter()
+                .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+                .map(|line| format!("{} {} {}", line["fix_time"].as_str().unwrap(), line["lat"], line["lon"]))
+                .collect();
+            assert_eq!((&printed, understood), (&wanted, good), "{}", case["test_case_id"]);
+            positions += printed.len();
+        }
+    }
+    assert!(positions > 1000, "{positions}");
 }

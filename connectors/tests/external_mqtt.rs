@@ -3,74 +3,14 @@
 
 mod common;
 
+use common::mosquitto::Mosquitto;
 use common::{System, in_time};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
-use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
-use waystream_connectors::{ConnectorsConfig, ExternalBroker, Limits, Tls};
+use tokio::process::Command;
+use waystream_connectors::{ConnectorsConfig, ExternalBroker, Limits, Tls, Version};
 
 const START: i64 = 1_718_000_000;
-
-struct Mosquitto {
-    folder: TempDir,
-    port: u16,
-    child: Child,
-}
-
-impl Mosquitto {
-    /// `settings` are lines of its configuration; `FOLDER` in them is a folder of its own.
-    async fn start(folder: TempDir, settings: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let path = folder.path().to_str().unwrap();
-        let settings = settings.replace("FOLDER", path);
-        let config =
-            format!("user root\nlistener {port} 127.0.0.1\npersistence true\npersistence_location {path}/\n{settings}\n");
-        std::fs::write(folder.path().join("mosquitto.conf"), config).unwrap();
-        let child = Self::run(folder.path(), port).await;
-        Self { folder, port, child }
-    }
-
-    async fn run(folder: &Path, port: u16) -> Child {
-        let mut command = Command::new("mosquitto");
-        command.arg("-c").arg(folder.join("mosquitto.conf")).kill_on_drop(true);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("mosquitto is installed");
-        in_time(async {
-            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
-        child
-    }
-
-    async fn restart(&mut self) {
-        self.child.kill().await.unwrap();
-        self.child = Self::run(self.folder.path(), self.port).await;
-    }
-
-    async fn publish(&self, arguments: &[&str], payload: &str) {
-        let mut command = Command::new("mosquitto_pub");
-        command.args(["-h", "localhost", "-p", &self.port.to_string(), "-q", "1", "-t", "owntracks/jane/phone"]);
-        let output = in_time(command.args(arguments).args(["-m", payload]).stdin(Stdio::null()).output()).await.unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn settings(&self) -> ExternalBroker {
-        ExternalBroker {
-            host: "localhost".into(),
-            port: self.port,
-            client_id: "waystream-test".into(),
-            topics: vec!["owntracks/+/+".into()],
-            username: None,
-            password: None,
-            tls: None,
-        }
-    }
-}
 
 fn location(n: i64) -> String {
     format!(r#"{{"_type":"location","lat":52.1,"lon":21.0,"tst":{}}}"#, START + n)
@@ -94,10 +34,20 @@ async fn arrived(system: &System, wanted: impl IntoIterator<Item = i64>) {
 
 #[tokio::test]
 async fn publications_come_into_the_log_and_again_after_trouble_on_either_side() {
+    in_version(Version::V5).await;
+}
+
+#[tokio::test]
+async fn so_they_do_in_version_3() {
+    in_version(Version::V3).await;
+}
+
+async fn in_version(version: Version) {
     let mut mosquitto = Mosquitto::start(tempfile::tempdir().unwrap(), "allow_anonymous true").await;
+    let settings = ExternalBroker { version, ..mosquitto.settings() };
     // Kept by the broker, so it arrives whenever we subscribe.
     mosquitto.publish(&["-r"], &location(0)).await;
-    let first = system(mosquitto.settings()).await;
+    let first = system(settings.clone()).await;
     arrived(&first, [0]).await;
 
     // The log does not take it: it is not acknowledged, and comes again.
@@ -117,7 +67,7 @@ async fn publications_come_into_the_log_and_again_after_trouble_on_either_side()
     first.gate.held_up(1).await;
     first.stop().await;
     mosquitto.publish(&[], &location(4)).await;
-    let second = system(mosquitto.settings()).await;
+    let second = system(settings).await;
     arrived(&second, [3, 4]).await;
 
     // The broker is gone and comes back. We find it by ourselves.
@@ -128,10 +78,33 @@ async fn publications_come_into_the_log_and_again_after_trouble_on_either_side()
 }
 
 #[tokio::test]
-async fn hundreds_at_once_are_all_stored() {
-    let mosquitto = Mosquitto::start(tempfile::tempdir().unwrap(), "allow_anonymous true\nmax_queued_messages 0").await;
+async fn in_version_3_what_is_far_too_large_does_not_come_for_ever() {
+    let mosquitto = Mosquitto::start(tempfile::tempdir().unwrap(), "allow_anonymous true").await;
     mosquitto.publish(&["-r"], &location(0)).await;
-    let system = system(mosquitto.settings()).await;
+    let system = system(ExternalBroker { version: Version::V3, ..mosquitto.settings() }).await;
+    arrived(&system, [0]).await;
+    mosquitto.publish(&[], &"x".repeat(5_000_000)).await;
+    mosquitto.publish(&["-r"], &location(1)).await;
+    arrived(&system, [1]).await;
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn hundreds_at_once_are_all_stored() {
+    hundreds(Version::V5).await;
+}
+
+#[tokio::test]
+async fn hundreds_at_once_are_all_stored_in_version_3_too() {
+    hundreds(Version::V3).await;
+}
+
+async fn hundreds(version: Version) {
+    // Without a window of the broker's own: all of them are under way at a time.
+    let settings = "allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0";
+    let mosquitto = Mosquitto::start(tempfile::tempdir().unwrap(), settings).await;
+    mosquitto.publish(&["-r"], &location(0)).await;
+    let system = system(ExternalBroker { version, ..mosquitto.settings() }).await;
     arrived(&system, [0]).await;
     // More than we hold at a time, while the log stands still.
     system.gate.close();

@@ -1,107 +1,18 @@
 //! Random and damaged bytes to every protocol: no panic, no frame above the limit, every fix within range.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/feed.rs"]
+mod feed;
+#[path = "common/messages.rs"]
+mod messages;
+
 use bytes::BytesMut;
+use feed::{context, feed};
+use messages::MESSAGES;
 use proptest::prelude::*;
-use std::path::Path;
-use std::sync::LazyLock;
 use waystream_connectors::decode::parse_hex;
-use waystream_connectors::protocol::{Checksums, Context, FaultKind, Framing, HttpRequest, Protocol, Transport};
+use waystream_connectors::protocol::{Checksums, FaultKind, Transport};
 use waystream_connectors::protocols::{self, ALL};
-use waystream_domain::Timestamp;
-
-/// Messages of each protocol in the order of the table: HTTP ones as URI, a zero byte and the body.
-static MESSAGES: LazyLock<Vec<Vec<Vec<u8>>>> = LazyLock::new(|| ALL.iter().map(|protocol| messages(protocol.name)).collect());
-
-fn messages(protocol: &str) -> Vec<Vec<u8>> {
-    if protocol == "json" {
-        // Ours: nobody else has recorded any.
-        let full = r#"{"device":"a","fix_time":"2025-06-10T06:00:00Z","lat":52.1,"lon":21,"speed_mps":1,"course_deg":2,"accuracy_m":3}"#;
-        let short =
-            r#"{"device":"b","fix_time":1718000000000,"lat":-52.1,"lon":-21,"attributes":{"ignition":true,"fuel_l":4.5}}"#;
-        return [full, short].map(|line| format!("/positions\0{line}\n{short}\n").into_bytes()).to_vec();
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors").join(format!("{protocol}.jsonl"));
-    let cases = std::fs::read_to_string(path).unwrap();
-    let cases = cases.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    cases
-        .flat_map(|case| case["frames"].as_array().unwrap().clone())
-        .map(|frame| match frame["hex"].as_str() {
-            Some(digits) => parse_hex(digits).unwrap(),
-            None => {
-                let part = |key: &str| frame["http"][key].as_str().unwrap_or_default().to_owned();
-                [part("uri"), part("body")].join("\0").into_bytes()
-            }
-        })
-        .collect()
-}
-
-fn context(checksums: Checksums, datagram: bool) -> Context {
-    Context { received_at: Timestamp::parse("2026-01-01T00:00:00Z").unwrap(), datagram, checksums }
-}
-
-/// Lets a protocol make of it what it will, in every mode.
-fn feed(protocol: &Protocol, messages: &[Vec<u8>]) {
-    for checksums in [Checksums::Refuse, Checksums::Count] {
-        match protocol.transport {
-            Transport::Socket { framing, decoder, .. } => {
-                for datagram in [false, true] {
-                    let mut decoder = decoder();
-                    for message in messages {
-                        for fix in decoder.decode(message, &context(checksums, datagram)).fixes {
-                            assert!(!(fix.valid && fix.location.is_null_island()));
-                            assert!(fix.course_deg.is_none_or(|course| (0.0..360.0).contains(&course)));
-                            assert!(fix.speed_mps.is_none_or(|speed| speed >= 0.0));
-                        }
-                    }
-                }
-                let stream = messages.concat();
-                let mut decoder = decoder();
-                for segment in [7, 4096] {
-                    cut(protocol, framing(), stream.chunks(segment), |frame| {
-                        decoder.decode(frame, &context(checksums, false));
-                    });
-                }
-            }
-            Transport::Http { decode } => {
-                for message in messages {
-                    let (uri, body) = message.split_at(message.iter().position(|byte| *byte == 0).unwrap_or(message.len()));
-                    let request = HttpRequest {
-                        method: "POST",
-                        uri: &String::from_utf8_lossy(uri),
-                        headers: &[("X-Limit-U", "u"), ("Content-Type", "application/json")],
-                        body: body.get(1..).unwrap_or_default(),
-                    };
-                    decode(&request, &context(checksums, false));
-                }
-            }
-        }
-    }
-}
-
-fn cut<'a>(
-    protocol: &Protocol,
-    mut framing: Box<dyn Framing>,
-    segments: impl Iterator<Item = &'a [u8]>,
-    mut each: impl FnMut(&[u8]),
-) {
-    let mut buffer = BytesMut::new();
-    for segment in segments {
-        buffer.extend_from_slice(segment);
-        loop {
-            let before = buffer.len();
-            match framing.next_frame(&mut buffer) {
-                Ok(Some(frame)) => {
-                    assert!(frame.len() <= protocol.max_frame_bytes, "{}: a frame above the limit", protocol.name);
-                    assert!(buffer.len() < before, "{}: a frame that took nothing", protocol.name);
-                    each(&frame);
-                }
-                Ok(None) => break,
-                Err(_) => return,
-            }
-        }
-    }
-}
 
 fn damaged() -> impl Strategy<Value = (usize, Vec<Vec<u8>>)> {
     (
@@ -188,5 +99,27 @@ fn a_frame_with_a_wrong_checksum_is_neither_kept_nor_answered() {
         let decoded = decoder.decode(&parse_hex(&packet).unwrap(), &context(Checksums::Refuse, false));
         assert_eq!((decoded.fixes.len(), decoded.replies.len()), if kept { (1, 1) } else { (0, 0) });
         assert_eq!(decoded.faults.iter().any(|fault| fault.kind == FaultKind::Checksum), !kept);
+    }
+}
+
+/// Begins fuzzing: the recorded messages as inputs of the two targets in `fuzz/`, written where it is said.
+#[test]
+fn seeds_are_what_the_fuzz_targets_read() {
+    let folder = std::env::var_os("WAYSTREAM_WRITE_SEEDS").map(std::path::PathBuf::from);
+    for (number, messages) in MESSAGES.iter().enumerate() {
+        let first = &messages[0];
+        let head = [&[u8::try_from(number).unwrap()][..], &u16::try_from(first.len()).unwrap().to_be_bytes()].concat();
+        for (at, message) in messages.iter().enumerate() {
+            let input = [&head[..], first, message].concat();
+            // As the target takes it apart.
+            let long = usize::from(u16::from_be_bytes([input[1], input[2]]));
+            assert_eq!(input[3..].split_at(long), (&first[..], &message[..]));
+            if let Some(folder) = &folder {
+                for (target, bytes) in [("messages", &input), ("recognise", message)] {
+                    std::fs::create_dir_all(folder.join(target)).unwrap();
+                    std::fs::write(folder.join(target).join(format!("{number}-{at}")), bytes).unwrap();
+                }
+            }
+        }
     }
 }

@@ -222,3 +222,68 @@ async fn a_stop_finishes_and_acknowledges_what_is_under_way() {
     assert_eq!(system.positions().await.len(), 1);
     system.stop().await;
 }
+
+fn place(secs: i64) -> String {
+    format!(r#"{{"fix_time": {}, "lat": 52.1, "lon": 21.0}}"#, (START + secs) * 1000)
+}
+
+#[tokio::test]
+async fn other_topics_are_taken_as_they_are_set_from_those_whose_they_are() {
+    let mqtt = r#"{"mqtt": {"topics": [{"topic": "fleet/{fleet}/{device}", "payload": "json"}, {"topic": "json", "payload": "json"},
+        {"topic": "phones/{device}", "payload": "owntracks"}]}}"#;
+    let system = System::start_with(serde_json::from_str(mqtt).unwrap()).await;
+    for (user, topic, payload, taken) in [
+        ("", "fleet/north/van-1", place(1), true),
+        ("van-2", "fleet/north/van-2", place(2), true),
+        ("van-2", "fleet/north/van-1", place(3), false),
+        // Who gives a name is that device, whatever the message says.
+        ("van-3", "json", place(4).replace('{', r#"{"device": "van-1","#), true),
+        ("", "json", place(5).replace('{', r#"{"device": "van-4","#), true),
+        ("", "phones/jane", location(START + 6), true),
+        ("", "elsewhere", place(7), false),
+    ] {
+        let mut arguments = vec!["-V", "mqttv5", "-q", "1", "-t", topic, "-m", &payload];
+        if !user.is_empty() {
+            arguments.extend(["-u", user]);
+        }
+        let output = mosquitto_pub(&system, &arguments).await;
+        // The reason is told, but not by the exit code of every version of the program.
+        assert!(taken || !output.stderr.is_empty() || !output.status.success(), "{topic} by {user}");
+    }
+    let mut stored: Vec<(String, String, i64)> = system
+        .positions()
+        .await
+        .iter()
+        .map(|p| (p.device.to_string(), p.fleet.to_string(), p.fix_time.as_millis() / 1000 - START))
+        .collect();
+    stored.sort();
+    let row = |device: &str, fleet: &str, secs| (device.to_owned(), fleet.to_owned(), secs);
+    let (north, default) = ("north", "default");
+    let jane = row("jane", default, 6);
+    let vans = [row("van-1", north, 1), row("van-2", north, 2), row("van-3", default, 4), row("van-4", default, 5)];
+    assert_eq!(stored, [vec![jane], vans.to_vec()].concat());
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn with_a_file_of_passwords_nobody_else_may_connect() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "jane:secret\nbob:other\n").unwrap();
+    let mqtt = serde_json::json!({ "mqtt": { "passwords_file": file.path() } });
+    let system = System::start_with(serde_json::from_value(mqtt).unwrap()).await;
+    for version in ["mqttv311", "mqttv5"] {
+        for (user, right) in [
+            (&["-u", "jane", "-P", "secret"][..], true),
+            (&["-u", "jane", "-P", "other"], false),
+            (&["-u", "jane"], false),
+            (&["-u", "eve", "-P", "secret"], false),
+            (&[], false),
+        ] {
+            let payload = location(START + i64::from(version == "mqttv5"));
+            let arguments = [&["-V", version, "-q", "1", "-t", "owntracks/jane/phone", "-m", &payload][..], user].concat();
+            assert_eq!(mosquitto_pub(&system, &arguments).await.status.success(), right, "{version} {user:?}");
+        }
+    }
+    assert_eq!(system.positions().await.len(), 2);
+    system.stop().await;
+}

@@ -8,7 +8,8 @@ use cases::lines;
 use std::collections::{BTreeMap, BTreeSet};
 use waystream_connectors::decode::parse_hex;
 use waystream_connectors::protocol::Transport;
-use waystream_connectors::recognise::{Recognised, recognise, recognised_protocols};
+use waystream_connectors::protocols::ALL;
+use waystream_connectors::recognise::{Recognised, recognise, recognise_datagram, recognised_protocols};
 
 /// The first bytes of every recorded stream and connection of a protocol, with the case's name.
 fn beginnings(protocol: &str) -> Vec<(String, Vec<u8>)> {
@@ -64,4 +65,34 @@ fn the_first_bytes_of_every_vector_tell_its_protocol() {
         report += &format!("\n{protocol}\t{case}\tis listed, but there is no such case");
     }
     assert!(tried > 1000 && report.is_empty(), "of {tried}:{report}");
+}
+
+#[test]
+fn every_datagram_of_the_vectors_tells_its_protocol() {
+    // What is ambiguous as a stream is so as a datagram, but for what is one.
+    let listed: BTreeSet<(String, String)> = include_str!("ambiguous_beginnings.tsv")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split_once('\t').unwrap())
+        .map(|(protocol, rest)| (protocol.to_owned(), rest.split('\t').next().unwrap().to_owned()))
+        .collect();
+    let (mut report, mut tried) = (String::new(), 0);
+    for protocol in ALL.iter().filter(|protocol| protocol.speaks_udp()) {
+        let cases = lines(&format!("{}.jsonl", protocol.name)).into_iter().filter(|case| case.get("error").is_none());
+        for case in cases {
+            let name = case["test_case_id"].as_str().unwrap();
+            let bytes = parse_hex(case["frames"][0]["hex"].as_str().unwrap()).unwrap();
+            tried += 1;
+            let found = recognise_datagram(&bytes);
+            let is_listed = listed.contains(&(protocol.name.to_owned(), name.to_owned())) && !name.contains("Connectionless");
+            if found != Recognised::As(protocol.name) && !is_listed {
+                let start = String::from_utf8_lossy(&bytes[..bytes.len().min(30)]).into_owned();
+                report += &format!("\n{}\t{name}\t{found:?} {start:?}", protocol.name);
+            }
+        }
+    }
+    assert!(tried > 500 && report.is_empty(), "of {tried}:{report}");
+    assert_eq!(recognise_datagram(b""), Recognised::Unknown);
+    assert_eq!(recognise_datagram(b"hello"), Recognised::Unknown);
+    assert_eq!(recognise_datagram(b"GET /?id=1&lat=2&lon=3 HTTP/1.1\r\n\r\n"), Recognised::Unknown);
 }

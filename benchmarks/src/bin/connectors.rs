@@ -12,6 +12,7 @@ use waystream_benchmarks::load::{Load, Pace};
 use waystream_benchmarks::process::usage;
 use waystream_benchmarks::report::{self, Row, per_second};
 use waystream_benchmarks::system;
+use waystream_benchmarks::teltonika::Tracker;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,6 +34,9 @@ struct Args {
     /// Also run the dataflow in the system.
     #[arg(long)]
     dataflow: bool,
+    /// Only sign in, and measure what connections cost that say nothing.
+    #[arg(long)]
+    idle: bool,
     /// A running system's Teltonika listener, instead of starting one. History is then not looked at.
     #[arg(long, requires = "pid")]
     address: Option<SocketAddr>,
@@ -63,6 +67,10 @@ async fn main() -> Result<()> {
     rlimit::increase_nofile_limit(u64::MAX).context("raising the limit of open files")?;
     if let Some(Role::Serve { dir, dataflow }) = args.command {
         return system::serve(&dir, dataflow).await;
+    }
+    if args.idle {
+        report::print("Idle connections", &idle(&args).await?)?;
+        return Ok(());
     }
     let mut rows = Vec::new();
     for records in &args.records {
@@ -103,6 +111,32 @@ async fn run(args: &Args, records: u8) -> Result<Vec<Row>> {
         rows.push(Row::new(of("CPU of the system per million positions, history included"), per_million(cpu)));
     }
     rows.push(Row::new(of("memory of the system"), usage(&system.pid.to_string())?.memory()));
+    system.stop().await?;
+    Ok(rows)
+}
+
+/// All devices sign in and stay. A few before them, so that what is made once is not counted for each.
+async fn idle(args: &Args) -> Result<Vec<Row>> {
+    let first = (args.connections / 10).min(100);
+    let dir = tempfile::tempdir_in(&args.dir)?;
+    let system = System::start(dir.path(), args.dataflow).await?;
+    let pid = system.pid.to_string();
+    let mut trackers = Vec::with_capacity(args.connections as usize);
+    let mut before = usage(&pid)?;
+    for number in 0..args.connections {
+        if number == first {
+            before = usage(&pid)?;
+        }
+        trackers.push(Tracker::connect(system.address, number).await?);
+    }
+    let after = usage(&pid)?;
+    let each = after.rss.saturating_sub(before.rss) / u64::from((args.connections - first).max(1));
+    let what = format!("{} idle connections of devices that are new", args.connections);
+    let rows = vec![
+        Row::new(format!("{what}: memory of the system for each"), format!("{each} bytes")),
+        Row::new(format!("{what}: memory of the system"), after.memory()),
+    ];
+    drop(trackers);
     system.stop().await?;
     Ok(rows)
 }

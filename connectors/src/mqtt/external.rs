@@ -1,40 +1,36 @@
-//! Brokers of others (Mosquitto, EMQX, …): we subscribe as an MQTT 5 client and acknowledge what the log has.
+//! Brokers of others (Mosquitto, EMQX, …): we subscribe as a client and acknowledge what the log has.
 //!
 //! The session at the broker outlives the connection, so what was not acknowledged comes again; any trouble, ours or theirs,
-//! ends the connection and begins a new one. The broker is told how many publications we hold at a time and how large they may
-//! be: larger ones it drops, instead of sending them for ever. Shared subscriptions (`$share/group/…`) spread the load over
-//! several of us; order per device is lost then, which the rest of the system does not rely on.
+//! ends the connection and begins a new one. Shared subscriptions (`$share/group/…`) spread the load over several of us; order per
+//! device is lost then, which the rest of the system does not rely on.
 
-use super::tls::{self, Tls};
+use super::client::{Broken, Client, Events, Heard, Options, Publication, WINDOW};
+use super::payload::{Around, Sessions, Subscription, Understood, understand};
+use super::tls::Tls;
+use crate::config::ConnectorsConfig;
 use crate::connectors::ConnectorsError;
 use crate::faults::Source;
-use crate::ingest::{Ingest, NotStored, Report};
+use crate::ingest::{Ingest, Message, NotStored, Report};
 use crate::metrics;
 use crate::now;
-use crate::protocols::owntracks;
-use crate::tcp::MAX_FRAME_BYTES;
-use rumqttc::Transport;
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Filter, Packet, Publish, SubscribeReasonCode};
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
+use waystream_domain::Timestamp;
 
 /// Label of these connections in metrics.
 const LABEL: &str = "mqtt_external";
-const PROTOCOL: &str = "owntracks";
-/// Publications that the broker sends ahead of our acknowledgements.
-const WINDOW: u16 = 256;
-/// Acknowledgements and subscriptions that wait to be sent: more than can be under way, so that sending never waits for polling.
-const REQUESTS: usize = 2 * WINDOW as usize;
-/// The broker keeps our session, and with it what comes in the meantime, for so long.
-const SESSION_EXPIRY_S: u32 = 7 * 24 * 3600;
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// Topics on which trackers speak their own protocols, and how long one of them is remembered: what it told once (a login) is not
+/// told again as long as its own connection to the broker lasts.
+pub(super) const MAX_SESSIONS: usize = 100_000;
+pub(super) const SESSION_IDLE: Duration = Duration::from_secs(24 * 3600);
 
 /// A broker to subscribe to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,9 +42,13 @@ pub struct ExternalBroker {
     pub port: u16,
     /// Our name at the broker: its session is kept by it, so it has to stay the same, and no other client may have it.
     pub client_id: String,
-    /// Topics of OwnTracks messages; `$share/group/owntracks/+/+` is shared by all who name the group.
+    /// Version of MQTT: 5 (the default) or 3.1.1.
+    #[serde(default)]
+    pub version: Version,
+    /// Topics, and what is published there; `$share/group/owntracks/+/+` is shared by all who name the group. A publication
+    /// counts for the first topic that it is for.
     #[serde(default = "owntracks_topics")]
-    pub topics: Vec<String>,
+    pub topics: Vec<Subscription>,
     /// For brokers that ask for one.
     #[serde(default)]
     pub username: Option<String>,
@@ -60,8 +60,20 @@ pub struct ExternalBroker {
     pub tls: Option<Tls>,
 }
 
-fn owntracks_topics() -> Vec<String> {
-    vec!["owntracks/+/+".to_owned()]
+fn owntracks_topics() -> Vec<Subscription> {
+    vec![Subscription::owntracks("owntracks/+/+").expect("it is a topic")]
+}
+
+/// Of MQTT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Version {
+    /// 5.0.
+    #[default]
+    #[serde(rename = "5")]
+    V5,
+    /// 3.1.1, for brokers that know no better.
+    #[serde(rename = "3.1.1")]
+    V3,
 }
 
 /// A text that is not shown.
@@ -75,6 +87,12 @@ impl fmt::Debug for Secret {
     }
 }
 
+impl Secret {
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Serialize for Secret {
     fn serialize<S: serde::Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
         output.serialize_str("***")
@@ -85,20 +103,19 @@ impl Serialize for Secret {
 #[derive(Debug, thiserror::Error)]
 enum Ended {
     #[error(transparent)]
-    Connection(#[from] Box<ConnectionError>),
-    #[error("the broker refused the subscription: {0:?}")]
-    Refused(Vec<SubscribeReasonCode>),
+    Connection(#[from] Broken),
+    #[error("the broker refused a subscription")]
+    Refused,
     #[error(transparent)]
     NotStored(#[from] NotStored),
-    /// More requests than [`REQUESTS`], which the window rules out, or the event loop is gone.
     #[error("a request could not be sent")]
     Request,
 }
 
 /// A client that is ready to connect.
 pub(crate) struct Subscriber {
-    options: MqttOptions,
-    filters: Vec<Filter>,
+    options: Options,
+    topics: Vec<Subscription>,
     /// For logs: host and port.
     name: String,
 }
@@ -107,37 +124,26 @@ impl Subscriber {
     /// Reads certificates, so that a wrong path is an error at start.
     pub(crate) fn new(broker: &ExternalBroker) -> Result<Self, ConnectorsError> {
         let name = format!("{}:{}", broker.host, broker.port);
-        let mut options = MqttOptions::new(&broker.client_id, &broker.host, broker.port);
-        options
-            .set_clean_start(false)
-            .set_session_expiry_interval(Some(SESSION_EXPIRY_S))
-            .set_receive_maximum(Some(WINDOW))
-            .set_max_packet_size(Some(MAX_FRAME_BYTES as u32))
-            .set_manual_acks(true)
-            .set_keep_alive(Duration::from_secs(30));
-        if let Some(username) = &broker.username {
-            options.set_credentials(username, broker.password.as_ref().map_or("", |password| &password.0));
-        }
-        if let Some(settings) = &broker.tls {
-            let configuration =
-                tls::client(settings).map_err(|error| ConnectorsError::Broker(format!("TLS for {name}: {error}")))?;
-            options.set_transport(Transport::tls_with_config(configuration));
-        }
-        let filters = broker.topics.iter().map(|topic| Filter::new(topic, QoS::AtLeastOnce)).collect();
-        Ok(Self { options, filters, name })
+        Ok(Self { options: Options::new(broker)?, topics: broker.topics.clone(), name })
     }
 
     /// Connects, again and again, until `stop`. What is not acknowledged then comes again next time.
-    pub(crate) async fn run(self, ingest: Ingest, stop: CancellationToken) {
+    pub(crate) async fn run(self, ingest: Ingest, config: Arc<ConnectorsConfig>, stop: CancellationToken) {
         let mut backoff = FIRST_BACKOFF;
+        let mut forget = false;
+        let mut sessions = Sessions::new(MAX_SESSIONS, SESSION_IDLE, Instant::now());
         loop {
             let begun = Instant::now();
             let ended = tokio::select! {
                 () = stop.cancelled() => return,
-                ended = self.connection(&ingest) => ended,
+                ended = self.connection(&ingest, &config, &mut sessions, forget) => ended,
             };
             // A connection that lasted is no sign of lasting trouble.
             backoff = if begun.elapsed() > MAX_BACKOFF { FIRST_BACKOFF } else { (backoff * 2).min(MAX_BACKOFF) };
+            forget = matches!(&ended, Ended::Connection(broken) if broken.too_large);
+            if forget {
+                error!(broker = self.name, "a publication is too large to be heard: all that waits at the broker is dropped");
+            }
             warn!(broker = self.name, error = %ended, retry_in = ?backoff, "connection to the MQTT broker ended");
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -147,87 +153,117 @@ impl Subscriber {
     }
 
     /// One connection, with a client of its own: nothing of an earlier one can be acknowledged here.
-    async fn connection(&self, ingest: &Ingest) -> Ended {
-        let (client, events) = AsyncClient::new(self.options.clone(), REQUESTS);
-        if client.try_subscribe_many(self.filters.clone()).is_err() {
-            return Ended::Request;
-        }
+    async fn connection(&self, ingest: &Ingest, config: &ConnectorsConfig, sessions: &mut Sessions, forget: bool) -> Ended {
+        let filters: Vec<String> = self.topics.iter().map(|topic| topic.topic.filter()).collect();
+        let Some((client, events)) = self.options.client(&filters, forget) else { return Ended::Request };
         let (sender, receiver) = mpsc::channel(usize::from(WINDOW));
         let ended = tokio::select! {
-            ended = self.poll(events, sender) => ended,
-            ended = store(&client, receiver, ingest) => ended,
+            ended = self.hear(events, sender) => ended,
+            ended = self.store(&client, receiver, ingest, config, sessions) => ended,
         };
         metrics::closed(LABEL, ended.word());
         ended
     }
 
-    async fn poll(&self, mut events: EventLoop, sender: mpsc::Sender<Publish>) -> Ended {
+    async fn hear(&self, mut events: Events, sender: mpsc::Sender<Publication>) -> Ended {
         loop {
-            match events.poll().await {
-                Ok(Event::Incoming(Packet::ConnAck(_))) => info!(broker = self.name, "connected to the MQTT broker"),
-                Ok(Event::Incoming(Packet::SubAck(answer))) => {
-                    if !answer.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_))) {
-                        return Ended::Refused(answer.return_codes);
-                    }
-                }
-                Ok(Event::Incoming(Packet::Publish(publish))) => {
-                    if sender.send(publish).await.is_err() {
+            match events.next().await {
+                Ok(Heard::Connected) => info!(broker = self.name, "connected to the MQTT broker"),
+                Ok(Heard::Subscribed(true) | Heard::Other) => {}
+                Ok(Heard::Subscribed(false)) => return Ended::Refused,
+                Ok(Heard::Published(publication)) => {
+                    if sender.send(publication).await.is_err() {
                         return Ended::Request;
                     }
                 }
-                Ok(_) => {}
-                Err(error) => return Ended::Connection(Box::new(error)),
+                Err(broken) => return Ended::Connection(broken),
             }
         }
     }
+
+    /// Stores what has come, as much as there is at a time, then acknowledges it.
+    async fn store(
+        &self,
+        client: &Client,
+        mut receiver: mpsc::Receiver<Publication>,
+        ingest: &Ingest,
+        config: &ConnectorsConfig,
+        sessions: &mut Sessions,
+    ) -> Ended {
+        let mut publications = Vec::new();
+        loop {
+            if receiver.recv_many(&mut publications, usize::from(WINDOW)).await == 0 {
+                return Ended::Request;
+            }
+            if let Err(error) = self.take(&publications, ingest, config, sessions).await {
+                return Ended::NotStored(error);
+            }
+            for publication in publications.drain(..) {
+                if !client.acknowledge(&publication) {
+                    return Ended::Request;
+                }
+            }
+        }
+    }
+
+    /// Everything that is good in these publications is durable when this returns. The rest is told, and not worth sending again.
+    async fn take(
+        &self,
+        publications: &[Publication],
+        ingest: &Ingest,
+        config: &ConnectorsConfig,
+        sessions: &mut Sessions,
+    ) -> Result<(), NotStored> {
+        let received_at = now();
+        let mut reports: BTreeMap<&'static str, Vec<Report>> = BTreeMap::new();
+        for publication in publications {
+            let mut around = Around { received_at, config, sessions };
+            for understood in understand(&self.topics, &publication.topic(), publication.payload(), None, &mut around) {
+                let protocol = understood.protocol;
+                let read = admitted(ingest, received_at, understood).await?;
+                reports.entry(protocol).or_default().extend(read.unwrap_or_default());
+            }
+        }
+        for (protocol, reports) in reports {
+            ingest.store(Source { protocol, device: None, peer: None }, received_at, reports).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What of a message may be stored; `None`: its device may not report. Faults are told.
+pub(super) async fn admitted(
+    ingest: &Ingest,
+    received_at: Timestamp,
+    understood: Understood,
+) -> Result<Option<Vec<Report>>, NotStored> {
+    let Understood { protocol, fleet, decoded, frame } = understood;
+    let source = Source { protocol, device: decoded.device.as_ref(), peer: None };
+    for fault in &decoded.faults {
+        ingest.faults().tell(source, fault);
+    }
+    if let Some(frame) = &frame {
+        let message = Message { bytes: frame, datagram: false, login: None };
+        ingest.set_aside(source, received_at, message, &decoded);
+    }
+    let ingest = ingest.for_fleet(fleet);
+    let session = match &decoded.device {
+        Some(device) => match ingest.admit(source, device).await? {
+            Some(admitted) => Some(admitted),
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    ingest.reports(source, session.as_ref(), decoded.fixes).await.map(Some)
 }
 
 impl Ended {
     fn word(&self) -> &'static str {
         match self {
             Self::Connection(_) => "broken",
-            Self::Refused(_) => "refused",
+            Self::Refused => "refused",
             Self::NotStored(_) => "not_stored",
             Self::Request => "stopping",
         }
     }
-}
-
-/// Stores what has come, as much as there is at a time, then acknowledges it.
-async fn store(client: &AsyncClient, mut receiver: mpsc::Receiver<Publish>, ingest: &Ingest) -> Ended {
-    let mut publications = Vec::new();
-    loop {
-        if receiver.recv_many(&mut publications, usize::from(WINDOW)).await == 0 {
-            return Ended::Request;
-        }
-        if let Err(error) = take(&publications, ingest).await {
-            return Ended::NotStored(error);
-        }
-        for publication in publications.drain(..) {
-            if client.try_ack(&publication).is_err() {
-                return Ended::Request;
-            }
-        }
-    }
-}
-
-/// Everything that is good in these publications is durable when this returns. The rest is told, and not worth sending again.
-async fn take(publications: &[Publish], ingest: &Ingest) -> Result<(), NotStored> {
-    let received_at = now();
-    let nobody = Source { protocol: PROTOCOL, device: None, peer: None };
-    let mut reports = Vec::with_capacity(publications.len());
-    for publication in publications {
-        let topic = String::from_utf8_lossy(&publication.topic);
-        let decoded = owntracks::decode_mqtt(&topic, &publication.payload);
-        let source = Source { device: decoded.device.as_ref(), ..nobody };
-        for fault in &decoded.faults {
-            ingest.faults().tell(source, fault);
-        }
-        if let Some(device) = &decoded.device
-            && let Some(from) = ingest.admit(source, device).await?
-        {
-            reports.push(Report { from, fixes: decoded.fixes });
-        }
-    }
-    ingest.store(nobody, received_at, reports).await
 }

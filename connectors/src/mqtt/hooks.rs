@@ -1,7 +1,11 @@
 //! What the broker asks us: may this client subscribe (hardly ever), may it publish, and is its report durable now.
 
+use super::external::{MAX_SESSIONS, SESSION_IDLE, admitted};
+use super::passwords::Passwords;
+use super::payload::{Around, Sessions, understand};
+use crate::config::ConnectorsConfig;
 use crate::faults::Source;
-use crate::ingest::{Ingest, Taken};
+use crate::ingest::{Ingest, NotStored, Taken};
 use crate::now;
 use crate::protocol::{Fault, FaultKind};
 use crate::protocols::owntracks;
@@ -9,17 +13,25 @@ use async_trait::async_trait;
 use rmqtt::codec::v5::SubscribeAckReason;
 use rmqtt::hook::{Handler, HookResult, Parameter, ReturnType};
 use rmqtt::session::Session;
-use rmqtt::types::{ConnectInfo, Publish, PublishAclResult, SubscribeAclResult};
-use std::sync::Weak;
+use rmqtt::types::{AuthResult, ConnectInfo, Publish, PublishAclResult, SubscribeAclResult};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+use waystream_domain::DeviceId;
 
 /// What OwnTracks names its topics, and the protocol that its positions have, whichever way they come.
 const ROOT: &str = "owntracks";
 /// Where OwnTracks listens for commands.
 const COMMANDS: &str = "cmd";
 
-/// Sessions of clients that are away outlive the broker, and hooks live as long as they: they must not keep the log open.
+/// Sessions of clients that are away outlive the broker, and hooks live as long as they: they must not keep the log open. All
+/// clones are one.
+#[derive(Clone)]
 pub(super) struct Hooks {
     ingest: Weak<Ingest>,
+    config: Arc<ConnectorsConfig>,
+    passwords: Option<Arc<Passwords>>,
+    /// Of topics on which trackers speak their own protocols.
+    sessions: Arc<Mutex<Sessions>>,
 }
 
 /// What becomes of a publication.
@@ -33,8 +45,9 @@ enum Verdict {
 }
 
 impl Hooks {
-    pub(super) fn new(ingest: Weak<Ingest>) -> Self {
-        Self { ingest }
+    pub(super) fn new(ingest: Weak<Ingest>, config: Arc<ConnectorsConfig>, passwords: Option<Passwords>) -> Self {
+        let sessions = Sessions::new(MAX_SESSIONS, SESSION_IDLE, Instant::now());
+        Self { ingest, config, passwords: passwords.map(Arc::new), sessions: Arc::new(Mutex::new(sessions)) }
     }
 
     async fn publish(&self, session: &Session, publish: &Publish) -> Verdict {
@@ -42,11 +55,46 @@ impl Hooks {
         // The broker knows the relay's address only.
         let nobody = Source { protocol: ROOT, device: None, peer: None };
         let username = session.id.username.as_ref().map(AsRef::as_ref);
-        let Some(topic) = own_topic(&publish.topic, username) else {
-            let fault = Fault::new(FaultKind::NoDevice, "a topic that this client may not publish to");
-            ingest.faults().tell(nobody, &fault);
-            return Verdict::Refused;
+        if let Some(topic) = own_topic(&publish.topic, username) {
+            return self.owntracks(&ingest, topic, publish).await;
+        }
+        match self.other(&ingest, username, publish).await {
+            Ok(Some(true)) => return Verdict::Done,
+            Ok(Some(false)) => return Verdict::Refused,
+            Err(_) => return Verdict::NotStored,
+            Ok(None) => {}
+        }
+        let fault = Fault::new(FaultKind::NoDevice, "a topic that this client may not publish to");
+        ingest.faults().tell(nobody, &fault);
+        Verdict::Refused
+    }
+
+    /// On a topic that is set: whether its device may report. `None`: it is no such topic, or not this client's.
+    async fn other(&self, ingest: &Ingest, username: Option<&str>, publish: &Publish) -> Result<Option<bool>, NotStored> {
+        let topics = &self.config.mqtt.topics;
+        let Some(told) = topics.iter().find_map(|one| one.topic.told(&publish.topic)) else { return Ok(None) };
+        // Who gives a name speaks for the device of that name, whatever the message says.
+        let named = username.and_then(|name| DeviceId::new(name).ok());
+        if username.is_some() && (named.is_none() || told.device.is_some_and(|device| Some(device) != named)) {
+            return Ok(None);
+        }
+        let received_at = now();
+        let understood = {
+            // A decoder that a panic left behind is at worst one that knows no login.
+            let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut around = Around { received_at, config: &self.config, sessions: &mut sessions };
+            understand(topics, &publish.topic, &publish.payload, named, &mut around)
         };
+        for message in understood {
+            let source = Source { protocol: message.protocol, device: None, peer: None };
+            let Some(reports) = admitted(ingest, received_at, message).await? else { return Ok(Some(false)) };
+            ingest.store(source, received_at, reports).await?;
+        }
+        Ok(Some(true))
+    }
+
+    async fn owntracks(&self, ingest: &Ingest, topic: &str, publish: &Publish) -> Verdict {
+        let nobody = Source { protocol: ROOT, device: None, peer: None };
         let mut decoded = owntracks::decode_mqtt(topic, &publish.payload);
         match ingest.take(nobody, now(), &mut decoded).await {
             Ok(Taken::Stored) => Verdict::Done,
@@ -60,6 +108,15 @@ impl Hooks {
 impl Handler for Hooks {
     async fn hook(&self, parameter: &Parameter, accumulated: Option<HookResult>) -> ReturnType {
         match parameter {
+            Parameter::ClientAuthenticate(client) => {
+                let Some(passwords) = &self.passwords else { return (true, accumulated) };
+                let right = match (client.username(), client.password()) {
+                    (Some(name), Some(password)) => passwords.allow(name, password),
+                    _ => false,
+                };
+                let result = if right { AuthResult::Allow(false, None) } else { AuthResult::BadUsernameOrPassword };
+                (false, Some(HookResult::AuthResult(result)))
+            }
             Parameter::MessagePublishCheckAcl(session, publish) => {
                 let result = match self.publish(session, publish).await {
                     Verdict::Done => PublishAclResult::allow(),

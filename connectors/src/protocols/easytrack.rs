@@ -26,8 +26,8 @@ struct EasyTrack {
 }
 
 impl Decoder for EasyTrack {
-    fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
+        Some(&mut self.device)
     }
 
     fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
@@ -62,9 +62,12 @@ fn position(fields: &Fields<'_>) -> Result<Fix, Fault> {
         Ok::<_, Fault>(if bit(value, 31) { -degrees } else { degrees })
     };
     let mut fix = FixBuilder::valid(fields.get(3) == "A");
-    fix.speed_kmh(hex(8)? as f64 / 100.0).course_deg(hex(9)? as f64 / 100.0);
-    let status = hex(10)?;
-    fix.set(name::STATUS, status as i64).set(name::IGNITION, bit(status, 23));
+    // What is missing beyond time and place does not cost the fix.
+    let hundredths = |at: usize| fields.hex(at).map_or(-1.0, |value| value as f64 / 100.0);
+    fix.speed_kmh(hundredths(8)).course_deg(hundredths(9));
+    if let Some(status) = fields.hex(10) {
+        fix.set(name::STATUS, status as i64).set(name::IGNITION, bit(status, 23));
+    }
     fix.set_some(name::RSSI, fields.hex(11).map(|value| value as i64)).set_some(name::BATTERY_LEVEL, fields.number(12));
     fix.set_some("fuel", fields.hex(13).map(|value| value as i64));
     fix.set_some(name::ODOMETER_M, fields.hex(14).map(|value| value as i64 * 100));

@@ -57,8 +57,8 @@ struct Galileo {
 }
 
 impl Decoder for Galileo {
-    fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
+        Some(&mut self.device)
     }
 
     fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {

@@ -70,8 +70,8 @@ struct Gl200 {
 }
 
 impl Decoder for Gl200 {
-    fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
+        Some(&mut self.device)
     }
 
     fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {

@@ -28,8 +28,8 @@ struct Gps103 {
 }
 
 impl Decoder for Gps103 {
-    fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
+        Some(&mut self.device)
     }
 
     fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
@@ -194,9 +194,9 @@ fn second_form(fields: &Fields<'_>) -> Result<Fix, Fault> {
         return Err(malformed("a short report of the second form"));
     }
     let mut fix = FixBuilder::valid(fields.get(8) == "1");
-    fix.speed_kmh(fields.needed(11)?).course_deg(fields.needed(12)?).altitude_m(fields.needed(13)?);
-    fix.set(name::RSSI, fields.int(7).unwrap_or_default());
-    fix.set(name::HDOP, fields.number(14).unwrap_or_default()).set(name::SATELLITES, fields.int(15).unwrap_or_default());
+    fix.speed_kmh(fields.told(11)).course_deg(fields.told(12)).altitude_m(fields.told(13));
+    fix.set_some(name::RSSI, fields.int(7));
+    fix.set_some(name::HDOP, fields.number(14)).set_some(name::SATELLITES, fields.int(15));
     fix.set(name::IGNITION, fields.get(16) == "1").set(name::CHARGE, fields.get(17) == "1");
     fix.at(dmy(fields.get(6), fields.get(5))?, fields.needed(9)?, fields.needed(10)?)
 }

@@ -85,8 +85,8 @@ struct H02 {
 }
 
 impl Decoder for H02 {
-    fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
+        Some(&mut self.device)
     }
 
     fn command(&mut self, device: &DeviceId, instruction: &Instruction, context: &Context) -> Said {

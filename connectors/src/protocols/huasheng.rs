@@ -67,8 +67,8 @@ struct HuaSheng {
 }
 
 impl Decoder for HuaSheng {
-    fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
+        Some(&mut self.device)
     }
 
     fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {

@@ -53,7 +53,15 @@ const fn yes() -> bool {
 
 /// Understands one position. Its device stays empty if the text does not tell it.
 pub(crate) fn position(text: &[u8], received_at: Timestamp) -> Result<Fix, Fault> {
-    let plain: Plain = serde_json::from_slice(text).map_err(malformed)?;
+    of(serde_json::from_slice(text).map_err(malformed)?, received_at)
+}
+
+/// Understands one position that was read already.
+pub(crate) fn position_of(value: serde_json::Value, received_at: Timestamp) -> Result<Fix, Fault> {
+    of(serde_json::from_value(value).map_err(malformed)?, received_at)
+}
+
+fn of(plain: Plain, received_at: Timestamp) -> Result<Fix, Fault> {
     let time = match &plain.fix_time {
         Time::Millis(millis) => from_unix_millis(*millis)?,
         Time::Text(text) => {

@@ -46,8 +46,8 @@ struct Minifinder2 {
 }
 
 impl Decoder for Minifinder2 {
-    fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
+        Some(&mut self.device)
     }
 
     fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {

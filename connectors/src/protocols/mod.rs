@@ -21,7 +21,7 @@ mod h02;
 mod huasheng;
 mod intellitrac;
 mod its;
-mod json;
+pub(crate) mod json;
 mod jt600;
 mod jt808;
 mod khd;

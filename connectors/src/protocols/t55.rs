@@ -25,8 +25,8 @@ struct T55 {
 }
 
 impl Decoder for T55 {
-    fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
+        Some(&mut self.device)
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
@@ -148,7 +148,7 @@ fn rma(fields: &Fields<'_>, now: Timestamp) -> Result<Fix, Fault> {
 /// `yyyymmddhhmmss.sss,A,lat,lon,knots,course,altitude,battery`.
 fn trccr(fields: &Fields<'_>) -> Result<Fix, Fault> {
     let mut fix = FixBuilder::valid(fields.get(2) == "A");
-    fix.speed_knots(fields.needed(5)?).course_deg(fields.needed(6)?).altitude_m(fields.needed(7)?);
+    fix.speed_knots(fields.told(5)).course_deg(fields.told(6)).altitude_m(fields.told(7));
     if let Some(battery) = fields.number(8) {
         fix.set("battery", battery);
     }
@@ -159,9 +159,9 @@ fn trccr(fields: &Fields<'_>) -> Result<Fix, Fault> {
 /// u-blox: `00,time,lat,N,lon,E,altitude,state,…,km/h,course,…,hdop,vdop,tdop,satellites,…,id`.
 fn pubx(fields: &Fields<'_>, now: Timestamp) -> Result<Fix, Fault> {
     let mut fix = FixBuilder::valid(fields.get(8) != "NF");
-    fix.altitude_m(fields.needed(7)?).speed_kmh(fields.needed(11)?).course_deg(fields.needed(12)?);
-    fix.set(name::HDOP, fields.number(15).unwrap_or_default()).set(name::VDOP, fields.number(16).unwrap_or_default());
-    fix.set(name::SATELLITES, fields.int(18).unwrap_or_default());
+    fix.altitude_m(fields.told(7)).speed_kmh(fields.told(11)).course_deg(fields.told(12));
+    fix.set_some(name::HDOP, fields.number(15)).set_some(name::VDOP, fields.number(16));
+    fix.set_some(name::SATELLITES, fields.int(18));
     let (lat, lon) = fields.nmea_place(3)?;
     fix.at(time_of_day(fields.get(2), now)?, lat, lon)
 }
@@ -169,8 +169,8 @@ fn pubx(fields: &Fields<'_>, now: Timestamp) -> Result<Fix, Fault> {
 /// `imei,event,ddmmyyyy,hhmmss,lat,lon,knots,course,A,ignition`.
 fn qze(fields: &Fields<'_>) -> Result<Fix, Fault> {
     let mut fix = FixBuilder::valid(fields.get(8) == "A");
-    fix.speed_knots(fields.needed(6)?).course_deg(fields.needed(7)?);
-    fix.set(name::EVENT, fields.int(1).unwrap_or_default()).set(name::IGNITION, fields.get(9) == "1");
+    fix.speed_knots(fields.told(6)).course_deg(fields.told(7));
+    fix.set_some(name::EVENT, fields.int(1)).set(name::IGNITION, fields.get(9) == "1");
     let [day, month, _, year] = pairs(fields.get(2))?;
     let date = format!("{year:02}{month:02}{day:02}");
     fix.at(ymd(&date, fields.get(3))?, fields.needed(4)?, fields.needed(5)?)

@@ -63,8 +63,8 @@ struct T800x {
 }
 
 impl Decoder for T800x {
-    fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
+        Some(&mut self.device)
     }
 
     fn understand(&mut self, frame: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {

@@ -55,8 +55,8 @@ struct Telic {
 }
 
 impl Decoder for Telic {
-    fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
+        Some(&mut self.device)
     }
 
     fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
@@ -83,7 +83,7 @@ impl Decoder for Telic {
 /// `…,time of event,…,ddmmyyhhmmss,lon,lat,validity,km/h,course,satellites,` seven more `,battery`.
 fn position(fields: &Fields<'_>, event: &str) -> Result<Fix, Fault> {
     let mut fix = FixBuilder::valid(fields.get(6) != "1");
-    fix.speed_kmh(fields.needed(7)?).course_deg(fields.needed(8)?);
+    fix.speed_kmh(fields.told(7)).course_deg(fields.told(8));
     fix.set_some(name::SATELLITES, fields.int(9)).set_some("battery", fields.int(17));
     if let Ok(event) = event.parse::<i64>() {
         fix.set(name::EVENT, event);

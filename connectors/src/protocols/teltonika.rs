@@ -66,8 +66,8 @@ struct Teltonika {
 }
 
 impl Decoder for Teltonika {
-    fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
+        Some(&mut self.device)
     }
 
     fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {

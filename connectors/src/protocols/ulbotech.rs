@@ -71,8 +71,8 @@ struct Ulbotech {
 }
 
 impl Decoder for Ulbotech {
-    fn device(&self) -> Option<&DeviceId> {
-        self.device.as_ref()
+    fn session(&mut self) -> Option<&mut Option<DeviceId>> {
+        Some(&mut self.device)
     }
 
     fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {

@@ -66,6 +66,23 @@ impl Framing for Datagrams {
     }
 }
 
+/// The frames of a message that is complete in itself, and what was wrong behind the last. One without any is a frame that its marks
+/// were taken off, or that goes without the one at its end.
+pub(crate) fn frames_of(mut framing: Box<dyn Framing>, message: &[u8]) -> (Vec<Bytes>, Option<Fault>) {
+    let (mut buffer, mut frames) = (BytesMut::from(message), Vec::new());
+    let lost = loop {
+        match framing.next_frame(&mut buffer) {
+            Ok(Some(frame)) => frames.push(frame),
+            Ok(None) => break None,
+            Err(fault) => break Some(fault),
+        }
+    };
+    if frames.is_empty() && !message.is_empty() {
+        return (vec![Bytes::copy_from_slice(message)], None);
+    }
+    (frames, lost)
+}
+
 /// Where `needle` starts in `haystack`.
 pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len().max(1)).position(|window| window == needle)
@@ -82,6 +99,16 @@ mod tests {
         let mut framing = Delimited::stripping(&[b"\r\n", b"\r", b"\n"], 8);
         let mut next = || framing.next_frame(&mut buffer).unwrap();
         assert_eq!((next().unwrap(), next().unwrap(), next()), (Bytes::from("a"), Bytes::from("bc"), None));
+    }
+
+    #[test]
+    fn a_message_is_cut_into_its_frames_or_is_one() {
+        let framing = || Box::new(Delimited::stripping(&[b";"], 8));
+        assert_eq!(frames_of(framing(), b"a;b;"), (vec![Bytes::from("a"), Bytes::from("b")], None));
+        assert_eq!(frames_of(framing(), b"a"), (vec![Bytes::from("a")], None));
+        assert_eq!(frames_of(framing(), b""), (vec![], None));
+        let (frames, lost) = frames_of(framing(), b"a;123456789");
+        assert_eq!((frames, lost.unwrap().kind), (vec![Bytes::from("a")], FaultKind::Oversized));
     }
 
     #[test]

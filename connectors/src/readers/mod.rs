@@ -15,7 +15,7 @@ pub(crate) use bytes::{Reader, bit};
 pub(crate) use checksum::{checksum_holds, sum, xor};
 pub(crate) use compact::Compact;
 pub(crate) use fix::{FixBuilder, malformed};
-pub(crate) use framing::{Datagrams, Delimited, find};
+pub(crate) use framing::{Datagrams, Delimited, find, frames_of};
 pub(crate) use packed::{packed, packed_dmy, packed_place};
 pub(crate) use rmc::{Rmc, sentence_holds};
 pub(crate) use spoken::spoken_place;

@@ -112,6 +112,11 @@ impl<'a> Fields<'a> {
         self.number(index).ok_or_else(|| malformed(format_args!("field {index} is no number: {:?}", self.get(index))))
     }
 
+    /// A number, or none: of what a fix leaves out if it is not told.
+    pub(crate) fn told(&self, index: usize) -> f64 {
+        self.number(index).unwrap_or(f64::NAN)
+    }
+
     /// Latitude and longitude from degrees and minutes with their hemispheres, in four fields from `index` on.
     pub(crate) fn nmea_place(&self, index: usize) -> Result<(f64, f64), Fault> {
         Ok((nmea_degrees(self.get(index), self.get(index + 1))?, nmea_degrees(self.get(index + 2), self.get(index + 3))?))
