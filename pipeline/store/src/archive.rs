@@ -64,6 +64,15 @@ impl Stop<'_> {
     }
 }
 
+/// How far a flush got.
+enum Flushed {
+    /// Not into the store.
+    Failed,
+    /// Into the store, but the log could not be told.
+    Stored,
+    Committed,
+}
+
 /// Why the archive stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
@@ -127,7 +136,8 @@ impl Archive {
         let every = self.config.maintain_every;
         let mut maintain = tokio::time::interval_at(Instant::now() + every, every);
         maintain.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut flush_at: Option<Instant> = None;
+        // At the start for the offsets: an earlier commit may have failed after the rows were stored.
+        let mut flush_at = Some(Instant::now() + self.config.flush_after);
         // Since the last flush failed: full memory alone is no reason to try again at once.
         let mut failed = false;
         // Twice the flush limits are in memory: the disk must catch up first.
@@ -138,14 +148,18 @@ impl Archive {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                flushed = finished(&mut flushing) => {
-                    failed = !self.flushed(log.as_ref(), flushed, partitions).await?;
-                    if failed {
-                        flush_at = Some(Instant::now() + self.config.retry_at_most);
-                    } else {
-                        full = false;
+                flushed = finished(&mut flushing) => match self.flushed(log.as_ref(), flushed, partitions).await? {
+                    Flushed::Committed => (failed, full) = (false, false),
+                    Flushed::Stored => {
+                        (failed, full) = (false, false);
+                        // Perhaps nothing more comes that would be flushed.
+                        flush_at.get_or_insert_with(|| Instant::now() + self.config.retry_at_most);
                     }
-                }
+                    Flushed::Failed => {
+                        failed = true;
+                        flush_at = Some(Instant::now() + self.config.retry_at_most);
+                    }
+                },
                 done = finished(&mut maintaining) => {
                     if let Err(error) = done {
                         warn!(error = &error as &dyn std::error::Error, "housekeeping of the store failed, will be repeated");
@@ -185,31 +199,31 @@ impl Archive {
             || unflushed.bytes >= self.config.flush_bytes.saturating_mul(times)
     }
 
-    /// After a flush: commits what is covered now. `false` if the flush failed and must be repeated.
+    /// After a flush: commits what is covered now.
     async fn flushed(
         &self,
         log: &dyn Log,
         flushed: Result<Offsets, StoreError>,
         partitions: &[u32],
-    ) -> Result<bool, ArchiveError> {
+    ) -> Result<Flushed, ArchiveError> {
         let mut offsets = match flushed {
             Ok(offsets) => offsets,
             Err(StoreError::Unavailable(reason)) => {
                 warn!(reason, "flush failed, will be repeated");
-                return Ok(false);
+                return Ok(Flushed::Failed);
             }
             Err(error) => return Err(error.into()),
         };
         offsets.retain(|(_, partition), _| partitions.contains(partition));
-        // A commit that fails does no harm: the store itself says what it covers, and the next flush commits more.
+        // A commit that fails loses nothing: the store itself says what it covers. But others wait for what is committed.
         match log.commit(&Group { name: GROUP.into(), member: 0 }, Vec::new(), &offsets).await {
-            Ok(()) => {}
+            Ok(()) => Ok(Flushed::Committed),
             Err(error @ (LogError::Unavailable(_) | LogError::Indeterminate(_))) => {
-                warn!(error = &error as &dyn std::error::Error, "offsets could not be committed");
+                warn!(error = &error as &dyn std::error::Error, "offsets could not be committed, will be repeated");
+                Ok(Flushed::Stored)
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => Err(error.into()),
         }
-        Ok(true)
     }
 
     /// Repeats until it succeeds or can't; `None` when cancelled meanwhile.

@@ -1,6 +1,7 @@
 //! This process in a consumer group that hands out partitions. Nothing is read through the group: its rounds decide who owns what,
 //! and Kafka refuses commits of a member that the group has gone on without.
 
+use super::aside::Aside;
 use super::error::{tell_error, tell_log};
 use super::options::KafkaOptions;
 use crate::{LogError, Membership, Share, Topic};
@@ -13,12 +14,15 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How often the group is listened to without anything happening.
 const LISTEN: Duration = Duration::from_millis(200);
+/// A member that the group has gone on without is back in this many sessions, or its client never will be: librdkafka (2.12.1) may lose
+/// its question for the coordinator when the only broker comes back.
+const BACK_IN_SESSIONS: u32 = 3;
 
 /// The memberships of a process, by group.
 pub(super) type Members = Arc<Mutex<HashMap<String, Arc<Member>>>>;
@@ -30,6 +34,10 @@ struct State {
     owned: BTreeSet<u32>,
     /// Whether the group has said what is owned. Not while it has gone on without this process: that joins it again by itself.
     told: bool,
+    /// How many clients have joined; only the last one counts.
+    clients: u64,
+    /// Since when the group has gone on without this process.
+    lost: Option<Instant>,
     /// Whether a share is handed out.
     in_use: bool,
     /// Whether some of it is to be given up.
@@ -53,8 +61,10 @@ struct Shared {
 /// A membership, as commits see it.
 pub(super) struct Member {
     shared: Arc<Shared>,
-    consumer: Arc<BaseConsumer<Watch>>,
+    consumer: Mutex<Arc<Client>>,
 }
+
+type Client = Aside<BaseConsumer<Watch>>;
 
 /// A membership, as its holder sees it.
 struct Holder {
@@ -64,7 +74,11 @@ struct Holder {
 }
 
 /// Hears of the rounds of the group.
-struct Watch(Arc<Shared>);
+struct Watch {
+    shared: Arc<Shared>,
+    /// Its number.
+    client: u64,
+}
 
 /// Joins a group.
 pub(super) fn join(options: &KafkaOptions, members: &Members, group: &str) -> Result<Box<dyn Membership>, LogError> {
@@ -78,6 +92,17 @@ pub(super) fn join(options: &KafkaOptions, members: &Members, group: &str) -> Re
         bell: Notify::new(),
         hand_over: options.hand_over_timeout,
     });
+    let consumer = Mutex::new(Arc::new(client(options, group, &shared)?));
+    let member = Arc::new(Member { shared: Arc::clone(&shared), consumer });
+    let (options, listener, name) = (options.clone(), Arc::clone(&member), group.to_owned());
+    let thread = std::thread::Builder::new().name("kafka-group".into()).spawn(move || listen(&options, &name, &listener));
+    thread.map_err(|e| LogError::Unavailable(format!("could not start a thread: {e}")))?;
+    held.insert(group.to_owned(), member);
+    Ok(Box::new(Holder { shared, members: Arc::clone(members), group: group.to_owned() }))
+}
+
+/// A client that joins the group.
+fn client(options: &KafkaOptions, group: &str, shared: &Arc<Shared>) -> Result<Client, LogError> {
     let mut config = options.consumer(group);
     config
         .set("isolation.level", "read_committed")
@@ -88,19 +113,34 @@ pub(super) fn join(options: &KafkaOptions, members: &Members, group: &str) -> Re
         // While partitions are handed over nothing is polled.
         .set("max.poll.interval.ms", KafkaOptions::millis(options.session_timeout + options.hand_over_timeout * 2));
     let failed = |e: KafkaError| LogError::Unavailable(format!("could not join the group {group}: {e}"));
-    let consumer = BaseConsumer::from_config_and_context(&config, Watch(Arc::clone(&shared))).map_err(failed)?;
+    let client = {
+        let mut state = shared.state();
+        state.clients += 1;
+        state.clients
+    };
+    let watch = Watch { shared: Arc::clone(shared), client };
+    let consumer = BaseConsumer::from_config_and_context(&config, watch).map_err(failed)?;
     consumer.subscribe(&[&options.topic_name(Topic::Positions)]).map_err(failed)?;
-    let consumer = Arc::new(consumer);
-    let (listener, heard) = (Arc::clone(&consumer), Arc::clone(&shared));
-    let thread = std::thread::Builder::new().name("kafka-group".into()).spawn(move || listen(&listener, &heard));
-    thread.map_err(|e| LogError::Unavailable(format!("could not start a thread: {e}")))?;
-    held.insert(group.to_owned(), Arc::new(Member { shared: Arc::clone(&shared), consumer }));
-    Ok(Box::new(Holder { shared, members: Arc::clone(members), group: group.to_owned() }))
+    Ok(Aside::new(consumer))
 }
 
 /// Until the membership is dropped.
-fn listen(consumer: &BaseConsumer<Watch>, shared: &Shared) {
+fn listen(options: &KafkaOptions, group: &str, member: &Member) {
+    let shared = &member.shared;
+    let mut consumer = member.consumer();
     while !shared.state().left {
+        let late = options.session_timeout * BACK_IN_SESSIONS;
+        if shared.state().lost.is_some_and(|lost| lost.elapsed() > late) {
+            shared.state().lost = Some(Instant::now());
+            match client(options, group, shared) {
+                Ok(new) => {
+                    tracing::warn!(group, "a member of a kafka group has not come back to it, and joins anew");
+                    consumer = Arc::new(new);
+                    *member.consumer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&consumer);
+                }
+                Err(error) => tracing::warn!(group, %error, "a member of a kafka group has not come back to it"),
+            }
+        }
         match consumer.poll(LISTEN) {
             None | Some(Ok(_)) => {}
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
@@ -113,6 +153,10 @@ fn listen(consumer: &BaseConsumer<Watch>, shared: &Shared) {
 }
 
 impl Member {
+    fn consumer(&self) -> Arc<Client> {
+        Arc::clone(&self.consumer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The right to commit these partitions of device topics, in this round of the group.
     pub(super) fn right_to(&self, partitions: impl Iterator<Item = u32>) -> Result<ConsumerGroupMetadata, LogError> {
         // Held until the round is known: the group goes on only after it was told here.
@@ -122,7 +166,7 @@ impl Member {
                 return Err(LogError::Indeterminate(format!("partition {partition} is no longer this process's")));
             }
         }
-        let metadata = self.consumer.group_metadata();
+        let metadata = self.consumer().group_metadata();
         metadata.ok_or_else(|| LogError::Unavailable("the kafka client knows of no group".into()))
     }
 }
@@ -138,7 +182,7 @@ impl Shared {
             state.ends.cancel();
         }
         state.owned.extend(partitions);
-        state.told = true;
+        (state.told, state.lost) = (true, None);
         drop(state);
         self.bell.notify_one();
     }
@@ -163,7 +207,7 @@ impl Shared {
     fn lose(&self, partitions: &BTreeSet<u32>) {
         let mut state = self.state();
         state.owned.retain(|partition| !partitions.contains(partition));
-        state.told = false;
+        (state.told, state.lost) = (false, Some(Instant::now()));
         state.ends.cancel();
         drop(state);
         self.bell.notify_one();
@@ -192,25 +236,30 @@ impl ClientContext for Watch {
 impl ConsumerContext for Watch {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let partitions: BTreeSet<u32> = list.elements().iter().map(|element| element.partition() as u32).collect();
+        let shared = &self.shared;
+        if shared.state().clients != self.client {
+            // It has been replaced and only ends, with or without what it is told to give up.
+            return consumer.incremental_unassign(list).unwrap_or_default();
+        }
         let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             tracing::info!(?partitions, "partitions gained");
             // Nothing is read through the group.
             let assigned = list.set_all_offsets(Offset::End).and_then(|()| consumer.incremental_assign(list));
             let paused = assigned.and_then(|()| consumer.pause(list));
-            self.0.gain(partitions);
+            shared.gain(partitions);
             paused
         } else {
             let lost = consumer.assignment_lost();
             tracing::info!(?partitions, lost, "partitions given up");
             if lost {
-                self.0.lose(&partitions)
+                shared.lose(&partitions)
             } else {
-                self.0.give_up(&partitions)
+                shared.give_up(&partitions)
             }
             consumer.incremental_unassign(list)
         };
         if let Err(error) = done {
-            self.0.fail(format!("could not follow the group: {error}"));
+            shared.fail(format!("could not follow the group: {error}"));
         }
     }
 }

@@ -94,10 +94,15 @@ impl Queries {
 
     /// What a group has committed, open transactions awaited.
     pub(super) async fn committed(&self, group: &str, topic: Topic) -> Result<Offsets, LogError> {
-        let client = self.group(group)?;
         let name = self.options.topic_name(topic);
         let count = self.options.partitions(topic);
+        let mut client = self.group(group)?;
+        let mut tried = false;
         let found = patiently("could not read what is committed", || {
+            // One that has lost its question for the group's coordinator never finds it (librdkafka 2.12.1).
+            if std::mem::replace(&mut tried, true) {
+                client = self.replace(group).unwrap_or_else(|_| Arc::clone(&client));
+            }
             let (client, name) = (Arc::clone(&client), name.clone());
             move || {
                 let mut list = TopicPartitionList::with_capacity(count as usize);
@@ -122,6 +127,11 @@ impl Queries {
         drop(self.listened.send(Arc::downgrade(&client)));
         groups.insert(group.to_owned(), Arc::clone(&client));
         Ok(client)
+    }
+
+    fn replace(&self, group: &str) -> Result<Arc<Client>, LogError> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).remove(group);
+        self.group(group)
     }
 
     async fn list(
@@ -156,7 +166,7 @@ impl Queries {
 }
 
 /// Asks until there is an answer for every partition, or it has taken too long.
-async fn patiently<Q>(what: &str, question: impl Fn() -> Q) -> Result<BTreeMap<u32, Option<u64>>, LogError>
+async fn patiently<Q>(what: &str, mut question: impl FnMut() -> Q) -> Result<BTreeMap<u32, Option<u64>>, LogError>
 where
     Q: FnOnce() -> KafkaResult<TopicPartitionList> + Send + 'static,
 {

@@ -28,10 +28,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 const FAIR_START: Duration = Duration::from_secs(1);
 /// So long a partition may be silent before it is asked whether it has ended.
 const SILENCE: Duration = Duration::from_millis(20);
+/// A question that is not answered for so long never will be: librdkafka (2.12.1) loses some when its only broker comes back.
+const STUCK: Duration = Duration::from_secs(10);
 
 type Client = BaseConsumer<Told>;
 
 pub(super) struct Reader {
+    options: Arc<KafkaOptions>,
     queries: Arc<Queries>,
     topic: Topic,
     name: String,
@@ -70,7 +73,12 @@ struct Cursor {
 }
 
 impl Reader {
-    pub(super) fn new(options: &KafkaOptions, queries: Arc<Queries>, topic: Topic, from: &Offsets) -> Result<Self, LogError> {
+    pub(super) fn new(
+        options: &Arc<KafkaOptions>,
+        queries: Arc<Queries>,
+        topic: Topic,
+        from: &Offsets,
+    ) -> Result<Self, LogError> {
         let mut cursors = Vec::new();
         for ((_, partition), offset) in from.iter().filter(|((t, _), _)| *t == topic) {
             let count = options.partitions(topic);
@@ -81,23 +89,21 @@ impl Reader {
             let (partition, done) = (*partition, *offset);
             cursors.push(Cursor { partition, done, probe: None, heard: false, queue: None, ahead: VecDeque::new() });
         }
-        let mut config = options.consumer("readers");
-        config
-            .set("isolation.level", "read_committed")
-            .set("enable.partition.eof", "true")
-            // By default a full queue is looked at again after a second.
-            .set("fetch.queue.backoff.ms", "10")
-            .set("fetch.error.backoff.ms", "100")
-            // A partition that is asked again waits for the fetch before it.
-            .set("fetch.wait.max.ms", "100")
-            .set("queued.max.messages.kbytes", "16384");
-        let mut client = Client::from_config_and_context(&config, Told::default())
-            .map_err(|e| determinate("could not set up the kafka consumer", &e))?;
         let bell = Arc::new(Notify::new());
-        let ring = Arc::clone(&bell);
-        client.set_nonempty_callback(move || ring.notify_one());
-        let (name, client) = (options.topic_name(topic), Aside::new(Arc::new(client)));
-        Ok(Self { queries, topic, name, bell, cursors, turn: 0, fault: None, state: State::New, client })
+        let (name, client) = (options.topic_name(topic), client(options, &bell)?);
+        let options = Arc::clone(options);
+        Ok(Self { options, queries, topic, name, bell, cursors, turn: 0, fault: None, state: State::New, client })
+    }
+
+    /// Goes on with a new client where the old one was.
+    fn start_anew(&mut self) -> Result<(), LogError> {
+        tracing::warn!(topic = self.topic.name(), "a kafka client does not answer, and is replaced");
+        for cursor in &mut self.cursors {
+            (cursor.queue, cursor.probe) = (None, None);
+            cursor.ahead.clear();
+        }
+        self.client = client(&self.options, &self.bell)?;
+        self.start()
     }
 
     /// Begins to fetch.
@@ -210,11 +216,42 @@ impl Reader {
         Ok(())
     }
 
+    /// After a long silence: asks partitions that seem to have more whether they do. If they were asked before, this client never
+    /// gets an answer.
+    async fn look_behind(&mut self) -> Result<(), LogError> {
+        // While Kafka is away there is nothing to be learnt.
+        let Ok(mut ends) = self.ends().await else { return Ok(()) };
+        if self.cursors.iter().any(|cursor| cursor.probe.is_some()) {
+            return self.start_anew();
+        }
+        ends.retain(|partition, end| self.cursors.iter().any(|c| c.partition == *partition && c.done < *end));
+        // As long as a transaction is open, what comes is not waited for here.
+        timeout(SILENCE, self.ask_again(&ends)).await.unwrap_or(Ok(()))
+    }
+
     async fn ends(&self) -> Result<BTreeMap<u32, u64>, LogError> {
         let partitions: Vec<u32> = self.cursors.iter().map(|c| c.partition).collect();
         let ends = self.queries.offsets(self.topic, &partitions, Which::Next).await?;
         Ok(ends.into_iter().map(|(partition, end)| (partition, end.unwrap_or(0))).collect())
     }
+}
+
+fn client(options: &KafkaOptions, bell: &Arc<Notify>) -> Result<Aside<Arc<Client>>, LogError> {
+    let mut config = options.consumer("readers");
+    config
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "true")
+        // By default a full queue is looked at again after a second.
+        .set("fetch.queue.backoff.ms", "10")
+        .set("fetch.error.backoff.ms", "100")
+        // A partition that is asked again waits for the fetch before it.
+        .set("fetch.wait.max.ms", "100")
+        .set("queued.max.messages.kbytes", "16384");
+    let mut client = Client::from_config_and_context(&config, Told::default())
+        .map_err(|e| determinate("could not set up the kafka consumer", &e))?;
+    let ring = Arc::clone(bell);
+    client.set_nonempty_callback(move || ring.notify_one());
+    Ok(Aside::new(Arc::new(client)))
 }
 
 impl Cursor {
@@ -305,7 +342,9 @@ impl LogReader for Reader {
                 return Ok(batch);
             }
             // What came since has rung, and a ring is kept until somebody waits for it.
-            self.bell.notified().await;
+            if timeout(STUCK, self.bell.notified()).await.is_err() {
+                self.look_behind().await?;
+            }
         }
     }
 
@@ -335,7 +374,10 @@ impl LogReader for Reader {
             let asked = |partition| self.cursors.iter().any(|c| c.partition == partition && c.probe.is_some());
             let unasked: BTreeMap<u32, u64> = behind.into_iter().filter(|(partition, _)| !asked(*partition)).collect();
             if unasked.is_empty() {
-                self.bell.notified().await;
+                if timeout(STUCK, self.bell.notified()).await.is_err() {
+                    self.ends().await?;
+                    self.start_anew()?;
+                }
             } else if timeout(SILENCE, self.bell.notified()).await.is_err() {
                 self.ask_again(&unasked).await?;
             }
