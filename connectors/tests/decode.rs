@@ -144,3 +144,11 @@ fn of_every_recorded_message_it_prints_what_the_decoder_makes_of_it() {
     }
     assert!(positions > 1000, "{positions}");
 }
+
+#[test]
+fn a_number_that_no_vehicle_has_driven_does_no_harm() {
+    // Found by fuzzing: kilometres and hundreds of metres of an odometer with all the digits that it may have.
+    let text = "*ET,358155100054249,HB,A,100b06,053318,803a0b51,03d507c9,0017,0000,00400000,07,100,0000,7fffffffffffffff,63";
+    let (understood, out, _) = decode("easytrack", Input::Frames(vec![text.into()]), false);
+    assert!(understood && out.len() == 1);
+}
