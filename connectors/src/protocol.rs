@@ -26,6 +26,17 @@ impl Protocol {
     pub const fn speaks_udp(&self) -> bool {
         matches!(self.transport, Transport::Socket { udp: true, .. })
     }
+
+    /// The next frame of a stream: see [`Framing::next_frame`]. One above the limit, whose end came with it in one segment, is an
+    /// error too.
+    pub fn next_frame(&self, framing: &mut dyn Framing, buffer: &mut BytesMut) -> Result<Option<Bytes>, Fault> {
+        match framing.next_frame(buffer)? {
+            Some(frame) if frame.len() > self.max_frame_bytes => {
+                Err(Fault::new(FaultKind::Oversized, format_smolstr!("a frame of {} bytes", frame.len())))
+            }
+            frame => Ok(frame),
+        }
+    }
 }
 
 /// How a protocol's messages come to us.

@@ -213,7 +213,7 @@ impl Session {
         let context = Context { checksums: self.shared.checksums, ..Context::stream(received_at) };
         let mut round = Round::default();
         while round.end.is_none() {
-            match self.framing.next_frame(&mut self.buffer) {
+            match self.shared.protocol.next_frame(self.framing.as_mut(), &mut self.buffer) {
                 Ok(Some(frame)) => {
                     round.progress = true;
                     self.understand(&frame, &context, &mut round).await?;

@@ -144,3 +144,23 @@ fn of_every_recorded_message_it_prints_what_the_decoder_makes_of_it() {
     }
     assert!(positions > 1000, "{positions}");
 }
+
+#[test]
+fn a_time_that_is_too_short_does_no_harm() {
+    // Found by fuzzing Totem.
+    let digits = "2424303439344532313233343536373839303132333432353232333934352c3131332e3932353532352c313039303036373331387c7b3436302c302c32303439342c35343030337d0a7b347a36302c302c32303935312c31393536397d0a2c30313030302e3730303030303030323234352e333931394e31303233312e36393532573030303030312b363045";
+    let message = parse_hex(digits).unwrap();
+    let (first, second) = message.split_at(70);
+    for frames in [vec![message.clone()], vec![first.to_vec(), second.to_vec()]] {
+        let (_, out, _) = decode("totem", Input::Frames(frames), false);
+        assert!(out.is_empty(), "{out:?}");
+    }
+}
+
+#[test]
+fn a_number_that_no_vehicle_has_driven_does_no_harm() {
+    // Found by fuzzing: kilometres and hundreds of metres of an odometer with all the digits that it may have.
+    let text = "*ET,358155100054249,HB,A,100b06,053318,803a0b51,03d507c9,0017,0000,00400000,07,100,0000,7fffffffffffffff,63";
+    let (understood, out, _) = decode("easytrack", Input::Frames(vec![text.into()]), false);
+    assert!(understood && out.len() == 1);
+}

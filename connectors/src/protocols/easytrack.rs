@@ -70,7 +70,7 @@ fn position(fields: &Fields<'_>) -> Result<Fix, Fault> {
     }
     fix.set_some(name::RSSI, fields.hex(11).map(|value| value as i64)).set_some(name::BATTERY_LEVEL, fields.number(12));
     fix.set_some("fuel", fields.hex(13).map(|value| value as i64));
-    fix.set_some(name::ODOMETER_M, fields.hex(14).map(|value| value as i64 * 100));
+    fix.set_some(name::ODOMETER_M, fields.hex(14).map(|value| value as f64 * 100.0));
     if let Some(altitude) = number(fields.get(15)) {
         fix.altitude_m(altitude);
     }

@@ -184,7 +184,7 @@ fn position(record: &str) -> Result<Option<Fix>, Fault> {
         }
     }
     let Some((lat, lon)) = place else { return Ok(None) };
-    let (time, date) = time.split_at(6);
+    let (time, date) = time.split_at_checked(6).ok_or_else(|| malformed("a short time"))?;
     fix.at(dmy(date, time)?, lat, lon).map(Some)
 }
 

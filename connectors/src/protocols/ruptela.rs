@@ -201,7 +201,7 @@ fn element(fix: &mut FixBuilder, id: u64, value: u64) {
         207 if value < 0xfb => fix.set(name::FUEL_LEVEL, value as f64 * 0.4),
         207 => fix,
         208 if value < 0xfb00_0000 => fix.set(name::FUEL_USED_L, value as f64 / 2.0),
-        922 => fix.set(name::OBD_ODOMETER_M, value as i64 * 1000),
+        922 => fix.set(name::OBD_ODOMETER_M, (value as i64).saturating_mul(1000)),
         94 => fix.set(name::RPM, value as f64 / 4.0),
         197 => fix.set(name::RPM, value as f64 / 8.0),
         150 => fix.set(name::OPERATOR, value as i64),

@@ -149,7 +149,7 @@ fn listed(body: &str) -> Result<Option<Fix>, Fault> {
     } else if fields.len() == 4 && !fields.get(3).is_empty() {
         fix.set(name::DRIVER_ID, fields.get(3));
     }
-    let (date, time) = fields.get(0).split_at(6);
+    let (date, time) = fields.get(0).split_at_checked(6).ok_or_else(|| malformed("a short time"))?;
     fix.at(ymd(date, time)?, fields.needed(2)?, fields.needed(1)?).map(Some)
 }
 

@@ -49,6 +49,10 @@ impl Framing for Delimited {
             if !self.keep {
                 frame.truncate(at);
             }
+            // Also when its end has come with it in one segment.
+            if frame.len() > self.max_frame_bytes {
+                return Err(Fault::new(FaultKind::Oversized, "a delimiter behind the largest frame"));
+            }
             if at > 0 {
                 return Ok(Some(frame));
             }
@@ -115,5 +119,8 @@ mod tests {
     fn a_frame_above_the_limit_is_refused() {
         let mut framing = Delimited::keeping(&[b";"], 8);
         assert_eq!(framing.next_frame(&mut BytesMut::from(&b"123456789"[..])).unwrap_err().kind, FaultKind::Oversized);
+        let mut framing = Delimited::keeping(&[b";"], 8);
+        assert_eq!(framing.next_frame(&mut BytesMut::from(&b"12345678;"[..])).unwrap_err().kind, FaultKind::Oversized);
+        assert!(framing.next_frame(&mut BytesMut::from(&b"1234567;"[..])).unwrap().is_some());
     }
 }

@@ -60,7 +60,7 @@ pub fn cut<'a>(
         buffer.extend_from_slice(segment);
         loop {
             let before = buffer.len();
-            match framing.next_frame(&mut buffer) {
+            match protocol.next_frame(framing.as_mut(), &mut buffer) {
                 Ok(Some(frame)) => {
                     assert!(frame.len() <= protocol.max_frame_bytes, "{}: a frame above the limit", protocol.name);
                     assert!(buffer.len() < before, "{}: a frame that took nothing", protocol.name);
