@@ -123,7 +123,7 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
     let kinds = std::env::var("KINDS").ok();
     let asked = |fault: &Fault| match &kinds {
         Some(kinds) => kinds.split(',').any(|kind| kind == format!("{fault:?}")),
-        // One kill of Kafka in about fifteen leaves an archive or a dataflow waiting: ARCHITECTURE.md tells what is known.
+        // Each takes half a minute, and too few have been survived in a row to be sure: ARCHITECTURE.md tells what is known.
         None => *fault != Fault::Kafka,
     };
     let mut faults = Fault::ALL.into_iter().filter(asked).collect::<Vec<_>>().repeat(each);

@@ -30,6 +30,8 @@ const FAIR_START: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_millis(20);
 /// A question that is not answered for so long never will be: librdkafka (2.12.1) loses some when its only broker comes back.
 const STUCK: Duration = Duration::from_secs(10);
+/// Longest time that a reader which waits for new records looks at something else.
+const ASKED_WITHIN: Duration = Duration::from_secs(2);
 
 type Client = BaseConsumer<Told>;
 
@@ -226,7 +228,7 @@ impl Reader {
         }
         ends.retain(|partition, end| self.cursors.iter().any(|c| c.partition == *partition && c.done < *end));
         // As long as a transaction is open, what comes is not waited for here.
-        timeout(SILENCE, self.ask_again(&ends)).await.unwrap_or(Ok(()))
+        timeout(ASKED_WITHIN, self.ask_again(&ends)).await.unwrap_or(Ok(()))
     }
 
     async fn ends(&self) -> Result<BTreeMap<u32, u64>, LogError> {
