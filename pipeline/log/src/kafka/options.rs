@@ -198,7 +198,10 @@ impl KafkaOptions {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("allow.auto.create.topics", "false")
-            .set("auto.offset.reset", "earliest");
+            .set("auto.offset.reset", "earliest")
+            // Lines of the log come among what is polled, and one looks like the end of it: what stands behind would wait for the
+            // next poll. Errors come by themselves.
+            .set_log_level(RDKafkaLogLevel::Emerg);
         config
     }
 
