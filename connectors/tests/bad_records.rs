@@ -6,7 +6,6 @@
 mod cases;
 
 use cases::{is_comparable, lines, text};
-use waystream_connectors::decode::parse_hex;
 use waystream_connectors::protocol::{Checksums, Context, Decoded, FaultKind, Protocol, Transport};
 use waystream_connectors::protocols;
 use waystream_domain::Timestamp;
@@ -41,13 +40,7 @@ fn a_bad_record_leaves_the_others_and_the_answer() {
     let (mut tried, mut kept_others) = (0, 0);
     for protocol in protocols::ALL {
         for case in lines(&format!("{}.jsonl", protocol.name)).iter().filter(|case| is_comparable(case)) {
-            let frames: Vec<Vec<u8>> = case["frames"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .filter_map(|frame| frame["hex"].as_str())
-                .map(|digits| parse_hex(digits).unwrap())
-                .collect();
+            let frames = cases::frames(case);
             let Some(frame) = frames.last() else { continue };
             if frame.len() > MAX_FRAME_BYTES {
                 continue;

@@ -115,13 +115,7 @@ fn of_every_recorded_message_it_prints_what_the_decoder_makes_of_it() {
     for protocol in protocols::ALL {
         let Transport::Socket { decoder, .. } = protocol.transport else { continue };
         for case in cases::lines(&format!("{}.jsonl", protocol.name)) {
-            let frames: Vec<Vec<u8>> = case["frames"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .filter_map(|frame| frame["hex"].as_str())
-                .map(|digits| parse_hex(digits).unwrap())
-                .collect();
+            let frames = cases::frames(&case);
             let context =
                 Context { checksums: Checksums::Count, ..Context::stream(Timestamp::parse("2026-01-01T00:00:00Z").unwrap()) };
             let mut decoder = decoder();

@@ -18,6 +18,12 @@ pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap()
 }
 
+/// The bytes of a case's frames, of those that are bytes.
+pub fn frames(case: &Value) -> Vec<Vec<u8>> {
+    let frames = case["frames"].as_array().unwrap().iter().filter_map(|frame| frame["hex"].as_str());
+    frames.map(|digits| parse_hex(digits).unwrap()).collect()
+}
+
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
