@@ -80,12 +80,9 @@ fn record(position: &Position) -> Record {
     Record::new(position.device.as_str().to_owned(), encode_position(position))
 }
 
-/// The whole job: positions out of the log, events, states and snapshots into it, committed. Processor time is that of the
-/// whole process, so also of the log's reading and writing.
-pub async fn whole_job(log: Arc<dyn Log>, workload: &Workload, workers: usize) -> Result<Row> {
-    fill(&*log, workload, true).await?;
+/// Runs a dataflow until it has concluded all that is in the log: how long that took, and processor time of the whole process.
+pub(crate) async fn run(log: Arc<dyn Log>, config: DataflowConfig) -> Result<(Duration, Duration)> {
     let stop = CancellationToken::new();
-    let config = DataflowConfig { workers, ..DataflowConfig::default() };
     let (before, started) = (process::usage("self")?, Instant::now());
     let mut running = tokio::spawn(Dataflow::new(config).run(Arc::clone(&log), stop.clone()));
     let mut look = tokio::time::interval(Duration::from_millis(20));
@@ -95,10 +92,17 @@ pub async fn whole_job(log: Arc<dyn Log>, workload: &Workload, workers: usize) -
             _ = look.tick() => {}
         }
     }
-    let took = started.elapsed();
-    let cpu = process::usage("self")?.cpu_since(&before);
+    let (took, cpu) = (started.elapsed(), process::usage("self")?.cpu_since(&before));
     stop.cancel();
     running.await??;
+    Ok((took, cpu))
+}
+
+/// The whole job: positions out of the log, events, states and snapshots into it, committed. Processor time is that of the
+/// whole process, so also of the log's reading and writing.
+pub async fn whole_job(log: Arc<dyn Log>, workload: &Workload, workers: usize) -> Result<Row> {
+    fill(&*log, workload, true).await?;
+    let (took, cpu) = run(Arc::clone(&log), DataflowConfig { workers, ..DataflowConfig::default() }).await?;
     check("whole job", &workload.truth, &outcomes(&*log).await?)?;
     let count = workload.positions.len();
     let figure = format!(

@@ -1,13 +1,13 @@
 //! How long a dataflow takes to start with many devices: from the log until the first new position is concluded.
 
+use crate::devices;
+use crate::folded::run;
 use crate::report::{Row, grouped};
 use crate::scale::Saved;
-use crate::{devices, process};
 use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
-use waystream_dataflow::{Dataflow, DataflowConfig};
+use std::time::Duration;
+use waystream_dataflow::DataflowConfig;
 use waystream_domain::Timestamp;
 use waystream_domain::codec::{decode_state, encode_position, encode_state};
 use waystream_log::{Log, Record, Topic};
@@ -34,22 +34,10 @@ pub async fn start(log: Arc<dyn Log>, what: &str, saved: &Saved, devices: usize,
     newest.received_at = Timestamp::parse("2026-01-01T00:00:00Z").context("a time")?;
     newest.device = devices::name(0);
     log.append(Topic::Positions, vec![Record::new(newest.device.to_string(), encode_position(&newest))]).await?;
-    let stop = CancellationToken::new();
     // Everybody has been silent for long, which would be told first.
     let config = DataflowConfig { workers, late_after_s: 0, ..DataflowConfig::default() };
-    let (before, started) = (process::usage("self")?, Instant::now());
-    let mut running = tokio::spawn(Dataflow::new(config).run(Arc::clone(&log), stop.clone()));
-    let mut look = tokio::time::interval(Duration::from_millis(20));
-    while waystream_dataflow::lag(&*log).await? > 0 {
-        tokio::select! {
-            ended = &mut running => ended?.context("the dataflow ended")?,
-            _ = look.tick() => {}
-        }
-    }
-    let (took, after) = (started.elapsed(), process::usage("self")?);
-    stop.cancel();
-    running.await??;
+    let (took, cpu) = run(log, config).await?;
     ensure!(took < Duration::from_secs(600), "it never started");
-    let figure = format!("{:.1} s, {:.1} s of CPU", took.as_secs_f64(), after.cpu_since(&before).as_secs_f64());
+    let figure = format!("{:.1} s, {:.1} s of CPU", took.as_secs_f64(), cpu.as_secs_f64());
     Ok(Row::new(format!("start of a dataflow with {} devices, {what}, {workers} workers", grouped(devices as u64)), figure))
 }
