@@ -174,7 +174,7 @@ impl KafkaConfig {
             let (mechanism, user) = (sasl.mechanism.clone(), sasl.user.clone());
             anyhow::Ok(Sasl { mechanism, user, password: password.trim_end().to_owned() })
         });
-        let devices = Topic::ALL.into_iter().filter(|topic| topic.is_by_device());
+        let devices = Topic::ALL.into_iter().filter(|topic| topic.is_shared_out());
         Ok(KafkaOptions {
             brokers: self.brokers.clone(),
             prefix: self.prefix.clone(),

@@ -2,7 +2,11 @@
 
 use crate::command::Command;
 use crate::geofence::Geofence;
-use crate::{CommandId, DeviceId, FleetId, FleetRules, GeofenceId, OrganisationId, QueryId, Timestamp, UserId};
+use crate::notify::{Channel, NotificationRule};
+use crate::{
+    ChannelId, CommandId, DeviceId, FleetId, FleetRules, GeofenceId, NotificationRuleId, OrganisationId, QueryId, Timestamp,
+    UserId,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -117,6 +121,10 @@ pub enum CatalogEntry {
     Query(SavedQuery),
     /// Something that a device is told.
     Command(Command),
+    /// A way to notify.
+    Channel(Channel),
+    /// What is notified.
+    NotificationRule(NotificationRule),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -138,6 +146,10 @@ pub enum CatalogKey {
     Query(QueryId),
     /// A command. As text `command/id/device`, as ids of devices may have slashes.
     Command(DeviceId, CommandId),
+    /// A way to notify.
+    Channel(ChannelId),
+    /// A rule of notifications.
+    NotificationRule(NotificationRuleId),
 }
 
 impl CatalogEntry {
@@ -152,6 +164,8 @@ impl CatalogEntry {
             Self::Session(s) => CatalogKey::Session(s.token_sha256.clone()),
             Self::Query(q) => CatalogKey::Query(q.id.clone()),
             Self::Command(c) => CatalogKey::Command(c.device.clone(), c.id.clone()),
+            Self::Channel(c) => CatalogKey::Channel(c.id.clone()),
+            Self::NotificationRule(r) => CatalogKey::NotificationRule(r.id.clone()),
         }
     }
 }
@@ -167,6 +181,8 @@ impl fmt::Display for CatalogKey {
             Self::Session(hash) => write!(f, "session/{hash}"),
             Self::Query(id) => write!(f, "query/{id}"),
             Self::Command(device, id) => write!(f, "command/{id}/{device}"),
+            Self::Channel(id) => write!(f, "channel/{id}"),
+            Self::NotificationRule(id) => write!(f, "notification_rule/{id}"),
         }
     }
 }
@@ -187,6 +203,8 @@ impl CatalogKey {
                 let (id, device) = id.split_once('/')?;
                 Self::Command(device.parse().ok()?, id.parse().ok()?)
             }
+            "channel" => Self::Channel(id.parse().ok()?),
+            "notification_rule" => Self::NotificationRule(id.parse().ok()?),
             _ => return None,
         })
     }
@@ -220,6 +238,10 @@ pub struct Catalog {
     pub queries: BTreeMap<QueryId, Arc<SavedQuery>>,
     /// By device, oldest first.
     pub commands: BTreeMap<DeviceId, BTreeMap<CommandId, Arc<Command>>>,
+    /// By id.
+    pub channels: BTreeMap<ChannelId, Arc<Channel>>,
+    /// By id.
+    pub notification_rules: BTreeMap<NotificationRuleId, Arc<NotificationRule>>,
 }
 
 impl Catalog {
@@ -235,6 +257,8 @@ impl Catalog {
                 CatalogEntry::Session(e) => drop(self.sessions.insert(e.token_sha256.clone(), Arc::new(e))),
                 CatalogEntry::Query(e) => drop(self.queries.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Command(e) => self.advance(e),
+                CatalogEntry::Channel(e) => drop(self.channels.insert(e.id.clone(), Arc::new(e))),
+                CatalogEntry::NotificationRule(e) => drop(self.notification_rules.insert(e.id.clone(), Arc::new(e))),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -244,6 +268,8 @@ impl Catalog {
                 CatalogKey::User(id) => drop(self.users.remove(&id)),
                 CatalogKey::Session(hash) => drop(self.sessions.remove(&hash)),
                 CatalogKey::Query(id) => drop(self.queries.remove(&id)),
+                CatalogKey::Channel(id) => drop(self.channels.remove(&id)),
+                CatalogKey::NotificationRule(id) => drop(self.notification_rules.remove(&id)),
                 CatalogKey::Command(device, id) => {
                     if let Some(of_device) = self.commands.get_mut(&device) {
                         of_device.remove(&id);

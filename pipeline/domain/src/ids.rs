@@ -125,3 +125,15 @@ id!(
     /// A saved query.
     QueryId
 );
+id!(
+    /// A rule of notifications.
+    NotificationRuleId
+);
+id!(
+    /// A way to notify.
+    ChannelId
+);
+id!(
+    /// One notification over one channel: the same however often it is tried.
+    DeliveryId
+);

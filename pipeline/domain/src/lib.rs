@@ -17,6 +17,7 @@ mod late;
 mod latest;
 mod link;
 mod location;
+pub mod notify;
 mod position;
 mod recent;
 mod rules;
@@ -35,7 +36,10 @@ pub use command::{Command, Instruction, Progress};
 pub use event::{Event, EventId, EventKind};
 pub use fix::{Fix, Fuel};
 pub use geofence::Geofence;
-pub use ids::{CommandId, DeviceId, FleetId, GeofenceId, IdError, OrganisationId, QueryId, UserId};
+pub use ids::{
+    ChannelId, CommandId, DeliveryId, DeviceId, FleetId, GeofenceId, IdError, NotificationRuleId, OrganisationId, QueryId,
+    UserId,
+};
 pub use late::Corrected;
 pub use latest::Latest;
 pub use link::Link;

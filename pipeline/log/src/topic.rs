@@ -17,6 +17,9 @@ pub enum Topic {
     Recent,
     /// Key fleet. Written by the dataflow; read by the gateway.
     Snapshots,
+    /// Key delivery. Written by the notifier, and by the gateway where somebody wants one tried again; read by the notifier, and by the
+    /// gateway when somebody asks.
+    Deliveries,
 }
 
 /// How long records stay.
@@ -30,7 +33,8 @@ pub enum Keep {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 6] = [Self::Positions, Self::Catalog, Self::Events, Self::States, Self::Snapshots, Self::Recent];
+    pub const ALL: [Self; 7] =
+        [Self::Positions, Self::Catalog, Self::Events, Self::States, Self::Snapshots, Self::Recent, Self::Deliveries];
 
     /// Name in metrics, in Kafka and on the command line.
     pub const fn name(self) -> &'static str {
@@ -41,6 +45,7 @@ impl Topic {
             Self::States => "states",
             Self::Recent => "recent",
             Self::Snapshots => "snapshots",
+            Self::Deliveries => "deliveries",
         }
     }
 
@@ -51,15 +56,15 @@ impl Topic {
             Self::Positions => Keep::For(Duration::from_secs(7 * 24 * 3600)),
             Self::Events => Keep::For(Duration::from_secs(30 * 24 * 3600)),
             Self::Snapshots => Keep::For(HOUR),
-            Self::Catalog | Self::States | Self::Recent => Keep::Newest,
+            Self::Catalog | Self::States | Self::Recent | Self::Deliveries => Keep::Newest,
         }
     }
 
-    /// Whether the key is a device. All these topics have the same number of partitions, so whoever owns a partition of one owns the
-    /// same of the others.
-    pub const fn is_by_device(self) -> bool {
+    /// Whether the processes of a group share its partitions out among them. All these topics have the same number of partitions, so
+    /// whoever owns a partition of one owns the same of the others. Their key is a device, but for deliveries.
+    pub const fn is_shared_out(self) -> bool {
         match self {
-            Self::Positions | Self::Events | Self::States | Self::Recent => true,
+            Self::Positions | Self::Events | Self::States | Self::Recent | Self::Deliveries => true,
             Self::Catalog | Self::Snapshots => false,
         }
     }
@@ -68,7 +73,7 @@ impl Topic {
     /// one owns the same of the other. The catalog has one, because all read all of it, in one order.
     pub const fn partitions(self) -> u32 {
         match self {
-            Self::Positions | Self::States | Self::Recent | Self::Events => 16,
+            Self::Positions | Self::States | Self::Recent | Self::Events | Self::Deliveries => 16,
             Self::Catalog => 1,
             Self::Snapshots => 8,
         }

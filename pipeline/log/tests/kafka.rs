@@ -40,7 +40,7 @@ async fn topics_that_differ_from_the_settings_are_refused_with_every_difference(
     let options = shared().await.options();
     open(&options).await.close().await;
     let mut others = options.clone();
-    others.partitions.iter_mut().filter(|(topic, _)| topic.is_by_device()).for_each(|(_, partitions)| *partitions = 8);
+    others.partitions.iter_mut().filter(|(topic, _)| topic.is_shared_out()).for_each(|(_, partitions)| *partitions = 8);
     others.keep.insert(Topic::Events, Keep::For(Duration::from_secs(3600)));
     others.keep.insert(Topic::Catalog, Keep::For(Duration::from_secs(60)));
     others.max_record_bytes *= 2;
@@ -64,7 +64,7 @@ async fn settings_that_cannot_work_are_refused_before_the_cluster_is_asked() {
     let uneven = |topic| KafkaOptions { partitions: [(topic, 3)].into(), ..nowhere.clone() };
     let nameless = KafkaOptions { instance: String::new(), ..nowhere.clone() };
     let mut cases = vec![(nameless, "instance")];
-    let of_devices = Topic::ALL.into_iter().filter(|topic| topic.is_by_device());
+    let of_devices = Topic::ALL.into_iter().filter(|topic| topic.is_shared_out());
     cases.extend(of_devices.map(|topic| (uneven(topic), "same number of partitions")));
     if cfg!(not(feature = "kafka-tls")) {
         let tls = Security { tls: Some(Tls::default()), sasl: None };
@@ -313,7 +313,7 @@ async fn work(log: Arc<KafkaLog>, group: &str, process: usize, shares: Arc<Share
 async fn eight_processes_share_sixty_four_partitions() {
     const PARTITIONS: usize = 64;
     let mut options = shared().await.options();
-    let of_devices = options.partitions.iter_mut().filter(|(topic, _)| topic.is_by_device());
+    let of_devices = options.partitions.iter_mut().filter(|(topic, _)| topic.is_shared_out());
     of_devices.for_each(|(_, partitions)| *partitions = PARTITIONS as u32);
     let shares = Arc::new(Shares::default());
     let mut processes = Vec::new();

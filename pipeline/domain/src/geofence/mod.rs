@@ -18,7 +18,7 @@ pub mod wkt;
 pub use geojson::{Defaults, from_geojson, from_text, to_geojson};
 pub use index::{GeofenceIndex, IndexEdit, Touched};
 pub use prepared::PreparedGeofence;
-pub use rules::{FenceRules, Schedule};
+pub use rules::{FenceRules, Schedule, ScheduleText};
 pub use validate::{Checks, Flaw};
 
 use crate::{FleetId, GeofenceId, LatLon, OrganisationId};

@@ -19,6 +19,7 @@ pub(super) const fn topic_id(topic: Topic) -> u8 {
         Topic::States => 3,
         Topic::Snapshots => 4,
         Topic::Recent => 5,
+        Topic::Deliveries => 6,
     }
 }
 

@@ -126,7 +126,7 @@ impl KafkaOptions {
             return refuse("a process on Kafka needs a name of its own (instance)".into());
         }
         let devices = self.partitions(Topic::Positions);
-        let fits = |topic: Topic| match topic.is_by_device() {
+        let fits = |topic: Topic| match topic.is_shared_out() {
             true => self.partitions(topic) == devices,
             false => self.partitions(topic) > 0,
         };

@@ -89,7 +89,7 @@ impl Broker {
     /// Settings of a log that no other test uses, with few partitions.
     pub(crate) fn options(&self) -> KafkaOptions {
         static LOGS: AtomicUsize = AtomicUsize::new(0);
-        let devices = Topic::ALL.into_iter().filter(|topic| topic.is_by_device()).map(|topic| (topic, 6));
+        let devices = Topic::ALL.into_iter().filter(|topic| topic.is_shared_out()).map(|topic| (topic, 6));
         KafkaOptions {
             brokers: self.address(),
             prefix: format!("test-{}.", LOGS.fetch_add(1, Ordering::Relaxed)),

@@ -26,7 +26,12 @@ impl Hub {
                 slot.into_iter().for_each(|slot| self.place(slot));
             }
             CatalogKey::User(_) | CatalogKey::Session(_) => self.check_sessions(now),
-            CatalogKey::Organisation(_) | CatalogKey::Geofence(_) | CatalogKey::Query(_) | CatalogKey::Command(..) => {}
+            CatalogKey::Organisation(_)
+            | CatalogKey::Geofence(_)
+            | CatalogKey::Query(_)
+            | CatalogKey::Command(..)
+            | CatalogKey::Channel(_)
+            | CatalogKey::NotificationRule(_) => {}
         }
         if let Some((organisation, message)) = before
             && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
@@ -100,7 +105,9 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         | CatalogKey::User(_)
         | CatalogKey::Session(_)
         | CatalogKey::Query(_)
-        | CatalogKey::Command(..) => None,
+        | CatalogKey::Command(..)
+        | CatalogKey::Channel(_)
+        | CatalogKey::NotificationRule(_) => None,
     }
 }
 
