@@ -1,0 +1,100 @@
+//! E-mail over SMTP.
+
+use super::{failed, refused};
+use crate::NotifyError;
+use crate::config::{Encryption, SmtpConfig, password};
+use crate::payload;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MessageBuilder};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::response::{Category, Code, Detail, Severity};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use std::time::{Duration, SystemTime};
+use waystream_domain::notify::{Delivery, Outcome, headline};
+
+pub(super) struct Mailer {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+}
+
+impl std::fmt::Debug for Mailer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mailer").field("from", &self.from).finish_non_exhaustive()
+    }
+}
+
+impl Mailer {
+    /// Reads the password and certificates.
+    pub(super) fn new(config: &SmtpConfig, timeout: Duration) -> Result<Self, NotifyError> {
+        let wrong = |setting: &str, why: String| NotifyError::Settings(format!("smtp.{setting}: {why}"));
+        let from: Mailbox = config.from.parse().map_err(|e| wrong("from", format!("{:?}: {e}", config.from)))?;
+        let parameters = || TlsParameters::new(config.host.clone()).map_err(|e| wrong("encryption", e.to_string()));
+        let tls = match config.encryption {
+            Encryption::Starttls => Tls::Required(parameters()?),
+            Encryption::Tls => Tls::Wrapper(parameters()?),
+            Encryption::None => Tls::None,
+        };
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host)
+            .port(config.port)
+            .tls(tls)
+            .timeout(Some(timeout));
+        let password = password("smtp", config.password.as_ref(), config.password_file.as_deref())?;
+        match (&config.user, password) {
+            (Some(user), Some(password)) => builder = builder.credentials(Credentials::new(user.clone(), password.0)),
+            (None, None) => {}
+            _ => return Err(wrong("user", "user and password belong together".into())),
+        }
+        Ok(Self { transport: builder.build(), from })
+    }
+
+    /// Tries once.
+    pub(super) async fn send(&self, to: &[String], delivery: &Delivery) -> Outcome {
+        let message = match self.message(to, delivery) {
+            Ok(message) => message,
+            Err(error) => return refused(error),
+        };
+        match self.transport.send(message).await {
+            Ok(_) => Outcome::Delivered,
+            Err(error) if error.is_permanent() && !error.status().is_some_and(is_about_us) => refused(describe(&error)),
+            Err(error) => failed(describe(&error)),
+        }
+    }
+
+    /// The same message for every attempt, so that a mailbox that has it can tell.
+    fn message(&self, to: &[String], delivery: &Delivery) -> Result<Message, String> {
+        let mut builder: MessageBuilder = Message::builder()
+            .message_id(Some(format!("<{}@{}>", delivery.id, self.from.email.domain())))
+            .date(SystemTime::from(chrono::DateTime::<chrono::Utc>::from(delivery.matched_at)))
+            .from(self.from.clone())
+            .subject(headline(delivery))
+            .header(ContentType::TEXT_PLAIN);
+        for address in to {
+            builder = builder.to(address.parse().map_err(|e| format!("{address:?} is not an e-mail address: {e}"))?);
+        }
+        // So that nobody's absence is told to us.
+        let name = HeaderName::new_from_ascii_str("Auto-Submitted");
+        builder = builder.raw_header(HeaderValue::new(name, "auto-generated".into()));
+        builder.body(payload::text(delivery)).map_err(|e| format!("it makes no e-mail: {e}"))
+    }
+}
+
+/// 530, 534, 535, 538: the server doesn't take us for who we are. That is for an operator to mend, and not the receiver's word.
+fn is_about_us(code: Code) -> bool {
+    code.severity == Severity::PermanentNegativeCompletion
+        && code.category == Category::Unspecified3
+        && matches!(code.detail, Detail::Zero | Detail::Four | Detail::Five | Detail::Eight)
+}
+
+fn describe(error: &lettre::transport::smtp::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
+}
