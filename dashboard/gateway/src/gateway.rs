@@ -145,6 +145,7 @@ impl Gateway {
             passwords,
             throttle: Throttle::default(),
             one_time: Arc::clone(&one_time),
+            log: Arc::clone(&log),
             catalog,
             board,
             sql,

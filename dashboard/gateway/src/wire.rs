@@ -19,11 +19,16 @@
 
 pub mod frame;
 mod notices;
+mod notifications;
 mod sql;
 #[cfg(test)]
 mod typescript;
 
 pub use notices::{NewNotice, NoticeAnswer, NoticeMessage, PresenceAnswer};
+pub use notifications::{
+    ChannelEdit, ChannelInfo, DeliveriesAnswer, DeliveryInfo, NotificationRuleEdit, NotificationRuleInfo, QuietHours,
+    TestAnswer,
+};
 pub use sql::{SavedQueryEdit, SavedQueryInfo, SqlAnswer, SqlColumn, SqlRequest};
 
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! What is to be delivered: by channel and time, a few at once per channel, so that one that is slow holds up only itself.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use waystream_domain::notify::{Content, Delivery, DeliveryState};
+use waystream_domain::notify::{Delivery, DeliveryState};
 use waystream_domain::{ChannelId, DeliveryId, Timestamp};
 
 /// Attempts at a time over one channel.
@@ -103,7 +103,7 @@ impl Book {
         for queue in self.channels.values_mut() {
             while queue.trying < AT_ONCE_PER_CHANNEL && self.trying < AT_ONCE {
                 let Some((at, id)) = queue.due.pop_first_if(now) else { break };
-                let before = self.open.get(&id).and_then(|open| earlier_turn(&open.delivery));
+                let before = self.open.get(&id).and_then(|open| open.delivery.earlier_turn());
                 let blocked = before.is_some_and(|before| self.open.contains_key(&before));
                 let Some(open) = self.open.get_mut(&id) else { continue };
                 debug_assert_eq!(open.place, Place::Queued(at));
@@ -133,18 +133,10 @@ impl PopFirstIf for BTreeSet<(Timestamp, DeliveryId)> {
     }
 }
 
-/// What this one takes back, or tells after all: the receiver has to hear of that first.
-fn earlier_turn(delivery: &Delivery) -> Option<DeliveryId> {
-    match &delivery.content {
-        Content::Event { rule, event, turn, .. } => Some(DeliveryId::of(rule, &event.id, turn.checked_sub(1)?)),
-        Content::Test { .. } => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use waystream_domain::notify::{Outcome, Retries};
+    use waystream_domain::notify::{Content, Outcome, Retries};
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::default().plus_millis(ms)

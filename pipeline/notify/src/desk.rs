@@ -126,7 +126,11 @@ impl Desk {
             match turn {
                 Turn::Stop => break,
                 Turn::Events(batch) => self.judge(&batch).await?,
-                Turn::Deliveries(batch) => self.learn(&batch, false),
+                Turn::Deliveries(batch) => {
+                    if self.learn(&batch, false) {
+                        self.catch_up().await?;
+                    }
+                }
                 Turn::Tried(delivery) => self.conclude(delivery, token).await?,
                 Turn::Due => {}
                 Turn::Commit => self.commit(Vec::new()).await?,
@@ -149,15 +153,27 @@ impl Desk {
         self.commit(Vec::new()).await
     }
 
-    /// Takes in what the log says of deliveries. `recall`: also for what is to be told next, which otherwise is known already.
-    fn learn(&mut self, batch: &Batch, recall: bool) {
+    /// Reads all that the log has of deliveries by now. What a correction corrects stands in another partition, and has to be known
+    /// before the correction is tried.
+    async fn catch_up(&mut self) -> Result<(), LogError> {
+        while let Some(batch) = self.deliveries.try_next(BATCH).await? {
+            self.learn(&batch, false);
+        }
+        Ok(())
+    }
+
+    /// Takes in what the log says of deliveries; true if there is a correction among them. `recall`: also for what is to be told
+    /// next, which otherwise is known already.
+    fn learn(&mut self, batch: &Batch, recall: bool) -> bool {
         let mine = self.partitions.contains(&batch.partition);
+        let mut corrections = false;
         for Entry { key, value, offset, .. } in &batch.entries {
             match value.as_deref().map(Delivery::decode) {
                 Some(Ok(delivery)) => {
                     if recall {
                         self.matcher.recall(&delivery);
                     }
+                    corrections |= delivery.earlier_turn().is_some();
                     self.book.apply(delivery, mine);
                 }
                 Some(Err(error)) => {
@@ -171,6 +187,7 @@ impl Desk {
                 }
             }
         }
+        corrections
     }
 
     /// Decides what is told of events, and commits that together with how far they were read.

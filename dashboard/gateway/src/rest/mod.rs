@@ -8,6 +8,7 @@ mod fleets;
 mod geofences;
 mod history;
 mod notices;
+mod notifications;
 mod queries;
 mod session;
 mod sql;
@@ -36,6 +37,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use waystream_domain::{Catalog, DeviceId, FleetId, SharedCatalog};
+use waystream_log::Log;
 use waystream_log::catalog::CatalogHandle;
 use waystream_sql::SqlEngine;
 
@@ -52,6 +54,8 @@ pub(crate) struct Rest {
     pub(crate) throttle: Throttle,
     /// One-time sign-in tokens.
     pub(crate) one_time: Arc<OneTimeTokens>,
+    /// For deliveries of notifications.
+    pub(crate) log: Arc<dyn Log>,
     /// To edit.
     pub(crate) catalog: CatalogHandle,
     /// The newest position of every vehicle.
@@ -101,6 +105,13 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(export::export))
         .routes(routes!(notices::create))
         .routes(routes!(notices::presence))
+        .routes(routes!(notifications::channels::list, notifications::channels::create))
+        .routes(routes!(notifications::channels::change, notifications::channels::remove))
+        .routes(routes!(notifications::channels::test))
+        .routes(routes!(notifications::rules::list, notifications::rules::create))
+        .routes(routes!(notifications::rules::change, notifications::rules::remove))
+        .routes(routes!(notifications::deliveries::list))
+        .routes(routes!(notifications::deliveries::retry))
         .split_for_parts();
     let description = serde_json::to_string(&description).expect("a description of strings is JSON");
     let json = [(axum::http::header::CONTENT_TYPE, "application/json")];

@@ -128,6 +128,14 @@ impl Delivery {
         }
     }
 
+    /// What this one takes back, or tells after all: the receiver has to hear of that first.
+    pub fn earlier_turn(&self) -> Option<DeliveryId> {
+        match &self.content {
+            Content::Event { rule, event, turn, .. } => Some(DeliveryId::of(rule, &event.id, turn.checked_sub(1)?)),
+            Content::Test { .. } => None,
+        }
+    }
+
     /// Whether a later record may say this: a delivery only goes forward, so of what two processes say of it at once all readers
     /// see the same.
     pub fn may_become(&self, next: &Self) -> bool {

@@ -1,0 +1,174 @@
+//! Ways to notify.
+
+use super::super::{ApiError, DONE, Rest, RestState, name, require_editor};
+use super::deliveries::append;
+use super::new_id;
+use crate::auth::Identity;
+use crate::now;
+use crate::wire::{ChannelEdit, ChannelInfo, ErrorAnswer, TestAnswer};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use std::sync::Arc;
+use waystream_domain::notify::{Channel, Content, Delivery, DeliveryState, Secret, Target, Topic};
+use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, ChannelId};
+
+/// Most channels of one organisation.
+const MAX_CHANNELS: usize = 100;
+
+/// All of the organisation, by name. Addresses of webhooks are often secrets, so this is for those who may edit.
+#[utoipa::path(get, path = "/api/notifications/channels",
+    responses((status = 200, body = Vec<ChannelInfo>), (status = 403, body = ErrorAnswer)))]
+pub(crate) async fn list(State(rest): State<RestState>, identity: Identity) -> Result<Json<Vec<ChannelInfo>>, ApiError> {
+    require_editor(&identity)?;
+    let shared = rest.catalog.shared();
+    let catalog = rest.look(&shared);
+    let own = catalog.channels.values().filter(|c| c.organisation == *identity.organisation());
+    let mut channels: Vec<ChannelInfo> = own.map(|c| info(c)).collect();
+    channels.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
+    Ok(Json(channels))
+}
+
+/// A new channel.
+#[utoipa::path(post, path = "/api/notifications/channels", request_body = ChannelEdit,
+    responses((status = 201, body = ChannelInfo), (status = 400, body = ErrorAnswer), (status = 403, body = ErrorAnswer)))]
+pub(crate) async fn create(
+    State(rest): State<RestState>,
+    identity: Identity,
+    Json(edit): Json<ChannelEdit>,
+) -> Result<(StatusCode, Json<ChannelInfo>), ApiError> {
+    require_editor(&identity)?;
+    let own = |c: &&Arc<Channel>| c.organisation == *identity.organisation();
+    if rest.look(&rest.catalog.shared()).channels.values().filter(own).count() >= MAX_CHANNELS {
+        return Err(ApiError::Conflict(format!("there are {MAX_CHANNELS} channels already")));
+    }
+    Ok((StatusCode::CREATED, Json(keep(&rest, &identity, new_id("channel")?, None, edit).await?)))
+}
+
+/// Changes a channel. What waits for it is sent to where it points then.
+#[utoipa::path(put, path = "/api/notifications/channels/{id}", request_body = ChannelEdit,
+    responses((status = 200, body = ChannelInfo), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
+pub(crate) async fn change(
+    State(rest): State<RestState>,
+    identity: Identity,
+    Path(id): Path<String>,
+    Json(edit): Json<ChannelEdit>,
+) -> Result<Json<ChannelInfo>, ApiError> {
+    require_editor(&identity)?;
+    let before = own(&rest, &identity, &id)?;
+    let secret = match &before.target {
+        Target::Webhook { secret, .. } => Some(secret.clone()),
+        _ => None,
+    };
+    Ok(Json(keep(&rest, &identity, before.id.clone(), secret, edit).await?))
+}
+
+/// Removes a channel that no rule names. What waits for it is dead then.
+#[utoipa::path(delete, path = "/api/notifications/channels/{id}",
+    responses((status = 204), (status = 404, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
+pub(crate) async fn remove(
+    State(rest): State<RestState>,
+    identity: Identity,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    require_editor(&identity)?;
+    let id = own(&rest, &identity, &id)?.id.clone();
+    if let Some(rule) = rest.look(&rest.catalog.shared()).notification_rules.values().find(|rule| rule.channel == id) {
+        return Err(ApiError::Conflict(format!("the rule {} tells over this channel", rule.name)));
+    }
+    rest.catalog.edit(vec![CatalogEdit::Remove(CatalogKey::Channel(id))]).await?;
+    Ok(DONE)
+}
+
+/// Sends a test over a channel; what becomes of it is listed with the other deliveries.
+#[utoipa::path(post, path = "/api/notifications/channels/{id}/test",
+    responses((status = 202, body = TestAnswer), (status = 404, body = ErrorAnswer)))]
+pub(crate) async fn test(
+    State(rest): State<RestState>,
+    identity: Identity,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<TestAnswer>), ApiError> {
+    require_editor(&identity)?;
+    let channel = own(&rest, &identity, &id)?;
+    let now = now();
+    let delivery = Delivery {
+        id: new_id("test")?,
+        organisation: channel.organisation.clone(),
+        channel: channel.id.clone(),
+        content: Content::Test { by: identity.user().clone() },
+        matched_at: now,
+        round: 0,
+        attempts: 0,
+        changed_at: now,
+        state: DeliveryState::Pending { next_try_at: now, last_error: None },
+    };
+    append(&rest, &delivery).await?;
+    Ok((StatusCode::ACCEPTED, Json(TestAnswer { delivery: delivery.id.to_string() })))
+}
+
+async fn keep(
+    rest: &Rest,
+    identity: &Identity,
+    id: ChannelId,
+    old_secret: Option<Secret>,
+    edit: ChannelEdit,
+) -> Result<ChannelInfo, ApiError> {
+    let target = target(&edit, old_secret).map_err(ApiError::BadRequest)?;
+    let channel = Channel { id, organisation: identity.organisation().clone(), name: name(&edit.name)?, target };
+    channel.check().map_err(ApiError::BadRequest)?;
+    let info = info(&channel);
+    rest.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Channel(channel))]).await?;
+    Ok(info)
+}
+
+fn target(edit: &ChannelEdit, old_secret: Option<Secret>) -> Result<Target, String> {
+    let ChannelEdit { name: _, r#type, url, secret, to, topic } = edit;
+    let foreign = |field: &str| Err(format!("{field}: a channel of type {type} has none"));
+    match r#type.as_str() {
+        "webhook" => {
+            let url = url.clone().ok_or("url: a webhook needs one")?;
+            let secret = secret.clone().map(Secret).or(old_secret).ok_or("secret: a webhook needs one")?;
+            match (to, topic) {
+                (Some(_), _) => foreign("to"),
+                (_, Some(_)) => foreign("topic"),
+                _ => Ok(Target::Webhook { url, secret }),
+            }
+        }
+        "email" => match (url, secret, topic) {
+            (Some(_), _, _) => foreign("url"),
+            (_, Some(_), _) => foreign("secret"),
+            (_, _, Some(_)) => foreign("topic"),
+            _ => Ok(Target::Email { to: to.clone().ok_or("to: e-mail needs recipients")? }),
+        },
+        "mqtt" => match (url, secret, to) {
+            (Some(_), _, _) => foreign("url"),
+            (_, Some(_), _) => foreign("secret"),
+            (_, _, Some(_)) => foreign("to"),
+            _ => {
+                let topic = topic.as_deref().ok_or("topic: MQTT needs one")?;
+                Ok(Target::Mqtt { topic: Topic::parse(topic).map_err(|wrong| format!("topic: {wrong}"))? })
+            }
+        },
+        other => Err(format!("type: {other:?} is none of webhook, email, mqtt")),
+    }
+}
+
+pub(super) fn own(rest: &Rest, identity: &Identity, id: &str) -> Result<Arc<Channel>, ApiError> {
+    let shared = rest.catalog.shared();
+    let catalog = rest.look(&shared);
+    let found = id.parse().ok().and_then(|id: ChannelId| catalog.channels.get(&id));
+    match found.filter(|c| c.organisation == *identity.organisation()) {
+        Some(channel) => Ok(Arc::clone(channel)),
+        None => Err(ApiError::NotFound(format!("there is no channel {id}"))),
+    }
+}
+
+fn info(channel: &Channel) -> ChannelInfo {
+    let (mut url, mut to, mut topic) = (None, None, None);
+    match &channel.target {
+        Target::Webhook { url: address, .. } => url = Some(address.clone()),
+        Target::Email { to: recipients } => to = Some(recipients.clone()),
+        Target::Mqtt { topic: template } => topic = Some(template.as_str().to_owned()),
+    }
+    ChannelInfo { id: channel.id.to_string(), name: channel.name.clone(), r#type: channel.kind().to_owned(), url, to, topic }
+}

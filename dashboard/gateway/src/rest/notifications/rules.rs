@@ -1,0 +1,145 @@
+//! Which events are told.
+
+use super::super::{ApiError, DONE, Rest, RestState, name, require_editor};
+use super::{channels, new_id};
+use crate::auth::Identity;
+use crate::wire::{ErrorAnswer, NotificationRuleEdit, NotificationRuleInfo, QuietHours};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use std::sync::Arc;
+use waystream_domain::geofence::{Schedule, ScheduleText};
+use waystream_domain::notify::NotificationRule;
+use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, EventKind, GeofenceId, NotificationRuleId};
+
+/// Most rules of one organisation: every event is held against all of them.
+const MAX_RULES: usize = 200;
+
+/// All of the organisation, by name.
+#[utoipa::path(get, path = "/api/notifications/rules", responses((status = 200, body = Vec<NotificationRuleInfo>)))]
+pub(crate) async fn list(State(rest): State<RestState>, identity: Identity) -> Json<Vec<NotificationRuleInfo>> {
+    let shared = rest.catalog.shared();
+    let catalog = rest.look(&shared);
+    let own = catalog.notification_rules.values().filter(|r| r.organisation == *identity.organisation());
+    let mut rules: Vec<NotificationRuleInfo> = own.map(|r| info(r)).collect();
+    rules.sort_by(|a, b| a.rule.name.cmp(&b.rule.name).then(a.id.cmp(&b.id)));
+    Json(rules)
+}
+
+/// A new rule.
+#[utoipa::path(post, path = "/api/notifications/rules", request_body = NotificationRuleEdit,
+    responses((status = 201, body = NotificationRuleInfo), (status = 400, body = ErrorAnswer), (status = 403, body = ErrorAnswer)))]
+pub(crate) async fn create(
+    State(rest): State<RestState>,
+    identity: Identity,
+    Json(edit): Json<NotificationRuleEdit>,
+) -> Result<(StatusCode, Json<NotificationRuleInfo>), ApiError> {
+    require_editor(&identity)?;
+    let own = |r: &&Arc<NotificationRule>| r.organisation == *identity.organisation();
+    if rest.look(&rest.catalog.shared()).notification_rules.values().filter(own).count() >= MAX_RULES {
+        return Err(ApiError::Conflict(format!("there are {MAX_RULES} rules already")));
+    }
+    Ok((StatusCode::CREATED, Json(keep(&rest, &identity, new_id("rule")?, edit).await?)))
+}
+
+/// Changes a rule. What it has told already goes on to its receivers.
+#[utoipa::path(put, path = "/api/notifications/rules/{id}", request_body = NotificationRuleEdit,
+    responses((status = 200, body = NotificationRuleInfo), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
+pub(crate) async fn change(
+    State(rest): State<RestState>,
+    identity: Identity,
+    Path(id): Path<String>,
+    Json(edit): Json<NotificationRuleEdit>,
+) -> Result<Json<NotificationRuleInfo>, ApiError> {
+    require_editor(&identity)?;
+    let id = own(&rest, &identity, &id)?;
+    Ok(Json(keep(&rest, &identity, id, edit).await?))
+}
+
+/// Removes a rule. What it has told already goes on to its receivers.
+#[utoipa::path(delete, path = "/api/notifications/rules/{id}", responses((status = 204), (status = 404, body = ErrorAnswer)))]
+pub(crate) async fn remove(
+    State(rest): State<RestState>,
+    identity: Identity,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    require_editor(&identity)?;
+    let id = own(&rest, &identity, &id)?;
+    rest.catalog.edit(vec![CatalogEdit::Remove(CatalogKey::NotificationRule(id))]).await?;
+    Ok(DONE)
+}
+
+async fn keep(
+    rest: &Rest,
+    identity: &Identity,
+    id: NotificationRuleId,
+    edit: NotificationRuleEdit,
+) -> Result<NotificationRuleInfo, ApiError> {
+    let bad = |field: &str, wrong: String| ApiError::BadRequest(format!("{field}: {wrong}"));
+    let kind = |kind: &String| EventKind::parse(kind).ok_or_else(|| bad("kinds", format!("{kind:?} is no kind of event")));
+    let fleet =
+        |fleet: &String| rest.own_fleet(identity, fleet).map_err(|_| bad("fleets", format!("there is no fleet {fleet}")));
+    let quiet_hours = edit.quiet_hours.map(|QuietHours { time_zone, hours, closed }| {
+        let schedule = Schedule::try_from(ScheduleText { time_zone, hours, closed });
+        schedule.map_err(|wrong| bad("quiet_hours", wrong.trim_start_matches("schedule: ").to_owned()))
+    });
+    let rule = NotificationRule {
+        id,
+        organisation: identity.organisation().clone(),
+        name: name(&edit.name)?,
+        enabled: edit.enabled,
+        kinds: edit.kinds.iter().map(kind).collect::<Result<_, _>>()?,
+        fleets: edit.fleets.iter().map(fleet).collect::<Result<_, _>>()?,
+        geofences: edit.geofences.iter().map(|id| own_geofence(rest, identity, id)).collect::<Result<_, _>>()?,
+        quiet_hours: quiet_hours.transpose()?,
+        at_most_every_min: edit.at_most_every_min,
+        channel: channels::own(rest, identity, &edit.channel)
+            .map_err(|_| bad("channel", format!("there is no channel {}", edit.channel)))?
+            .id
+            .clone(),
+    };
+    rule.check().map_err(ApiError::BadRequest)?;
+    let info = info(&rule);
+    rest.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::NotificationRule(rule))]).await?;
+    Ok(info)
+}
+
+fn own_geofence(rest: &Rest, identity: &Identity, id: &str) -> Result<GeofenceId, ApiError> {
+    let shared = rest.catalog.shared();
+    let catalog = rest.look(&shared);
+    let found = id.parse().ok().and_then(|id: GeofenceId| catalog.geofences.get(&id));
+    match found.filter(|g| g.organisation == *identity.organisation()) {
+        Some(geofence) => Ok(geofence.id.clone()),
+        None => Err(ApiError::BadRequest(format!("geofences: there is no geofence {id}"))),
+    }
+}
+
+fn own(rest: &Rest, identity: &Identity, id: &str) -> Result<NotificationRuleId, ApiError> {
+    let shared = rest.catalog.shared();
+    let catalog = rest.look(&shared);
+    let found = id.parse().ok().and_then(|id: NotificationRuleId| catalog.notification_rules.get(&id));
+    match found.filter(|r| r.organisation == *identity.organisation()) {
+        Some(rule) => Ok(rule.id.clone()),
+        None => Err(ApiError::NotFound(format!("there is no rule {id}"))),
+    }
+}
+
+fn info(rule: &NotificationRule) -> NotificationRuleInfo {
+    let quiet_hours = rule.quiet_hours.clone().map(|schedule| {
+        let ScheduleText { time_zone, hours, closed } = schedule.into();
+        QuietHours { time_zone, hours, closed }
+    });
+    NotificationRuleInfo {
+        id: rule.id.to_string(),
+        rule: NotificationRuleEdit {
+            name: rule.name.clone(),
+            enabled: rule.enabled,
+            kinds: rule.kinds.iter().map(|kind| kind.as_str().to_owned()).collect(),
+            fleets: rule.fleets.iter().map(ToString::to_string).collect(),
+            geofences: rule.geofences.iter().map(ToString::to_string).collect(),
+            quiet_hours,
+            at_most_every_min: rule.at_most_every_min,
+            channel: rule.channel.to_string(),
+        },
+    }
+}

@@ -1,0 +1,9 @@
+//! Notifications on the real embedded log to real receivers. One test binary, because linking takes long.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+mod email;
+mod mqtt;
+mod receiver;
+mod restarts;
+mod webhooks;
