@@ -23,6 +23,7 @@ use waystream_domain::{CatalogEdit, CatalogEntry, FleetId, OrganisationId, UserI
 use waystream_gateway::{Gateway, GatewayParts, ReadyCheck};
 use waystream_log::Log;
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
+use waystream_notify::Notifier;
 use waystream_sql::SqlEngine;
 use waystream_store::{Archive, Store};
 
@@ -125,6 +126,11 @@ impl App {
             ),
             false => None,
         };
+        if config.roles.contains(&Role::Notify) {
+            let notifier = Notifier::new(config.notify.clone())?;
+            let (log, catalog) = (Arc::clone(&core.log), core.catalog.shared());
+            tasks.edge("notifier", |stop| async move { Ok(notifier.run(log, catalog, stop).await?) });
+        }
         let gateway = match config.roles.contains(&Role::Gateway) {
             true => Some(Gateway::bind(config.gateway.clone().into(), gateway_parts(&core, metrics.clone())).await?),
             false => None,

@@ -16,6 +16,7 @@ use waystream_connectors::ConnectorsConfig;
 use waystream_dataflow::DataflowConfig;
 use waystream_gateway::wire::TileSource;
 use waystream_gateway::{GatewayConfig, ListenerLimits};
+use waystream_notify::NotifyConfig;
 use waystream_sql::SqlOptions;
 
 /// The defaults, commented: what `check-config --defaults` prints.
@@ -40,6 +41,8 @@ pub struct Config {
     pub connectors: ConnectorsConfig,
     /// Geofence events, trips, the live map.
     pub dataflow: DataflowConfig,
+    /// Notifications by webhook, e-mail and MQTT.
+    pub notify: NotifyConfig,
     /// Dashboard and API.
     pub gateway: GatewaySection,
     /// Questions about history.
@@ -137,6 +140,8 @@ pub enum Role {
     Dataflow,
     /// Writes history.
     Archive,
+    /// Tells people and programs of events.
+    Notify,
     /// Serves the dashboard.
     Gateway,
     /// Answers SQL.

@@ -42,7 +42,7 @@ pub struct KafkaConfig {
     /// Name of this process, the same after a restart and no other's. Empty: made up once, kept in the data folder.
     #[serde(default)]
     pub instance: String,
-    /// Of the topics of devices: the most processes that can share the work.
+    /// Of the topics that processes share out: the most that can share the work.
     #[serde(default = "default_partitions")]
     pub partitions: u32,
     /// Copies of each record.

@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The only arrows: crate, and what it may use. Also for tests and build scripts.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("waystream-domain", &[]),
     ("waystream-log", &["domain"]),
     ("waystream-store", &["domain", "log"]),
     ("waystream-dataflow", &["domain", "log"]),
+    ("waystream-notify", &["domain", "log"]),
     ("waystream-connectors", &["domain", "log"]),
     ("waystream-sql", &["domain", "store"]),
     ("waystream-gateway", &["domain", "log", "sql"]),
-    ("waystream", &["domain", "log", "store", "dataflow", "connectors", "sql", "gateway"]),
-    ("waystream-benchmarks", &["domain", "log", "store", "dataflow", "connectors", "sql", "gateway", ""]),
+    ("waystream", &["domain", "log", "store", "dataflow", "notify", "connectors", "sql", "gateway"]),
+    ("waystream-benchmarks", &["domain", "log", "store", "dataflow", "notify", "connectors", "sql", "gateway", ""]),
 ];
 
 /// Arrows that only tests may use.
@@ -28,10 +29,11 @@ const TEST_ARROWS: [(&str, &str); 2] = [
 ];
 
 /// Who alone may use a library.
-const FENCED: [(&str, &[&str]); 6] = [
+const FENCED: [(&str, &[&str]); 7] = [
     ("timely", &["waystream-dataflow"]),
     ("questdb-rs", &["waystream-store"]),
     ("redb", &["waystream-log"]),
+    ("lettre", &["waystream-notify"]),
     ("rdkafka", &["waystream-log"]),
     ("datafusion", &["waystream-store", "waystream-sql", "waystream-benchmarks"]),
     (
@@ -40,6 +42,7 @@ const FENCED: [(&str, &[&str]); 6] = [
             "waystream-log",
             "waystream-store",
             "waystream-dataflow",
+            "waystream-notify",
             "waystream-connectors",
             "waystream-sql",
             "waystream-gateway",

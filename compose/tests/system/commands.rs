@@ -79,6 +79,7 @@ fn a_wrong_setting_is_named_with_its_file() {
         ("[log]\nkind = \"kafka\"\nbroker = \"here\"\n", "broker"),
         ("[log]\nbrokers = \"here\"\n", "brokers"),
         ("[connectors.listeners]\ntelex = 1\n", "telex"),
+        ("[notify]\nsmtp = { host = \"x\", from = \"x\", encryption = \"rot13\" }\n", "notify.smtp"),
         ("[connectors\n", "mine.toml"),
     ];
     for (settings, names) in cases {

@@ -15,6 +15,7 @@ mod gateways;
 mod kafka;
 mod kills;
 mod lifecycle;
+mod notifications;
 mod playback;
 mod questdb;
 mod recorded;

@@ -26,6 +26,9 @@ pub struct NotifyConfig {
     pub max_waiting: usize,
     /// Whether webhooks may go to this machine and to networks that are nobody else's.
     pub allow_private_addresses: bool,
+    /// Certificates (PEM) that webhooks may have been signed by, besides those that the operating system trusts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_ca_file: Option<PathBuf>,
     /// For e-mail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smtp: Option<SmtpConfig>,
@@ -45,6 +48,7 @@ impl Default for NotifyConfig {
             keep_dead_days: 30,
             max_waiting: 10_000,
             allow_private_addresses: false,
+            webhook_ca_file: None,
             smtp: None,
             mqtt: None,
         }
@@ -63,6 +67,9 @@ pub struct SmtpConfig {
     /// How the connection is encrypted.
     #[serde(default)]
     pub encryption: Encryption,
+    /// Certificates that we trust (PEM), besides those that the operating system trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// Sender: `Waystream <fleet@example.org>`.
     pub from: String,
     /// Who signs in; nobody by default.
@@ -126,7 +133,7 @@ pub struct MqttConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MqttTls {
-    /// Certificates that we trust (PEM); by default those that the operating system trusts.
+    /// Certificates that we trust (PEM), besides those that the operating system trusts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
 }

@@ -131,7 +131,9 @@ impl KafkaOptions {
             false => self.partitions(topic) > 0,
         };
         if devices == 0 || !Topic::ALL.into_iter().all(fits) {
-            return refuse("topics of devices need the same number of partitions, the others at least one".into());
+            return refuse(
+                "topics that processes share out need the same number of partitions, the others at least one".into(),
+            );
         }
         let tls_needed = self.security.tls.is_some()
             || self.security.sasl.as_ref().is_some_and(|sasl| !sasl.mechanism.eq_ignore_ascii_case("PLAIN"));

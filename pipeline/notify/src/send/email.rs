@@ -7,7 +7,7 @@ use crate::payload;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MessageBuilder};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::response::{Category, Code, Detail, Severity};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use std::time::{Duration, SystemTime};
@@ -29,7 +29,15 @@ impl Mailer {
     pub(super) fn new(config: &SmtpConfig, timeout: Duration) -> Result<Self, NotifyError> {
         let wrong = |setting: &str, why: String| NotifyError::Settings(format!("smtp.{setting}: {why}"));
         let from: Mailbox = config.from.parse().map_err(|e| wrong("from", format!("{:?}: {e}", config.from)))?;
-        let parameters = || TlsParameters::new(config.host.clone()).map_err(|e| wrong("encryption", e.to_string()));
+        let parameters = || {
+            let mut builder = TlsParameters::builder(config.host.clone());
+            if let Some(path) = &config.ca_file {
+                let unreadable = |why: String| wrong("ca_file", format!("could not read {}: {why}", path.display()));
+                let pem = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
+                builder = builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|e| unreadable(e.to_string()))?);
+            }
+            builder.build().map_err(|e| wrong("encryption", e.to_string()))
+        };
         let tls = match config.encryption {
             Encryption::Starttls => Tls::Required(parameters()?),
             Encryption::Tls => Tls::Wrapper(parameters()?),

@@ -29,7 +29,7 @@ impl Senders {
     pub(crate) fn new(config: &NotifyConfig) -> Result<Self, NotifyError> {
         Ok(Self {
             timeout: config.timeout(),
-            webhooks: webhook::Webhooks::new(config.allow_private_addresses),
+            webhooks: webhook::Webhooks::new(config)?,
             email: config.smtp.as_ref().map(|smtp| email::Mailer::new(smtp, config.timeout())).transpose()?,
             mqtt: config.mqtt.as_ref().map(mqtt::Publisher::new).transpose()?,
         })

@@ -7,17 +7,15 @@ use rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Trusts the certificates of a file (PEM), or what the operating system trusts.
+/// Trusts what the operating system trusts, and the certificates of a file (PEM).
 pub(super) fn client(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(path) => {
-            let unreadable = |error: &dyn std::fmt::Display| format!("could not read {}: {error}", path.display());
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|e| unreadable(&e))? {
-                roots.add(certificate.map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))?;
-            }
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = ca_file {
+        let unreadable = |error: &dyn std::fmt::Display| format!("could not read {}: {error}", path.display());
+        for certificate in CertificateDer::pem_file_iter(path).map_err(|e| unreadable(&e))? {
+            roots.add(certificate.map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))?;
         }
-        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
     }
     if roots.is_empty() {
         return Err("there is no certificate that we could trust".into());

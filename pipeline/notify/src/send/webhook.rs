@@ -2,6 +2,8 @@
 //! the answer only its head.
 
 use super::{addresses::is_public, failed, refused, tls};
+use crate::NotifyError;
+use crate::config::NotifyConfig;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
@@ -12,7 +14,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -33,13 +35,18 @@ const SIGNATURE: &str = "waystream-signature";
 #[derive(Debug)]
 pub(super) struct Webhooks {
     allow_private: bool,
-    /// Read at the first need: without webhooks nobody has to have certificates.
-    tls: OnceLock<Result<Arc<ClientConfig>, String>>,
+    /// Without certificates there are webhooks all the same, unencrypted ones: why there is no other.
+    tls: Result<Arc<ClientConfig>, String>,
 }
 
 impl Webhooks {
-    pub(super) fn new(allow_private: bool) -> Self {
-        Self { allow_private, tls: OnceLock::new() }
+    /// Reads certificates.
+    pub(super) fn new(config: &NotifyConfig) -> Result<Self, NotifyError> {
+        let tls = match (tls::client(config.webhook_ca_file.as_deref()), &config.webhook_ca_file) {
+            (Err(why), Some(_)) => return Err(NotifyError::Settings(format!("webhook_ca_file: {why}"))),
+            (tls, _) => tls,
+        };
+        Ok(Self { allow_private: config.allow_private_addresses, tls })
     }
 
     /// Tries once.
@@ -81,7 +88,7 @@ impl Webhooks {
         let stream = connect(&addresses).await.map_err(|e| failed(format_args!("could not connect: {e}")))?;
         match url.scheme() {
             "https" => {
-                let tls = self.tls.get_or_init(|| tls::client(None)).clone().map_err(failed)?;
+                let tls = self.tls.clone().map_err(failed)?;
                 let name = server_name(&url).ok_or_else(|| refused("the host is no name for TLS"))?;
                 let stream = TlsConnector::from(tls).connect(name, stream).await;
                 exchange(stream.map_err(|e| failed(format_args!("TLS: {e}")))?, request).await

@@ -9,11 +9,11 @@ use tokio::process::{Child, Command};
 use waystream_domain::notify::{DeliveryState, Target};
 use waystream_notify::{Encryption, NotifyConfig, SmtpConfig};
 
-async fn free_port() -> u16 {
+pub(crate) async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
-async fn server(port: u16, maildir: &Path, more: &[&str]) -> Child {
+pub(crate) async fn server(port: u16, maildir: &Path, more: &[&str]) -> Child {
     let mut command = Command::new("aiosmtpd");
     command.args(["-n", "-l", &format!("127.0.0.1:{port}"), "-c", "aiosmtpd.handlers.Mailbox"]).args(more).arg(maildir);
     let server = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn();
@@ -27,11 +27,12 @@ async fn server(port: u16, maildir: &Path, more: &[&str]) -> Child {
     server
 }
 
-fn settings(port: u16) -> NotifyConfig {
+pub(crate) fn settings(port: u16) -> NotifyConfig {
     let smtp = SmtpConfig {
         host: "127.0.0.1".into(),
         port,
         encryption: Encryption::None,
+        ca_file: None,
         from: "Fleet <fleet@waystream.example>".into(),
         user: None,
         password: None,
@@ -40,12 +41,12 @@ fn settings(port: u16) -> NotifyConfig {
     NotifyConfig { smtp: Some(smtp), tries: 1_000, longest_pause_s: 1, ..config() }
 }
 
-fn mails(maildir: &Path) -> Vec<String> {
+pub(crate) fn mails(maildir: &Path) -> Vec<String> {
     let Ok(files) = std::fs::read_dir(maildir.join("new")) else { return Vec::new() };
     files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
 }
 
-fn to(addresses: &[&str]) -> Target {
+pub(crate) fn to(addresses: &[&str]) -> Target {
     Target::Email { to: addresses.iter().map(|a| (*a).to_owned()).collect() }
 }
 

@@ -6,4 +6,5 @@ mod email;
 mod mqtt;
 mod receiver;
 mod restarts;
+mod tls;
 mod webhooks;

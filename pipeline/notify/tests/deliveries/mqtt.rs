@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use waystream_domain::notify::{Delivery, DeliveryState, Target, Topic};
 use waystream_notify::{MqttConfig, NotifyConfig, Password};
 
-async fn broker(folder: &Path, port: u16, settings: &str) -> Child {
+pub(crate) async fn broker(folder: &Path, port: u16, settings: &str) -> Child {
     let file = folder.join("mosquitto.conf");
     std::fs::write(&file, format!("user root\nlistener {port} 127.0.0.1\n{settings}\n")).unwrap();
     let mut command = Command::new("mosquitto");
@@ -25,7 +25,7 @@ async fn broker(folder: &Path, port: u16, settings: &str) -> Child {
     child
 }
 
-fn settings(port: u16) -> NotifyConfig {
+pub(crate) fn settings(port: u16) -> NotifyConfig {
     let mqtt = MqttConfig {
         host: "127.0.0.1".into(),
         port,
@@ -39,7 +39,7 @@ fn settings(port: u16) -> NotifyConfig {
     NotifyConfig { mqtt: Some(mqtt), tries: 1_000, longest_pause_s: 1, ..config() }
 }
 
-fn topic(text: &str) -> Target {
+pub(crate) fn topic(text: &str) -> Target {
     Target::Mqtt { topic: Topic::parse(text).unwrap() }
 }
 

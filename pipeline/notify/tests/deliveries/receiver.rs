@@ -54,9 +54,13 @@ impl Receiver {
         let address = listener.local_addr().unwrap();
         let otherwise = Arc::new(Mutex::new(Answer::Status(204)));
         let receiver = Self { address, received: watch::Sender::new(Vec::new()), answers: Arc::default(), otherwise };
-        let router = Router::new().route("/hook", post(take)).with_state(receiver.clone());
+        let router = receiver.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
         receiver
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        Router::new().route("/hook", post(take)).with_state(self.clone())
     }
 
     pub(crate) fn url(&self) -> String {
