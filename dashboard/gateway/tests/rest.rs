@@ -271,6 +271,10 @@ async fn nobody_reaches_what_is_not_theirs() {
     let query = admin.ask(Method::POST, "/api/queries", Some(&json!({ "name": "Secret", "query": "SELECT 10.0" }))).await.1;
     let query = query["id"].as_str().unwrap();
 
+    let (channel, rule) = channel_and_rule(&admin).await;
+    let test = admin.ask(Method::POST, &format!("/api/notifications/channels/{channel}/test"), None).await.1;
+    let delivery = test["delivery"].as_str().unwrap();
+
     let mut mine = square.clone();
     mine["properties"]["name"] = json!("Mine");
     let (other, nobody) = (User::sign_in(&system, "other").await, User::nobody(&system));
@@ -281,6 +285,9 @@ async fn nobody_reaches_what_is_not_theirs() {
                 p if p.starts_with("/api/fleets") => "north",
                 p if p.starts_with("/api/geofences") => yard,
                 p if p.starts_with("/api/queries") => query,
+                p if p.starts_with("/api/notifications/channels") => &channel,
+                p if p.starts_with("/api/notifications/rules") => &rule,
+                p if p.starts_with("/api/notifications/deliveries") => delivery,
                 _ => "ours-1",
             };
             let mut address = path.replace("{id}", id).replace("{command}", &command);
@@ -292,6 +299,12 @@ async fn nobody_reaches_what_is_not_theirs() {
             let body = match path.as_str() {
                 p if p.starts_with("/api/geofences") => Some(mine.clone()),
                 p if p.starts_with("/api/queries") => Some(json!({ "name": "Mine", "query": "SELECT 1" })),
+                p if p.starts_with("/api/notifications/channels") => {
+                    Some(json!({ "name": "Mine", "type": "mqtt", "topic": "x" }))
+                }
+                p if p.starts_with("/api/notifications/rules") => {
+                    Some(json!({ "name": "Mine", "kinds": ["enter"], "channel": channel }))
+                }
                 p if p.ends_with("/commands") => Some(json!({ "instruction": "engine_stop" })),
                 "/api/sql" => Some(json!({ "query": "SELECT device, lat FROM positions" })),
                 p if p.starts_with("/api/devices") => Some(json!({ "name": "Mine", "fleet": "their" })),
@@ -312,9 +325,11 @@ async fn nobody_reaches_what_is_not_theirs() {
             asked += 1;
         }
     }
-    assert!(asked >= 21, "{asked} operations");
+    assert!(asked >= 33, "{asked} operations");
     let commands = admin.get("/api/devices/ours-1/commands").await;
     assert_eq!((commands.as_array().unwrap().len(), &commands[0]["state"]), (1, &json!("queued")));
+    assert_eq!(admin.get("/api/notifications/channels").await[0]["name"], "Secret hook");
+    assert_eq!(admin.get("/api/notifications/rules").await[0]["name"], "Secret depot");
     assert_eq!(admin.get("/api/devices/ours-1").await["name"], "Secret van");
     assert_eq!(admin.get("/api/geofences").await["features"][0]["properties"]["name"], "Secret yard");
     system.stop().await;
@@ -407,11 +422,11 @@ async fn a_streamed_answer_arrives_whole_compressed_too() {
 
 /// A webhook and a rule over it.
 async fn channel_and_rule(admin: &User) -> (String, String) {
-    let webhook = json!({ "name": "Hook", "type": "webhook", "url": "https://hooks.example.org/in?token=7", "secret": "0123456789abcdef" });
+    let webhook = json!({ "name": "Secret hook", "type": "webhook", "url": "https://hooks.example.org/in?token=7", "secret": "0123456789abcdef" });
     let (status, channel) = admin.ask(Method::POST, "/api/notifications/channels", Some(&webhook)).await;
     assert_eq!((status, &channel["url"]), (StatusCode::CREATED, &json!("https://hooks.example.org/in?token=7")));
     assert!(!channel.to_string().contains("0123456789abcdef"), "{channel}");
-    let rule = json!({ "name": "Depot", "kinds": ["enter"], "channel": channel["id"] });
+    let rule = json!({ "name": "Secret depot", "kinds": ["enter"], "channel": channel["id"] });
     let (status, rule) = admin.ask(Method::POST, "/api/notifications/rules", Some(&rule)).await;
     assert_eq!(status, StatusCode::CREATED, "{rule}");
     (channel["id"].as_str().unwrap().to_owned(), rule["id"].as_str().unwrap().to_owned())
