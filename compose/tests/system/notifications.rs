@@ -67,7 +67,7 @@ async fn who_drives_into_a_geofence_is_told_by_webhook_across_a_kill_and_listed_
         "type": "Feature", "properties": { "name": "Depot" },
         "geometry": { "type": "Polygon", "coordinates": [[[21.0, 52.0], [21.1, 52.0], [21.1, 52.1], [21.0, 52.1], [21.0, 52.0]]] },
     });
-    let depot = post("/geofences", &depot).await["id"].clone();
+    let depot = post("/geofences", &depot).await["properties"]["id"].clone();
     let channel = json!({ "name": "Hook", "type": "webhook", "url": hook, "secret": SECRET });
     let channel = post("/notifications/channels", &channel).await["id"].clone();
     let rule = json!({ "name": "Arrivals", "kinds": ["enter"], "geofences": [depot], "channel": channel });

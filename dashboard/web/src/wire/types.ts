@@ -323,6 +323,242 @@ export type PresenceAnswer = {
 users: Array<string>, };
 
 /**
+ * A way to notify.
+ */
+export type ChannelInfo = {
+/**
+ * Key.
+ */
+id: string,
+/**
+ * For people.
+ */
+name: string,
+/**
+ * What kind it is.
+ */
+type: "webhook" | "email" | "mqtt",
+/**
+ * Of a webhook.
+ */
+url?: string,
+/**
+ * Of e-mail: recipients.
+ */
+to?: Array<string>,
+/**
+ * Of MQTT: the topic behind the server's prefix.
+ */
+topic?: string, };
+
+/**
+ * A new or changed way to notify.
+ */
+export type ChannelEdit = {
+/**
+ * For people.
+ */
+name: string,
+/**
+ * What kind it is.
+ */
+type: "webhook" | "email" | "mqtt",
+/**
+ * Of a webhook: `https://…`.
+ */
+url?: string,
+/**
+ * Of a webhook: what requests are signed with, 16 to 256 bytes. It is never shown; in a change, missing means as before.
+ */
+secret?: string,
+/**
+ * Of e-mail: 1 to 50 recipients.
+ */
+to?: Array<string>,
+/**
+ * Of MQTT: with `{organisation}`, `{fleet}`, `{device}`, `{kind}`, `{geofence}` for what the event says.
+ */
+topic?: string, };
+
+/**
+ * Weekly hours in a time zone, with exceptions by date.
+ */
+export type QuietHours = {
+/**
+ * Name in the IANA database: `Europe/Warsaw`.
+ */
+time_zone: string,
+/**
+ * `mon-fri 22:00-06:00` (until the next morning), `sun 00:00-24:00`.
+ */
+hours: Array<string>,
+/**
+ * Days on which none begin: `2026-12-25`.
+ */
+closed?: Array<string>, };
+
+/**
+ * Which events are told.
+ */
+export type NotificationRuleInfo = {
+/**
+ * Key.
+ */
+id: string,
+/**
+ * For people.
+ */
+name: string,
+/**
+ * Off: tells nothing.
+ */
+enabled: boolean,
+/**
+ * Kinds of events, at least one: `enter`, `exit`, `alarm`, …
+ */
+kinds: Array<string>,
+/**
+ * Keys of fleets; none: all.
+ */
+fleets: Array<string>,
+/**
+ * Keys of geofences; none: any, and events about none.
+ */
+geofences: Array<string>,
+/**
+ * Nothing is told while these run, nor afterwards.
+ */
+quiet_hours: QuietHours | null,
+/**
+ * After an event of a device was told, further ones of it are not for so many minutes; at most 1440.
+ */
+at_most_every_min: number,
+/**
+ * Key of the channel.
+ */
+channel: string, };
+
+/**
+ * A new or changed rule.
+ */
+export type NotificationRuleEdit = {
+/**
+ * For people.
+ */
+name: string,
+/**
+ * Off: tells nothing.
+ */
+enabled: boolean,
+/**
+ * Kinds of events, at least one: `enter`, `exit`, `alarm`, …
+ */
+kinds: Array<string>,
+/**
+ * Keys of fleets; none: all.
+ */
+fleets: Array<string>,
+/**
+ * Keys of geofences; none: any, and events about none.
+ */
+geofences: Array<string>,
+/**
+ * Nothing is told while these run, nor afterwards.
+ */
+quiet_hours: QuietHours | null,
+/**
+ * After an event of a device was told, further ones of it are not for so many minutes; at most 1440.
+ */
+at_most_every_min: number,
+/**
+ * Key of the channel.
+ */
+channel: string, };
+
+/**
+ * One notification over one channel.
+ */
+export type DeliveryInfo = {
+/**
+ * Key: receivers see the same, however often it is tried.
+ */
+id: string,
+/**
+ * Key of the rule; `null`: a test.
+ */
+rule: string | null,
+/**
+ * Key of the channel.
+ */
+channel: string,
+/**
+ * What is told, in a sentence.
+ */
+headline: string,
+/**
+ * Id of the event.
+ */
+event_id: string | null,
+/**
+ * Of the event.
+ */
+kind: string | null,
+/**
+ * Of the event.
+ */
+device: string | null,
+/**
+ * Of the event.
+ */
+fix_time: number | null,
+/**
+ * When it was decided that it is told.
+ */
+matched_at: number,
+/**
+ * What has become of it.
+ */
+state: "pending" | "delivered" | "dead",
+/**
+ * Since when.
+ */
+changed_at: number,
+/**
+ * So far; those before somebody had it tried again are not counted.
+ */
+attempts: number,
+/**
+ * Of one that is pending.
+ */
+next_try_at: number | null,
+/**
+ * Why it is dead, or why the last attempt failed.
+ */
+note: string | null, };
+
+/**
+ * Deliveries, newest first.
+ */
+export type DeliveriesAnswer = {
+/**
+ * Newest first.
+ */
+deliveries: Array<DeliveryInfo>,
+/**
+ * There are older ones.
+ */
+truncated: boolean, };
+
+/**
+ * A test is on its way.
+ */
+export type TestAnswer = {
+/**
+ * Key of its delivery: look there for what becomes of it.
+ */
+delivery: string, };
+
+/**
  * A geofence that a device is inside of.
  */
 export type InsideInfo = {
