@@ -5,6 +5,7 @@
 use crate::common::System;
 use crate::deployment::Deployment;
 use crate::recorded::Recorded;
+use crate::redis::Redis;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -34,6 +35,7 @@ enum Fault {
     Gateway,
     Kafka,
     QuestDb,
+    Redis,
     /// kill -9, and started again only when the others have taken over.
     DataflowLost,
     /// SIGSTOP until the others have taken over, and then SIGCONT.
@@ -45,13 +47,14 @@ enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Connect,
         Self::Dataflow,
         Self::Archive,
         Self::Gateway,
         Self::Kafka,
         Self::QuestDb,
+        Self::Redis,
         Self::DataflowLost,
         Self::DataflowFrozen,
         Self::DataflowJoins,
@@ -71,6 +74,7 @@ struct Recovery {
 /// The processes, by name.
 struct Processes<'a> {
     deployment: &'a Deployment,
+    redis: Redis,
     running: BTreeMap<String, System>,
     dataflows_ever: usize,
 }
@@ -79,6 +83,11 @@ impl Processes<'_> {
     fn start(&mut self, name: &str, roles: &str) {
         let system = self.deployment.process(name, roles);
         self.running.insert(name.to_owned(), system);
+    }
+
+    fn start_gateway(&mut self) {
+        let system = self.deployment.gateway_with("gateway", &self.redis.url());
+        self.running.insert("gateway".to_owned(), system);
     }
 
     fn kill(&mut self, name: &str) {
@@ -131,12 +140,13 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
 
     let recorded = Recorded::read(&[("warsaw_bus", faults.len() * POSITIONS_PER_FAULT)]);
     let deployment = Deployment::start(&["warsaw_districts"]).await;
-    let mut processes = Processes { deployment: &deployment, running: BTreeMap::new(), dataflows_ever: 0 };
+    let redis = Redis::start();
+    let mut processes = Processes { deployment: &deployment, redis, running: BTreeMap::new(), dataflows_ever: 0 };
     processes.start("connect", "connect");
     processes.add_dataflow();
     processes.add_dataflow();
     processes.start("archive", "archive");
-    processes.start("gateway", "gateway,sql");
+    processes.start_gateway();
     let log = deployment.log().await;
 
     // Each track is cut into as many parts as there are rounds; a part is reported once its round has begun.
@@ -222,7 +232,11 @@ fn inject(fault: Fault, processes: &mut Processes<'_>, rng: &mut StdRng) -> Stri
     match fault {
         Fault::Connect => again(processes, "connect", "connect"),
         Fault::Archive => again(processes, "archive", "archive"),
-        Fault::Gateway => again(processes, "gateway", "gateway,sql"),
+        Fault::Gateway => {
+            processes.kill("gateway");
+            processes.start_gateway();
+            "gateway".to_owned()
+        }
         Fault::Dataflow => again(processes, &dataflow, "dataflow"),
         Fault::Kafka => {
             processes.deployment.broker.kill();
@@ -233,6 +247,11 @@ fn inject(fault: Fault, processes: &mut Processes<'_>, rng: &mut StdRng) -> Stri
             processes.deployment.questdb.kill();
             processes.deployment.questdb.restart();
             "questdb".to_owned()
+        }
+        Fault::Redis => {
+            processes.redis.kill();
+            processes.redis.restart();
+            "redis".to_owned()
         }
         Fault::DataflowLost => {
             processes.kill(&dataflow);

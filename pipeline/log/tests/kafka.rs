@@ -1,38 +1,24 @@
-//! What only the log on Kafka has: topics with settings, fenced writers, a broker that dies, partitions handed from process to
-//! process.
+//! What only the log on Kafka has: topics with settings, fenced writers, partitions handed from process to process.
 
 #[path = "support/kafka.rs"]
 mod kafka;
+#[path = "support/shares.rs"]
+mod shares;
 mod support;
 
 use kafka::Broker;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use shares::{Shares, group, open, soon, work};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use support::{numbers, record};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use waystream_log::kafka::{KafkaLog, KafkaOptions, Sasl, Security, Tls};
-use waystream_log::{Group, Keep, Log, LogError, Membership, Offsets, Share, Topic};
+use waystream_log::{Keep, Log, LogError, Membership, Offsets, Share, Topic};
 
 async fn shared() -> &'static Broker {
     tokio::task::spawn_blocking(Broker::shared).await.expect("starts")
-}
-
-async fn open(options: &KafkaOptions) -> Arc<KafkaLog> {
-    KafkaLog::open(options.clone()).await.expect("opens")
-}
-
-fn group(member: u32) -> Group {
-    Group { name: "dataflow".into(), member }
-}
-
-async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(Duration::from_secs(120), work).await {
-        Ok(done) => done,
-        Err(_) => panic!("still waiting: {what}"),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,105 +83,6 @@ async fn an_older_process_of_the_same_name_is_shut_out() {
     assert_eq!(new.committed("dataflow", Topic::Positions).await.expect("offsets")[&(Topic::Positions, 0)], 4);
 }
 
-/// kill -9 of the broker in the middle of appends and commits: what was acknowledged is there, no key's order changes, and each
-/// commit has happened whole or not at all.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_may_be_killed_at_any_time() {
-    const KILLS: usize = 2;
-    let broker = Arc::new(tokio::task::spawn_blocking(Broker::start).await.expect("starts"));
-    let options = broker.options();
-    let log = open(&options).await;
-    let stop = CancellationToken::new();
-    let mut writers: JoinSet<(String, Vec<u64>)> = JoinSet::new();
-    for writer in 0..8 {
-        let (log, stop, key) = (log.clone(), stop.clone(), format!("device-{writer}"));
-        writers.spawn(async move {
-            let mut acknowledged = Vec::new();
-            for n in 0.. {
-                if stop.is_cancelled() {
-                    break;
-                }
-                if log.append(Topic::Positions, vec![record(key.clone(), n)]).await.is_ok() {
-                    acknowledged.push(n);
-                }
-            }
-            (key, acknowledged)
-        });
-    }
-    // Each commit tells the offset that it moves to, in a record of each of two topics.
-    let committer = {
-        let (log, stop) = (log.clone(), stop.clone());
-        tokio::spawn(async move {
-            let mut offset = 0;
-            while !stop.is_cancelled() {
-                let tried = offset + 1;
-                let records = vec![(Topic::Events, record("c", tried)), (Topic::States, record("c", tried))];
-                match log.commit(&group(0), records, &Offsets::from([((Topic::Positions, 0), tried)])).await {
-                    Ok(()) => offset = tried,
-                    Err(LogError::Unavailable(_)) => {}
-                    // Only the log knows.
-                    Err(LogError::Indeterminate(_)) => {
-                        if let Ok(committed) = log.committed("dataflow", Topic::Positions).await {
-                            offset = committed[&(Topic::Positions, 0)];
-                        }
-                    }
-                    Err(error) => panic!("{error}"),
-                }
-            }
-            offset
-        })
-    };
-    let progress = |least: u64| {
-        let log = log.clone();
-        async move {
-            while log.committed("dataflow", Topic::Positions).await.map_or(0, |at| at[&(Topic::Positions, 0)]) < least {
-                tokio::task::yield_now().await;
-            }
-        }
-    };
-    let mut goal = 10;
-    for _ in 0..KILLS {
-        soon("progress before a kill", progress(goal)).await;
-        let broker = broker.clone();
-        let restarted = tokio::task::spawn_blocking(move || {
-            broker.kill();
-            broker.restart();
-        });
-        restarted.await.expect("restarts");
-        let at = soon("an answer", async {
-            loop {
-                if let Ok(at) = log.committed("dataflow", Topic::Positions).await {
-                    break at[&(Topic::Positions, 0)];
-                }
-            }
-        });
-        goal = at.await + 10;
-    }
-    soon("progress after the last kill", progress(goal)).await;
-    stop.cancel();
-    let committed = soon("the committer", committer).await.expect("commits");
-    let positions = numbers(&*log, Topic::Positions).await;
-    for (key, acknowledged) in soon("the writers", writers.join_all()).await {
-        let read = &positions[&key];
-        let once: BTreeSet<u64> = read.iter().copied().collect();
-        assert_eq!(once.len(), read.len(), "{key}: nothing twice");
-        assert!(read.is_sorted(), "{key}: in order");
-        assert!(acknowledged.iter().all(|n| once.contains(n)), "{key}: all that was acknowledged");
-        assert!(acknowledged.len() > 10, "{key} has written");
-    }
-    let all: Vec<u64> = (1..=committed).collect();
-    for topic in [Topic::Events, Topic::States] {
-        let mut read = numbers(&*log, topic).await["c"].clone();
-        if topic == Topic::States {
-            // Compacted, perhaps.
-            read.retain(|n| *n == committed);
-            assert_eq!(read, [committed]);
-        } else {
-            assert_eq!(read, all, "each commit once");
-        }
-    }
-}
-
 /// Takes shares until one has so many partitions.
 async fn share_of(member: &mut dyn Membership, partitions: usize) -> Share {
     soon("a share", async {
@@ -256,58 +143,6 @@ async fn partitions_are_handed_over_after_the_last_commit() {
     assert_eq!(all.partitions, [0, 1, 2, 3, 4, 5]);
 }
 
-/// What each of several processes has now.
-#[derive(Default)]
-struct Shares {
-    held: Mutex<BTreeMap<usize, Vec<u32>>>,
-    changed: Notify,
-}
-
-impl Shares {
-    /// Nobody may have what another still has.
-    fn take(&self, process: usize, partitions: Vec<u32>) {
-        let mut held = self.held.lock().expect("no panic");
-        for (other, theirs) in &*held {
-            assert!(
-                partitions.iter().all(|p| !theirs.contains(p)),
-                "{partitions:?} is given to {process}, {other} has {theirs:?}"
-            );
-        }
-        held.insert(process, partitions);
-        drop(held);
-        self.changed.notify_one();
-    }
-
-    fn give_back(&self, process: usize) {
-        self.held.lock().expect("no panic").remove(&process);
-    }
-
-    /// Once all partitions are held, evenly, by so many.
-    async fn settled(&self, processes: usize, partitions: usize) -> BTreeMap<usize, Vec<u32>> {
-        loop {
-            {
-                let held = self.held.lock().expect("no panic");
-                let even = held.values().all(|share| share.len().abs_diff(partitions / processes) <= 1);
-                if held.len() == processes && even && held.values().map(Vec::len).sum::<usize>() == partitions {
-                    return held.clone();
-                }
-            }
-            self.changed.notified().await;
-        }
-    }
-}
-
-/// A process of a group, until it is stopped.
-async fn work(log: Arc<KafkaLog>, group: &str, process: usize, shares: Arc<Shares>, stop: CancellationToken) {
-    let mut member = log.join(group).await.expect("joins");
-    while let Some(share) = stop.run_until_cancelled(member.share()).await {
-        let share = share.expect("a member");
-        shares.take(process, share.partitions.clone());
-        stop.run_until_cancelled(share.ends.cancelled()).await;
-        shares.give_back(process);
-    }
-}
-
 /// Each partition is one process's at any time and may be committed by that one only; the rest share out what others leave.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_processes_share_sixty_four_partitions() {
@@ -345,64 +180,5 @@ async fn eight_processes_share_sixty_four_partitions() {
     let committed = processes[0].0.committed("dataflow", Topic::Positions).await.expect("offsets");
     assert!(committed.len() == PARTITIONS && committed.values().all(|at| *at == 3), "{committed:?}");
     processes.iter().for_each(|(_, stop)| stop.cancel());
-    running.join_all().await;
-}
-
-/// kill -9 of the broker, for less and for more than a session: afterwards each partition is somebody's again who may commit it, in a
-/// group of several and in a group of one.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn partitions_find_their_owners_after_a_broker_was_killed() {
-    const AWAY: [Duration; 3] = [Duration::from_secs(8), Duration::ZERO, Duration::from_secs(3)];
-    let broker = Arc::new(tokio::task::spawn_blocking(Broker::start).await.expect("starts"));
-    let options = broker.options();
-    let partitions = options.partitions[&Topic::Positions] as usize;
-    let stop = CancellationToken::new();
-    let mut running = JoinSet::new();
-    let mut groups = Vec::new();
-    for (group, processes) in [("dataflow", 3), ("archive", 1)] {
-        let (shares, mut logs) = (Arc::new(Shares::default()), Vec::new());
-        for n in 0..processes {
-            let log = open(&KafkaOptions { instance: format!("{group}-{n}"), ..options.clone() }).await;
-            running.spawn(work(log.clone(), group, n, Arc::clone(&shares), stop.clone()));
-            logs.push(log);
-        }
-        groups.push((group, shares, logs));
-    }
-    let all_can_commit = async |offset: u64| {
-        for (name, shares, logs) in &groups {
-            // What was held before it was known that the broker has forgotten it may still be refused.
-            soon("each partition's owner may commit it", async {
-                loop {
-                    let held = shares.settled(logs.len(), partitions).await;
-                    let mut refused = None;
-                    for (n, share) in &held {
-                        let offsets = share.iter().map(|partition| ((Topic::Positions, *partition), offset)).collect();
-                        let group = Group { name: (*name).into(), member: 0 };
-                        refused = refused.or(logs[*n].commit(&group, Vec::new(), &offsets).await.err());
-                    }
-                    match refused {
-                        None => break,
-                        Some(LogError::Indeterminate(_) | LogError::Unavailable(_)) => {
-                            tokio::time::sleep(Duration::from_millis(100)).await;
-                        }
-                        Some(error) => panic!("{name}: {error}"),
-                    }
-                }
-            })
-            .await;
-        }
-    };
-    all_can_commit(1).await;
-    for (kill, away) in AWAY.into_iter().enumerate() {
-        let broker = broker.clone();
-        let restarted = tokio::task::spawn_blocking(move || {
-            broker.kill();
-            std::thread::sleep(away);
-            broker.restart();
-        });
-        restarted.await.expect("restarts");
-        all_can_commit(kill as u64 + 2).await;
-    }
-    stop.cancel();
     running.join_all().await;
 }

@@ -64,19 +64,17 @@ impl Plan {
     }
 
     /// What is wrong with a setting that the topic has.
-    fn difference(&self, key: &str, wanted: &str, must: Must, found: Option<&str>) -> Option<String> {
-        let fine = match (must, found) {
-            (_, None) => false,
-            (Must::Equal, Some(found)) => found == wanted,
+    fn difference(&self, key: &str, wanted: &str, must: Must, found: &str) -> Option<String> {
+        let fine = match must {
+            Must::Equal => found == wanted,
             // Settings whose number only says how soon Kafka tidies up may be anything.
-            (Must::AtLeast, Some(_)) if matches!(key, "segment.ms" | "segment.bytes" | "min.cleanable.dirty.ratio") => true,
-            (Must::AtLeast, Some(found)) => match (found.parse::<u64>(), wanted.parse::<u64>()) {
+            Must::AtLeast if matches!(key, "segment.ms" | "segment.bytes" | "min.cleanable.dirty.ratio") => true,
+            Must::AtLeast => match (found.parse::<u64>(), wanted.parse::<u64>()) {
                 (Ok(found), Ok(wanted)) => found >= wanted,
                 _ => false,
             },
         };
         let least = if must == Must::AtLeast { "at least " } else { "" };
-        let found = found.unwrap_or("not set");
         (!fine).then(|| format!("topic {}: {key} is {found}, but the settings say {least}{wanted}", self.name))
     }
 }
@@ -115,19 +113,41 @@ pub(super) async fn ensure(options: &Arc<KafkaOptions>, client: &Arc<Client>) ->
     for plan in &plans {
         wrong.extend(differences(options, client, plan).await?);
     }
-    let names: Vec<ResourceSpecifier<'_>> = plans.iter().map(|plan| ResourceSpecifier::Topic(&plan.name)).collect();
-    let found =
-        admin.describe_configs(&names, &how).await.map_err(|e| determinate("could not read the topics' settings", &e))?;
-    for (plan, found) in plans.iter().zip(found) {
-        let found = found.map_err(|code| by_code("could not read the topics' settings", Some(code), &code))?;
-        for (key, wanted, must) in &plan.settings {
-            let value = found.get(key).and_then(|entry| entry.value.as_deref());
-            wrong.extend(plan.difference(key, wanted, *must, value));
-        }
-    }
+    wrong.extend(settings_that_differ(&admin, &how, &plans).await?);
     match wrong.is_empty() {
         true => Ok(()),
         false => Err(LogError::Refused(format!("{}; change the one or the other", wrong.join("; ")))),
+    }
+}
+
+/// Which settings of the topics are not as they should be. Which broker is asked is chance, and of a topic just made each hears for
+/// itself: one that has not yet says that nothing is set, or that there is no such topic.
+async fn settings_that_differ(admin: &AdminClient<Told>, how: &AdminOptions, plans: &[Plan]) -> Result<Vec<String>, LogError> {
+    let what = "could not read the topics' settings";
+    let names: Vec<ResourceSpecifier<'_>> = plans.iter().map(|plan| ResourceSpecifier::Topic(&plan.name)).collect();
+    let started = Instant::now();
+    loop {
+        let (mut wrong, mut unheard) = (Vec::new(), None);
+        for (plan, found) in plans.iter().zip(admin.describe_configs(&names, how).await.map_err(|e| determinate(what, &e))?) {
+            let found = match found {
+                Ok(found) => found,
+                Err(code) => {
+                    unheard = Some(by_code(what, Some(code), &code));
+                    continue;
+                }
+            };
+            for (key, wanted, must) in &plan.settings {
+                match found.get(key).and_then(|entry| entry.value.as_deref()) {
+                    Some(value) => wrong.extend(plan.difference(key, wanted, *must, value)),
+                    None => unheard = Some(LogError::Refused(format!("topic {}: {key} is not set", plan.name))),
+                }
+            }
+        }
+        match unheard {
+            None => return Ok(wrong),
+            Some(error) if started.elapsed() > REQUEST => return Err(error),
+            Some(_) => tokio::time::sleep(LOOK_AGAIN).await,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::error::{by_code, determinate, is_expelled, is_fenced, tell_error, tell_log};
 use super::options::KafkaOptions;
+use super::watch::Watch;
 use crate::{Group, LogError, Offsets, Record, Topic, partition_of};
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 
 /// One call into librdkafka waits for so long; then it is called again.
 const STEP: Duration = Duration::from_secs(5);
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Deliveries are looked at so often while a transaction waits for them.
 const LOOK: Duration = Duration::from_millis(1);
 /// An idle producer collects what librdkafka has to say until it is polled.
@@ -36,29 +38,54 @@ struct Job {
     answer: oneshot::Sender<Result<(), LogError>>,
 }
 
-/// The way to the thread. Its end ends the thread.
-pub(super) struct Transactor {
+/// The way to a worker's thread. Its end ends the thread.
+struct Line {
     jobs: Sender<Job>,
+    watch: Arc<Watch>,
+}
+
+impl Line {
+    fn start(options: Arc<KafkaOptions>, id: String) -> Result<Self, LogError> {
+        let (jobs, waiting) = channel();
+        let watch = Arc::new(Watch::default());
+        let worker = Worker { options, id, watch: Arc::clone(&watch), producer: None, fenced: None };
+        let thread = std::thread::Builder::new().name("kafka-commit".into()).spawn(move || worker.run(&waiting));
+        thread.map_err(|e| LogError::Unavailable(format!("could not start a thread: {e}")))?;
+        Ok(Self { jobs, watch })
+    }
+}
+
+/// Commits of one group member.
+pub(super) struct Transactor {
+    options: Arc<KafkaOptions>,
+    id: String,
     /// Callers take turns.
-    turn: tokio::sync::Mutex<()>,
+    line: tokio::sync::Mutex<Line>,
 }
 
 impl Transactor {
     pub(super) fn start(options: Arc<KafkaOptions>, group: &Group) -> Result<Self, LogError> {
-        let (jobs, waiting) = channel();
         let id = format!("{}{}.{}.{}", options.prefix, group.name, options.instance, group.member);
-        let worker = Worker { options, id, producer: None, fenced: None };
-        let thread = std::thread::Builder::new().name("kafka-commit".into()).spawn(move || worker.run(&waiting));
-        thread.map_err(|e| LogError::Unavailable(format!("could not start a thread: {e}")))?;
-        Ok(Self { jobs, turn: tokio::sync::Mutex::new(()) })
+        let line = tokio::sync::Mutex::new(Line::start(Arc::clone(&options), id.clone())?);
+        Ok(Self { options, id, line })
     }
 
     pub(super) async fn commit(&self, commit: Commit) -> Result<(), LogError> {
-        let _turn = self.turn.lock().await;
-        let (answer, answered) = oneshot::channel();
+        let mut line = self.line.lock().await;
+        let (answer, mut answered) = oneshot::channel();
         let closed = || LogError::Closed("the log is closing".into());
-        self.jobs.send(Job { commit, answer }).map_err(|_| closed())?;
-        answered.await.map_err(|_| LogError::Indeterminate("the commit was interrupted".into()))?
+        line.jobs.send(Job { commit, answer }).map_err(|_| closed())?;
+        loop {
+            match tokio::time::timeout(WATCH_EVERY, &mut answered).await {
+                Ok(answer) => return answer.map_err(|_| LogError::Indeterminate("the commit was interrupted".into()))?,
+                Err(_) if line.watch.abandon_if_hung() => {
+                    tracing::warn!(id = self.id, "a call into librdkafka does not return; going on with a new producer");
+                    *line = Line::start(Arc::clone(&self.options), self.id.clone())?;
+                    return Err(LogError::Indeterminate(format!("could not commit as {}: no answer from librdkafka", self.id)));
+                }
+                Err(_) => {}
+            }
+        }
     }
 }
 
@@ -107,6 +134,7 @@ impl From<KafkaError> for Failure {
 struct Worker {
     options: Arc<KafkaOptions>,
     id: String,
+    watch: Arc<Watch>,
     producer: Option<Transactional>,
     /// Why this member commits nothing any more.
     fenced: Option<String>,
@@ -150,7 +178,11 @@ impl Worker {
     }
 
     /// A producer for this member. Whatever an earlier one has left open is ended by that, and it commits nothing any more.
-    fn begin(&mut self) -> Result<Transactional, LogError> {
+    fn begin(&self) -> Result<Transactional, LogError> {
+        if self.watch.abandoned() {
+            // It would shut its successor out.
+            return Err(LogError::Closed("the log has gone on without this producer".into()));
+        }
         let mut config = self.options.producer();
         config
             .set("transactional.id", &self.id)
@@ -159,8 +191,7 @@ impl Worker {
             .set("linger.ms", "0");
         let producer = Transactional::from_config_and_context(&config, Deliveries::default())
             .map_err(|e| determinate("could not set up the kafka producer", &e))?;
-        producer
-            .init_transactions(self.options.transaction_timeout)
+        self.again(Instant::now(), || producer.init_transactions(STEP))
             .map_err(|e| determinate("could not begin to commit", &e))?;
         Ok(producer)
     }
@@ -208,7 +239,7 @@ impl Worker {
     /// Calls until it is done, can't be, or Kafka has given the transaction up.
     fn again(&self, started: Instant, call: impl Fn() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
         loop {
-            match call() {
+            match self.watch.call(&call) {
                 Err(KafkaError::Transaction(e)) if e.is_retriable() && !self.late(started) => {}
                 other => return other,
             }

@@ -16,24 +16,33 @@ pub(crate) struct Broker {
     /// Its standard input is what keeps the server.
     held: Child,
     folder: PathBuf,
+    /// Of the first node; each has [`PORTS_OF_A_NODE`].
     port: u16,
+    nodes: u16,
 }
+
+const PORTS_OF_A_NODE: u16 = 3;
 
 impl Broker {
     /// A new one, without data.
     pub(crate) fn start() -> Self {
-        Self::start_for(&[])
+        Self::start_for(1, &[])
+    }
+
+    /// A cluster of so many nodes; each may be killed.
+    pub(crate) fn start_cluster(nodes: u16) -> Self {
+        Self::start_for(nodes, &[])
     }
 
     /// One that also listens over TLS, to this user.
     pub(crate) fn start_secure(user: &str, password: &str) -> Self {
-        Self::start_for(&[("KAFKA_USER", user), ("KAFKA_PASSWORD", password)])
+        Self::start_for(1, &[("KAFKA_USER", user), ("KAFKA_PASSWORD", password)])
     }
 
-    fn start_for(environment: &[(&str, &str)]) -> Self {
+    fn start_for(nodes: u16, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder").keep();
-        let port = free_ports();
-        let mut held = stack(&folder, port);
+        let port = free_ports(nodes * PORTS_OF_A_NODE);
+        let mut held = stack(&folder, port, nodes);
         let held = held
             .envs(environment.iter().copied())
             .arg("hold")
@@ -46,7 +55,7 @@ impl Broker {
         let said = BufReader::new(held.stdout.take().expect("it is piped")).read_line(&mut line);
         said.expect("compose/stack speaks");
         assert_eq!(line.trim(), "ready", "compose/stack could not start Kafka");
-        Self { held, folder, port }
+        Self { held, folder, port, nodes }
     }
 
     /// That of this test program.
@@ -55,8 +64,13 @@ impl Broker {
         SHARED.get_or_init(Self::start)
     }
 
+    /// Of each node, as settings name them.
     pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        (1..=self.nodes).map(|node| format!("127.0.0.1:{}", self.node_port(node))).collect::<Vec<_>>().join(",")
+    }
+
+    fn node_port(&self, node: u16) -> u16 {
+        self.port + (node - 1) * PORTS_OF_A_NODE
     }
 
     /// Of a secure one, where it listens over TLS.
@@ -71,18 +85,24 @@ impl Broker {
 
     /// kill -9; returns when it is dead.
     pub(crate) fn kill(&self) {
-        let pid = std::fs::read_to_string(self.folder.join("kafka/pid")).expect("it is running");
+        self.kill_node(1);
+    }
+
+    /// kill -9 of one node, counted from 1.
+    pub(crate) fn kill_node(&self, node: u16) {
+        let name = if node == 1 { "kafka".to_owned() } else { format!("kafka-{node}") };
+        let pid = std::fs::read_to_string(self.folder.join(name).join("pid")).expect("it is running");
         let killed = Command::new("kill").arg("-KILL").arg(pid.trim()).status().expect("kill runs");
         assert!(killed.success());
         // Its ports are free some time after it has gone.
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.node_port(node))).is_ok() {
             std::thread::yield_now();
         }
     }
 
-    /// Starts it again on the same data; returns when it answers.
+    /// Starts again what was killed, on the same data; returns when it answers.
     pub(crate) fn restart(&self) {
-        let started = stack(&self.folder, self.port).args(["up", "kafka"]).stdout(Stdio::null()).status();
+        let started = stack(&self.folder, self.port, self.nodes).args(["up", "kafka"]).stdout(Stdio::null()).status();
         assert!(started.expect("compose/stack runs").success(), "Kafka starts again");
     }
 
@@ -94,6 +114,7 @@ impl Broker {
             brokers: self.address(),
             prefix: format!("test-{}.", LOGS.fetch_add(1, Ordering::Relaxed)),
             partitions: devices.chain([(Topic::Snapshots, 2)]).collect(),
+            replication: self.nodes.min(3),
             session_timeout: Duration::from_secs(6),
             ..KafkaOptions::default()
         }
@@ -107,23 +128,23 @@ impl Drop for Broker {
     }
 }
 
-fn stack(folder: &Path, port: u16) -> Command {
+fn stack(folder: &Path, port: u16, nodes: u16) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|up| up.join("compose/stack")).find(|p| p.is_file());
     let mut command = Command::new(script.expect("compose/stack is in this checkout"));
-    command.env("WAYSTREAM_STACK_DIR", folder).env("KAFKA_PORT", port.to_string()).env("KAFKA_HEAP", "512m");
+    command.env("WAYSTREAM_STACK_DIR", folder).env("KAFKA_HEAP", "512m");
+    command.env("KAFKA_PORT", port.to_string()).env("KAFKA_NODES", nodes.to_string());
     command
 }
 
-/// The first of three neighbouring ports that were free a moment ago.
-fn free_ports() -> u16 {
+/// The first of so many neighbouring ports that were free a moment ago.
+fn free_ports(count: u16) -> u16 {
     let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     (0..1000)
         .find_map(|_| {
             let first = listen(0).ok()?;
             let port = first.local_addr().ok()?.port();
-            let (second, third) = (listen(port.checked_add(1)?).ok()?, listen(port.checked_add(2)?).ok()?);
-            drop((first, second, third));
-            Some(port)
+            let others: Option<Vec<_>> = (1..count).map(|next| listen(port.checked_add(next)?).ok()).collect();
+            others.map(|_| port)
         })
-        .expect("three ports are free")
+        .expect("neighbouring ports are free")
 }

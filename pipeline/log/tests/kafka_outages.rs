@@ -1,0 +1,230 @@
+//! kill -9 of Kafka while it is worked with: of the only broker, which comes back, and of each node of a cluster, where the others go
+//! on. What was acknowledged is there, no key's order changes, each commit has happened whole or not at all, and each partition is
+//! somebody's again who may commit it.
+
+#[path = "support/kafka.rs"]
+mod kafka;
+#[path = "support/shares.rs"]
+mod shares;
+mod support;
+
+use kafka::Broker;
+use shares::{Shares, group, open, soon, work};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use support::{numbers, record};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use waystream_log::kafka::{KafkaLog, KafkaOptions};
+use waystream_log::{Group, Log, LogError, Offsets, Topic};
+
+/// These tests take turns: three clusters at once would only wait for each other.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// An outage.
+#[derive(Clone, Copy)]
+struct Kill {
+    node: u16,
+    away: Duration,
+    /// The others have to go on without it.
+    missed: bool,
+}
+
+const fn kill(node: u16, away_s: u64, missed: bool) -> Kill {
+    Kill { node, away: Duration::from_secs(away_s), missed }
+}
+
+/// kill -9; `meanwhile` happens while the node is away.
+async fn outage(broker: &Arc<Broker>, kill: Kill, meanwhile: impl Future<Output = ()>) {
+    let blocking = |work: fn(&Broker, u16)| {
+        let broker = Arc::clone(broker);
+        async move { tokio::task::spawn_blocking(move || work(&broker, kill.node)).await.expect("kills and starts") }
+    };
+    blocking(Broker::kill_node).await;
+    tokio::time::sleep(kill.away).await;
+    if kill.missed {
+        meanwhile.await;
+    }
+    blocking(|broker, _| broker.restart()).await;
+}
+
+/// Writers of positions, and somebody who commits.
+struct Traffic {
+    log: Arc<KafkaLog>,
+    stop: CancellationToken,
+    /// By key, the numbers that were acknowledged.
+    acknowledged: Arc<Mutex<BTreeMap<String, Vec<u64>>>>,
+    writers: JoinSet<()>,
+    committer: JoinHandle<u64>,
+}
+
+impl Traffic {
+    const WRITERS: usize = 8;
+
+    fn start(log: &Arc<KafkaLog>) -> Self {
+        let stop = CancellationToken::new();
+        let acknowledged = Arc::new(Mutex::new(BTreeMap::<String, Vec<u64>>::new()));
+        let mut writers = JoinSet::new();
+        for writer in 0..Self::WRITERS {
+            let (log, stop, acknowledged) = (log.clone(), stop.clone(), Arc::clone(&acknowledged));
+            let key = format!("device-{writer}");
+            writers.spawn(async move {
+                for n in 0.. {
+                    if stop.is_cancelled() {
+                        break;
+                    }
+                    if log.append(Topic::Positions, vec![record(key.clone(), n)]).await.is_ok() {
+                        acknowledged.lock().expect("no panic").entry(key.clone()).or_default().push(n);
+                    }
+                }
+            });
+        }
+        let committer = tokio::spawn(commit_until(stop.clone(), log.clone()));
+        Self { log: log.clone(), stop, acknowledged, writers, committer }
+    }
+
+    /// Until each writer has been answered, and commits have been made, ten times more.
+    async fn progress(&self) {
+        let written = || {
+            let acknowledged = self.acknowledged.lock().expect("no panic");
+            let least = acknowledged.values().map(Vec::len).min().unwrap_or(0);
+            if acknowledged.len() == Self::WRITERS { least } else { 0 }
+        };
+        // Kafka may be coming back.
+        let committed = async || loop {
+            if let Ok(at) = self.log.committed("dataflow", Topic::Positions).await {
+                break at[&(Topic::Positions, 0)];
+            }
+        };
+        let (goal, written_goal) = (committed().await + 10, written() + 10);
+        while committed().await < goal || written() < written_goal {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Panics unless everything is there, once and in order.
+    async fn finish_and_check(self) {
+        self.stop.cancel();
+        let committed = soon("the committer", self.committer).await.expect("commits");
+        soon("the writers", self.writers.join_all()).await;
+        let positions = numbers(&*self.log, Topic::Positions).await;
+        for (key, acknowledged) in &*self.acknowledged.lock().expect("no panic") {
+            let read = &positions[key];
+            let once: BTreeSet<u64> = read.iter().copied().collect();
+            assert_eq!(once.len(), read.len(), "{key}: nothing twice");
+            assert!(read.is_sorted(), "{key}: in order");
+            assert!(acknowledged.iter().all(|n| once.contains(n)), "{key}: all that was acknowledged");
+        }
+        let all: Vec<u64> = (1..=committed).collect();
+        assert_eq!(numbers(&*self.log, Topic::Events).await["c"], all, "each commit once");
+        // Compacted, perhaps.
+        assert_eq!(numbers(&*self.log, Topic::States).await["c"].last(), Some(&committed));
+    }
+}
+
+/// Each commit tells the offset that it moves to, in a record of each of two topics. Gives the last.
+async fn commit_until(stop: CancellationToken, log: Arc<KafkaLog>) -> u64 {
+    let mut offset = 0;
+    while !stop.is_cancelled() {
+        let tried = offset + 1;
+        let records = vec![(Topic::Events, record("c", tried)), (Topic::States, record("c", tried))];
+        match log.commit(&group(0), records, &Offsets::from([((Topic::Positions, 0), tried)])).await {
+            Ok(()) => offset = tried,
+            Err(LogError::Unavailable(_)) => {}
+            // Only the log knows.
+            Err(LogError::Indeterminate(_)) => {
+                if let Ok(committed) = log.committed("dataflow", Topic::Positions).await {
+                    offset = committed[&(Topic::Positions, 0)];
+                }
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    offset
+}
+
+async fn traffic_survives(nodes: u16, kills: &[Kill]) {
+    let _turn = TURN.lock().await;
+    let broker = Arc::new(tokio::task::spawn_blocking(move || Broker::start_cluster(nodes)).await.expect("starts"));
+    let log = open(&broker.options()).await;
+    let traffic = Traffic::start(&log);
+    for kill in kills {
+        soon("progress before a kill", traffic.progress()).await;
+        outage(&broker, *kill, soon("progress without a node", traffic.progress())).await;
+    }
+    soon("progress after the last kill", traffic.progress()).await;
+    traffic.finish_and_check().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_only_broker_may_be_killed_at_any_time() {
+    traffic_survives(1, &[kill(1, 0, false), kill(1, 0, false)]).await;
+}
+
+/// Each node leads partitions, of the topics as of the groups and the transactions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_goes_on_without_any_of_its_nodes() {
+    traffic_survives(3, &[kill(1, 0, true), kill(2, 0, true), kill(3, 0, true)]).await;
+}
+
+async fn partitions_find_their_owners(nodes: u16, kills: &[Kill]) {
+    let _turn = TURN.lock().await;
+    let broker = Arc::new(tokio::task::spawn_blocking(move || Broker::start_cluster(nodes)).await.expect("starts"));
+    let options = broker.options();
+    let partitions = options.partitions[&Topic::Positions] as usize;
+    let stop = CancellationToken::new();
+    let mut running = JoinSet::new();
+    let mut groups = Vec::new();
+    for (group, processes) in [("dataflow", 3), ("archive", 1)] {
+        let (shares, mut logs) = (Arc::new(Shares::default()), Vec::new());
+        for n in 0..processes {
+            let log = open(&KafkaOptions { instance: format!("{group}-{n}"), ..options.clone() }).await;
+            running.spawn(work(log.clone(), group, n, Arc::clone(&shares), stop.clone()));
+            logs.push(log);
+        }
+        groups.push((group, shares, logs));
+    }
+    let all_can_commit = async |offset: u64| {
+        for (name, shares, logs) in &groups {
+            // What was held before it was known that the broker has forgotten it may still be refused.
+            soon("each partition's owner may commit it", async {
+                loop {
+                    let held = shares.settled(logs.len(), partitions).await;
+                    let mut refused = None;
+                    for (n, share) in &held {
+                        let offsets = share.iter().map(|partition| ((Topic::Positions, *partition), offset)).collect();
+                        let group = Group { name: (*name).into(), member: 0 };
+                        refused = refused.or(logs[*n].commit(&group, Vec::new(), &offsets).await.err());
+                    }
+                    match refused {
+                        None => break,
+                        Some(LogError::Indeterminate(_) | LogError::Unavailable(_)) => {
+                            tokio::time::sleep(Duration::from_millis(100)).await;
+                        }
+                        Some(error) => panic!("{name}: {error}"),
+                    }
+                }
+            })
+            .await;
+        }
+    };
+    all_can_commit(1).await;
+    for (n, kill) in (1..).zip(kills) {
+        outage(&broker, *kill, all_can_commit(2 * n)).await;
+        all_can_commit(2 * n + 1).await;
+    }
+    stop.cancel();
+    running.join_all().await;
+}
+
+/// For less and for more than a session, in a group of several and in a group of one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_find_their_owners_after_the_only_broker_was_killed() {
+    partitions_find_their_owners(1, &[kill(1, 8, false), kill(1, 0, false), kill(1, 3, false)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_find_their_owners_without_a_node_of_the_cluster() {
+    partitions_find_their_owners(3, &[kill(1, 0, true), kill(2, 0, true), kill(3, 0, true)]).await;
+}
