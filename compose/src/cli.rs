@@ -60,7 +60,7 @@ pub enum Command {
     Export(ExportArgs),
     /// Write history again from the log, into a store that has lost some of it. What is there already is left as it is.
     Archive(ArchiveArgs),
-    /// Ask history with SQL: tables positions, events, devices, fleets, geofences.
+    /// Ask history with SQL, one query or many in a shell.
     Sql(SqlArgs),
     /// Check the settings and print the result.
     CheckConfig(CheckConfigArgs),
@@ -225,9 +225,9 @@ pub struct SqlArgs {
     /// Settings and data folder; a system may be running on it.
     #[command(flatten)]
     pub run: RunArgs,
-    /// The query.
+    /// The query; without one they are read from the terminal, or from standard input.
     #[arg(value_name = "SELECT …")]
-    pub query: String,
+    pub query: Option<String>,
     /// How to print the rows.
     #[arg(long, value_enum, default_value_t = TableFormat::Table)]
     pub format: TableFormat,

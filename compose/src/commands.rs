@@ -8,6 +8,7 @@ use crate::cli::{
 use crate::config::{self, Config, Overrides};
 use crate::geofence::{self, GeofenceJob};
 use crate::history::Selection;
+use crate::shell;
 use anyhow::Context;
 use futures::TryStreamExt;
 use std::fs::File;
@@ -20,6 +21,9 @@ use waystream_connectors::protocol::Checksums;
 use waystream_connectors::protocols;
 use waystream_domain::{DeviceId, Timestamp};
 use waystream_sql::output;
+
+/// In the data folder: what was typed into the SQL shell.
+const SHELL_HISTORY: &str = "sql_history";
 
 /// Points that go into history at a time.
 const BATCH: usize = 5_000;
@@ -137,8 +141,8 @@ fn time(text: &str) -> anyhow::Result<Timestamp> {
     Timestamp::parse(text).with_context(|| format!("{text:?} is not an ISO 8601 time"))
 }
 
-/// `waystream sql`.
-pub async fn sql(args: &SqlArgs, out: &mut impl Write) -> anyhow::Result<()> {
+/// `waystream sql`; gives whether every query was answered.
+pub async fn sql(args: &SqlArgs, out: &mut impl Write) -> anyhow::Result<bool> {
     let format = match args.format {
         TableFormat::Table => output::Format::Table,
         TableFormat::Csv => output::Format::Csv,
@@ -147,11 +151,17 @@ pub async fn sql(args: &SqlArgs, out: &mut impl Write) -> anyhow::Result<()> {
         TableFormat::Parquet => output::Format::Parquet,
     };
     let config = settings(&args.run)?;
-    let text = with_history(&config, |history| async move {
+    with_history(&config, |history| async move {
         history.settle().await?;
-        history.ask(&args.query, format).await
-    });
-    Ok(out.write_all(&text.await?)?)
+        match &args.query {
+            Some(query) => {
+                out.write_all(&history.ask(query, format).await?)?;
+                Ok(true)
+            }
+            None => shell::run(&history, format, &config.data.join(SHELL_HISTORY), out).await,
+        }
+    })
+    .await
 }
 
 /// `waystream export`.

@@ -17,6 +17,7 @@ pub mod history;
 pub mod log;
 pub mod metrics;
 pub mod quarantine;
+mod shell;
 pub mod store;
 pub mod tasks;
 pub mod trackers;

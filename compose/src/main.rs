@@ -46,7 +46,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import(args) => commands::import(&args, out).await?,
         Command::Export(args) => commands::export(&args).await?,
         Command::Archive(args) => commands::archive(&args, out).await?,
-        Command::Sql(args) => commands::sql(&args, out).await?,
+        Command::Sql(args) => return Ok(ExitCode::from(u8::from(!commands::sql(&args, out).await?))),
         Command::CheckConfig(args) => commands::check_config(&args, out)?,
     }
     Ok(ExitCode::SUCCESS)

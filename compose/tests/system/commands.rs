@@ -1,8 +1,10 @@
 //! The commands that end by themselves, as a user types them.
 
-use crate::common::{System, run, settings, shared};
+use crate::common::{BINARY, System, run, settings, shared};
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// Runs a command that has to end well; gives its output.
 fn well(arguments: &[&str]) -> String {
@@ -168,4 +170,64 @@ fn what_is_imported_comes_out_again_from_a_folder_and_from_a_running_system() {
     assert!(well(&["sql", count, "--data", data]).contains("16"), "eight phones more");
     let (_, err, ended_well) = run(&["sql", "SELECT nothing FROM nowhere", "--data", data]).unwrap();
     assert!(!ended_well && err.contains("nowhere"), "{err}");
+}
+
+/// Types this; gives what is printed, errors behind it, and whether it ended well.
+fn typed(mut command: Command, input: &str) -> (String, bool) {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout) + &text(output.stderr), output.status.success())
+}
+
+#[test]
+fn the_shell_answers_what_is_piped_into_it_and_goes_on_after_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, tracks) = (text(folder.path()), shared("data/tracks/liverpool_bus.csv.gz"));
+    well(&["import", text(&tracks), "--data", data]);
+    let script = folder.path().join("count.sql");
+    std::fs::write(&script, "SELECT count(*) AS rows\nFROM positions -- all; of them").unwrap();
+    let shell = || {
+        let mut command = Command::new(BINARY);
+        command.args(["sql", "--format", "csv", "--data", data]);
+        command
+    };
+    let (said, ended_well) =
+        typed(shell(), &format!("SELECT ';' AS a, 1 AS b; SELECT\n2 AS c;\n\\i {}\n\\d positions\n", text(&script)));
+    assert!(ended_well, "{said}");
+    assert!(said.starts_with("a,b\n;,1\nc\n2\nrows\n1533\ncolumn,type,nullable\n"), "{said}");
+    assert!(said.contains("\nfix_time,"), "{said}");
+
+    let mistakes = "SELECT nothing FROM positions;\n\\nonsense\n\\i /nowhere\n\\format json\nSELECT 3 AS d;\n\\q\nSELECT 4;";
+    let (said, ended_well) = typed(shell(), mistakes);
+    assert!(!ended_well, "{said}");
+    for part in ["\"rows\":[[3]]", "nothing", "there is no command \\nonsense", "could not read /nowhere"] {
+        assert!(said.contains(part), "{part} is missing in: {said}");
+    }
+    assert!(!said.contains("[[4]]"), "after the end: {said}");
+    // Files that include themselves end too.
+    std::fs::write(&script, format!("\\i {}\n", text(&script))).unwrap();
+    assert!(typed(shell(), &format!("\\i {}", text(&script))).0.contains("files include each other"));
+}
+
+#[test]
+fn the_shell_in_a_terminal_completes_words_and_remembers_what_was_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = text(folder.path());
+    let terminal = || {
+        // Of util-linux, which every Debian has.
+        let mut command = Command::new("script");
+        let shell = format!("'{BINARY}' sql --format csv --data '{data}'");
+        command.args(["--quiet", "--return", "--command", &shell, "/dev/null"]).env("TERM", "xterm");
+        command
+    };
+    let (said, ended_well) = typed(terminal(), "\\timing\nselect count(*) + 41 as n from posi\t;\n\\q\n");
+    assert!(ended_well, "{said}");
+    for part in ["waystream> ", "timing is on", "from positions;", "\n41\r\n", " ms"] {
+        assert!(said.contains(part), "{part:?} is missing in: {said:?}");
+    }
+    // The key for the line before.
+    let (said, _) = typed(terminal(), "\u{10}\u{10}\n\\q\n");
+    assert!(said.contains("\n41\r\n"), "{said:?}");
 }
