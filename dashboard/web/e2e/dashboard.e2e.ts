@@ -267,7 +267,8 @@ it('replays the past: play, seek, pause, close', async () => {
   const start = await page.evaluate(() => window.waystream?.replay?.at ?? 0);
   await page.waitForFunction((t) => (window.waystream?.replay?.at ?? 0) > t + 10_000, start);
   const dock = page.getByRole('region', { name: 'Replay controls' });
-  await dock.getByLabel('Speed').selectOption('100');
+  // Slow enough to be still on its way when it is told to pause.
+  await dock.getByLabel('Speed').selectOption('5');
   const slider = await dock.getByLabel('Moment').boundingBox();
   if (!slider) throw new Error('no slider');
   await page.mouse.click(slider.x + slider.width / 2, slider.y + slider.height / 2);
@@ -288,15 +289,50 @@ it('replays the moment of an alert', async () => {
   await page.waitForFunction(() => window.waystream?.replay === null);
 });
 
-it('answers SQL with a table, and bad SQL with the reason', async () => {
+it('completes SQL, answers it with a table, a chart and dots on the map, and marks what is wrong', async () => {
   await panel('sql');
-  await page.getByLabel('SQL query').fill('SELECT device, count(*) AS n FROM positions GROUP BY device ORDER BY n DESC LIMIT 20');
-  await page.getByRole('button', { name: 'Run' }).click();
+  const editor = page.getByLabel('SQL query');
+  await page.locator('.cm-editor').waitFor();
+  const answered = (rows: string): Promise<void> => page.locator('.sql-status').getByText(rows).waitFor();
+  const view = (name: string): Locator => page.locator(`[data-view=${name}]`);
+  // Completed from what the server tells of itself: a column of a table, and a function of ours.
+  await editor.fill('SELECT latest_positions.alti');
+  await page.keyboard.press('Control+Space');
+  await page.locator('.cm-tooltip-autocomplete').getByText('altitude_m').waitFor();
+  await page.keyboard.press('Escape');
+  await editor.fill('SELECT haversi');
+  await page.keyboard.press('Control+Space');
+  await page.locator('.cm-tooltip-autocomplete').getByText('haversine_m').first().waitFor();
+  await shot('7-sql-completion');
+  await page.keyboard.press('Escape');
+  await editor.fill('SELECT device, count(*) AS n FROM positions GROUP BY device ORDER BY n DESC LIMIT 20');
+  await editor.press('Control+Enter');
   await page.locator('.sql-result tbody tr').nth(19).waitFor();
+  expect(await view('chart').isDisabled()).toBe(true);
+  expect(await view('map').isDisabled()).toBe(true);
   await shot('7-sql');
-  await page.getByLabel('SQL query').fill('SELECT nonsense FROM positions');
+  await editor.fill("SELECT date_trunc('minute', fix_time) AS minute, count(*) AS reports FROM positions GROUP BY minute ORDER BY minute");
+  await page.getByRole('button', { name: 'Run' }).click();
+  await page.locator('.sql-result th').getByText('minute').waitFor();
+  await view('chart').click();
+  await page.locator('.sql-result .u-over').waitFor();
+  await shot('7-sql-chart');
+  await editor.fill('SELECT device, lat, lon, speed_mps FROM latest_positions');
+  await page.getByRole('button', { name: 'Run' }).click();
+  await answered(`${VEHICLES} rows`);
+  await view('map').click();
+  await page.getByText(`${VEHICLES} rows on the map`).waitFor();
+  expect(await page.locator('.leaflet-results-pane canvas').count()).toBe(1);
+  await shot('7-sql-map');
+  await view('table').click();
+  expect(await page.locator('.leaflet-results-pane canvas').count()).toBe(0);
+  await editor.fill('SELECT nonsense FROM positions');
   await page.getByRole('button', { name: 'Run' }).click();
   await page.locator('.sql-error').filter({ hasText: 'nonsense' }).waitFor();
+  expect(await page.locator('.cm-lintRange-error').textContent()).toBe('nonsense');
+  await editor.fill('SELECT device\nFORM positions LIMIT 3');
+  await page.getByRole('button', { name: 'Run' }).click();
+  await page.locator('.cm-lintRange-error').filter({ hasText: 'positions' }).waitFor();
 });
 
 it('is usable in the dark and on a phone', async () => {

@@ -245,8 +245,11 @@ export const texts = {
     rows: (n: number, ms: number): string => `${plural(n, 'row', 'rows')} in ${ms.toLocaleString()} ms`,
     truncated: 'cut: there are more rows',
     shownFirst: (n: number): string => `first ${n.toLocaleString()} shown`,
-    hint: 'Ctrl+Enter runs. Tables: positions, latest_positions, events, trips, stops, devices, fleets, geofences.',
+    hint: 'Ctrl+Enter runs, Ctrl+Space completes. Tables: positions, latest_positions, events, trips, stops, devices, fleets, geofences.',
     nothing: 'The query gave no rows.',
+    views: { table: 'Table', chart: 'Chart', map: 'Map' },
+    onMap: (n: number, left: number): string => `${plural(n, 'row', 'rows')} on the map${left > 0 ? `; ${left.toLocaleString()} are no place, or too many` : ''}.`,
+    someArguments: (name: string): string => `${name}(…)`,
     exampleList: [
       ['Latest position of each vehicle', 'SELECT device, fleet, fix_time, lat, lon, round(speed_kmh(speed_mps), 1) AS kmh\nFROM latest_positions\nORDER BY fix_time DESC\nLIMIT 100'],
       ['Fastest vehicles', 'SELECT device, round(max(speed_mps) * 3.6, 1) AS top_kmh, round(avg(speed_mps) * 3.6, 1) AS mean_kmh\nFROM positions\nWHERE valid\nGROUP BY device\nORDER BY top_kmh DESC\nLIMIT 50'],
@@ -257,13 +260,22 @@ export const texts = {
     ] as [string, string][],
   },
 
+  settings: {
+    title: 'Units and time zone',
+    units: 'Units',
+    unitNames: { metric: 'km, km/h', imperial: 'miles, mph', nautical: 'nautical miles, knots' },
+    timeZone: 'Time zone',
+    browserZone: (name: string): string => `This browser’s (${name})`,
+    hint: 'Kept in this browser. The page loads again to show them everywhere.',
+  },
+
   shortcuts: [
     ['V', 'Vehicles'], ['F', 'Geofences'], ['A', 'Alerts'], ['R', 'Replay'], ['Q', 'SQL'],
     ['/', 'Search vehicles'], ['Space', 'Play or pause the replay'], ['← →', 'Replay back or forward'],
     ['N', 'Names on or off'], ['G', 'Grouping'], ['D', 'Dark or light'], ['+ −', 'Zoom'], ['Esc', 'Close, deselect, stop drawing'], ['?', 'This list'],
   ] as [string, string][],
 
-  units: { kmh: 'km/h', m: 'm', km: 'km' },
+  units: { kmh: 'km/h', mph: 'mph', kn: 'kn', m: 'm', km: 'km', ft: 'ft', mi: 'mi', nmi: 'nmi', m2: 'm²', km2: 'km²', acre: 'acres', mi2: 'mi²' },
   ages: {
     now: 'now',
     seconds: (n: number): string => `${n} s`,

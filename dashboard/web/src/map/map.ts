@@ -29,10 +29,11 @@ export function createMap(app: App, container: HTMLElement): MapView {
     zoomControl: false, worldCopyJump: true, minZoom: 2, maxZoom: MAX_ZOOM, zoomSnap: 1, attributionControl: true, preferCanvas: true,
     doubleClickZoom: true, keyboardPanDelta: 120,
   });
-  for (const [pane, z] of [['earth', '150'], ['fences', '420'], ['trail', '440'], ['vehicles', '450'], ['draw', '460']] as const) {
+  for (const [pane, z] of [['earth', '150'], ['fences', '420'], ['trail', '440'], ['results', '445'], ['vehicles', '450'], ['draw', '460']] as const) {
     map.createPane(pane).style.zIndex = z;
   }
-  for (const pane of ['vehicles', 'earth']) (map.getPane(pane) as HTMLElement).style.pointerEvents = 'none';
+  // Their canvases cover those below; handles and dots that can be clicked say so themselves.
+  for (const pane of ['vehicles', 'earth', 'fences', 'trail', 'draw']) (map.getPane(pane) as HTMLElement).style.pointerEvents = 'none';
   map.attributionControl.setPrefix(`<a href="https://leafletjs.com">Leaflet</a> · <a href="https://www.naturalearthdata.com">${texts.map.naturalEarth}</a>`);
   const stored = viewFromHash();
   map.setView(stored ? [stored.lat, stored.lon] : [30, 10], stored?.zoom ?? 3);

@@ -1,7 +1,7 @@
 /** The list of vehicles: only the visible rows exist, and only they are refreshed. */
 
 import type { App, Panel } from '../app';
-import { age, kmh } from '../format';
+import { age, speedText } from '../format';
 import { texts } from '../texts';
 import { field, h, options, setText } from '../ui/dom';
 import type { Filter, SortKey, VehicleRow } from '../worker/protocol';
@@ -108,7 +108,7 @@ export function vehiclesPanel(app: App): Panel {
     setText(name, vehicle.name);
     const fleet = fleets.length > 1 ? (fleets.find((f) => f.id === vehicle.fleet)?.name ?? '') : '';
     setText(sub, [vehicle.device === vehicle.name ? '' : vehicle.device, fleet].filter((t) => t !== '').join(' · ') || texts.looks[vehicle.look]);
-    setText(speed, kmh(vehicle.speedKmh));
+    setText(speed, speedText(vehicle.speedKmh));
     setText(row.age, age(Date.now() + (stats?.clockOffset ?? 0) - vehicle.fixTime));
   }
 

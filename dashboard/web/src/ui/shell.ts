@@ -160,9 +160,10 @@ function showHelp(): void {
 export function bindKeys(app: App, taken: (key: string) => boolean): void {
   const { store } = app;
   document.addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+    // Who had the key first, such as an editor's list of completions, keeps it.
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
     const target = event.target;
-    if (target instanceof HTMLElement && target.matches('input, textarea, select, [contenteditable]')) {
+    if (target instanceof HTMLElement && target.matches('input, textarea, select, [contenteditable=true]')) {
       if (event.key === 'Escape') target.blur();
       return;
     }
