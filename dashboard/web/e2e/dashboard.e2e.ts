@@ -80,14 +80,37 @@ it('lets nobody in without a session', async () => {
   await shot('1-sign-in');
 });
 
+/** What this browser keeps of us. */
+const kept = (): Promise<{ workers: number; caches: string[]; urls: string[]; choices: string[] }> => page.evaluate(async () => {
+  const names = await caches.keys();
+  const requests = await Promise.all(names.map(async (name) => (await caches.open(name)).keys()));
+  return {
+    workers: (await navigator.serviceWorker.getRegistrations()).length, caches: names, urls: requests.flat().map(({ url }) => new URL(url).pathname),
+    choices: Object.keys(localStorage),
+  };
+});
+
 it('signs in by the one-time link and asks for a password, which then signs in too', async () => {
   await page.goto(await system.link());
   await page.getByRole('heading', { name: 'Choose a password' }).waitFor();
   await page.locator('dialog input[type=password]').fill(PASSWORD);
   await page.getByRole('button', { name: 'Save' }).click();
   await page.locator('dialog').waitFor({ state: 'detached' });
+  // The page's own files are kept, and nothing that the server told.
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+  const installed = await kept();
+  expect(installed).toMatchObject({ workers: 1, caches: [expect.stringMatching(/^waystream-shell-[0-9a-f]{16}$/)] });
+  expect(installed.urls).toEqual(expect.arrayContaining(['/', '/manifest.webmanifest', '/icons/512.png', expect.stringMatching(/^\/assets\/worker-/)]));
+  expect(installed.urls.filter((path) => !/^\/($|assets\/|icons\/|favicon|manifest)/.test(path))).toEqual([]);
+  const browserSays = await page.context().newCDPSession(page);
+  // Only that this test's browser keeps nothing stands in the way.
+  expect((await browserSays.send('Page.getInstallabilityErrors')).installabilityErrors.map((e) => e.errorId)).toEqual(['in-incognito']);
+  expect((await browserSays.send('Page.getAppManifest')).errors).toEqual([]);
   await page.getByRole('button', { name: 'Account' }).click();
   await page.getByRole('menuitem', { name: 'Sign out' }).click();
+  await page.locator('input[name=username]').waitFor();
+  expect(await kept()).toEqual({ workers: 0, caches: [], urls: [], choices: [] });
+  expect(new URL(page.url()).hash).toBe('');
   await page.locator('input[name=username]').fill('admin');
   await page.locator('input[name=password]').fill(PASSWORD);
   await page.getByRole('button', { name: 'Sign in' }).click();
@@ -257,6 +280,64 @@ it('draws a corridor with rules, and says what is wrong with a rule', async () =
   });
 });
 
+it('measures a length and an area, by mouse and by keys', async () => {
+  await panel('vehicles');
+  await page.evaluate(() => window.waystream?.setView(48, 11, 14));
+  await page.getByRole('button', { name: 'Measure' }).click();
+  const readout = page.locator('.measure strong');
+  const at = (lat: number, lng: number): Promise<{ x: number; y: number }> => page.evaluate(([a, b]) => window.waystream?.pointOf(a, b) ?? { x: 0, y: 0 }, [lat, lng] as const);
+  const click = async (lat: number, lng: number): Promise<void> => {
+    const { x, y } = await at(lat, lng);
+    await page.mouse.click(x, y);
+  };
+  // Pixels are 6 m wide here: a little more or less than 1112 m, and than 1112 m by 1115 m.
+  await click(47.995, 10.9925);
+  await click(48.005, 10.9925);
+  await readout.filter({ hasText: /^1\.1\d km$/ }).waitFor();
+  await click(48.005, 11.0075);
+  await click(47.995, 11.0075);
+  await click(47.995, 10.9925);
+  await readout.filter({ hasText: /^1\.2\d km², 4\.4\d km around$/ }).waitFor();
+  await shot('6-measure');
+  await page.keyboard.press('Escape');
+  await page.locator('.measure').waitFor({ state: 'hidden' });
+  // By keys alone: 120 px of the map at a time.
+  await page.keyboard.press('m');
+  await page.keyboard.press('Enter');
+  const before = page.url();
+  await page.keyboard.press('ArrowRight');
+  await page.waitForURL((url) => url.href !== before);
+  await page.keyboard.press('Enter');
+  await readout.filter({ hasText: /^\d+ m$/ }).waitFor();
+  await page.keyboard.press('Backspace');
+  await readout.filter({ hasText: /^0 m$/ }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.locator('.measure').waitFor({ state: 'hidden' });
+});
+
+it('shows where reports were many', async () => {
+  await page.getByRole('button', { name: 'Show all vehicles' }).click();
+  await page.getByRole('button', { name: 'Heat map' }).click();
+  const box = page.getByRole('region', { name: 'Heat map' });
+  await box.getByText('Reports a cell').waitFor();
+  const warm = (): Promise<number> => page.evaluate(() => {
+    const canvas = document.querySelector<HTMLCanvasElement>('.heat-canvas');
+    const pixels = canvas?.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data ?? [];
+    let n = 0;
+    for (let i = 3; i < pixels.length; i += 4) if (pixels[i] !== 0) n++;
+    return n;
+  });
+  await expect.poll(warm, { timeout: 30_000 }).toBeGreaterThan(1000);
+  await shot('6-heat');
+  // A time without reports is cold.
+  await box.getByLabel('From').fill('2001-01-01T00:00:00');
+  await box.getByLabel('To').fill('2001-01-02T00:00:00');
+  await box.getByText('No reports here').waitFor();
+  expect(await warm()).toBe(0);
+  await box.getByRole('button', { name: 'Close' }).click();
+  expect(await page.locator('.heat-canvas').count()).toBe(0);
+});
+
 it('replays the past: play, seek, pause, close', async () => {
   await panel('replay');
   await page.getByRole('button', { name: '15 min' }).click();
@@ -389,6 +470,11 @@ it('goes on by itself after the server was restarted', async () => {
   await system.stop();
   await page.waitForFunction(() => window.waystream?.stats?.link === 'lost', null, { timeout: 30_000 });
   await page.getByRole('status').filter({ hasText: 'Connection lost' }).waitFor();
+  // Opened without a server, the page is there and says what is the matter.
+  const other = await page.context().newPage();
+  await other.goto(system.origin);
+  await other.getByRole('alert').filter({ hasText: 'can’t be reached' }).waitFor();
+  await other.close();
   await system.start('run');
   await page.waitForFunction(() => window.waystream?.stats?.link === 'online', null, { timeout: 60_000 });
   await page.waitForFunction((n) => (window.waystream?.stats?.count ?? 0) >= n, VEHICLES);

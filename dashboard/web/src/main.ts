@@ -5,7 +5,7 @@ import './styles/app.css';
 import { ApiError, api, messageOf } from './api';
 import type { App } from './app';
 import { Engine } from './engine';
-import { timeOfDay } from './format';
+import { configure, timeOfDay } from './format';
 import { contains, showFences } from './map/fences';
 import { createMap, type MapView } from './map/map';
 import { alertsPanel, isNotable, sentence } from './panels/alerts';
@@ -14,6 +14,8 @@ import { fencesPanel } from './panels/fences';
 import { replayPanel } from './panels/replay';
 import { sqlPanel } from './panels/sql';
 import { vehiclesPanel } from './panels/vehicles';
+import { install } from './pwa/install';
+import { prefer, preferred, preferredTimeZone, preferredUnits } from './prefs';
 import { Store } from './state';
 import { texts } from './texts';
 import { exposeForTests } from './testhook';
@@ -41,21 +43,6 @@ async function sessionOf(config: PageConfig): Promise<SessionInfo> {
   }
 }
 
-const preferred = (key: string): string | null => {
-  try {
-    return localStorage.getItem(`waystream.${key}`);
-  } catch {
-    return null;
-  }
-};
-const prefer = (key: string, value: string): void => {
-  try {
-    localStorage.setItem(`waystream.${key}`, value);
-  } catch {
-    // Without storage a preference lasts as long as the page.
-  }
-};
-
 const isNarrow = (): boolean => matchMedia('(max-width: 700px)').matches;
 
 function applyTheme(theme: Theme): void {
@@ -71,6 +58,7 @@ function startTheme(): Theme {
 async function start(): Promise<void> {
   const theme = startTheme();
   applyTheme(theme);
+  configure({ units: preferredUnits(), timeZone: preferredTimeZone() });
   const config = await api.config();
   document.title = config.title || texts.product;
   const session = await sessionOf(config);
@@ -82,7 +70,7 @@ async function start(): Promise<void> {
     alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off',
     filter: { text: '', fleet: null, looks: [], sort: 'name' },
     options: { theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off', live: true },
-    selected: null, vehicle: null, follow: false, replay: null, drawing: null, tilesFailing: false,
+    selected: null, vehicle: null, follow: false, replay: null, drawing: null, measuring: false, tilesFailing: false,
   });
   store.on(['options', 'toasts'], ({ options, toasts: shown }) => {
     applyTheme(options.theme);
@@ -92,6 +80,11 @@ async function start(): Promise<void> {
   });
   const app = build(store);
   app.engine.connect(recent.cursor);
+  const renewed = (): void => app.toast(texts.newVersion, { onclick: () => location.reload() });
+  // Without it the page only opens slower.
+  install(renewed).catch(() => undefined);
+  // A part of the version that runs here is gone from the server.
+  window.addEventListener('vite:preloadError', renewed);
   if (!session.has_password) choosePassword(session.user, true).then((saved) => saved && app.toast(texts.password.saved), app.report);
 }
 
@@ -151,7 +144,7 @@ function build(store: Store): App {
     panels: { vehicles: vehiclesPanel(app), fences, alerts: alertsPanel(app), replay, sql: sqlPanel(app) },
     details: detailsCard(app), dock: replay.dock, toasts: messages.element,
   });
-  bindKeys(app, (key) => fences.key(key) || replay.key(key));
+  bindKeys(app, (key) => fences.key(key) || view?.tools.key(key) === true || replay.key(key));
   listen(app);
   exposeForTests(app);
   return app;

@@ -44,6 +44,7 @@ export interface State {
   follow: boolean;
   replay: ReplaySession | null;
   drawing: DrawKind | null;
+  measuring: boolean;
   tilesFailing: boolean;
 }
 

@@ -13,6 +13,7 @@ export const texts = {
   unreachable: 'The server can’t be reached.',
   failed: 'That did not work.',
   loading: 'Loading…',
+  newVersion: 'There is a new version. Click to load it.',
 
   signIn: {
     title: 'Sign in',
@@ -260,6 +261,18 @@ export const texts = {
     ] as [string, string][],
   },
 
+  measure: {
+    title: 'Measure',
+    hint: 'Click along the way; double-click ends, a click on the first point closes. Or: arrows move the map, Enter sets a point at the cross, C closes, Backspace takes back. Escape stops.',
+    area: (length: string, area: string): string => `${area}, ${length} around`,
+  },
+
+  heat: {
+    title: 'Heat map',
+    legend: 'Reports a cell, by logarithm.',
+    nothing: 'No reports here in that time.',
+  },
+
   settings: {
     title: 'Units and time zone',
     units: 'Units',
@@ -272,7 +285,7 @@ export const texts = {
   shortcuts: [
     ['V', 'Vehicles'], ['F', 'Geofences'], ['A', 'Alerts'], ['R', 'Replay'], ['Q', 'SQL'],
     ['/', 'Search vehicles'], ['Space', 'Play or pause the replay'], ['← →', 'Replay back or forward'],
-    ['N', 'Names on or off'], ['G', 'Grouping'], ['D', 'Dark or light'], ['+ −', 'Zoom'], ['Esc', 'Close, deselect, stop drawing'], ['?', 'This list'],
+    ['M', 'Measure'], ['H', 'Heat map'], ['N', 'Names on or off'], ['G', 'Grouping'], ['D', 'Dark or light'], ['+ −', 'Zoom'], ['Esc', 'Close, deselect, stop drawing'], ['?', 'This list'],
   ] as [string, string][],
 
   units: { kmh: 'km/h', mph: 'mph', kn: 'kn', m: 'm', km: 'km', ft: 'ft', mi: 'mi', nmi: 'nmi', m2: 'm²', km2: 'km²', acre: 'acres', mi2: 'mi²' },

@@ -2,11 +2,14 @@
 
 import * as L from 'leaflet';
 import type { App } from '../app';
+import { preferredUnits } from '../prefs';
 import { h, icon, iconButton } from '../ui/dom';
 import { texts } from '../texts';
 import { latOf, lonOf } from '../worker/mercator';
 import type { LayerName, VehicleRow } from '../worker/protocol';
 import { EarthLayer } from './earth';
+import { heatBox, type HeatBox } from '../panels/heat';
+import { measureTool, type Measure } from './measure';
 import { addTiles } from './tiles';
 import { VehicleLayer, bufferPoint, pixelRatio } from './vehicles';
 
@@ -22,6 +25,7 @@ export interface MapView {
   layer: VehicleLayer;
   fit: () => void;
   flyTo: (lat: number, lon: number, zoom?: number) => void;
+  tools: { measure: () => void; heat: () => void; /** Keys while measuring. True if taken. */ key: (key: string) => boolean };
 }
 
 export function createMap(app: App, container: HTMLElement): MapView {
@@ -29,15 +33,16 @@ export function createMap(app: App, container: HTMLElement): MapView {
     zoomControl: false, worldCopyJump: true, minZoom: 2, maxZoom: MAX_ZOOM, zoomSnap: 1, attributionControl: true, preferCanvas: true,
     doubleClickZoom: true, keyboardPanDelta: 120,
   });
-  for (const [pane, z] of [['earth', '150'], ['fences', '420'], ['trail', '440'], ['results', '445'], ['vehicles', '450'], ['draw', '460']] as const) {
+  for (const [pane, z] of [['earth', '150'], ['heat', '410'], ['fences', '420'], ['trail', '440'], ['results', '445'], ['vehicles', '450'], ['draw', '460']] as const) {
     map.createPane(pane).style.zIndex = z;
   }
   // Their canvases cover those below; handles and dots that can be clicked say so themselves.
-  for (const pane of ['vehicles', 'earth', 'fences', 'trail', 'draw']) (map.getPane(pane) as HTMLElement).style.pointerEvents = 'none';
+  for (const pane of ['vehicles', 'earth', 'heat', 'fences', 'trail', 'draw']) (map.getPane(pane) as HTMLElement).style.pointerEvents = 'none';
   map.attributionControl.setPrefix(`<a href="https://leafletjs.com">Leaflet</a> · <a href="https://www.naturalearthdata.com">${texts.map.naturalEarth}</a>`);
   const stored = viewFromHash();
   map.setView(stored ? [stored.lat, stored.lon] : [30, 10], stored?.zoom ?? 3);
-  L.control.scale({ imperial: false, position: 'bottomleft' }).addTo(map);
+  const imperial = preferredUnits() === 'imperial';
+  L.control.scale({ imperial, metric: !imperial, position: 'bottomleft' }).addTo(map);
 
   const earth = new EarthLayer(app.store.now.options.theme).addTo(map);
   app.store.on(['options'], ({ options }) => earth.setTheme(options.theme));
@@ -80,13 +85,15 @@ export function createMap(app: App, container: HTMLElement): MapView {
     map.flyTo(centre, zoom, reduced ? { animate: false } : { duration: 0.8 });
   };
   map.on('click', (event: L.LeafletMouseEvent) => {
-    if (app.store.now.drawing) return;
+    if (app.store.now.drawing || app.store.now.measuring) return;
     const touch = event.originalEvent instanceof PointerEvent && event.originalEvent.pointerType === 'touch';
     pickAt(app, map, event.containerPoint, touch ? TOUCH_RADIUS : CLICK_RADIUS, event.latlng).catch(app.report);
   });
-  container.append(controls(app, map, fit));
+  const measure = measureTool(app, map);
+  const heat = heatBox(app, map);
+  container.append(controls(app, map, fit, measure, heat));
   new ResizeObserver(() => map.invalidateSize({ animate: false })).observe(container);
-  return { map, layer, fit, flyTo };
+  return { map, layer, fit, flyTo, tools: { measure: measure.toggle, heat: heat.toggle, key: measure.key } };
 }
 
 async function pickAt(app: App, map: L.Map, at: L.Point, radius: number, latlng: L.LatLng): Promise<void> {
@@ -117,7 +124,7 @@ function chooser(app: App, map: L.Map, hits: { layer: LayerName; row: VehicleRow
     }, h('span', { class: `look look-${row.look}` }), row.name)));
 }
 
-function controls(app: App, map: L.Map, fit: () => void): HTMLElement {
+function controls(app: App, map: L.Map, fit: () => void, measure: Measure, heat: HeatBox): HTMLElement {
   const labels = iconButton('label', texts.map.labels, () => {
     const { options } = app.store.now;
     app.store.set({ options: { ...options, labels: !options.labels } });
@@ -141,9 +148,9 @@ function controls(app: App, map: L.Map, fit: () => void): HTMLElement {
   });
   const fitButton = h('button', { type: 'button', class: 'map-button', title: texts.map.fit, onclick: fit, aria: { label: texts.map.fit } }, icon('fit'));
   const box = h('div', { class: 'map-controls' },
-    zoom('+', texts.map.zoomIn, () => map.zoomIn()), zoom('−', texts.map.zoomOut, () => map.zoomOut()), fitButton, labels, group);
+    zoom('+', texts.map.zoomIn, () => map.zoomIn()), zoom('−', texts.map.zoomOut, () => map.zoomOut()), fitButton, labels, group, measure.button, heat.button);
   L.DomEvent.disableClickPropagation(box);
-  const overlay = h('div', { class: 'map-overlay' }, note, box);
+  const overlay = h('div', { class: 'map-overlay' }, note, measure.readout, box, heat.element);
   return overlay;
 }
 

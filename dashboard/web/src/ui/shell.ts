@@ -4,6 +4,7 @@ import { api } from '../api';
 import type { App, Panel } from '../app';
 import { age } from '../format';
 import type { PanelName } from '../state';
+import { leave } from '../pwa/install';
 import { texts } from '../texts';
 import { h, icon, iconButton, setText, type IconName } from './dom';
 import { choosePassword } from './signin';
@@ -130,7 +131,7 @@ function account(app: App): HTMLElement {
       }).catch(app.report);
     } }, texts.account.changePassword),
     h('button', { type: 'button', role: 'menuitem', onclick: () => {
-      api.signOut().then(() => location.reload()).catch(app.report);
+      api.signOut().then(leave).catch(app.report);
     } }, texts.account.signOut));
   const button = iconButton('user', texts.account.menu, () => {
     menu.hidden = !menu.hidden;
@@ -182,6 +183,8 @@ export function bindKeys(app: App, taken: (key: string) => boolean): void {
     } else if (lower === 'n') store.set({ options: { ...store.now.options, labels: !store.now.options.labels } });
     else if (lower === 'g') app.cycleGrouping();
     else if (lower === 'd') app.toggleTheme();
+    else if (lower === 'm') app.view.tools.measure();
+    else if (lower === 'h') app.view.tools.heat();
     else if (key === '?') showHelp();
     else if (key === 'Escape') {
       if (store.now.selected) app.select('live', null);
