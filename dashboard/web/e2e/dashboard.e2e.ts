@@ -338,6 +338,81 @@ it('shows where reports were many', async () => {
   expect(await page.locator('.heat-canvas').count()).toBe(0);
 });
 
+it('lists who is inside a geofence or reports an attribute, coloured by speed, at an address that shows another the same', async () => {
+  await panel('vehicles');
+  const matching = (of: Page = page): Promise<number> => of.evaluate(() => window.waystream?.stats?.matching ?? -1);
+  await page.getByText('More filters').click();
+  await page.getByLabel('Attribute').fill('speed of light');
+  await page.getByLabel('Attribute').press('Enter');
+  await page.getByRole('alert').filter({ hasText: 'name=value' }).waitFor();
+  await page.getByLabel('Attribute').fill('nobody_has_this');
+  await page.getByLabel('Attribute').press('Enter');
+  await expect.poll(() => matching(), { timeout: 30_000 }).toBe(0);
+  await page.getByLabel('Attribute').fill('');
+  await page.getByLabel('Attribute').press('Enter');
+  await expect.poll(() => matching(), { timeout: 30_000 }).toBe(VEHICLES);
+  await page.getByLabel('Inside geofence').selectOption({ label: 'Low emission zone' });
+  await expect.poll(() => matching(), { timeout: 30_000 }).toBeLessThan(VEHICLES);
+  expect(await matching()).toBeGreaterThan(0);
+  await page.getByRole('button', { name: 'Show all vehicles' }).click();
+  const before = await mapPixels();
+  await page.getByRole('button', { name: 'Colour by speed' }).click();
+  await page.locator('.speed-legend').waitFor();
+  await expect.poll(mapPixels, { timeout: 30_000 }).not.toBe(before);
+  await page.locator('.vehicle-row:visible').first().click();
+  await page.waitForURL(/fence=.*/);
+  await page.waitForURL(/device=.*/);
+  await shot('6-speed');
+  const other = await page.context().newPage();
+  await other.goto(page.url());
+  await expect.poll(() => matching(other), { timeout: 60_000 }).toBeLessThan(VEHICLES);
+  await other.getByRole('complementary', { name: 'Vehicle details' }).getByText('Protocol').waitFor();
+  expect(await other.locator('.card-title').first().textContent()).toBe(await page.locator('.card-title').first().textContent());
+  await other.close();
+  await page.getByRole('button', { name: 'Colour by speed' }).click();
+  await page.getByLabel('Inside geofence').selectOption({ label: 'Anywhere' });
+  await expect.poll(() => matching(), { timeout: 30_000 }).toBe(VEHICLES);
+  await page.getByText('More filters').click();
+});
+
+it('acknowledges alerts, which stay so', async () => {
+  await panel('alerts');
+  await page.getByLabel('Kind').selectOption('!');
+  const first = page.locator('[data-event]').first();
+  const id = await first.getAttribute('data-event') ?? '';
+  await first.getByRole('button', { name: 'Acknowledge' }).click();
+  await page.locator(`[data-event="${id}"]`).waitFor({ state: 'detached' });
+  await page.getByLabel('Sound').check();
+  await page.reload();
+  await vehiclesShown();
+  await panel('alerts');
+  expect(await page.getByLabel('Sound').isChecked()).toBe(true);
+  await page.locator(`[data-event="${id}"]`).getByText('acknowledged').waitFor();
+  await page.getByLabel('Sound').uncheck();
+});
+
+it('shows figures and times in the units and the zone that a user chose', async () => {
+  const settings = async (units: string, zone: string): Promise<void> => {
+    await page.getByRole('button', { name: 'Account' }).click();
+    await page.getByRole('menuitem', { name: 'Units and time zone' }).click();
+    await page.getByLabel('Units').selectOption(units);
+    await page.getByLabel('Time zone').selectOption(zone);
+    await Promise.all([page.waitForEvent('load'), page.getByRole('button', { name: 'Save' }).click()]);
+    await vehiclesShown();
+    await panel('vehicles');
+  };
+  await settings('imperial', 'Asia/Tokyo');
+  await page.locator('.row-speed').filter({ hasText: 'mph' }).first().waitFor();
+  await page.locator('.leaflet-control-scale-line').filter({ hasText: /mi|ft/ }).waitFor();
+  await panel('replay');
+  await expect.poll(() => page.getByLabel('To', { exact: true }).inputValue()).not.toBe('');
+  const tokyo = await page.getByLabel('To', { exact: true }).inputValue();
+  const utc = await page.getByLabel('To', { exact: true }).getAttribute('title') ?? '';
+  expect(Date.parse(`${tokyo}Z`) - Date.parse(`${utc.slice(0, 19).replace(' ', 'T')}Z`)).toBe(9 * 3_600_000);
+  await settings('metric', '');
+  await page.locator('.row-speed').filter({ hasText: 'km/h' }).first().waitFor();
+});
+
 it('replays the past: play, seek, pause, close', async () => {
   await panel('replay');
   await page.getByRole('button', { name: '15 min' }).click();
@@ -358,6 +433,21 @@ it('replays the past: play, seek, pause, close', async () => {
   await dock.getByRole('button', { name: 'Pause' }).click();
   await dock.getByRole('button', { name: 'Play' }).waitFor();
   await dock.getByRole('button', { name: 'Close' }).click();
+  await page.waitForFunction(() => window.waystream?.replay === null);
+});
+
+it('exports the tracks of a replay', async () => {
+  await panel('alerts');
+  await page.locator('[data-event]').first().getByRole('button', { name: 'Replay this moment' }).click();
+  await page.waitForFunction(() => window.waystream?.replay?.count === 1, null, { timeout: 60_000 });
+  const menu = page.getByRole('region', { name: 'Replay controls' }).getByLabel('Export');
+  for (const [format, start] of [['gpx', '<?xml'], ['csv', 'device,'], ['geojson', '{'], ['kml', '<?xml']] as const) {
+    const [file] = await Promise.all([page.waitForEvent('download'), menu.selectOption(format)]);
+    const text = await readFile(await file.path(), 'utf8');
+    expect(text.slice(0, start.length), format).toBe(start);
+    expect(text.length, format).toBeGreaterThan(300);
+  }
+  await page.getByRole('region', { name: 'Replay controls' }).getByRole('button', { name: 'Close' }).click();
   await page.waitForFunction(() => window.waystream?.replay === null);
 });
 

@@ -46,7 +46,7 @@ export function sqlPanel(app: App): Panel {
   const start = (): void => {
     run().catch(app.report);
   };
-  let editor = plainEditor(texts.sql.exampleList[0][1], start);
+  let editor = plainEditor(app.store.now.query ?? texts.sql.exampleList[0][1], start);
   const examples = h('select', {
     aria: { label: texts.sql.examples }, onchange: () => {
       const chosen = texts.sql.exampleList[Number(examples.value)];
@@ -103,6 +103,7 @@ export function sqlPanel(app: App): Panel {
       const fresh = await api.sql(query);
       if (mine !== asked) return;
       answer = fresh;
+      app.store.set({ query });
       tell(fresh, Math.round(performance.now() - began));
       if (fresh.error !== undefined) fail(query, new Error(fresh.error));
       const can: Record<ViewName, boolean> = { table: true, chart: chartOf(fresh) !== null, map: placesOf(fresh) !== null && fresh.rows.length > 0 };

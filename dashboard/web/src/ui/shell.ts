@@ -4,6 +4,7 @@ import { api } from '../api';
 import type { App, Panel } from '../app';
 import { age } from '../format';
 import type { PanelName } from '../state';
+import { showSettings } from '../panels/settings';
 import { leave } from '../pwa/install';
 import { texts } from '../texts';
 import { h, icon, iconButton, setText, type IconName } from './dom';
@@ -130,6 +131,7 @@ function account(app: App): HTMLElement {
         if (saved) app.toast(texts.password.saved);
       }).catch(app.report);
     } }, texts.account.changePassword),
+    h('button', { type: 'button', role: 'menuitem', onclick: showSettings }, texts.settings.title),
     h('button', { type: 'button', role: 'menuitem', onclick: () => {
       api.signOut().then(leave).catch(app.report);
     } }, texts.account.signOut));
@@ -183,6 +185,7 @@ export function bindKeys(app: App, taken: (key: string) => boolean): void {
     } else if (lower === 'n') store.set({ options: { ...store.now.options, labels: !store.now.options.labels } });
     else if (lower === 'g') app.cycleGrouping();
     else if (lower === 'd') app.toggleTheme();
+    else if (lower === 's') app.cycleColouring();
     else if (lower === 'm') app.view.tools.measure();
     else if (lower === 'h') app.view.tools.heat();
     else if (key === '?') showHelp();
