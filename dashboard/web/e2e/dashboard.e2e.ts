@@ -80,14 +80,37 @@ it('lets nobody in without a session', async () => {
   await shot('1-sign-in');
 });
 
+/** What this browser keeps of us. */
+const kept = (): Promise<{ workers: number; caches: string[]; urls: string[]; choices: string[] }> => page.evaluate(async () => {
+  const names = await caches.keys();
+  const requests = await Promise.all(names.map(async (name) => (await caches.open(name)).keys()));
+  return {
+    workers: (await navigator.serviceWorker.getRegistrations()).length, caches: names, urls: requests.flat().map(({ url }) => new URL(url).pathname),
+    choices: Object.keys(localStorage),
+  };
+});
+
 it('signs in by the one-time link and asks for a password, which then signs in too', async () => {
   await page.goto(await system.link());
   await page.getByRole('heading', { name: 'Choose a password' }).waitFor();
   await page.locator('dialog input[type=password]').fill(PASSWORD);
   await page.getByRole('button', { name: 'Save' }).click();
   await page.locator('dialog').waitFor({ state: 'detached' });
+  // The page's own files are kept, and nothing that the server told.
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+  const installed = await kept();
+  expect(installed).toMatchObject({ workers: 1, caches: [expect.stringMatching(/^waystream-shell-[0-9a-f]{16}$/)] });
+  expect(installed.urls).toEqual(expect.arrayContaining(['/', '/manifest.webmanifest', '/icons/512.png', expect.stringMatching(/^\/assets\/worker-/)]));
+  expect(installed.urls.filter((path) => !/^\/($|assets\/|icons\/|favicon|manifest)/.test(path))).toEqual([]);
+  const browserSays = await page.context().newCDPSession(page);
+  // Only that this test's browser keeps nothing stands in the way.
+  expect((await browserSays.send('Page.getInstallabilityErrors')).installabilityErrors.map((e) => e.errorId)).toEqual(['in-incognito']);
+  expect((await browserSays.send('Page.getAppManifest')).errors).toEqual([]);
   await page.getByRole('button', { name: 'Account' }).click();
   await page.getByRole('menuitem', { name: 'Sign out' }).click();
+  await page.locator('input[name=username]').waitFor();
+  expect(await kept()).toEqual({ workers: 0, caches: [], urls: [], choices: [] });
+  expect(new URL(page.url()).hash).toBe('');
   await page.locator('input[name=username]').fill('admin');
   await page.locator('input[name=password]').fill(PASSWORD);
   await page.getByRole('button', { name: 'Sign in' }).click();
@@ -257,6 +280,139 @@ it('draws a corridor with rules, and says what is wrong with a rule', async () =
   });
 });
 
+it('measures a length and an area, by mouse and by keys', async () => {
+  await panel('vehicles');
+  await page.evaluate(() => window.waystream?.setView(48, 11, 14));
+  await page.getByRole('button', { name: 'Measure' }).click();
+  const readout = page.locator('.measure strong');
+  const at = (lat: number, lng: number): Promise<{ x: number; y: number }> => page.evaluate(([a, b]) => window.waystream?.pointOf(a, b) ?? { x: 0, y: 0 }, [lat, lng] as const);
+  const click = async (lat: number, lng: number): Promise<void> => {
+    const { x, y } = await at(lat, lng);
+    await page.mouse.click(x, y);
+  };
+  // Pixels are 6 m wide here: a little more or less than 1112 m, and than 1112 m by 1115 m.
+  await click(47.995, 10.9925);
+  await click(48.005, 10.9925);
+  await readout.filter({ hasText: /^1\.1\d km$/ }).waitFor();
+  await click(48.005, 11.0075);
+  await click(47.995, 11.0075);
+  await click(47.995, 10.9925);
+  await readout.filter({ hasText: /^1\.2\d km², 4\.4\d km around$/ }).waitFor();
+  await shot('6-measure');
+  await page.keyboard.press('Escape');
+  await page.locator('.measure').waitFor({ state: 'hidden' });
+  // By keys alone: 120 px of the map at a time.
+  await page.keyboard.press('m');
+  await page.keyboard.press('Enter');
+  const before = page.url();
+  await page.keyboard.press('ArrowRight');
+  await page.waitForURL((url) => url.href !== before);
+  await page.keyboard.press('Enter');
+  await readout.filter({ hasText: /^\d+ m$/ }).waitFor();
+  await page.keyboard.press('Backspace');
+  await readout.filter({ hasText: /^0 m$/ }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.locator('.measure').waitFor({ state: 'hidden' });
+});
+
+it('shows where reports were many', async () => {
+  await page.getByRole('button', { name: 'Show all vehicles' }).click();
+  await page.getByRole('button', { name: 'Heat map' }).click();
+  const box = page.getByRole('region', { name: 'Heat map' });
+  await box.getByText('Reports a cell').waitFor();
+  const warm = (): Promise<number> => page.evaluate(() => {
+    const canvas = document.querySelector<HTMLCanvasElement>('.heat-canvas');
+    const pixels = canvas?.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data ?? [];
+    let n = 0;
+    for (let i = 3; i < pixels.length; i += 4) if (pixels[i] !== 0) n++;
+    return n;
+  });
+  await expect.poll(warm, { timeout: 30_000 }).toBeGreaterThan(1000);
+  await shot('6-heat');
+  // A time without reports is cold.
+  await box.getByLabel('From').fill('2001-01-01T00:00:00');
+  await box.getByLabel('To').fill('2001-01-02T00:00:00');
+  await box.getByText('No reports here').waitFor();
+  expect(await warm()).toBe(0);
+  await box.getByRole('button', { name: 'Close' }).click();
+  expect(await page.locator('.heat-canvas').count()).toBe(0);
+});
+
+it('lists who is inside a geofence or reports an attribute, coloured by speed, at an address that shows another the same', async () => {
+  await panel('vehicles');
+  const matching = (of: Page = page): Promise<number> => of.evaluate(() => window.waystream?.stats?.matching ?? -1);
+  await page.getByText('More filters').click();
+  await page.getByLabel('Attribute').fill('speed of light');
+  await page.getByLabel('Attribute').press('Enter');
+  await page.getByRole('alert').filter({ hasText: 'name=value' }).waitFor();
+  await page.getByLabel('Attribute').fill('nobody_has_this');
+  await page.getByLabel('Attribute').press('Enter');
+  await expect.poll(() => matching(), { timeout: 30_000 }).toBe(0);
+  await page.getByLabel('Attribute').fill('');
+  await page.getByLabel('Attribute').press('Enter');
+  await expect.poll(() => matching(), { timeout: 30_000 }).toBe(VEHICLES);
+  await page.getByLabel('Inside geofence').selectOption({ label: 'Low emission zone' });
+  await expect.poll(() => matching(), { timeout: 30_000 }).toBeLessThan(VEHICLES);
+  expect(await matching()).toBeGreaterThan(0);
+  await page.getByRole('button', { name: 'Show all vehicles' }).click();
+  const before = await mapPixels();
+  await page.getByRole('button', { name: 'Colour by speed' }).click();
+  await page.locator('.speed-legend').waitFor();
+  await expect.poll(mapPixels, { timeout: 30_000 }).not.toBe(before);
+  await page.locator('.vehicle-row:visible').first().click();
+  await page.waitForURL(/fence=.*/);
+  await page.waitForURL(/device=.*/);
+  await shot('6-speed');
+  const other = await page.context().newPage();
+  await other.goto(page.url());
+  await expect.poll(() => matching(other), { timeout: 60_000 }).toBeLessThan(VEHICLES);
+  await other.getByRole('complementary', { name: 'Vehicle details' }).getByText('Protocol').waitFor();
+  expect(await other.locator('.card-title').first().textContent()).toBe(await page.locator('.card-title').first().textContent());
+  await other.close();
+  await page.getByRole('button', { name: 'Colour by speed' }).click();
+  await page.getByLabel('Inside geofence').selectOption({ label: 'Anywhere' });
+  await expect.poll(() => matching(), { timeout: 30_000 }).toBe(VEHICLES);
+  await page.getByText('More filters').click();
+});
+
+it('acknowledges alerts, which stay so', async () => {
+  await panel('alerts');
+  await page.getByLabel('Kind').selectOption('!');
+  const first = page.locator('[data-event]').first();
+  const id = await first.getAttribute('data-event') ?? '';
+  await first.getByRole('button', { name: 'Acknowledge' }).click();
+  await page.locator(`[data-event="${id}"]`).waitFor({ state: 'detached' });
+  await page.getByLabel('Sound').check();
+  await page.reload();
+  await vehiclesShown();
+  await panel('alerts');
+  expect(await page.getByLabel('Sound').isChecked()).toBe(true);
+  await page.locator(`[data-event="${id}"]`).getByText('acknowledged').waitFor();
+  await page.getByLabel('Sound').uncheck();
+});
+
+it('shows figures and times in the units and the zone that a user chose', async () => {
+  const settings = async (units: string, zone: string): Promise<void> => {
+    await page.getByRole('button', { name: 'Account' }).click();
+    await page.getByRole('menuitem', { name: 'Units and time zone' }).click();
+    await page.getByLabel('Units').selectOption(units);
+    await page.getByLabel('Time zone').selectOption(zone);
+    await Promise.all([page.waitForEvent('load'), page.getByRole('button', { name: 'Save' }).click()]);
+    await vehiclesShown();
+    await panel('vehicles');
+  };
+  await settings('imperial', 'Asia/Tokyo');
+  await page.locator('.row-speed').filter({ hasText: 'mph' }).first().waitFor();
+  await page.locator('.leaflet-control-scale-line').filter({ hasText: /mi|ft/ }).waitFor();
+  await panel('replay');
+  await expect.poll(() => page.getByLabel('To', { exact: true }).inputValue()).not.toBe('');
+  const tokyo = await page.getByLabel('To', { exact: true }).inputValue();
+  const utc = await page.getByLabel('To', { exact: true }).getAttribute('title') ?? '';
+  expect(Date.parse(`${tokyo}Z`) - Date.parse(`${utc.slice(0, 19).replace(' ', 'T')}Z`)).toBe(9 * 3_600_000);
+  await settings('metric', '');
+  await page.locator('.row-speed').filter({ hasText: 'km/h' }).first().waitFor();
+});
+
 it('replays the past: play, seek, pause, close', async () => {
   await panel('replay');
   await page.getByRole('button', { name: '15 min' }).click();
@@ -267,7 +423,8 @@ it('replays the past: play, seek, pause, close', async () => {
   const start = await page.evaluate(() => window.waystream?.replay?.at ?? 0);
   await page.waitForFunction((t) => (window.waystream?.replay?.at ?? 0) > t + 10_000, start);
   const dock = page.getByRole('region', { name: 'Replay controls' });
-  await dock.getByLabel('Speed').selectOption('100');
+  // Slow enough to be still on its way when it is told to pause.
+  await dock.getByLabel('Speed').selectOption('5');
   const slider = await dock.getByLabel('Moment').boundingBox();
   if (!slider) throw new Error('no slider');
   await page.mouse.click(slider.x + slider.width / 2, slider.y + slider.height / 2);
@@ -276,6 +433,21 @@ it('replays the past: play, seek, pause, close', async () => {
   await dock.getByRole('button', { name: 'Pause' }).click();
   await dock.getByRole('button', { name: 'Play' }).waitFor();
   await dock.getByRole('button', { name: 'Close' }).click();
+  await page.waitForFunction(() => window.waystream?.replay === null);
+});
+
+it('exports the tracks of a replay', async () => {
+  await panel('alerts');
+  await page.locator('[data-event]').first().getByRole('button', { name: 'Replay this moment' }).click();
+  await page.waitForFunction(() => window.waystream?.replay?.count === 1, null, { timeout: 60_000 });
+  const menu = page.getByRole('region', { name: 'Replay controls' }).getByLabel('Export');
+  for (const [format, start] of [['gpx', '<?xml'], ['csv', 'device,'], ['geojson', '{'], ['kml', '<?xml']] as const) {
+    const [file] = await Promise.all([page.waitForEvent('download'), menu.selectOption(format)]);
+    const text = await readFile(await file.path(), 'utf8');
+    expect(text.slice(0, start.length), format).toBe(start);
+    expect(text.length, format).toBeGreaterThan(300);
+  }
+  await page.getByRole('region', { name: 'Replay controls' }).getByRole('button', { name: 'Close' }).click();
   await page.waitForFunction(() => window.waystream?.replay === null);
 });
 
@@ -288,15 +460,50 @@ it('replays the moment of an alert', async () => {
   await page.waitForFunction(() => window.waystream?.replay === null);
 });
 
-it('answers SQL with a table, and bad SQL with the reason', async () => {
+it('completes SQL, answers it with a table, a chart and dots on the map, and marks what is wrong', async () => {
   await panel('sql');
-  await page.getByLabel('SQL query').fill('SELECT device, count(*) AS n FROM positions GROUP BY device ORDER BY n DESC LIMIT 20');
-  await page.getByRole('button', { name: 'Run' }).click();
+  const editor = page.getByLabel('SQL query');
+  await page.locator('.cm-editor').waitFor();
+  const answered = (rows: string): Promise<void> => page.locator('.sql-status').getByText(rows).waitFor();
+  const view = (name: string): Locator => page.locator(`[data-view=${name}]`);
+  // Completed from what the server tells of itself: a column of a table, and a function of ours.
+  await editor.fill('SELECT latest_positions.alti');
+  await page.keyboard.press('Control+Space');
+  await page.locator('.cm-tooltip-autocomplete').getByText('altitude_m').waitFor();
+  await page.keyboard.press('Escape');
+  await editor.fill('SELECT haversi');
+  await page.keyboard.press('Control+Space');
+  await page.locator('.cm-tooltip-autocomplete').getByText('haversine_m').first().waitFor();
+  await shot('7-sql-completion');
+  await page.keyboard.press('Escape');
+  await editor.fill('SELECT device, count(*) AS n FROM positions GROUP BY device ORDER BY n DESC LIMIT 20');
+  await editor.press('Control+Enter');
   await page.locator('.sql-result tbody tr').nth(19).waitFor();
+  expect(await view('chart').isDisabled()).toBe(true);
+  expect(await view('map').isDisabled()).toBe(true);
   await shot('7-sql');
-  await page.getByLabel('SQL query').fill('SELECT nonsense FROM positions');
+  await editor.fill("SELECT date_trunc('minute', fix_time) AS minute, count(*) AS reports FROM positions GROUP BY minute ORDER BY minute");
+  await page.getByRole('button', { name: 'Run' }).click();
+  await page.locator('.sql-result th').getByText('minute').waitFor();
+  await view('chart').click();
+  await page.locator('.sql-result .u-over').waitFor();
+  await shot('7-sql-chart');
+  await editor.fill('SELECT device, lat, lon, speed_mps FROM latest_positions');
+  await page.getByRole('button', { name: 'Run' }).click();
+  await answered(`${VEHICLES} rows`);
+  await view('map').click();
+  await page.getByText(`${VEHICLES} rows on the map`).waitFor();
+  expect(await page.locator('.leaflet-results-pane canvas').count()).toBe(1);
+  await shot('7-sql-map');
+  await view('table').click();
+  expect(await page.locator('.leaflet-results-pane canvas').count()).toBe(0);
+  await editor.fill('SELECT nonsense FROM positions');
   await page.getByRole('button', { name: 'Run' }).click();
   await page.locator('.sql-error').filter({ hasText: 'nonsense' }).waitFor();
+  expect(await page.locator('.cm-lintRange-error').textContent()).toBe('nonsense');
+  await editor.fill('SELECT device\nFORM positions LIMIT 3');
+  await page.getByRole('button', { name: 'Run' }).click();
+  await page.locator('.cm-lintRange-error').filter({ hasText: 'positions' }).waitFor();
 });
 
 it('is usable in the dark and on a phone', async () => {
@@ -353,6 +560,11 @@ it('goes on by itself after the server was restarted', async () => {
   await system.stop();
   await page.waitForFunction(() => window.waystream?.stats?.link === 'lost', null, { timeout: 30_000 });
   await page.getByRole('status').filter({ hasText: 'Connection lost' }).waitFor();
+  // Opened without a server, the page is there and says what is the matter.
+  const other = await page.context().newPage();
+  await other.goto(system.origin);
+  await other.getByRole('alert').filter({ hasText: 'can’t be reached' }).waitFor();
+  await other.close();
   await system.start('run');
   await page.waitForFunction(() => window.waystream?.stats?.link === 'online', null, { timeout: 60_000 });
   await page.waitForFunction((n) => (window.waystream?.stats?.count ?? 0) >= n, VEHICLES);

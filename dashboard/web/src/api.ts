@@ -69,7 +69,8 @@ export const api = {
   deleteFence: (fence: string) => send('DELETE', address(`geofences/${id(fence)}`)),
   sql: (query: string) => json<SqlAnswer>('POST', address('sql'), { query, format: 'json' }),
   sqlCsv: async (query: string): Promise<Blob> => (await send('POST', address('sql'), { query, format: 'csv' })).blob(),
-  exportUrl: (format: 'csv' | 'gpx' | 'geojson', device: string, from: number, to: number): string =>
+  /** `device` null: all. */
+  exportUrl: (format: 'csv' | 'gpx' | 'geojson', device: string | null, from: number, to: number): string =>
     address('export', { format, device, from, to }),
 };
 

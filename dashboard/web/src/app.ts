@@ -20,6 +20,7 @@ export interface App {
   clickGround: (at: L.LatLng) => void;
   highlightFence: (id: string | null) => void;
   cycleGrouping: () => void;
+  cycleColouring: () => void;
   toggleTheme: () => void;
   toast: (content: HTMLElement | string, options?: { kind?: 'info' | 'error' | 'alert'; onclick?: () => void }) => void;
   /** Tells of an error that has no better place. */

@@ -1,5 +1,6 @@
-/** Numbers and times as people read them: km/h, the browser's time zone, UTC on request. */
+/** Numbers and times as people read them: the user's units and time zone, UTC on request. */
 
+import type { Units } from './prefs';
 import { texts } from './texts';
 
 export function age(ms: number): string {
@@ -11,27 +12,88 @@ export function age(ms: number): string {
   return texts.ages.days(Math.round(s / 86_400));
 }
 
-export const kmh = (speed: number | null): string => (speed === null ? '–' : `${Math.round(speed)} ${texts.units.kmh}`);
+/** One of a unit in metres (or m², km/h), and where it takes over. */
+interface Unit { of: number; name: string; digits: (value: number) => number }
 
-export function metres(m: number): string {
-  return m < 1000 ? `${Math.round(m)} ${texts.units.m}` : `${(m / 1000).toFixed(m < 10_000 ? 2 : 1)} ${texts.units.km}`;
+const whole = (): number => 0;
+const tenths = (v: number): number => (v < 10 ? 2 : 1);
+const LENGTHS: Record<Units, [small: Unit, limit: number, large: Unit]> = {
+  metric: [{ of: 1, name: texts.units.m, digits: whole }, 1000, { of: 1000, name: texts.units.km, digits: tenths }],
+  imperial: [{ of: 0.3048, name: texts.units.ft, digits: whole }, 304.8, { of: 1609.344, name: texts.units.mi, digits: tenths }],
+  nautical: [{ of: 1, name: texts.units.m, digits: whole }, 1852, { of: 1852, name: texts.units.nmi, digits: tenths }],
+};
+const AREAS: Record<Units, [small: Unit, limit: number, large: Unit]> = {
+  metric: [{ of: 1, name: texts.units.m2, digits: whole }, 100_000, { of: 1e6, name: texts.units.km2, digits: tenths }],
+  imperial: [{ of: 4046.856, name: texts.units.acre, digits: tenths }, 2_589_988, { of: 2_589_988, name: texts.units.mi2, digits: tenths }],
+  nautical: [{ of: 1, name: texts.units.m2, digits: whole }, 100_000, { of: 1e6, name: texts.units.km2, digits: tenths }],
+};
+const SPEEDS: Record<Units, { kmh: number; name: string }> = {
+  metric: { kmh: 1, name: texts.units.kmh }, imperial: { kmh: 1.609344, name: texts.units.mph }, nautical: { kmh: 1.852, name: texts.units.kn },
+};
+
+let units: Units = 'metric';
+/** Undefined: the browser's. */
+let timeZone: string | undefined;
+
+/** How this user reads figures and times; before anything is shown. */
+export function configure(chosen: { units: Units; timeZone: string | null }): void {
+  ({ units } = chosen);
+  timeZone = chosen.timeZone ?? undefined;
+  clocks = clocksOf(timeZone);
 }
+
+function measure(value: number, [small, limit, large]: [Unit, number, Unit]): string {
+  const unit = Math.abs(value) < limit ? small : large;
+  const shown = value / unit.of;
+  return `${shown.toFixed(unit.digits(Math.abs(shown)))} ${unit.name}`;
+}
+
+/** Of a length in metres. */
+export const lengthText = (m: number): string => measure(m, LENGTHS[units]);
+/** Of an area in square metres. */
+export const areaText = (m2: number): string => measure(m2, AREAS[units]);
+
+export const speedUnit = (): string => SPEEDS[units].name;
+/** Km/h in the user's unit. */
+export const speedIn = (kmh: number): number => kmh / SPEEDS[units].kmh;
+/** Of a speed in km/h. */
+export const speedText = (kmh: number | null): string => (kmh === null ? '–' : `${Math.round(speedIn(kmh))} ${speedUnit()}`);
 
 export const course = (degrees: number): string =>
   `${texts.compass[Math.round(degrees / 45) % 8]} ${Math.round(degrees) % 360}°`;
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
-const day = new Intl.DateTimeFormat(undefined, { weekday: 'short', day: 'numeric', month: 'short' });
-const dayClock = new Intl.DateTimeFormat(undefined, {
-  day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
-});
+interface Clocks { clock: Intl.DateTimeFormat; day: Intl.DateTimeFormat; dayClock: Intl.DateTimeFormat; wall: Intl.DateTimeFormat }
+
+function clocksOf(zone: string | undefined): Clocks {
+  const common = zone === undefined ? {} : { timeZone: zone };
+  const clock = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' } as const;
+  return {
+    clock: new Intl.DateTimeFormat(undefined, { ...common, ...clock }),
+    day: new Intl.DateTimeFormat(undefined, { ...common, weekday: 'short', day: 'numeric', month: 'short' }),
+    dayClock: new Intl.DateTimeFormat(undefined, { ...common, day: 'numeric', month: 'short', ...clock }),
+    wall: new Intl.DateTimeFormat('en-GB', { ...common, year: 'numeric', month: '2-digit', day: '2-digit', ...clock }),
+  };
+}
+let clocks = clocksOf(undefined);
+
+/** What a clock and a calendar in the user's zone show, as if they showed UTC. */
+function wallClock(ms: number): number {
+  const parts = Object.fromEntries(clocks.wall.formatToParts(ms).map(({ type, value }) => [type, Number(value)]));
+  return Date.UTC(parts['year'], parts['month'] - 1, parts['day'], parts['hour'], parts['minute'], parts['second']);
+}
+const dayOf = (ms: number): number => Math.floor(wallClock(ms) / 86_400_000);
 
 /** Time of day; with the date if it is not today. */
 export function time(ms: number, now = Date.now()): string {
-  return new Date(ms).toDateString() === new Date(now).toDateString() ? clock.format(ms) : dayClock.format(ms);
+  return dayOf(ms) === dayOf(now) ? clocks.clock.format(ms) : clocks.dayClock.format(ms);
 }
-export const timeOfDay = (ms: number): string => clock.format(ms);
-export const date = (ms: number): string => day.format(ms);
+export const timeOfDay = (ms: number): string => clocks.clock.format(ms);
+export const date = (ms: number): string => clocks.day.format(ms);
+/** For libraries that ask a Date for its local parts. */
+export const zoned = (ms: number): Date => {
+  const local = new Date(wallClock(ms));
+  return new Date(local.getUTCFullYear(), local.getUTCMonth(), local.getUTCDate(), local.getUTCHours(), local.getUTCMinutes(), local.getUTCSeconds());
+};
 
 export function utc(ms: number): string {
   if (!Number.isFinite(ms) || Math.abs(ms) > 8.64e15) return '';
@@ -59,9 +121,13 @@ export function attribute(name: string, value: boolean | number | string): { lab
   return { label, text: unit ? `${rounded} ${unit[1]}` : rounded };
 }
 
-/** Value of a `datetime-local` input, in the browser's zone. */
-export function toLocalInput(ms: number): string {
-  const d = new Date(ms - new Date(ms).getTimezoneOffset() * 60_000);
-  return d.toISOString().slice(0, 19);
+/** Value of a `datetime-local` input, in the user's zone. */
+export const toLocalInput = (ms: number): string => new Date(wallClock(ms)).toISOString().slice(0, 19);
+
+/** NaN if it is none. An hour that a change of clocks skips is taken for the one after. */
+export function fromLocalInput(text: string): number {
+  const wanted = Date.parse(`${text}Z`);
+  if (!Number.isFinite(wanted)) return Number.NaN;
+  const guess = wanted - (wallClock(wanted) - wanted);
+  return guess + (wanted - wallClock(guess));
 }
-export const fromLocalInput = (text: string): number => new Date(text).getTime();

@@ -2,10 +2,12 @@
 
 import 'leaflet/dist/leaflet.css';
 import './styles/app.css';
+import { loadAcknowledged } from './acknowledged';
+import { parseAddress } from './address';
 import { ApiError, api, messageOf } from './api';
 import type { App } from './app';
 import { Engine } from './engine';
-import { timeOfDay } from './format';
+import { configure, timeOfDay } from './format';
 import { contains, showFences } from './map/fences';
 import { createMap, type MapView } from './map/map';
 import { alertsPanel, isNotable, sentence } from './panels/alerts';
@@ -14,11 +16,14 @@ import { fencesPanel } from './panels/fences';
 import { replayPanel } from './panels/replay';
 import { sqlPanel } from './panels/sql';
 import { vehiclesPanel } from './panels/vehicles';
+import { install } from './pwa/install';
+import { prefer, preferred, preferredTimeZone, preferredUnits } from './prefs';
 import { Store } from './state';
 import { texts } from './texts';
 import { exposeForTests } from './testhook';
 import { h } from './ui/dom';
 import { bindKeys, createShell } from './ui/shell';
+import { chime } from './ui/sound';
 import { choosePassword, signIn } from './ui/signin';
 import { toasts } from './ui/toast';
 import type { AlertEvent, CatalogMessage, PageConfig, SessionInfo } from './wire/types';
@@ -41,21 +46,6 @@ async function sessionOf(config: PageConfig): Promise<SessionInfo> {
   }
 }
 
-const preferred = (key: string): string | null => {
-  try {
-    return localStorage.getItem(`waystream.${key}`);
-  } catch {
-    return null;
-  }
-};
-const prefer = (key: string, value: string): void => {
-  try {
-    localStorage.setItem(`waystream.${key}`, value);
-  } catch {
-    // Without storage a preference lasts as long as the page.
-  }
-};
-
 const isNarrow = (): boolean => matchMedia('(max-width: 700px)').matches;
 
 function applyTheme(theme: Theme): void {
@@ -71,20 +61,25 @@ function startTheme(): Theme {
 async function start(): Promise<void> {
   const theme = startTheme();
   applyTheme(theme);
+  configure({ units: preferredUnits(), timeZone: preferredTimeZone() });
   const config = await api.config();
   document.title = config.title || texts.product;
   const session = await sessionOf(config);
   const [fences, recent] = await Promise.all([api.fences(), api.events({ limit: ALERTS_AT_START })]);
   const grouping = preferred('grouping');
+  const asked = parseAddress(location.hash);
   const store = new Store({
-    config, session, fleets: session.fleets, panel: isNarrow() ? null : 'vehicles', stats: null,
+    config, session, fleets: session.fleets, panel: asked.panel === undefined ? (isNarrow() ? null : 'vehicles') : asked.panel, stats: null,
     fences: new Map(fences.features.map((f) => [f.properties.id, f])),
-    alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off',
-    filter: { text: '', fleet: null, looks: [], sort: 'name' },
-    options: { theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off', live: true },
-    selected: null, vehicle: null, follow: false, replay: null, drawing: null, tilesFailing: false,
+    alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
+    acknowledged: loadAcknowledged(), query: asked.query,
+    filter: { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null, ...asked.filter },
+    options: { theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off', colouring: preferred('colouring') === 'speed' ? 'speed' : 'status', live: true },
+    selected: null, vehicle: null, follow: false, replay: null, drawing: null, measuring: false, tilesFailing: false,
   });
-  store.on(['options', 'toasts'], ({ options, toasts: shown }) => {
+  store.on(['options', 'toasts', 'sound'], ({ options, toasts: shown, sound }) => {
+    prefer('colouring', options.colouring);
+    prefer('sound', sound ? 'on' : 'off');
     applyTheme(options.theme);
     prefer('grouping', options.grouping);
     prefer('labels', options.labels ? 'on' : 'off');
@@ -92,6 +87,13 @@ async function start(): Promise<void> {
   });
   const app = build(store);
   app.engine.connect(recent.cursor);
+  if (asked.replay) app.replay(asked.replay.device, asked.replay);
+  else if (asked.device !== null) app.select('live', asked.device);
+  const renewed = (): void => app.toast(texts.newVersion, { onclick: () => location.reload() });
+  // Without it the page only opens slower.
+  install(renewed).catch(() => undefined);
+  // A part of the version that runs here is gone from the server.
+  window.addEventListener('vite:preloadError', renewed);
   if (!session.has_password) choosePassword(session.user, true).then((saved) => saved && app.toast(texts.password.saved), app.report);
 }
 
@@ -130,6 +132,10 @@ function build(store: Store): App {
       const next: Record<Grouping, Grouping> = { auto: 'always', always: 'never', never: 'auto' };
       store.set({ options: { ...store.now.options, grouping: next[store.now.options.grouping] } });
     },
+    cycleColouring: () => {
+      const { options } = store.now;
+      store.set({ options: { ...options, colouring: options.colouring === 'speed' ? 'status' : 'speed' } });
+    },
     toggleTheme: () => {
       const theme: Theme = store.now.options.theme === 'dark' ? 'light' : 'dark';
       prefer('theme', theme);
@@ -151,7 +157,7 @@ function build(store: Store): App {
     panels: { vehicles: vehiclesPanel(app), fences, alerts: alertsPanel(app), replay, sql: sqlPanel(app) },
     details: detailsCard(app), dock: replay.dock, toasts: messages.element,
   });
-  bindKeys(app, (key) => fences.key(key) || replay.key(key));
+  bindKeys(app, (key) => fences.key(key) || view?.tools.key(key) === true || replay.key(key));
   listen(app);
   exposeForTests(app);
   return app;
@@ -161,6 +167,7 @@ function build(store: Store): App {
 function listen(app: App): void {
   const { store, engine } = app;
   let toastedAt = 0;
+  let chimedAt = 0;
   const alertToast = (alert: AlertEvent, text: string, layer: LayerName): void => {
     // A busy fleet has more alerts than anybody reads: the feed has them all.
     if (!store.now.toasts || Date.now() - toastedAt < TOAST_EVERY_MS) return;
@@ -194,7 +201,13 @@ function listen(app: App): void {
     const old = Date.now() + (stats?.clockOffset ?? 0) - alert.fix_time > TOAST_AGE_MS;
     // While somebody looks at the past, the present only counts up the badge.
     const watching = store.now.replay === null && panel !== 'alerts';
-    if (known < 0 && !old && watching && !alert.retracted && isNotable(alert)) alertToast(alert, sentence(alert), 'live');
+    if (known < 0 && !old && watching && !alert.retracted && isNotable(alert)) {
+      if (store.now.sound && Date.now() - chimedAt > TOAST_EVERY_MS) {
+        chimedAt = Date.now();
+        chime();
+      }
+      alertToast(alert, sentence(alert), 'live');
+    }
   });
   engine.on('notice', (notice) => app.toast(`${notice.from}: ${notice.text}`));
   engine.on('replayAlert', ({ id, alert }) => {

@@ -1,10 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { readFileSync } from 'node:fs';
 import type { Topology } from 'topojson-specification';
 import { address } from './api';
-import { age, attribute, course, metres, utc } from './format';
+import { age, areaText, attribute, configure, course, fromLocalInput, lengthText, speedText, time, toLocalInput, utc } from './format';
 import { earthOf, unwrap } from './map/outlines';
-import { cell } from './panels/sql';
 import { Store, type State } from './state';
 import { chartPath } from './ui/chart';
 
@@ -24,8 +23,8 @@ describe('numbers as people read them', () => {
     expect(course(0)).toBe('N 0°');
     expect(course(359.7)).toBe('N 0°');
     expect(course(226)).toBe('SW 226°');
-    expect(metres(999)).toBe('999 m');
-    expect(metres(1500)).toBe('1.50 km');
+    expect(lengthText(999)).toBe('999 m');
+    expect(lengthText(1500)).toBe('1.50 km');
   });
   it('gives UTC for any time, and nothing for none', () => {
     expect(utc(1_750_000_000_000)).toBe('2025-06-15 15:06:40 UTC');
@@ -34,13 +33,36 @@ describe('numbers as people read them', () => {
   });
 });
 
+describe('figures and times as this user reads them', () => {
+  afterEach(() => configure({ units: 'metric', timeZone: null }));
+  it.each([
+    ['metric', '100 km/h', '999 m', '20.0 km', '4.00 km²'],
+    ['imperial', '62 mph', '0.62 mi', '12.4 mi', '1.54 mi²'],
+    ['nautical', '54 kn', '999 m', '10.8 nmi', '4.00 km²'],
+  ] as const)('%s', (units, speed, near, far, area) => {
+    configure({ units, timeZone: null });
+    expect([speedText(100), lengthText(999), lengthText(20_000), areaText(4e6)]).toEqual([speed, near, far, area]);
+    expect(speedText(null)).toBe('–');
+  });
+  it.each(['Asia/Kolkata', 'America/St_Johns', 'Europe/Warsaw', 'UTC'])('in %s a moment is entered as it is shown', (timeZone) => {
+    configure({ units: 'metric', timeZone });
+    for (const ms of [Date.UTC(2026, 2, 29, 0, 59, 59), Date.UTC(2026, 2, 29, 1, 0, 1), Date.UTC(2026, 9, 25, 3), Date.UTC(2026, 6, 1, 12, 34, 56)]) {
+      expect(fromLocalInput(toLocalInput(ms))).toBe(ms);
+    }
+    expect(fromLocalInput('')).toBeNaN();
+  });
+  it('shows the date where the day is another in that zone', () => {
+    const noon = Date.UTC(2026, 6, 1, 20);
+    configure({ units: 'metric', timeZone: 'Asia/Tokyo' });
+    expect(toLocalInput(noon)).toBe('2026-07-02T05:00:00');
+    expect(time(noon, noon)).toBe('05:00:00');
+    expect(time(noon, noon + 86_400_000)).toMatch(/2.*05:00:00/);
+  });
+});
+
 it('writes addresses with only the given parts, encoded', () => {
   expect(address('events', { after: 'a/b', from: undefined, limit: 5 })).toBe('api/events?after=a%2Fb&limit=5');
   expect(address('config')).toBe('api/config');
-});
-
-it('shows SQL values as text', () => {
-  expect([cell(null), cell(0), cell(false), cell({ a: 1 }), cell('x')]).toEqual(['', '0', 'false', '{"a":1}', 'x']);
 });
 
 it('tells subscribers of their keys only', () => {

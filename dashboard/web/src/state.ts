@@ -21,6 +21,10 @@ export interface ReplaySession {
   ready: boolean;
   /** Vehicles on the map. */
   count: number;
+  /** Whom it shows, once the server has told. */
+  devices: readonly string[];
+  /** Nobody was left out. */
+  everybody: boolean;
   alerts: AlertEvent[];
   error: string | null;
 }
@@ -36,6 +40,12 @@ export interface State {
   alerts: readonly AlertEvent[];
   unseenAlerts: number;
   toasts: boolean;
+  /** Alerts make a sound. */
+  sound: boolean;
+  /** Ids of alerts that somebody has seen to. */
+  acknowledged: ReadonlySet<string>;
+  /** The SQL that was run last. */
+  query: string | null;
   filter: Filter;
   options: DrawOptions;
   selected: { layer: LayerName; device: string } | null;
@@ -44,6 +54,7 @@ export interface State {
   follow: boolean;
   replay: ReplaySession | null;
   drawing: DrawKind | null;
+  measuring: boolean;
   tilesFailing: boolean;
 }
 

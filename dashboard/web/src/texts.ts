@@ -13,6 +13,7 @@ export const texts = {
   unreachable: 'The server can’t be reached.',
   failed: 'That did not work.',
   loading: 'Loading…',
+  newVersion: 'There is a new version. Click to load it.',
 
   signIn: {
     title: 'Sign in',
@@ -50,6 +51,8 @@ export const texts = {
     zoomOut: 'Zoom out',
     fit: 'Show all vehicles',
     labels: 'Names',
+    colouring: 'Colour by speed',
+    speedLegend: 'Speed',
     grouping: 'Group dense vehicles',
     groupingModes: { auto: 'Group: auto', always: 'Group: always', never: 'Group: never' },
     choose: (n: number): string => `${plural(n, 'vehicle', 'vehicles')} here`,
@@ -83,6 +86,12 @@ export const texts = {
     count: (n: number): string => plural(n, 'vehicle', 'vehicles'),
     of: (n: number, all: number): string => `${n.toLocaleString()} of ${plural(all, 'vehicle', 'vehicles')}`,
     none: 'No vehicle matches.',
+    more: 'More filters',
+    fence: 'Inside geofence',
+    anywhere: 'Anywhere',
+    attribute: 'Attribute',
+    attributeExample: 'ignition=true, power_v<12',
+    attributeBad: 'Write a name, or name=value, or name<number.',
     empty: 'No vehicle has reported yet. Point a tracker at this server and it appears here.',
   },
 
@@ -204,6 +213,11 @@ export const texts = {
     none: 'No alert matches.',
     retracted: 'withdrawn: a later report showed that it did not happen',
     toasts: 'Pop-ups',
+    sound: 'Sound',
+    open: 'Not acknowledged',
+    acknowledge: 'Acknowledge',
+    acknowledgeAll: 'Acknowledge all shown',
+    acknowledged: 'acknowledged',
     late: (age: string): string => `reported ${age} later`,
   },
 
@@ -226,6 +240,8 @@ export const texts = {
     back: 'Back 1 minute',
     forward: 'Forward 1 minute',
     showLive: 'Live vehicles',
+    export: 'Export',
+    exportTooMany: (n: number): string => `At most ${plural(n, 'vehicle', 'vehicles')} in this format. Replay fewer.`,
     count: (n: number): string => plural(n, 'vehicle', 'vehicles'),
     events: (n: number): string => plural(n, 'alert', 'alerts'),
     region: 'Replay controls',
@@ -245,8 +261,11 @@ export const texts = {
     rows: (n: number, ms: number): string => `${plural(n, 'row', 'rows')} in ${ms.toLocaleString()} ms`,
     truncated: 'cut: there are more rows',
     shownFirst: (n: number): string => `first ${n.toLocaleString()} shown`,
-    hint: 'Ctrl+Enter runs. Tables: positions, latest_positions, events, trips, stops, devices, fleets, geofences.',
+    hint: 'Ctrl+Enter runs, Ctrl+Space completes. Tables: positions, latest_positions, events, trips, stops, devices, fleets, geofences.',
     nothing: 'The query gave no rows.',
+    views: { table: 'Table', chart: 'Chart', map: 'Map' },
+    onMap: (n: number, left: number): string => `${plural(n, 'row', 'rows')} on the map${left > 0 ? `; ${left.toLocaleString()} are no place, or too many` : ''}.`,
+    someArguments: (name: string): string => `${name}(…)`,
     exampleList: [
       ['Latest position of each vehicle', 'SELECT device, fleet, fix_time, lat, lon, round(speed_kmh(speed_mps), 1) AS kmh\nFROM latest_positions\nORDER BY fix_time DESC\nLIMIT 100'],
       ['Fastest vehicles', 'SELECT device, round(max(speed_mps) * 3.6, 1) AS top_kmh, round(avg(speed_mps) * 3.6, 1) AS mean_kmh\nFROM positions\nWHERE valid\nGROUP BY device\nORDER BY top_kmh DESC\nLIMIT 50'],
@@ -257,13 +276,34 @@ export const texts = {
     ] as [string, string][],
   },
 
+  measure: {
+    title: 'Measure',
+    hint: 'Click along the way; double-click ends, a click on the first point closes. Or: arrows move the map, Enter sets a point at the cross, C closes, Backspace takes back. Escape stops.',
+    area: (length: string, area: string): string => `${area}, ${length} around`,
+  },
+
+  heat: {
+    title: 'Heat map',
+    legend: 'Reports a cell, by logarithm.',
+    nothing: 'No reports here in that time.',
+  },
+
+  settings: {
+    title: 'Units and time zone',
+    units: 'Units',
+    unitNames: { metric: 'km, km/h', imperial: 'miles, mph', nautical: 'nautical miles, knots' },
+    timeZone: 'Time zone',
+    browserZone: (name: string): string => `This browser’s (${name})`,
+    hint: 'Kept in this browser. The page loads again to show them everywhere.',
+  },
+
   shortcuts: [
     ['V', 'Vehicles'], ['F', 'Geofences'], ['A', 'Alerts'], ['R', 'Replay'], ['Q', 'SQL'],
     ['/', 'Search vehicles'], ['Space', 'Play or pause the replay'], ['← →', 'Replay back or forward'],
-    ['N', 'Names on or off'], ['G', 'Grouping'], ['D', 'Dark or light'], ['+ −', 'Zoom'], ['Esc', 'Close, deselect, stop drawing'], ['?', 'This list'],
+    ['M', 'Measure'], ['H', 'Heat map'], ['S', 'Colour by speed'], ['N', 'Names on or off'], ['G', 'Grouping'], ['D', 'Dark or light'], ['+ −', 'Zoom'], ['Esc', 'Close, deselect, stop drawing'], ['?', 'This list'],
   ] as [string, string][],
 
-  units: { kmh: 'km/h', m: 'm', km: 'km' },
+  units: { kmh: 'km/h', mph: 'mph', kn: 'kn', m: 'm', km: 'km', ft: 'ft', mi: 'mi', nmi: 'nmi', m2: 'm²', km2: 'km²', acre: 'acres', mi2: 'mi²' },
   ages: {
     now: 'now',
     seconds: (n: number): string => `${n} s`,

@@ -1,7 +1,7 @@
 /** Drawing a geofence by hand: a polygon or the line of a corridor corner by corner, a circle by dragging. */
 
 import * as L from 'leaflet';
-import { metres } from '../format';
+import { lengthText } from '../format';
 import type { GeofenceFeature } from '../wire/types';
 import { DEFAULT_COLOUR } from './fences';
 
@@ -106,7 +106,7 @@ function drawCircle(map: L.Map, done: (shape: Drawn | null) => void, refuse: () 
   const onMove = (event: PointerEvent): void => {
     if (!circle || !container.hasPointerCapture(event.pointerId)) return;
     circle.setRadius(circle.getLatLng().distanceTo(at(event)));
-    label?.setLatLng(at(event)).setContent(metres(circle.getRadius())).addTo(map);
+    label?.setLatLng(at(event)).setContent(lengthText(circle.getRadius())).addTo(map);
   };
   const stop = (): void => {
     container.removeEventListener('pointerdown', onDown);

@@ -29,7 +29,8 @@ export class EarthLayer extends L.GridLayer {
   private theme: Theme;
 
   constructor(theme: Theme) {
-    super({ pane: 'earth', attribution: '', updateWhenZooming: false, keepBuffer: 3, className: 'earth-tiles' });
+    // Drawn from memory at once: tiles kept beyond the edge only cost time with every frame.
+    super({ pane: 'earth', attribution: '', updateWhenZooming: false, keepBuffer: 1, className: 'earth-tiles' });
     this.theme = theme;
     load().then((earth) => {
       this.earth = earth;

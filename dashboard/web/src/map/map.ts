@@ -2,11 +2,17 @@
 
 import * as L from 'leaflet';
 import type { App } from '../app';
+import { speedIn, speedText } from '../format';
+import { preferredUnits } from '../prefs';
 import { h, icon, iconButton } from '../ui/dom';
 import { texts } from '../texts';
+import { SPEED_LIMITS_KMH, SPEED_RGB } from '../worker/palette';
 import { latOf, lonOf } from '../worker/mercator';
 import type { LayerName, VehicleRow } from '../worker/protocol';
 import { EarthLayer } from './earth';
+import { heatBox, type HeatBox } from '../panels/heat';
+import { formatAddress, parseAddress, type AddressView } from '../address';
+import { measureTool, type Measure } from './measure';
 import { addTiles } from './tiles';
 import { VehicleLayer, bufferPoint, pixelRatio } from './vehicles';
 
@@ -22,21 +28,27 @@ export interface MapView {
   layer: VehicleLayer;
   fit: () => void;
   flyTo: (lat: number, lon: number, zoom?: number) => void;
+  tools: { measure: () => void; heat: () => void; /** Keys while measuring. True if taken. */ key: (key: string) => boolean };
 }
 
 export function createMap(app: App, container: HTMLElement): MapView {
   const map = L.map(container, {
     zoomControl: false, worldCopyJump: true, minZoom: 2, maxZoom: MAX_ZOOM, zoomSnap: 1, attributionControl: true, preferCanvas: true,
     doubleClickZoom: true, keyboardPanDelta: 120,
+    // Tiles that fade in are composed anew with every frame of a drag.
+    fadeAnimation: false,
   });
-  for (const [pane, z] of [['earth', '150'], ['fences', '420'], ['trail', '440'], ['vehicles', '450'], ['draw', '460']] as const) {
+  for (const [pane, z] of [['earth', '150'], ['heat', '410'], ['fences', '420'], ['trail', '440'], ['results', '445'], ['vehicles', '450'], ['draw', '460']] as const) {
     map.createPane(pane).style.zIndex = z;
   }
-  for (const pane of ['vehicles', 'earth']) (map.getPane(pane) as HTMLElement).style.pointerEvents = 'none';
+  // Their canvases cover those below; handles and dots that can be clicked say so themselves.
+  for (const pane of ['vehicles', 'earth', 'heat', 'fences', 'trail', 'draw']) (map.getPane(pane) as HTMLElement).style.pointerEvents = 'none';
   map.attributionControl.setPrefix(`<a href="https://leafletjs.com">Leaflet</a> · <a href="https://www.naturalearthdata.com">${texts.map.naturalEarth}</a>`);
-  const stored = viewFromHash();
+  const stored = parseAddress(location.hash).view;
   map.setView(stored ? [stored.lat, stored.lon] : [30, 10], stored?.zoom ?? 3);
-  L.control.scale({ imperial: false, position: 'bottomleft' }).addTo(map);
+  const imperial = preferredUnits() === 'imperial';
+  // With every move it would lay out the page anew.
+  L.control.scale({ imperial, metric: !imperial, position: 'bottomleft', updateWhenIdle: true }).addTo(map);
 
   const earth = new EarthLayer(app.store.now.options.theme).addTo(map);
   app.store.on(['options'], ({ options }) => earth.setTheme(options.theme));
@@ -59,17 +71,12 @@ export function createMap(app: App, container: HTMLElement): MapView {
     if (!stored) fit();
   });
   map.on('dragstart', () => app.store.set({ follow: false }));
-  let hashTimer = 0;
-  map.on('moveend', () => {
+  keepAddress(app, () => {
     // The view before the first vehicle is nobody's choice.
-    if (!box && !stored) return;
-    // Following a vehicle moves the map 60 times a second; the address need not.
-    clearTimeout(hashTimer);
-    hashTimer = window.setTimeout(() => {
-      const { lat, lng } = map.getCenter();
-      history.replaceState(null, '', `#${map.getZoom()}/${lat.toFixed(5)}/${lng.toFixed(5)}`);
-    }, 400);
-  });
+    if (!box && !stored) return null;
+    const { lat, lng } = map.getCenter();
+    return { zoom: map.getZoom(), lat, lon: lng };
+  }, map);
 
   const flyTo = (lat: number, lon: number, zoom = Math.max(map.getZoom(), 15)): void => {
     const reduced = matchMedia('(prefers-reduced-motion: reduce)').matches;
@@ -79,13 +86,15 @@ export function createMap(app: App, container: HTMLElement): MapView {
     map.flyTo(centre, zoom, reduced ? { animate: false } : { duration: 0.8 });
   };
   map.on('click', (event: L.LeafletMouseEvent) => {
-    if (app.store.now.drawing) return;
+    if (app.store.now.drawing || app.store.now.measuring) return;
     const touch = event.originalEvent instanceof PointerEvent && event.originalEvent.pointerType === 'touch';
     pickAt(app, map, event.containerPoint, touch ? TOUCH_RADIUS : CLICK_RADIUS, event.latlng).catch(app.report);
   });
-  container.append(controls(app, map, fit));
+  const measure = measureTool(app, map);
+  const heat = heatBox(app, map);
+  container.append(controls(app, map, fit, measure, heat));
   new ResizeObserver(() => map.invalidateSize({ animate: false })).observe(container);
-  return { map, layer, fit, flyTo };
+  return { map, layer, fit, flyTo, tools: { measure: measure.toggle, heat: heat.toggle, key: measure.key } };
 }
 
 async function pickAt(app: App, map: L.Map, at: L.Point, radius: number, latlng: L.LatLng): Promise<void> {
@@ -116,14 +125,18 @@ function chooser(app: App, map: L.Map, hits: { layer: LayerName; row: VehicleRow
     }, h('span', { class: `look look-${row.look}` }), row.name)));
 }
 
-function controls(app: App, map: L.Map, fit: () => void): HTMLElement {
+function controls(app: App, map: L.Map, fit: () => void, measure: Measure, heat: HeatBox): HTMLElement {
   const labels = iconButton('label', texts.map.labels, () => {
     const { options } = app.store.now;
     app.store.set({ options: { ...options, labels: !options.labels } });
   }, 'map-button');
+  const speed = iconButton('speed', texts.map.colouring, () => app.cycleColouring(), 'map-button');
+  const legend = speedLegend();
   const group = iconButton('group', texts.map.grouping, () => app.cycleGrouping(), 'map-button');
   app.store.on(['options'], ({ options }) => {
     labels.setAttribute('aria-pressed', String(options.labels));
+    speed.setAttribute('aria-pressed', String(options.colouring === 'speed'));
+    legend.hidden = options.colouring !== 'speed';
     const mode = texts.map.groupingModes[options.grouping];
     group.title = mode;
     group.setAttribute('aria-label', mode);
@@ -140,14 +153,36 @@ function controls(app: App, map: L.Map, fit: () => void): HTMLElement {
   });
   const fitButton = h('button', { type: 'button', class: 'map-button', title: texts.map.fit, onclick: fit, aria: { label: texts.map.fit } }, icon('fit'));
   const box = h('div', { class: 'map-controls' },
-    zoom('+', texts.map.zoomIn, () => map.zoomIn()), zoom('−', texts.map.zoomOut, () => map.zoomOut()), fitButton, labels, group);
+    zoom('+', texts.map.zoomIn, () => map.zoomIn()), zoom('−', texts.map.zoomOut, () => map.zoomOut()), fitButton, labels, group, speed, measure.button, heat.button);
   L.DomEvent.disableClickPropagation(box);
-  const overlay = h('div', { class: 'map-overlay' }, note, box);
+  const overlay = h('div', { class: 'map-overlay' }, box, h('div', { class: 'map-side' }, note, measure.readout, legend, heat.element));
   return overlay;
 }
 
-/** `#zoom/lat/lon`: the address of a view can be shared. */
-function viewFromHash(): { zoom: number; lat: number; lon: number } | null {
-  const [zoom, lat, lon] = location.hash.slice(1).split('/').map(Number);
-  return zoom >= 0 && zoom <= MAX_ZOOM && Math.abs(lat) <= 90 && Math.abs(lon) <= 540 ? { zoom, lat, lon } : null;
+/** What the colours of speeds mean. */
+function speedLegend(): HTMLElement {
+  return h('div', { class: 'speed-legend', hidden: true, role: 'group', aria: { label: texts.map.speedLegend } }, ...SPEED_RGB.map((rgb, i) => {
+    const swatch = h('span', { class: 'speed-swatch' });
+    swatch.style.background = `rgb(${rgb.join(' ')})`;
+    const limit = SPEED_LIMITS_KMH[i];
+    return h('span', {}, swatch, limit === undefined ? `≥ ${speedText(SPEED_LIMITS_KMH[i - 1])}` : `< ${Math.round(speedIn(limit))}`);
+  }));
+}
+
+/** The address follows what is shown, so that it can be shared. */
+function keepAddress({ store }: App, place: () => AddressView | null, map: L.Map): void {
+  let timer = 0;
+  const later = (): void => {
+    // Following a vehicle moves the map 60 times a second; the address need not.
+    clearTimeout(timer);
+    timer = window.setTimeout(() => {
+      const view = place();
+      if (!view) return;
+      const { panel, selected, filter, replay, query } = store.now;
+      const past = replay?.device != null ? { device: replay.device, from: Math.round(replay.from), to: Math.round(replay.to) } : null;
+      history.replaceState(null, '', formatAddress({ view, panel, device: selected?.device ?? null, filter, replay: past, query }));
+    }, 400);
+  };
+  map.on('moveend', later);
+  store.on(['panel', 'selected', 'filter', 'query'], later);
 }

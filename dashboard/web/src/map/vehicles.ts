@@ -6,6 +6,9 @@ import type { FrameReply, View } from '../worker/protocol';
 
 /** Drawn beyond the map's edge, CSS px: hides cut sprites and covers a drag until the next frame. */
 const PAD = 48;
+/** A picture drawn beyond the map's edge is moved so far, and so long, before another is asked for. */
+const DRAG_PX = PAD / 2;
+const DRAG_MS = 100;
 /** One is being drawn while one is on its way. */
 const IN_FLIGHT = 2;
 /** Phones have 3 pixels a point; nobody sees the third, everybody pays for it. */
@@ -20,10 +23,15 @@ export class VehicleLayer extends L.Layer {
   private spare: ArrayBuffer[] = [];
   /** The view for which the last drawing was asked. */
   private asked: View | null = null;
+  private askedAt = 0;
   /** The last picture holds as long as the view does. */
   private still = false;
+  /** How long it holds otherwise, ms. */
+  private holdMs = 0;
   /** The view of the pixels on the canvas. */
   private shown: View | null = null;
+  /** Where the canvas was put last. */
+  private placed = '';
   /** Frames put on the screen. */
   frames = 0;
   inView = 0;
@@ -35,9 +43,11 @@ export class VehicleLayer extends L.Layer {
       if (this.ready) this.spare.push(this.ready.buffer);
       this.ready = reply;
       this.still = reply.still;
+      this.holdMs = reply.holdMs;
     });
     engine.on('wake', () => {
       this.still = false;
+      this.holdMs = 0;
     });
   }
 
@@ -68,10 +78,10 @@ export class VehicleLayer extends L.Layer {
     const map = this._map;
     const view = viewOf(map);
     if (view.w === 0 || view.h === 0) return;
-    const holds = this.still && this.asked !== null && sameView(this.asked, view);
-    if (this.inFlight < IN_FLIGHT && !holds) {
+    if (this.inFlight < IN_FLIGHT && !this.holds(view)) {
       this.inFlight++;
       this.asked = view;
+      this.askedAt = performance.now();
       this.engine.draw(view, this.spare.pop() ?? null);
     }
     // Leaflet animates the panes by CSS: the canvas has been sent to where the zoom ends.
@@ -84,6 +94,17 @@ export class VehicleLayer extends L.Layer {
     this.place(view);
     if (reply) this.onFrame(reply);
   };
+
+  /** Whether the picture that was asked for last, moved with the map, still does. */
+  private holds(view: View): boolean {
+    const { asked } = this;
+    if (!asked) return false;
+    const age = performance.now() - this.askedAt;
+    if (sameView(asked, view)) return this.still || age < this.holdMs;
+    const dragged = asked.scale === view.scale && asked.w === view.w && asked.h === view.h && asked.dpr === view.dpr
+      && Math.max(Math.abs(view.x0 - asked.x0), Math.abs(view.y0 - asked.y0)) * view.scale < DRAG_PX * view.dpr;
+    return dragged && age < DRAG_MS;
+  }
 
   private show(reply: FrameReply): void {
     const { canvas, context } = this;
@@ -110,6 +131,10 @@ export class VehicleLayer extends L.Layer {
     const pixel = new L.Point((shown.x0 - view.x0) * view.scale / view.dpr - PAD, (shown.y0 - view.y0) * view.scale / view.dpr - PAD);
     const at = this._map.containerPointToLayerPoint(pixel);
     const scale = (view.scale / view.dpr) / (shown.scale / shown.dpr);
+    // A drag moves the pane with all that is in it: mostly the canvas stands where it has to.
+    const placed = `${at.x} ${at.y} ${scale}`;
+    if (placed === this.placed) return;
+    this.placed = placed;
     if (Math.abs(scale - 1) < 1e-9) L.DomUtil.setPosition(this.canvas, at.round());
     else L.DomUtil.setTransform(this.canvas, at, scale);
   }
@@ -123,6 +148,7 @@ export class VehicleLayer extends L.Layer {
     const world = 256 * 2 ** event.zoom;
     // The frame of reference of a zoom animation is the map's pane at its end.
     const pane = L.DomUtil.getPosition(map.getPane('mapPane') ?? map.getContainer());
+    this.placed = '';
     const at = new L.Point(shown.x0 * world - origin.x, shown.y0 * world - origin.y).subtract(pane);
     L.DomUtil.setTransform(this.canvas, at, world / (shown.scale / shown.dpr));
   };

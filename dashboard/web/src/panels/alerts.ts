@@ -1,9 +1,11 @@
 /** The feed of alerts: live, filtered, each a way to the place where it happened. */
 
+import { acknowledge } from '../acknowledged';
 import type { App, Panel } from '../app';
 import { age, time, utc } from '../format';
 import { texts } from '../texts';
 import { h, icon, iconButton, options, setText, timeElement, type IconName } from '../ui/dom';
+import { chime } from '../ui/sound';
 import type { AlertEvent } from '../wire/types';
 
 /** Rows shown; the filter finds the others. */
@@ -18,7 +20,7 @@ const AROUND_MS = 15 * 60_000;
 const ROUTINE = new Set(['trip_start', 'trip_end', 'moving', 'stopped', 'ignition_on', 'ignition_off', 'device_online', 'device_late', 'command_sent']);
 export const isNotable = ({ kind }: Pick<AlertEvent, 'kind'>): boolean => !ROUTINE.has(kind);
 /** Choices beside the kinds themselves. */
-const NOTABLE = '', ALL = '*';
+const NOTABLE = '', ALL = '*', OPEN = '!';
 
 export function sentence(alert: AlertEvent): string {
   const kind = texts.alerts.kinds[alert.kind] ?? alert.kind;
@@ -47,13 +49,18 @@ export function alertRow(app: App, alert: AlertEvent, layer: 'live' | 'replay' =
   h('span', { class: 'row-main' },
     h('span', { class: 'row-name' }, alert.device_name || alert.device),
     h('span', { class: 'row-sub' }, `${texts.alerts.kinds[alert.kind] ?? alert.kind}${detail(alert)}`,
-      late > LATE_MS ? ` · ${texts.alerts.late(age(late))}` : '', alert.retracted ? ` · ${texts.alerts.retracted}` : '')),
+      late > LATE_MS ? ` · ${texts.alerts.late(age(late))}` : '', alert.retracted ? ` · ${texts.alerts.retracted}` : '',
+      app.store.now.acknowledged.has(alert.event_id) ? ` · ${texts.alerts.acknowledged}` : '')),
   h('span', { class: 'row-side' }, timeElement(time(alert.fix_time), utc(alert.fix_time))));
   const moment = layer === 'live' && iconButton('replay', texts.alerts.replay, () => {
     const at = alert.fix_time - BEFORE_MS;
     app.replay(alert.device, { from: at - AROUND_MS, to: alert.fix_time + AROUND_MS }, at);
   });
-  return h('li', { class: `list-item${alert.retracted ? ' retracted' : ''}`, data: { event: alert.event_id } }, row, moment);
+  const seen = app.store.now.acknowledged.has(alert.event_id);
+  const see = layer === 'live' && !seen && isNotable(alert) && iconButton('check', texts.alerts.acknowledge, () =>
+    app.store.set({ acknowledged: acknowledge(app.store.now.acknowledged, [alert.event_id]) }));
+  const classes = ['list-item', ...(alert.retracted ? ['retracted'] : []), ...(seen ? ['acknowledged'] : [])];
+  return h('li', { class: classes.join(' '), data: { event: alert.event_id } }, row, see, moment);
 }
 
 export function alertsPanel(app: App): Panel {
@@ -72,12 +79,26 @@ export function alertsPanel(app: App): Panel {
       render();
     },
   });
-  options(select, [[NOTABLE, texts.alerts.notable], [ALL, texts.alerts.allKinds], ...Object.entries(texts.alerts.kindNames)], NOTABLE);
+  options(select, [[NOTABLE, texts.alerts.notable], [OPEN, texts.alerts.open], [ALL, texts.alerts.allKinds], ...Object.entries(texts.alerts.kindNames)], NOTABLE);
   const toasts = h('input', { type: 'checkbox', checked: store.now.toasts, onchange: () => store.set({ toasts: toasts.checked }) });
+  const sound = h('input', {
+    type: 'checkbox', checked: store.now.sound, onchange: () => {
+      store.set({ sound: sound.checked });
+      // So it is heard how loud it is.
+      if (sound.checked) chime();
+    },
+  });
+  const all = h('button', {
+    type: 'button', class: 'button small', onclick: () => {
+      const { alerts, acknowledged } = store.now;
+      store.set({ acknowledged: acknowledge(acknowledged, alerts.filter((a) => wanted(a) && matches(a)).map((a) => a.event_id)) });
+    },
+  }, texts.alerts.acknowledgeAll);
   const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.alerts } });
   const empty = h('p', { class: 'empty' });
 
-  const wanted = (a: AlertEvent): boolean => (kind === NOTABLE ? isNotable(a) : kind === ALL || a.kind === kind);
+  const wanted = (a: AlertEvent): boolean => (kind === NOTABLE ? isNotable(a) : kind === OPEN ? isNotable(a) && !store.now.acknowledged.has(a.event_id) : kind === ALL || a.kind === kind);
+  const matches = (a: AlertEvent): boolean => text === '' || sentence(a).toLowerCase().includes(text);
   const rows = new Map<string, HTMLElement>();
   let scheduled = false;
   function render(): void {
@@ -87,9 +108,9 @@ export function alertsPanel(app: App): Panel {
     requestAnimationFrame(() => {
       scheduled = false;
       const { alerts } = store.now;
-      const matching = alerts.filter((a) => wanted(a) && (text === '' || sentence(a).toLowerCase().includes(text)));
+      const matching = alerts.filter((a) => wanted(a) && matches(a));
       const shown = matching.slice(0, SHOWN).map((a) => {
-        const key = `${a.event_id}${a.retracted}`;
+        const key = `${a.event_id}${a.retracted}${store.now.acknowledged.has(a.event_id)}`;
         const row = rows.get(key) ?? alertRow(app, a);
         rows.set(key, row);
         return row;
@@ -102,9 +123,10 @@ export function alertsPanel(app: App): Panel {
   }
   const element = h('div', { class: 'panel-body list-panel' },
     h('div', { class: 'panel-tools' }, search, h('div', { class: 'field-row' }, select,
-      h('label', { class: 'check' }, toasts, texts.alerts.toasts))),
+      h('label', { class: 'check' }, toasts, texts.alerts.toasts), h('label', { class: 'check' }, sound, texts.alerts.sound)),
+    h('div', { class: 'button-row' }, all)),
     empty, h('div', { class: 'scroller' }, list));
-  store.on(['alerts'], render);
+  store.on(['alerts', 'acknowledged'], render);
   return {
     element,
     shown: () => {

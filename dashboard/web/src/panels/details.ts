@@ -2,7 +2,7 @@
 
 import { api } from '../api';
 import type { App } from '../app';
-import { age, attribute, coordinates, course, kmh, metres, time, utc } from '../format';
+import { age, attribute, coordinates, course, lengthText, speedIn, speedText, speedUnit, time, utc } from '../format';
 import { Trail } from '../map/trail';
 import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
@@ -103,7 +103,7 @@ export function detailsCard(app: App): HTMLElement {
         ...fact(texts.details.position, coordinates(position.lat, position.lon), position.valid ? '' : ` (${texts.details.invalid})`),
         ...fact(texts.details.lastFix, timeElement(time(position.fix_time), utc(position.fix_time))));
       if (details?.received_at) rows.push(...fact(texts.details.received, timeElement(time(details.received_at), utc(details.received_at))));
-      if (position.altitude_m !== null) rows.push(...fact(texts.details.altitude, metres(position.altitude_m)));
+      if (position.altitude_m !== null) rows.push(...fact(texts.details.altitude, lengthText(position.altitude_m)));
     }
     if (details?.protocol) rows.push(...fact(texts.details.protocol, details.protocol));
     facts.replaceChildren(...rows);
@@ -136,9 +136,9 @@ export function detailsCard(app: App): HTMLElement {
     if (store.now.selected !== selected) return;
     if (trailOn) trail.show(track.positions, past ? PAST_COLOUR : TRAIL_COLOUR);
     else trail.clear();
-    const points = track.positions.flatMap((p) => (p.speed_mps === null ? [] : [{ t: p.fix_time, v: p.speed_mps * 3.6 }]));
+    const points = track.positions.flatMap((p) => (p.speed_mps === null ? [] : [{ t: p.fix_time, v: speedIn(p.speed_mps * 3.6) }]));
     chartBox.replaceChildren(points.length < 2 ? h('p', { class: 'muted' }, texts.details.chartNone)
-      : chart(points, { from, to, unit: texts.units.kmh, label: texts.details.chart }));
+      : chart(points, { from, to, unit: speedUnit(), label: texts.details.chart }));
     gpx.href = api.exportUrl('gpx', selected.device, from, to);
   }
 
@@ -178,7 +178,7 @@ export function detailsCard(app: App): HTMLElement {
       .filter((t) => t !== '').join(' · '));
     past.hidden = layer !== 'replay';
     dot.className = `look look-${row.look}`;
-    setText(speed, kmh(row.speedKmh));
+    setText(speed, speedText(row.speedKmh));
     setText(bearing, course(row.courseDeg));
     setText(fixAge, age(now - row.fixTime));
     fixAge.title = utc(row.fixTime);

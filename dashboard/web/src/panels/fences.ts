@@ -2,7 +2,7 @@
 
 import { api, messageOf } from '../api';
 import type { App, Panel } from '../app';
-import { metres } from '../format';
+import { lengthText } from '../format';
 import { draw, type DrawKind, type Drawing, type Drawn } from '../map/draw';
 import { DEFAULT_COLOUR, FENCE_COLOURS, boundsOf, circleOf, colourOf, corridorOf, polygonsOf } from '../map/fences';
 import { reshape } from '../map/reshape';
@@ -181,9 +181,9 @@ export function fencesPanel(app: App): FencesPanel {
 
   function describe(fence: GeofenceFeature): string {
     const circle = circleOf(fence);
-    if (circle) return texts.fences.radius(metres(circle.radius));
+    if (circle) return texts.fences.radius(lengthText(circle.radius));
     const corridor = corridorOf(fence);
-    if (corridor) return texts.fences.corridorOf(metres(corridor.width));
+    if (corridor) return texts.fences.corridorOf(lengthText(corridor.width));
     const polygons = polygonsOf(fence);
     return polygons.length === 1 ? texts.fences.corners(Math.max(0, polygons[0][0].length - 1)) : texts.fences.parts(polygons.length);
   }

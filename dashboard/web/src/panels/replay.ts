@@ -7,6 +7,7 @@ import type { ReplaySession } from '../state';
 import { texts } from '../texts';
 import { field, h, icon, iconButton, options, setText } from '../ui/dom';
 import { alertRow } from './alerts';
+import { exportMenu } from './export';
 
 const HOUR_MS = 3_600_000;
 export const SPEEDS = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
@@ -119,7 +120,7 @@ export function replayPanel(app: App): ReplayPanel {
     setText(submit, texts.replay.opening);
     const asked = { ...range, speed: Number(speed.value) };
     store.set({
-      replay: { id, title, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, alerts: [], error: null },
+      replay: { id, title, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, devices: [], everybody: devices === null && fleet === null, alerts: [], error: null },
       follow: false,
     });
     engine.replay(id, { action: 'open', devices, fleet, ...asked });
@@ -144,7 +145,7 @@ export function replayPanel(app: App): ReplayPanel {
       if (store.now.replay?.id === opened.id) store.set({ replay: null });
       return;
     }
-    patch(opened.id, { ready: true, from: opened.from, to: opened.to });
+    patch(opened.id, { ready: true, from: opened.from, to: opened.to, devices: opened.slots.map(([, device]) => device) });
     const session = store.now.replay;
     if (session?.id !== opened.id) return;
     const device = session.device ?? store.now.selected?.device;
@@ -229,7 +230,7 @@ export function replayPanel(app: App): ReplayPanel {
     iconButton('back', texts.replay.back, () => step(-STEP_MS)), playButton, iconButton('forward', texts.replay.forward, () => step(STEP_MS)),
     h('div', { class: 'replay-time' }, clock, day), h('div', { class: 'slider-box' }, ticks, slider), dockSpeed,
     h('div', { class: 'replay-what' }, dockTitle, count, dockError),
-    h('label', { class: 'check' }, liveToo, texts.replay.showLive), iconButton('close', texts.close, close));
+    exportMenu(app), h('label', { class: 'check' }, liveToo, texts.replay.showLive), iconButton('close', texts.close, close));
 
   let drawnTicks: ReplaySession['alerts'] | null = null;
   store.on(['replay'], ({ replay }) => {

@@ -2,7 +2,7 @@
 
 import { api } from '../api';
 import type { App } from '../app';
-import { kmh, metres, time, timeOfDay, utc } from '../format';
+import { speedText, lengthText, time, timeOfDay, utc } from '../format';
 import { texts } from '../texts';
 import { h, icon, timeElement } from '../ui/dom';
 
@@ -45,7 +45,7 @@ export function tripList(app: App): { element: HTMLElement; show: (device: strin
           h('span', { class: 'row-name' }, timeElement(time(trip.from), utc(trip.from)), trip.to === null ? texts.trips.goesOn : ` – ${timeOfDay(trip.to)}`),
           // How long a trip is, is told at its end.
           trip.to !== null && h('span', { class: 'row-sub' },
-            `${metres(trip.metres)} · ${texts.trips.most(kmh(trip.maxMps === null ? null : trip.maxMps * MPS_TO_KMH))}`)));
+            `${lengthText(trip.metres)} · ${texts.trips.most(speedText(trip.maxMps === null ? null : trip.maxMps * MPS_TO_KMH))}`)));
         return h('li', { class: 'list-item', data: { trip: String(trip.from) } }, row);
       }));
     },

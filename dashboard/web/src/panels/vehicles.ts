@@ -1,7 +1,8 @@
 /** The list of vehicles: only the visible rows exist, and only they are refreshed. */
 
 import type { App, Panel } from '../app';
-import { age, kmh } from '../format';
+import { age, speedText } from '../format';
+import { followDeviceFilter } from '../device_filter';
 import { texts } from '../texts';
 import { field, h, options, setText } from '../ui/dom';
 import type { Filter, SortKey, VehicleRow } from '../worker/protocol';
@@ -43,13 +44,25 @@ export function vehiclesPanel(app: App): Panel {
     ask();
   };
   const search = h('input', {
-    type: 'search', placeholder: texts.vehicles.search, class: 'search', aria: { label: texts.vehicles.search }, data: { search: '' },
+    type: 'search', value: store.now.filter.text, placeholder: texts.vehicles.search, class: 'search', aria: { label: texts.vehicles.search }, data: { search: '' },
     oninput: () => setFilter({ text: search.value }),
   });
   const fleetSelect = h('select', { onchange: () => setFilter({ fleet: fleetSelect.value || null }) });
   const fleetField = field(texts.vehicles.fleet, fleetSelect);
+  const fenceSelect = h('select', { onchange: () => setFilter({ fence: fenceSelect.value || null }) });
+  store.on(['fences'], ({ fences, filter }) => {
+    const sorted = [...fences.values()].map(({ properties: { id, name } }) => [id, name] as const).filter(([, name]) => name !== '').sort((a, b) => a[1].localeCompare(b[1]));
+    options(fenceSelect, [['', texts.vehicles.anywhere], ...sorted], filter.fence ?? '');
+  });
+  const attribute = h('input', {
+    value: store.now.filter.attribute, placeholder: texts.vehicles.attributeExample, onchange: () => setFilter({ attribute: attribute.value.trim() }),
+  });
+  const attributeFault = h('p', { class: 'error', role: 'alert' });
+  followDeviceFilter(app, (message) => setText(attributeFault, message));
+  const more = h('details', { class: 'rules', open: store.now.filter.fence !== null || store.now.filter.attribute !== '' },
+    h('summary', {}, texts.vehicles.more), h('div', { class: 'field-row' }, field(texts.vehicles.fence, fenceSelect), field(texts.vehicles.attribute, attribute)), attributeFault);
   const sortSelect = h('select', { onchange: () => setFilter({ sort: sortSelect.value as SortKey }) });
-  options(sortSelect, Object.entries(texts.vehicles.sorts) as [SortKey, string][], 'name');
+  options(sortSelect, Object.entries(texts.vehicles.sorts) as [SortKey, string][], store.now.filter.sort);
   store.on(['fleets'], ({ fleets, filter }) => {
     options(fleetSelect, [['', texts.vehicles.allFleets], ...fleets.map((f) => [f.id, f.name] as const)], filter.fleet ?? '');
     fleetField.hidden = fleets.length < 2;
@@ -108,7 +121,7 @@ export function vehiclesPanel(app: App): Panel {
     setText(name, vehicle.name);
     const fleet = fleets.length > 1 ? (fleets.find((f) => f.id === vehicle.fleet)?.name ?? '') : '';
     setText(sub, [vehicle.device === vehicle.name ? '' : vehicle.device, fleet].filter((t) => t !== '').join(' · ') || texts.looks[vehicle.look]);
-    setText(speed, kmh(vehicle.speedKmh));
+    setText(speed, speedText(vehicle.speedKmh));
     setText(row.age, age(Date.now() + (stats?.clockOffset ?? 0) - vehicle.fixTime));
   }
 
@@ -145,7 +158,7 @@ export function vehiclesPanel(app: App): Panel {
   const element = h('div', { class: 'panel-body list-panel' },
     h('div', { class: 'panel-tools' }, search,
       h('div', { class: 'field-row' }, fleetField, field(texts.vehicles.sort, sortSelect)),
-      h('div', { class: 'chips' }, ...chips.map((c) => c.chip)), summary),
+      more, h('div', { class: 'chips' }, ...chips.map((c) => c.chip)), summary),
     empty, scroller);
   new ResizeObserver(() => {
     asked = '';

@@ -4,6 +4,8 @@ import { api } from '../api';
 import type { App, Panel } from '../app';
 import { age } from '../format';
 import type { PanelName } from '../state';
+import { showSettings } from '../panels/settings';
+import { leave } from '../pwa/install';
 import { texts } from '../texts';
 import { h, icon, iconButton, setText, type IconName } from './dom';
 import { choosePassword } from './signin';
@@ -129,8 +131,9 @@ function account(app: App): HTMLElement {
         if (saved) app.toast(texts.password.saved);
       }).catch(app.report);
     } }, texts.account.changePassword),
+    h('button', { type: 'button', role: 'menuitem', onclick: showSettings }, texts.settings.title),
     h('button', { type: 'button', role: 'menuitem', onclick: () => {
-      api.signOut().then(() => location.reload()).catch(app.report);
+      api.signOut().then(leave).catch(app.report);
     } }, texts.account.signOut));
   const button = iconButton('user', texts.account.menu, () => {
     menu.hidden = !menu.hidden;
@@ -160,9 +163,10 @@ function showHelp(): void {
 export function bindKeys(app: App, taken: (key: string) => boolean): void {
   const { store } = app;
   document.addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+    // Who had the key first, such as an editor's list of completions, keeps it.
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
     const target = event.target;
-    if (target instanceof HTMLElement && target.matches('input, textarea, select, [contenteditable]')) {
+    if (target instanceof HTMLElement && target.matches('input, textarea, select, [contenteditable=true]')) {
       if (event.key === 'Escape') target.blur();
       return;
     }
@@ -181,6 +185,9 @@ export function bindKeys(app: App, taken: (key: string) => boolean): void {
     } else if (lower === 'n') store.set({ options: { ...store.now.options, labels: !store.now.options.labels } });
     else if (lower === 'g') app.cycleGrouping();
     else if (lower === 'd') app.toggleTheme();
+    else if (lower === 's') app.cycleColouring();
+    else if (lower === 'm') app.view.tools.measure();
+    else if (lower === 'h') app.view.tools.heat();
     else if (key === '?') showHelp();
     else if (key === 'Escape') {
       if (store.now.selected) app.select('live', null);

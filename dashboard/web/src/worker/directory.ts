@@ -11,7 +11,7 @@ const STATUS_ORDER = [1, 2, 4, 3, 5, 0];
 const SLOTS = 2 ** 22;
 
 export class Directory {
-  filter: Filter = { text: '', fleet: null, looks: [], sort: 'name' };
+  filter: Filter = { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null };
   /** Slots that pass, in order. */
   order: ArrayLike<number> & { slice(from: number, to: number): Iterable<number> } = [];
   /** Vehicles by Look that pass text and fleet, whatever the looks filter says. */
@@ -21,12 +21,14 @@ export class Directory {
   refresh(fleet: Fleet, roster: Roster): void {
     const text = this.filter.text.trim().toLowerCase();
     const wanted = new Set(this.filter.looks);
+    const devices = this.filter.devices && new Set(this.filter.devices);
     let passing = 0;
     this.looks.fill(0);
     for (let i = 0; i < fleet.n; i++) {
       let passes = false;
       if (fleet.present[i]
         && (this.filter.fleet === null || roster.fleet(i) === this.filter.fleet)
+        && (devices === null || devices.has(roster.device(i)))
         && (text === '' || roster.text(i).includes(text))) {
         this.looks[fleet.look[i]]++;
         passes = wanted.size === 0 || wanted.has(fleet.look[i]);

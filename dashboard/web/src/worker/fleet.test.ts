@@ -27,6 +27,28 @@ function apply(fleet: Fleet, fixes: Fix[], t0 = T0): void {
 /** Metres on the equator between two Mercator places. */
 const metres = (a: number, b: number): number => (b - a) * EARTH_CIRCUMFERENCE_M;
 
+describe('how long a picture holds', () => {
+  const view = { x0: 0.4, y0: 0.4, scale: 1e6, w: 400_000, h: 400_000, margin: 0 };
+  const fastest = (fixes: Fix[], later: number, scale = 1e6): number => {
+    const fleet = new Fleet();
+    apply(fleet, fixes);
+    fleet.project({ ...view, scale }, T0 + later, T0 + later, new Projection());
+    return fleet.fastest;
+  };
+  it('is told by the fastest vehicle in view, in pixels', () => {
+    // 36 km/h = 0.01 m a ms, east; the world is 1e6 px wide.
+    const eastward = { lat: 0, lon: 0, kmh: 36, course: 64 };
+    expect(fastest([eastward], 1000)).toBeCloseTo((0.01 / EARTH_CIRCUMFERENCE_M) * 1e6, 9);
+    expect(fastest([eastward, { ...eastward, kmh: 72 }], 1000)).toBeCloseTo((0.02 / EARTH_CIRCUMFERENCE_M) * 1e6, 9);
+    expect(fastest([eastward], 1000, 2e6)).toBeCloseTo((0.02 / EARTH_CIRCUMFERENCE_M) * 1e6, 9);
+  });
+  it('is for ever when all stand, are overdue, or are out of view', () => {
+    expect(fastest([{ lat: 0, lon: 0, kmh: 0 }], 1000)).toBe(0);
+    expect(fastest([{ lat: 0, lon: 0, kmh: 36, course: 64 }], 3_600_000)).toBe(0);
+    expect(fastest([{ lat: 0, lon: -90, kmh: 36, course: 64 }], 1000)).toBe(0);
+  });
+});
+
 describe('dead reckoning', () => {
   it('moves a vehicle along its course at its speed', () => {
     const fleet = new Fleet();

@@ -74,9 +74,11 @@ export class Fleet {
   speed = new Uint16Array(0);
   status = new Uint8Array(0);
   look = new Uint8Array(0);
-  /** The generation in which the vehicle was last told of. */
-  /** Whether the last projection found anybody on the move, shown or not. */
+  /** Whether the last projection found anybody shown on the move, in view or not. */
   active = false;
+  /** How fast the fastest vehicle of the last projection's view moves, px a ms of the sender's clock (more by half if diagonally). */
+  fastest = 0;
+  /** The generation in which the vehicle was last told of. */
   private told = new Uint32Array(0);
   private generation = 0;
 
@@ -228,6 +230,7 @@ export class Fleet {
     const bottom = view.h - margin;
     let count = 0;
     let active = false;
+    let fastest = 0;
     for (let i = 0; i < this.n; i++) {
       if (present[i] === 0 || shown[i] === 0) continue;
       let age = clock - fix[i];
@@ -237,6 +240,7 @@ export class Fleet {
       else if (limit > OVERDUE_MAX_MS) limit = OVERDUE_MAX_MS;
       if (age > limit) age = limit;
       else if (vx[i] !== 0 || vy[i] !== 0) active = true;
+      let speed = age < limit ? Math.abs(vx[i]) + Math.abs(vy[i]) : 0;
       let X = x[i] + vx[i] * age;
       let Y = y[i] + vy[i] * age;
       const since = wall - heard[i];
@@ -245,6 +249,7 @@ export class Fleet {
         const left = 1 - since / EASE_MS;
         X += ex[i] * left;
         Y += ey[i] * left;
+        speed += (Math.abs(ex[i]) + Math.abs(ey[i])) / EASE_MS;
       }
       // The world repeats: take the copy that the view shows.
       const sx = (X - x0 - Math.floor(X - x0)) * scale;
@@ -254,8 +259,10 @@ export class Fleet {
       px[count] = sx;
       py[count] = sy;
       count++;
+      if (speed > fastest) fastest = speed;
     }
     this.active = active;
+    this.fastest = fastest * scale;
     return count;
   }
 }

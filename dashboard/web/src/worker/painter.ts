@@ -3,10 +3,11 @@
 import { Cells } from './cells';
 import { Look, Projection, type Fleet, type Viewport } from './fleet';
 import { Occupancy, StampCache } from './labels';
-import { LOOK_RGB, OUTLINE_RGB, REPLAY_RGB, pixel } from './palette';
+import { SPEED_UNKNOWN } from './ft1';
+import { LOOK_RGB, OUTLINE_RGB, REPLAY_RGB, SPEED_RGB, pixel, speedColour } from './palette';
 import { PickGrid } from './pick';
 import type { DrawOptions, View } from './protocol';
-import { REPLAY_COLOUR, SpriteSet, putSprite, putStamp } from './sprites';
+import { REPLAY_COLOUR, SPEED_COLOURS, SpriteSet, putSprite, putStamp } from './sprites';
 import type { Trails } from './trails';
 
 /** A fleet to draw, with the clock it lives by. */
@@ -89,8 +90,8 @@ export class Painter {
     // Under the vehicles: a name must not hide one.
     if (options.labels && !grouped && sprites && view.zoom >= LABEL_ZOOM) this.paintLabels(buffer, view, scene, n, options);
     if (grouped) this.paintCells(buffer, view, viewport, fleet, n, sprites, index, options);
-    else if (sprites) this.paintSprites(buffer, view, scene, n, sprites, index);
-    else this.paintDots(buffer, view, fleet, n, replayed, index);
+    else if (sprites) this.paintSprites(buffer, view, scene, n, sprites, index, options);
+    else this.paintDots(buffer, view, fleet, n, replayed, index, options);
     if (selected >= 0) this.paintSelected(buffer, view, viewport, scene, index, options, wall);
     return n;
   }
@@ -112,15 +113,19 @@ export class Painter {
     return (this.sprites = new SpriteSet(size, stride, options.theme));
   }
 
-  private paintDots(buffer: Uint32Array, view: View, fleet: Fleet, n: number, replayed: boolean, index: number): void {
+  private paintDots(buffer: Uint32Array, view: View, fleet: Fleet, n: number, replayed: boolean, index: number,
+    options: DrawOptions): void {
     const w = view.w;
     const colours = LOOK_RGB.map(([r, g, b]) => pixel(r, g, b));
+    const speeds = SPEED_RGB.map(([r, g, b]) => pixel(r, g, b));
     const replay = pixel(...REPLAY_RGB);
+    const bySpeed = options.colouring === 'speed';
     const { slot, px, py } = this.projection;
     const big = view.dpr > 1.4;
     for (let k = 0; k < n; k++) {
       const at = py[k] * w + px[k];
-      const c = replayed ? replay : colours[fleet.look[slot[k]]];
+      const i = slot[k];
+      const c = replayed ? replay : bySpeed && fleet.speed[i] !== SPEED_UNKNOWN ? speeds[speedColour(fleet.speed[i])] : colours[fleet.look[i]];
       buffer[at] = c; buffer[at + 1] = c; buffer[at - 1] = c; buffer[at + w] = c; buffer[at - w] = c;
       buffer[at + w + 1] = c; buffer[at + w - 1] = c; buffer[at - w + 1] = c; buffer[at - w - 1] = c;
       if (big) {
@@ -131,7 +136,7 @@ export class Painter {
     }
   }
 
-  private paintSprites(buffer: Uint32Array, view: View, scene: Scene, n: number, sprites: SpriteSet, index: number): void {
+  private paintSprites(buffer: Uint32Array, view: View, scene: Scene, n: number, sprites: SpriteSet, index: number, options: DrawOptions): void {
     const { slot, px, py } = this.projection;
     const { fleet, clock } = scene;
     const replayed = scene.trails !== null;
@@ -139,7 +144,10 @@ export class Painter {
       const i = slot[k];
       // A replay tells no link state: who has not reported for long was offline.
       const look = replayed && clock - fleet.fix[i] > OFFLINE_MS ? Look.Offline : fleet.look[i];
-      putSprite(buffer, py[k] * view.w + px[k], sprites.of(look, fleet.course[i], replayed ? REPLAY_COLOUR : look));
+      // What can't be told by speed keeps the colour of its status.
+      const bySpeed = options.colouring === 'speed' && fleet.speed[i] !== SPEED_UNKNOWN && look !== Look.Alarm && look !== Look.Offline;
+      const colour = bySpeed ? SPEED_COLOURS + speedColour(fleet.speed[i]) : replayed ? REPLAY_COLOUR : look;
+      putSprite(buffer, py[k] * view.w + px[k], sprites.of(look, fleet.course[i], colour));
       this.pick.add(px[k], py[k], (index << SCENE_SHIFT) | i);
     }
   }

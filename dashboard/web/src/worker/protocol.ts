@@ -23,10 +23,15 @@ export interface View {
   dpr: number;
 }
 
+/** In the order of Look; for addresses. */
+export const LOOK_NAMES = ['moving', 'idle', 'parked', 'late', 'offline', 'alarm'] as const;
+export type Colouring = 'status' | 'speed';
+
 export interface DrawOptions {
   theme: Theme;
   grouping: Grouping;
   labels: boolean;
+  colouring: Colouring;
   live: boolean;
 }
 
@@ -36,6 +41,12 @@ export interface Filter {
   /** Looks to show; all if empty. */
   looks: number[];
   sort: SortKey;
+  /** Id of the geofence to be inside of. */
+  fence: string | null;
+  /** A condition such as `power_v<12`; none if empty. */
+  attribute: string;
+  /** Who passes fence and attribute, as far as the server has told; all if null. */
+  devices: readonly string[] | null;
 }
 
 export type ToWorker =
@@ -106,6 +117,8 @@ export interface FrameReply {
   selected: Selected | null;
   /** Nothing moves: the picture holds until the view changes or a `wake` comes. */
   still: boolean;
+  /** Until then nobody has moved as far as can be seen, ms. */
+  holdMs: number;
 }
 
 export type FromWorker =

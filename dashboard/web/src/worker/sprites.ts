@@ -1,13 +1,14 @@
 /** Vehicle pictures as lists of pixels, ready to be copied into a buffer of a given width. */
 
 import { Look } from './fleet';
-import { LOOK_RGB, OUTLINE_RGB, REPLAY_RGB, pixel } from './palette';
+import { LOOK_RGB, OUTLINE_RGB, REPLAY_RGB, SPEED_RGB, pixel } from './palette';
 import type { Theme } from './protocol';
 
 export const HEADINGS = 64;
-/** Colours: one a Look, then the replayed. */
+/** Colours: one a Look, then the replayed, then the speeds. */
 export const REPLAY_COLOUR = LOOK_RGB.length;
-const COLOURS = [...LOOK_RGB, REPLAY_RGB];
+export const SPEED_COLOURS = REPLAY_COLOUR + 1;
+const COLOURS = [...LOOK_RGB, REPLAY_RGB, ...SPEED_RGB];
 
 /** Offsets from the vehicle's pixel. Whole pixels are written, partial ones only where nothing is yet. */
 export interface Sprite {

@@ -12,6 +12,9 @@ import { Replay } from './replay';
 const HITS_AT_MOST = 16;
 /** Visible rows and counts; every fourth beat the list's order. */
 const BEAT_MS = 250;
+/** Vehicles stand on whole pixels: who has moved less than this is where it was. Fixes come ten times a second. */
+const VISIBLE_PX = 0.35;
+const HOLD_AT_MOST_MS = 100;
 /** A replay's trails go back a few seconds on the screen at any speed, and at least this far. */
 const LEAST_TRAIL_MS = 300_000;
 const TRAIL_SCREEN_MS = 10_000;
@@ -29,7 +32,7 @@ const decoder = new Ft1Decoder();
 const painter = new Painter();
 const live = new Live();
 const replay = new Replay(() => link, post);
-let options: DrawOptions = { theme: 'light', grouping: 'auto', labels: true, live: true };
+let options: DrawOptions = { theme: 'light', grouping: 'auto', labels: true, colouring: 'status', live: true };
 let rowsWanted = { from: 0, to: 0 };
 let extentSent = false;
 let badFrames = 0;
@@ -153,8 +156,11 @@ function draw(view: View, buffer: ArrayBuffer | null): void {
   const shown = scenes(wall);
   inView = painter.paint(new Uint32Array(pixels), view, shown, options, wall);
   still = !shown.some((scene) => scene.fleet.active);
+  // A replay's clock runs at any speed.
+  const fastest = shown.some((scene) => scene.trails) ? Infinity : shown.reduce((most, { fleet }) => Math.max(most, fleet.fastest), 0);
+  const holdMs = Math.min(HOLD_AT_MOST_MS, (VISIBLE_PX * view.dpr) / fastest);
   drawMs += (performance.now() - began - drawMs) * 0.1;
-  scope.postMessage({ type: 'frame', buffer: pixels, view, shown: inView, selected: selection(wall), still }, [pixels]);
+  scope.postMessage({ type: 'frame', buffer: pixels, view, shown: inView, selected: selection(wall), still, holdMs }, [pixels]);
 }
 
 function hit(id: number, x: number, y: number, radius: number): void {

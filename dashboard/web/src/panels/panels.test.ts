@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+import { attributeSql, deviceSql } from '../device_filter';
+import { SPEED_RGB, speedColour } from '../worker/palette';
+import type { PositionInfo } from '../wire/types';
+import { kml } from './kml';
+
+describe('a filter by attribute', () => {
+  it.each([
+    ['power_v<12', "attribute_number(attributes, 'power_v') < 12"],
+    ['power_v >= -1.5', "attribute_number(attributes, 'power_v') >= -1.5"],
+    ['ignition = TRUE', "lower(attribute_text(attributes, 'ignition')) = 'true'"],
+    ["driver!=O'Neil", "lower(attribute_text(attributes, 'driver')) != 'o''neil'"],
+    ['io.72', "attribute_text(attributes, 'io.72') IS NOT NULL"],
+  ])('%s', (text, sql) => {
+    expect(attributeSql(text)).toBe(sql);
+  });
+  it.each(['', '=', 'a b', 'driver<Jo', "x') OR true --", 'a=', "a'='b"])('%s is none', (text) => {
+    expect(attributeSql(text)).toBeNull();
+  });
+  it('joins the geofence, and asks nothing for nothing', () => {
+    expect(deviceSql("a'b", 'speed')).toBe("SELECT device FROM latest_positions WHERE in_geofence(lat, lon, 'a''b') AND attribute_text(attributes, 'speed') IS NOT NULL");
+    expect(deviceSql(null, ' ')).toBeNull();
+    expect(() => deviceSql(null, 'a b c')).toThrow(/name=value/);
+  });
+});
+
+it('writes KML with trusted fixes, in order, and names that are no markup', () => {
+  const at = (fix_time: number, valid: boolean): PositionInfo => ({ fix_time, valid, lat: 48.5, lon: -11.25, altitude_m: null } as PositionInfo);
+  const text = kml([{ name: '<Bus & "7">', positions: [at(0, true), at(1000, false), at(2000, true)] }]);
+  expect(text).toContain('<name>&#60;Bus &#38; &#34;7&#34;&#62;</name>');
+  expect(text.match(/<when>.*<\/when>/g)).toEqual(['<when>1970-01-01T00:00:00.000Z</when>', '<when>1970-01-01T00:00:02.000Z</when>']);
+  expect(text.match(/<gx:coord>.*<\/gx:coord>/g)).toEqual(['<gx:coord>-11.25 48.5 0</gx:coord>', '<gx:coord>-11.25 48.5 0</gx:coord>']);
+});
+
+it('has a colour for every speed', () => {
+  expect([0, 29, 30, 499, 500, 1100, 65_534].map(speedColour)).toEqual([0, 0, 1, 2, 3, 5, 5]);
+  expect(speedColour(65_534)).toBe(SPEED_RGB.length - 1);
+});
