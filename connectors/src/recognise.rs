@@ -224,6 +224,7 @@ const SIGNS: &[(&str, Sign)] = &[
     ("tk102", |b| like(b, "[%.%d%d%d%d%d%d%d%d%d%d")),
     ("xirgo", xirgo),
     ("ivt401", |b| like(b, "(TL%l,")),
+    ("dmt", |b| like(b, "\u{2}U")),
     ("pt60", |b| any([like(b, "@B#@"), like(b, "@G#@")])),
     ("gotop", |b| any([after_digits(b, 15..=15, ",CMD-"), after_digits(b, 15..=15, ",ALM-")])),
     ("minifinder2", |b| like(b, "\u{ab}")),

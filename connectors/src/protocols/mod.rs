@@ -9,6 +9,7 @@ mod calamp;
 mod castel;
 mod cellocator;
 mod cguard;
+mod dmt;
 mod easytrack;
 mod eelink;
 mod egts;
@@ -127,6 +128,7 @@ pub const ALL: &[Protocol] = &[
     ivt401::PROTOCOL,
     pt60::PROTOCOL,
     gotop::PROTOCOL,
+    dmt::PROTOCOL,
 ];
 
 /// The protocol of this name.
