@@ -155,9 +155,14 @@ impl Ingest {
     }
 
     /// Whether this device may report; `None`: it is refused (told and counted). A new device is registered first, once, and
-    /// durably, so that no position is older than its device.
-    pub async fn admit(&self, source: Source<'_>, device: &DeviceId) -> Result<Option<Admitted>, NotStored> {
-        if let Some(known) = self.known(device) {
+    /// durably, so that no position is older than its device. One that is known by one of `aliases` is that device.
+    pub async fn admit(
+        &self,
+        source: Source<'_>,
+        device: &DeviceId,
+        aliases: &[DeviceId],
+    ) -> Result<Option<Admitted>, NotStored> {
+        if let Some(known) = std::iter::once(device).chain(aliases).find_map(|id| self.known(id)) {
             return Ok(Some(known));
         }
         let reason = match self.0.options.unknown_devices {
@@ -197,14 +202,14 @@ impl Ingest {
     }
 
     /// Takes a message that is complete in itself (a datagram, a request, a publication): its faults are told, its device
-    /// looked up, its fixes made durable. They are moved out of `decoded`.
+    /// looked up, its fixes made durable. They are moved out of `decoded`, whose device is then the one of the catalog.
     pub async fn take(&self, source: Source<'_>, received_at: Timestamp, decoded: &mut Decoded) -> Result<Taken, NotStored> {
         let source = Source { device: decoded.device.as_ref(), ..source };
         for fault in &decoded.faults {
             self.0.faults.tell(source, fault);
         }
         let from = match &decoded.device {
-            Some(device) => match self.admit(source, device).await? {
+            Some(device) => match self.admit(source, device, &decoded.aliases).await? {
                 Some(from) => Some(from),
                 None => return Ok(Taken::Refused),
             },
@@ -212,6 +217,7 @@ impl Ingest {
         };
         let reports = self.reports(source, from.as_ref(), std::mem::take(&mut decoded.fixes)).await?;
         self.store(source, received_at, reports).await?;
+        decoded.device = from.map(|from| from.device);
         Ok(Taken::Stored)
     }
 
@@ -230,7 +236,7 @@ impl Ingest {
                 // Neighbours are mostly of one device.
                 Some(device) if reports.last().is_some_and(|last| last.from.device == device) => None,
                 Some(device) if refused.contains(&device) => continue,
-                Some(device) => match self.admit(source, &device).await? {
+                Some(device) => match self.admit(source, &device, &[]).await? {
                     Some(from) => Some(from),
                     None => {
                         refused.push(device);

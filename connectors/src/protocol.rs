@@ -184,6 +184,12 @@ pub trait Decoder: Send {
         None
     }
 
+    /// Other ids that this device may have in the catalog, because labels or other servers write its id otherwise. One that is there
+    /// counts, if the id itself is not.
+    fn aliases(&self, _device: &DeviceId) -> Vec<DeviceId> {
+        Vec::new()
+    }
+
     /// The bytes that tell the device to do something. Not called, but for [`Self::say`].
     fn command(&mut self, _device: &DeviceId, _instruction: &Instruction, _context: &Context) -> Said {
         Err(SmolStr::new_static("nothing but bytes can be said in this protocol"))
@@ -204,6 +210,9 @@ pub trait Decoder: Send {
         decoded.faults.extend(understood.err());
         if let Some(Some(device)) = self.session() {
             decoded.device = Some(device.clone());
+        }
+        if let Some(device) = &decoded.device {
+            decoded.aliases = self.aliases(device);
         }
         decoded
     }
@@ -249,6 +258,8 @@ pub struct Decoded {
     /// The device, if this frame says who it is (login) or the session knows already. Without one, only fixes that name their own
     /// can be stored.
     pub device: Option<DeviceId>,
+    /// See [`Decoder::aliases`].
+    pub aliases: Vec<DeviceId>,
     /// Fixes, in the order of the frame.
     pub fixes: Vec<Fix>,
     /// Sent to the device once everything in this frame is durable, in order.

@@ -12,7 +12,7 @@ use crate::protocol::Protocol;
 use crate::protocols;
 use patterns::{
     More, No, Sign, Verdict, Yes, after_digits, any, binary_suntech, bracket, hashed_imei, http, is_owntracks, like, not,
-    packed_bracket, packed_clock, packed_jt600, telic,
+    packed_bracket, packed_clock, packed_jt600, telic, xirgo,
 };
 
 /// What some first bytes are.
@@ -81,7 +81,10 @@ const SIGNS: &[(&str, Sign)] = &[
     }),
     ("wialon", |b| any([like(b, "#%l#"), like(b, "#%l%l#"), like(b, "2.0;%d"), after_digits(b, 4..=20, "#")])),
     ("jt808", |b| any([like(b, "~%."), like(b, "\u{e7}"), bracket(b, |next| next.is_ascii_digit())])),
-    ("tk103", |b| any([bracket(b, |next| next.is_ascii_uppercase()), like(b, "(%l")])),
+    ("tk103", |b| {
+        let words = like(b, "(%l").min(not(like(b, "(TL%l,")));
+        any([bracket(b, |next| next.is_ascii_uppercase()), words])
+    }),
     // The IMEI as a number of 64 bits has 13 leading zeros at least; then the command.
     ("ruptela", |b| {
         let command = match b.get(10) {
@@ -164,7 +167,7 @@ const SIGNS: &[(&str, Sign)] = &[
         Some(0..=0x0f) => No,
         Some(_) => any([like(b, "@@%.%0"), like(b, "@@%.%1"), like(b, "$$%.%0")]),
     }),
-    ("totem", |b| any([like(b, "$$0%d%d%d%a%a%d"), like(b, "$$%a%a%d%d%d%d%d")])),
+    ("totem", |b| any([like(b, "$$0%d%d%d%a%a%d"), like(b, "$$%a%a%d%d%d%d%d")]).min(not(xirgo(b)))),
     ("fifotrack", |b| any([like(b, "$$%d%d,%d"), like(b, "$$%d%d%d,%d"), like(b, "$$%d%d%d%d,%d")])),
     ("laipac", |b| any(["$AVRMC,", "$AVSYS,", "$EAVSYS,", "$ECHK,"].map(|head| like(b, head)))),
     ("upro", |b| like(b, "*%l%l20%d")),
@@ -202,6 +205,28 @@ const SIGNS: &[(&str, Sign)] = &[
     ("khd", |b| like(b, "))%.%0")),
     ("cellocator", |b| any([like(b, "MCGP"), like(b, "MCPG")])),
     ("gpsgate", |b| any([like(b, "$FRLIN,"), like(b, "$FRCMD,"), like(b, "$FRVER,")])),
+    // A mark of another make's is set by installers: not told apart from others.
+    ("atrack", |b| any(["@P", "@R", "\u{fe}\u{2}%0", "$INFO=", "$OK\r", "$ERROR="].map(|head| like(b, head)))),
+    ("arnavi", |b| {
+        let header = ["\u{ff}\"", "\u{ff}#", "\u{ff}$", "\u{ff}%%"].map(|head| like(b, head));
+        any([any(header), like(b, "[%1"), like(b, "$AV,V%d")])
+    }),
+    ("navis", |b| like(b, "@NTC")),
+    // The kind, then the version; IMEIs have a leading byte that is small.
+    ("aplicom", |b| {
+        let version = match b.get(1) {
+            None => More,
+            Some(0x01..=0x03 | 0xc1..=0xc3) => Yes,
+            Some(_) => No,
+        };
+        any(["D", "E", "F", "H"].map(|kind| like(b, kind))).min(version)
+    }),
+    ("tk102", |b| like(b, "[%.%d%d%d%d%d%d%d%d%d%d")),
+    ("xirgo", xirgo),
+    ("ivt401", |b| like(b, "(TL%l,")),
+    ("dmt", |b| like(b, "\u{2}U")),
+    ("pt60", |b| any([like(b, "@B#@"), like(b, "@G#@")])),
+    ("gotop", |b| any([after_digits(b, 15..=15, ",CMD-"), after_digits(b, 15..=15, ",ALM-")])),
     ("minifinder2", |b| like(b, "\u{ab}")),
     ("gt02", |b| like(b, "hh")),
     ("json", |b| like(b, JSON_LINES)),

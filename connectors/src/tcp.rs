@@ -266,16 +266,16 @@ impl Session {
         // Without a device, fixes may name their own, and some protocols answer before they know who it is.
         let mut session = None;
         if let Some(device) = &decoded.device {
-            let admitted = self.shared.ingest.admit(self.source(), device).await.map_err(End::NotStored)?;
-            if admitted.is_none() {
+            let admitted = self.shared.ingest.admit(self.source(), device, &decoded.aliases).await.map_err(End::NotStored)?;
+            let Some(admitted) = admitted else {
                 round.replies.extend(decoded.refusal);
                 round.end = Some(End::Refused);
                 return Ok(());
+            };
+            if self.claim.as_ref().is_none_or(|claim| claim.device() != admitted.device()) {
+                self.claim = Some(self.shared.newest.claim(admitted.device(), &self.replaced, &self.wake));
             }
-            if self.claim.as_ref().is_none_or(|claim| claim.device() != device) {
-                self.claim = Some(self.shared.newest.claim(device, &self.replaced, &self.wake));
-            }
-            session = admitted;
+            session = Some(admitted);
         }
         if let Some(fix) = decoded.fixes.iter().rfind(|fix| fix.valid && fix.device.is_none()) {
             self.seen = Some(fix.location);

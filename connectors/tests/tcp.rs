@@ -76,6 +76,26 @@ async fn lasting_trouble_of_the_log_closes_the_connection_unanswered() {
 }
 
 #[tokio::test]
+async fn a_device_that_is_set_up_under_another_form_of_its_id_is_that_device() {
+    let config = ConnectorsConfig { unknown_devices: UnknownDevices::Refuse, ..ConnectorsConfig::default() };
+    let system = System::start_with(config).await;
+    let known = Device {
+        id: DeviceId::new("657890240584326").unwrap(),
+        fleet: FleetId::new("default").unwrap(),
+        name: "with the check digit that its messages leave out".into(),
+    };
+    system.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Device(known))]).await.unwrap();
+    let mut tracker = Tracker::connect(system.address("meiligao")).await;
+    let position = "242400716578902405843299553136323533332e3937382c412c343632332e313137392c4e2c30373932342e323437312c572c303030302c3030302c\
+                    3139313231372c2c2a31437c31312e357c3139347c303030307c313139322c303030307c3835383030307c30303331343809540d0a";
+    tracker.send(&parse_hex(position).unwrap()).await;
+    system.wait_for_positions(|positions| !positions.is_empty()).await;
+    let positions = system.positions().await;
+    assert_eq!(positions.iter().map(|position| position.device.as_str()).collect::<Vec<_>>(), ["657890240584326"]);
+    system.stop().await;
+}
+
+#[tokio::test]
 async fn a_packet_sent_again_is_the_same_position_again() {
     let system = System::start().await;
     system.gate.close();

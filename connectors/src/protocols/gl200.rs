@@ -74,6 +74,10 @@ impl Decoder for Gl200 {
         Some(&mut self.device)
     }
 
+    fn aliases(&self, device: &DeviceId) -> Vec<DeviceId> {
+        binary::as_number(device).and_then(|number| DeviceId::new(&number.to_string()).ok()).into_iter().collect()
+    }
+
     fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
         let password = self.model.as_deref().unwrap_or_default();
         Ok(match instruction {

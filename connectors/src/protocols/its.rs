@@ -5,7 +5,7 @@ use crate::readers::{Fields, FixBuilder, device_id, dmy, malformed};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
 use chrono::DateTime;
-use waystream_domain::DeviceId;
+use waystream_domain::{DeviceId, Timestamp};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
     name: "its",
@@ -89,7 +89,7 @@ impl Decoder for Its {
         let fields = Fields::new(text.split('*').next().unwrap_or_default(), ',');
         let Some(imei) = (0..fields.len()).find(|at| is_imei(fields.get(*at))) else { return Ok(()) };
         self.device = Some(device_id(fields.get(imei))?);
-        decoded.fixes.extend(position(&fields, imei)?);
+        decoded.fixes.extend(position(&fields, imei, context.received_at)?);
         Ok(())
     }
 }
@@ -100,7 +100,7 @@ fn is_imei(field: &str) -> bool {
 
 /// `…status,event,L,IMEI,registration,valid,date,time,lat,N,lon,E,km/h,course,satellites,…`; an emergency has
 /// `…kind,IMEI,status,date and time,A,lat,N,lon,E,…`.
-fn position(fields: &Fields<'_>, imei: usize) -> Result<Option<Fix>, Fault> {
+fn position(fields: &Fields<'_>, imei: usize, received_at: Timestamp) -> Result<Option<Fix>, Fault> {
     let is_hemisphere = |at: &usize| matches!(fields.get(*at), "N" | "S") && matches!(fields.get(at + 2), "E" | "W");
     let Some(hemisphere) = (imei + 2..fields.len()).find(is_hemisphere) else { return Ok(None) };
     // From the latitude back: perhaps a validity, then 12 or 14 digits of time in one to six fields.
@@ -125,6 +125,7 @@ fn position(fields: &Fields<'_>, imei: usize) -> Result<Option<Fix>, Fault> {
     }
     let (day_month, rest) = digits.split_at(4);
     let (year, time) = rest.split_at(rest.len() - 6);
+    let never_set = digits.bytes().all(|digit| digit == b'0');
     let time = dmy(&format!("{day_month}{}", year.get(year.len() - 2..).unwrap_or_default()), time);
 
     let between = &fields.from(imei + 1)[..at - imei - 1];
@@ -153,7 +154,12 @@ fn position(fields: &Fields<'_>, imei: usize) -> Result<Option<Fix>, Fault> {
     let (lat, lon) = (fields.needed(hemisphere - 1)?, fields.needed(hemisphere + 1)?);
     let lat = if fields.get(hemisphere) == "S" { -lat } else { lat };
     let lon = if fields.get(hemisphere + 2) == "W" { -lon } else { lon };
-    fix.at(time?, lat, lon).map(Some)
+    // An alarm from before the first fix is now: it must not be lost for want of a date.
+    let fix = match time {
+        Err(_) if never_set && !fix.valid && fix.has_alarm() => fix.at(received_at, lat, lon),
+        time => fix.at(time?, lat, lon),
+    };
+    fix.map(Some)
 }
 
 /// Two letters.

@@ -7,7 +7,7 @@ mod framing;
 mod location;
 
 use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Protocol, Said, Transport};
-use crate::readers::{Reader, bit, device_id, hex, malformed, unhex, unsaid};
+use crate::readers::{Reader, bit, device_id, hex, luhn, malformed, unhex, unsaid};
 use crate::vocabulary as name;
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Timelike, Utc};
@@ -109,6 +109,11 @@ struct Header<'a> {
 impl Decoder for Jt808 {
     fn session(&mut self) -> Option<&mut Option<DeviceId>> {
         Some(&mut self.device)
+    }
+
+    /// Twelve digits, or twenty in the edition of 2019, as on labels.
+    fn aliases(&self, device: &DeviceId) -> Vec<DeviceId> {
+        [12, 20].iter().filter_map(|width| DeviceId::new(&format!("{:0>width$}", device.as_str())).ok()).collect()
     }
 
     fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {
@@ -243,20 +248,6 @@ fn identity(id: &[u8]) -> String {
     let number = id.iter().fold(0u128, |number, byte| number << 8 | u128::from(*byte)).to_string();
     let check = luhn(&number);
     format!("{number}{check}")
-}
-
-/// The check digit that follows these digits (ISO/IEC 7812-1).
-fn luhn(digits: &str) -> u32 {
-    let sum: u32 = digits
-        .bytes()
-        .rev()
-        .enumerate()
-        .map(|(index, digit)| {
-            let digit = u32::from(digit - b'0') * if index % 2 == 0 { 2 } else { 1 };
-            digit / 10 + digit % 10
-        })
-        .sum();
-    (10 - sum % 10) % 10
 }
 
 /// Takes the fixes out of a whole message's body.

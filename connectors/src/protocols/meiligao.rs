@@ -1,7 +1,7 @@
 //! Meiligao: `$$` + length + packed id + command + data + CRC; positions are texts in the data, much like NMEA's RMC.
 
 use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
-use crate::readers::{Fields, FixBuilder, Reader, device_id, dmy, find, hex, malformed, number, unhex, unsaid};
+use crate::readers::{Fields, FixBuilder, Reader, device_id, dmy, find, hex, luhn, malformed, number, unhex, unsaid};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
 use crc::{CRC_16_IBM_3740, Crc};
@@ -56,6 +56,13 @@ struct Meiligao {
 impl Decoder for Meiligao {
     fn session(&mut self) -> Option<&mut Option<DeviceId>> {
         Some(&mut self.device)
+    }
+
+    /// The IMEI as on the label: it leaves the check digit out.
+    fn aliases(&self, device: &DeviceId) -> Vec<DeviceId> {
+        let id = device.as_str();
+        let fourteen = id.len() == 14 && id.bytes().all(|digit| digit.is_ascii_digit());
+        fourteen.then(|| DeviceId::new(&format!("{id}{}", luhn(id))).ok()).flatten().into_iter().collect()
     }
 
     fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {

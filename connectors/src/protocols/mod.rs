@@ -2,10 +2,14 @@
 
 use crate::protocol::Protocol;
 
+mod aplicom;
+mod arnavi;
+mod atrack;
 mod calamp;
 mod castel;
 mod cellocator;
 mod cguard;
+mod dmt;
 mod easytrack;
 mod eelink;
 mod egts;
@@ -13,6 +17,7 @@ mod fifotrack;
 mod galileo;
 mod gl200;
 mod gosafe;
+mod gotop;
 mod gps103;
 mod gpsgate;
 mod gt02;
@@ -21,6 +26,7 @@ mod h02;
 mod huasheng;
 mod intellitrac;
 mod its;
+mod ivt401;
 pub(crate) mod json;
 mod jt600;
 mod jt808;
@@ -31,9 +37,11 @@ mod meiligao;
 mod meitrack;
 mod minifinder;
 mod minifinder2;
+mod navis;
 mod osmand;
 pub mod owntracks;
 mod pt502;
+mod pt60;
 mod ruptela;
 mod startek;
 mod suntech;
@@ -42,6 +50,7 @@ mod t800x;
 mod taip;
 mod telic;
 mod teltonika;
+mod tk102;
 mod tk103;
 mod tlt2h;
 mod totem;
@@ -54,6 +63,7 @@ mod watch;
 mod wialon;
 mod wondex;
 mod xexun;
+mod xirgo;
 
 /// Every protocol that we speak.
 pub const ALL: &[Protocol] = &[
@@ -109,6 +119,16 @@ pub const ALL: &[Protocol] = &[
     gpsgate::PROTOCOL,
     intellitrac::PROTOCOL,
     fifotrack::PROTOCOL,
+    atrack::PROTOCOL,
+    arnavi::PROTOCOL,
+    navis::PROTOCOL,
+    aplicom::PROTOCOL,
+    tk102::PROTOCOL,
+    xirgo::PROTOCOL,
+    ivt401::PROTOCOL,
+    pt60::PROTOCOL,
+    gotop::PROTOCOL,
+    dmt::PROTOCOL,
 ];
 
 /// The protocol of this name.

@@ -1,6 +1,7 @@
 //! Making a fix from what was read: units to SI, ranges checked, nonsense left out.
 
 use crate::protocol::{Fault, FaultKind, Fix};
+use crate::vocabulary as name;
 use smol_str::{SmolStr, format_smolstr};
 use std::fmt::Display;
 use waystream_domain::{AttributeValue, Attributes, LatLon, Timestamp, units};
@@ -44,6 +45,11 @@ impl FixBuilder {
     /// Whether a speed was told already: for protocols that may tell it twice.
     pub(crate) fn has_speed(&self) -> bool {
         self.speed_mps.is_some()
+    }
+
+    /// Whether it tells an alarm.
+    pub(crate) fn has_alarm(&self) -> bool {
+        self.attributes.iter().any(|(attribute, _)| attribute == name::ALARM)
     }
 
     pub(crate) fn speed_mps(&mut self, mps: f64) -> &mut Self {

@@ -20,6 +20,6 @@ pub(crate) use packed::{packed, packed_dmy, packed_place};
 pub(crate) use rmc::{Rmc, sentence_holds};
 pub(crate) use spoken::spoken_place;
 pub(crate) use text::{
-    Fields, ascii, device_id, hex, nmea_angle, nmea_degrees, number, packed_imei, pairs, spoken, unhex, unsaid,
+    Fields, ascii, device_id, hex, luhn, nmea_angle, nmea_degrees, number, packed_imei, pairs, spoken, unhex, unsaid,
 };
 pub(crate) use time::{civil, dmy, from_unix_millis, from_unix_secs, time_of_day, ymd};

@@ -48,6 +48,20 @@ pub(crate) fn packed_imei(bytes: &[u8]) -> String {
     digits.strip_prefix('0').map_or_else(|| digits.clone(), str::to_owned)
 }
 
+/// The check digit that follows these digits, which must be some (ISO/IEC 7812-1).
+pub(crate) fn luhn(digits: &str) -> u32 {
+    let sum: u32 = digits
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(index, digit)| {
+            let digit = u32::from(digit - b'0') * if index % 2 == 0 { 2 } else { 1 };
+            digit / 10 + digit % 10
+        })
+        .sum();
+    (10 - sum % 10) % 10
+}
+
 /// A device's id, if it is one.
 pub(crate) fn device_id(text: &str) -> Result<DeviceId, Fault> {
     DeviceId::new(text).map_err(|error| Fault::new(FaultKind::NoDevice, format_smolstr!("{error}")))

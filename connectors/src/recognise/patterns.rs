@@ -157,6 +157,11 @@ pub(super) fn telic(bytes: &[u8]) -> Verdict {
     any([dated, numbered, after_digits(bytes, 21..=21, ",%d%d%d%d%d%d%d%d")])
 }
 
+/// `$$`, the digits of an id, and an event.
+pub(super) fn xirgo(bytes: &[u8]) -> Verdict {
+    like(bytes, "$$%d").min(after_digits(bytes.get(2..).unwrap_or_default(), 9..=16, ",%d%d%d%d,"))
+}
+
 /// A type and a length of two bytes below 256.
 pub(super) fn binary_suntech(bytes: &[u8]) -> Verdict {
     match bytes {

@@ -30,7 +30,12 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Whether a case says what its bytes mean: not if the other server threw, or was set up by hand in a way that the bytes do not tell.
 pub fn is_comparable(case: &Value) -> bool {
-    case.get("error").is_none() && case.get("decoder_options").is_none()
+    case.get("error").is_none() && case.get("decoder_options").is_none_or(|options| told_by_bytes(case, options))
+}
+
+/// Atrack names its further columns in the message, if it was not set up to leave that out.
+fn told_by_bytes(case: &Value, options: &Value) -> bool {
+    case["protocol"] == "atrack" && options.get("form").is_none()
 }
 
 /// What a case's frames gave: the last frame's positions, and every frame's answers.

@@ -4,6 +4,7 @@ use crate::protocol::{Decoded, Fault, FaultKind, Fix};
 use crate::readers::{FixBuilder, Reader, civil, device_id, from_unix_secs, malformed, packed_imei};
 use crate::vocabulary as name;
 use smol_str::format_smolstr;
+use waystream_domain::DeviceId;
 
 /// What the beginning of a message says of its length.
 pub(super) enum Length {
@@ -221,6 +222,18 @@ fn identity(bytes: [u8; 8]) -> String {
         return bytes[..7].iter().map(|pair| format!("{pair:02}")).chain([bytes[7].to_string()]).collect();
     }
     String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned()
+}
+
+/// The eight bytes of an id as one number, as some servers read them.
+pub(super) fn as_number(device: &DeviceId) -> Option<i64> {
+    let id = device.as_str().as_bytes();
+    let bytes: Vec<u8> = match id.len() {
+        15 if id.iter().all(u8::is_ascii_digit) => {
+            id.chunks(2).map(|pair| pair.iter().fold(0, |number, digit| number * 10 + (digit - b'0'))).collect()
+        }
+        _ => id.to_vec(),
+    };
+    Some(i64::from_be_bytes(bytes.try_into().ok()?))
 }
 
 fn fix(reader: &mut Reader<'_>) -> Result<Fix, Fault> {
