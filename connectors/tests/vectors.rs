@@ -91,7 +91,8 @@ fn frames_positions_and_answers_are_those_of_the_vectors() {
     check_rates(&cases, &found);
 }
 
-/// What differs is few: of the common protocols together, of the others together, and of each one by itself.
+/// What differs is few: of the common protocols together, of the others together, and of each one by itself. Told with `--nocapture`.
+#[expect(clippy::print_stdout, reason = "the rates are for people too")]
 fn check_rates(cases: &BTreeMap<&str, usize>, found: &Differences) {
     let different: BTreeSet<(&str, &str)> = found.keys().map(|(p, c, _)| (p.as_str(), c.as_str())).collect();
     let mut few = true;

@@ -22,7 +22,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 };
 
 /// A package may hold what a device has kept for hours.
-const MAX_FRAME_BYTES: usize = 64 * 1024;
+const MAX_FRAME_BYTES: usize = 32 * 1024;
 const HEADER: u8 = 0xff;
 /// Mark, version, id.
 const HEADER_BYTES: usize = 10;

@@ -21,7 +21,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
         tcp: true,
         udp: true,
         framing: || Box::new(AtrackFraming),
-        decoder: || Box::new(Atrack { device: None, columns: None }),
+        decoder: || Box::new(Atrack { device: None }),
     },
 };
 
@@ -95,8 +95,6 @@ fn line(buffer: &[u8]) -> Option<usize> {
 
 struct Atrack {
     device: Option<DeviceId>,
-    /// The further columns of the last record that told them.
-    columns: Option<Columns>,
 }
 
 impl Decoder for Atrack {
@@ -155,53 +153,9 @@ impl Atrack {
             return Ok(());
         }
         while reader.left() > 2 {
-            let fix = self.record(&mut reader)?;
-            match fix {
-                Ok(fix) => decoded.fixes.push(fix),
-                Err(fault) => decoded.faults.push(fault),
-            }
+            record(&mut reader, decoded)?;
         }
         Ok(())
-    }
-
-    /// Three times, place, course, reason, odometer, HDOP, inputs, km/h, outputs, analogue input, driver, temperatures, text.
-    fn record(&mut self, reader: &mut Reader<'_>) -> Result<Result<Fix, Fault>, Fault> {
-        let time = time(reader)?;
-        for _ in 0..2 {
-            // Of the report and of sending.
-            drop(self::time(reader)?);
-        }
-        let (lon, lat) = (f64::from(reader.i32()?) / 1e6, f64::from(reader.i32()?) / 1e6);
-        let mut fix = FixBuilder::valid(true);
-        fix.course_deg(reader.u16()?.into());
-        fix.set(name::EVENT, i64::from(reader.u8()?));
-        fix.set(name::ODOMETER_M, i64::from(reader.u32()?) * 100);
-        fix.set(name::HDOP, f64::from(reader.u16()?) / 10.0);
-        fix.set("input", i64::from(reader.u8()?));
-        fix.speed_kmh(reader.u16()?.into());
-        fix.set("output", i64::from(reader.u8()?));
-        fix.set("adc.1", f64::from(reader.u16()?) / 1e3);
-        let driver = terminated(reader)?;
-        if !driver.is_empty() {
-            fix.set(name::DRIVER_ID, spoken(driver).as_str());
-        }
-        for index in 1..=2 {
-            let tenths = reader.i16()?;
-            if tenths != NO_TEMPERATURE {
-                fix.set(format_smolstr!("temperature_c.{index}"), f64::from(tenths) / 10.0);
-            }
-        }
-        let mut text = terminated(reader)?;
-        if text.is_empty() && reader.rest().starts_with(columns::MARK) {
-            text = terminated(reader)?;
-        }
-        if text.starts_with(columns::MARK) {
-            self.columns = Some(Columns::read(&String::from_utf8_lossy(text))?);
-            if let Some(columns) = &self.columns {
-                columns.apply(&mut Values::Bytes(reader), &mut fix)?;
-            }
-        }
-        Ok(time.and_then(|time| fix.at(time, lat, lon)))
     }
 
     fn text(&mut self, frame: &[u8], decoded: &mut Decoded) -> Result<(), Fault> {
@@ -213,44 +167,88 @@ impl Atrack {
         // Where the answer to bytes has the id, that to texts has their length.
         decoded.replies.push(acknowledgement(length.parse().unwrap_or_default(), number as u16));
         for line in head.next().unwrap_or_default().split(['\r', '\n']).filter(|line| !line.trim().is_empty()) {
-            match self.line(line) {
+            match line_of(line) {
                 Ok(fix) => decoded.fixes.push(fix),
                 Err(fault) => decoded.faults.push(fault),
             }
         }
         Ok(())
     }
+}
 
-    /// The columns of a record in bytes, as text.
-    fn line(&mut self, line: &str) -> Result<Fix, Fault> {
-        let fields = Fields::new(line, ',');
-        let mut fix = FixBuilder::valid(true);
-        fix.course_deg(fields.told(5)).speed_kmh(fields.told(10));
-        fix.set_some(name::EVENT, fields.int(6)).set_some(name::ODOMETER_M, fields.number(7).map(|value| value * 100.0));
-        fix.set_some(name::HDOP, fields.number(8).map(|value| value / 10.0));
-        fix.set_some("input", fields.int(9)).set_some("output", fields.int(11));
-        fix.set_some("adc.1", fields.number(12).map(|value| value / 1e3));
-        if !matches!(fields.get(13), "" | "0") {
-            fix.set(name::DRIVER_ID, fields.get(13));
-        }
-        for (at, index) in [(14, 1), (15, 2)] {
-            let tenths = fields.number(at).filter(|tenths| *tenths != f64::from(NO_TEMPERATURE));
-            fix.set_some(format_smolstr!("temperature_c.{index}"), tenths.map(|tenths| tenths / 10.0));
-        }
-        let rest = fields.from(16);
-        if let Some(at) = rest.iter().position(|field| field.as_bytes().starts_with(columns::MARK)) {
-            let columns = Columns::read(rest[at])?;
-            columns.apply(&mut Values::Texts(&rest[at + 1..]), &mut fix)?;
-        }
-        let time = match fields.get(0) {
-            digits if digits.len() == 14 => {
-                let [century, year, month, day, hour, minute, second] = pairs(digits)?;
-                civil([century * 100 + year, month, day], [hour, minute, second])
-            }
-            seconds => from_unix_secs(seconds.parse().unwrap_or_default()),
-        };
-        fix.at(time?, fields.needed(4)? / 1e6, fields.needed(3)? / 1e6)
+/// Three times, place, course, reason, odometer, HDOP, inputs, km/h, outputs, analogue input, driver, temperatures, text.
+fn record(reader: &mut Reader<'_>, decoded: &mut Decoded) -> Result<(), Fault> {
+    let time = time(reader)?;
+    for _ in 0..2 {
+        // Of the report and of sending.
+        drop(self::time(reader)?);
     }
+    let (lon, lat) = (f64::from(reader.i32()?) / 1e6, f64::from(reader.i32()?) / 1e6);
+    let mut fix = FixBuilder::valid(true);
+    fix.course_deg(reader.u16()?.into());
+    fix.set(name::EVENT, i64::from(reader.u8()?));
+    fix.set(name::ODOMETER_M, i64::from(reader.u32()?) * 100);
+    fix.set(name::HDOP, f64::from(reader.u16()?) / 10.0);
+    fix.set("input", i64::from(reader.u8()?));
+    fix.speed_kmh(reader.u16()?.into());
+    fix.set("output", i64::from(reader.u8()?));
+    fix.set("adc.1", f64::from(reader.u16()?) / 1e3);
+    let driver = terminated(reader)?;
+    if !driver.is_empty() {
+        fix.set(name::DRIVER_ID, spoken(driver).as_str());
+    }
+    for index in 1..=2 {
+        let tenths = reader.i16()?;
+        if tenths != NO_TEMPERATURE {
+            fix.set(format_smolstr!("temperature_c.{index}"), f64::from(tenths) / 10.0);
+        }
+    }
+    let mut text = terminated(reader)?;
+    if text.is_empty() && reader.rest().starts_with(columns::MARK) {
+        text = terminated(reader)?;
+    }
+    // A column of unknown length hides what follows, but not this place.
+    let understood = if text.starts_with(columns::MARK) {
+        Columns::read(&String::from_utf8_lossy(text)).and_then(|columns| columns.apply(&mut Values::Bytes(reader), &mut fix))
+    } else {
+        Ok(())
+    };
+    match time.and_then(|time| fix.at(time, lat, lon)) {
+        Ok(fix) => decoded.fixes.push(fix),
+        Err(fault) => decoded.faults.push(fault),
+    }
+    understood
+}
+
+/// The columns of a record in bytes, as text.
+fn line_of(line: &str) -> Result<Fix, Fault> {
+    let fields = Fields::new(line, ',');
+    let mut fix = FixBuilder::valid(true);
+    fix.course_deg(fields.told(5)).speed_kmh(fields.told(10));
+    fix.set_some(name::EVENT, fields.int(6)).set_some(name::ODOMETER_M, fields.number(7).map(|value| value * 100.0));
+    fix.set_some(name::HDOP, fields.number(8).map(|value| value / 10.0));
+    fix.set_some("input", fields.int(9)).set_some("output", fields.int(11));
+    fix.set_some("adc.1", fields.number(12).map(|value| value / 1e3));
+    if !matches!(fields.get(13), "" | "0") {
+        fix.set(name::DRIVER_ID, fields.get(13));
+    }
+    for (at, index) in [(14, 1), (15, 2)] {
+        let tenths = fields.number(at).filter(|tenths| *tenths != f64::from(NO_TEMPERATURE));
+        fix.set_some(format_smolstr!("temperature_c.{index}"), tenths.map(|tenths| tenths / 10.0));
+    }
+    let rest = fields.from(16);
+    if let Some(at) = rest.iter().position(|field| field.as_bytes().starts_with(columns::MARK)) {
+        let columns = Columns::read(rest[at])?;
+        columns.apply(&mut Values::Texts(&rest[at + 1..]), &mut fix)?;
+    }
+    let time = match fields.get(0) {
+        digits if digits.len() == 14 => {
+            let [century, year, month, day, hour, minute, second] = pairs(digits)?;
+            civil([century * 100 + year, month, day], [hour, minute, second])
+        }
+        seconds => from_unix_secs(seconds.parse().unwrap_or_default()),
+    };
+    fix.at(time?, fields.needed(4)? / 1e6, fields.needed(3)? / 1e6)
 }
 
 /// Stands for no sensor, tenths of a degree.

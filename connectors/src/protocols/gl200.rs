@@ -75,7 +75,7 @@ impl Decoder for Gl200 {
     }
 
     fn aliases(&self, device: &DeviceId) -> Vec<DeviceId> {
-        binary::as_number(device).and_then(|number| DeviceId::new(&number.to_string()).ok()).into_iter().collect()
+        binary::as_number(device).and_then(|number| DeviceId::new(number.to_string()).ok()).into_iter().collect()
     }
 
     fn command(&mut self, _device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {

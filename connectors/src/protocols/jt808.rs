@@ -113,7 +113,7 @@ impl Decoder for Jt808 {
 
     /// Twelve digits, or twenty in the edition of 2019, as on labels.
     fn aliases(&self, device: &DeviceId) -> Vec<DeviceId> {
-        [12, 20].iter().filter_map(|width| DeviceId::new(&format!("{:0>width$}", device.as_str())).ok()).collect()
+        [12, 20].iter().filter_map(|width| DeviceId::new(format!("{:0>width$}", device.as_str())).ok()).collect()
     }
 
     fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {

@@ -62,7 +62,7 @@ impl Decoder for Meiligao {
     fn aliases(&self, device: &DeviceId) -> Vec<DeviceId> {
         let id = device.as_str();
         let fourteen = id.len() == 14 && id.bytes().all(|digit| digit.is_ascii_digit());
-        fourteen.then(|| DeviceId::new(&format!("{id}{}", luhn(id))).ok()).flatten().into_iter().collect()
+        fourteen.then(|| DeviceId::new(format!("{id}{}", luhn(id))).ok()).flatten().into_iter().collect()
     }
 
     fn command(&mut self, device: &DeviceId, instruction: &Instruction, _context: &Context) -> Said {

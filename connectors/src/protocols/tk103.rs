@@ -64,7 +64,7 @@ impl Decoder for Tk103 {
     /// Ids are twelve characters there, with the bracket if the digits are eleven.
     fn aliases(&self, device: &DeviceId) -> Vec<DeviceId> {
         let eleven = device.as_str().len() == 11;
-        eleven.then(|| DeviceId::new(&format!("({device}")).ok()).flatten().into_iter().collect()
+        eleven.then(|| DeviceId::new(format!("({device}")).ok()).flatten().into_iter().collect()
     }
 
     fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
