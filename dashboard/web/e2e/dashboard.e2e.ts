@@ -405,9 +405,9 @@ it('shows figures and times in the units and the zone that a user chose', async 
   await page.locator('.row-speed').filter({ hasText: 'mph' }).first().waitFor();
   await page.locator('.leaflet-control-scale-line').filter({ hasText: /mi|ft/ }).waitFor();
   await panel('replay');
-  await expect.poll(() => page.getByLabel('To', { exact: true }).inputValue()).not.toBe('');
-  const tokyo = await page.getByLabel('To', { exact: true }).inputValue();
-  const utc = await page.getByLabel('To', { exact: true }).getAttribute('title') ?? '';
+  await expect.poll(() => page.locator('.panel .form').getByLabel('To', { exact: true }).inputValue()).not.toBe('');
+  const tokyo = await page.locator('.panel .form').getByLabel('To', { exact: true }).inputValue();
+  const utc = await page.locator('.panel .form').getByLabel('To', { exact: true }).getAttribute('title') ?? '';
   expect(Date.parse(`${tokyo}Z`) - Date.parse(`${utc.slice(0, 19).replace(' ', 'T')}Z`)).toBe(9 * 3_600_000);
   await settings('metric', '');
   await page.locator('.row-speed').filter({ hasText: 'km/h' }).first().waitFor();
@@ -441,7 +441,7 @@ it('exports the tracks of a replay', async () => {
   await page.locator('[data-event]').first().getByRole('button', { name: 'Replay this moment' }).click();
   await page.waitForFunction(() => window.waystream?.replay?.count === 1, null, { timeout: 60_000 });
   const menu = page.getByRole('region', { name: 'Replay controls' }).getByLabel('Export');
-  for (const [format, start] of [['gpx', '<?xml'], ['csv', 'device,'], ['geojson', '{'], ['kml', '<?xml']] as const) {
+  for (const [format, start] of [['gpx', '<?xml'], ['csv', 'device_id,'], ['geojson', '{'], ['kml', '<?xml']] as const) {
     const [file] = await Promise.all([page.waitForEvent('download'), menu.selectOption(format)]);
     const text = await readFile(await file.path(), 'utf8');
     expect(text.slice(0, start.length), format).toBe(start);

@@ -32,6 +32,7 @@ export function measureTool(app: App, map: L.Map): Measure {
   const figures = h('strong', {});
   const hint = h('span', { class: 'muted' }, texts.measure.hint);
   const readout = h('div', { class: 'measure', role: 'status', hidden: true }, figures, hint);
+  L.DomEvent.disableClickPropagation(readout);
   const cross = h('div', { class: 'measure-cross', hidden: true, aria: { hidden: 'true' } });
   map.getContainer().append(cross);
   const button = iconButton('measure', texts.measure.title, toggle, 'map-button');

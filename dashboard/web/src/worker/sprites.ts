@@ -5,6 +5,8 @@ import { LOOK_RGB, OUTLINE_RGB, REPLAY_RGB, SPEED_RGB, pixel } from './palette';
 import type { Theme } from './protocol';
 
 export const HEADINGS = 64;
+/** Kinds of pictures of a colour: arrows by heading, then these. */
+const DOT = HEADINGS, RING = HEADINGS + 1, KINDS = HEADINGS + 2;
 /** Colours: one a Look, then the replayed, then the speeds. */
 export const REPLAY_COLOUR = LOOK_RGB.length;
 export const SPEED_COLOURS = REPLAY_COLOUR + 1;
@@ -63,23 +65,14 @@ function rasterise(shape: Shape, reach: number, stride: number, angle: number, f
   };
 }
 
-/** All pictures of one size: arrows by colour and heading, dots and rings by colour. */
+/** Pictures of one size, each drawn when it is first wanted: arrows by colour and heading, dots and rings by colour. */
 export class SpriteSet {
-  readonly arrows: Sprite[] = [];
-  readonly dots: Sprite[] = [];
-  readonly rings: Sprite[] = [];
+  private readonly drawn: (Sprite | undefined)[] = [];
+  private readonly lineWidth: number;
 
   /** `size`: px from centre to the arrow's tip. `stride`: pixels a row of the buffer. */
   constructor(readonly size: number, readonly stride: number, readonly theme: Theme) {
-    const line = OUTLINE_RGB[theme];
-    const lineWidth = Math.max(0.8, size * 0.14);
-    for (const fill of COLOURS) {
-      for (let h = 0; h < HEADINGS; h++) {
-        this.arrows.push(rasterise(arrow(size), size, stride, (h / HEADINGS) * 2 * Math.PI, fill, line, lineWidth));
-      }
-      this.dots.push(rasterise(dot(size * 0.5), size, stride, 0, fill, line, lineWidth));
-      this.rings.push(rasterise(ring(size * 0.5), size, stride, 0, fill, line, lineWidth));
-    }
+    this.lineWidth = Math.max(0.8, size * 0.14);
   }
 
   of(look: number, course: number, colour: number): Sprite {
@@ -87,12 +80,23 @@ export class SpriteSet {
       case Look.Moving:
       case Look.Alarm:
       case Look.Late:
-        return this.arrows[colour * HEADINGS + (((course + 2) >> 2) & (HEADINGS - 1))];
+        return this.picture(colour, ((course + 2) >> 2) & (HEADINGS - 1));
       case Look.Offline:
-        return this.rings[colour];
+        return this.picture(colour, RING);
       default:
-        return this.dots[colour];
+        return this.picture(colour, DOT);
     }
+  }
+
+  private picture(colour: number, kind: number): Sprite {
+    return (this.drawn[colour * KINDS + kind] ??= this.draw(colour, kind));
+  }
+
+  private draw(colour: number, kind: number): Sprite {
+    const { size } = this;
+    const shape = kind === DOT ? dot(size * 0.5) : kind === RING ? ring(size * 0.5) : arrow(size);
+    const angle = kind < HEADINGS ? (kind / HEADINGS) * 2 * Math.PI : 0;
+    return rasterise(shape, size, this.stride, angle, COLOURS[colour], OUTLINE_RGB[this.theme], this.lineWidth);
   }
 }
 
