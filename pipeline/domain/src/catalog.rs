@@ -212,6 +212,7 @@ impl CatalogKey {
 
 /// One edit: an entry put, or a key removed.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are put")]
 pub enum CatalogEdit {
     /// New or changed.
     Put(CatalogEntry),

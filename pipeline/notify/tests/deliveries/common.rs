@@ -12,7 +12,7 @@ use waystream_domain::notify::{Channel, Delivery, NotificationRule, Secret, Targ
 use waystream_domain::{AttributeValue, CatalogEdit, CatalogEntry, DeviceId, Event, EventId, EventKind, LatLon, Timestamp};
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
-use waystream_log::{Log, LogError, Record, Topic};
+use waystream_log::{Batch, Log, LogError, Record, Topic};
 use waystream_notify::{Notifier, NotifyConfig, NotifyError};
 
 pub(crate) const SECRET: &str = "a secret of 23 characters";
@@ -163,20 +163,29 @@ impl System {
         let all = (0..self.log.partitions(Topic::Deliveries)).map(|p| ((Topic::Deliveries, p), 0)).collect();
         let mut reader = self.log.read(Topic::Deliveries, &all).await.unwrap();
         let mut known: HashMap<String, Delivery> = HashMap::new();
-        in_time(async {
-            loop {
-                for entry in reader.next(512).await.unwrap().entries {
-                    let key = String::from_utf8(entry.key.to_vec()).unwrap();
-                    match entry.value {
-                        Some(value) => drop(known.insert(key, Delivery::decode(&value).unwrap())),
-                        None => drop(known.remove(&key)),
-                    }
+        let mut learn = |batch: Batch| {
+            for entry in batch.entries {
+                let key = String::from_utf8(entry.key.to_vec()).unwrap();
+                match entry.value {
+                    Some(value) => drop(known.insert(key, Delivery::decode(&value).unwrap())),
+                    None => drop(known.remove(&key)),
                 }
-                let mut now: Vec<Delivery> = known.values().cloned().collect();
-                now.sort_by(|a, b| (a.matched_at, &a.id).cmp(&(b.matched_at, &b.id)));
+            }
+            let mut now: Vec<Delivery> = known.values().cloned().collect();
+            now.sort_by(|a, b| (a.matched_at, &a.id).cmp(&(b.matched_at, &b.id)));
+            now
+        };
+        in_time(async {
+            let mut now = Vec::new();
+            loop {
+                // All of it: what was so once, while partitions are read one after the other, may never have been so.
+                while let Some(batch) = reader.try_next(512).await.unwrap() {
+                    now = learn(batch);
+                }
                 if fits(&now) {
                     return now;
                 }
+                now = learn(reader.next(512).await.unwrap());
             }
         })
         .await
