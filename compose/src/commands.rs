@@ -151,6 +151,7 @@ pub async fn sql(args: &SqlArgs, out: &mut impl Write) -> anyhow::Result<bool> {
         TableFormat::Parquet => output::Format::Parquet,
     };
     let config = settings(&args.run)?;
+    let typed = config.data.join(SHELL_HISTORY);
     with_history(&config, |history| async move {
         history.settle().await?;
         match &args.query {
@@ -158,7 +159,7 @@ pub async fn sql(args: &SqlArgs, out: &mut impl Write) -> anyhow::Result<bool> {
                 out.write_all(&history.ask(query, format).await?)?;
                 Ok(true)
             }
-            None => shell::run(&history, format, &config.data.join(SHELL_HISTORY), out).await,
+            None => shell::run(&history, format, &typed, out).await,
         }
     })
     .await

@@ -59,7 +59,8 @@ impl History {
             match reports.last_mut() {
                 Some(last) if *last.from.device() == point.device => last.fixes.push(point.fix),
                 _ => {
-                    let admitted = self.ingest.admit(source, &point.device).await.context("could not register a device")?;
+                    let admitted =
+                        self.ingest.admit(source, &point.device, &[]).await.context("could not register a device")?;
                     let Some(from) = admitted else { continue };
                     reports.push(Report { from, fixes: vec![point.fix] });
                 }

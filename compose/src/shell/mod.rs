@@ -27,13 +27,13 @@ const NAMES: &str = "SELECT DISTINCT name FROM (SELECT table_name AS name FROM i
 const MAX_INCLUDED: usize = 8;
 
 /// Asks until the input ends; gives whether every statement was answered.
-pub async fn run(access: &Access, format: Format, history: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
+pub(crate) async fn run(access: &Access, format: Format, history: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
     let mut shell = Shell { access, format, timing: false, failed: false, out };
     match io::stdin().is_terminal() {
         true => shell.converse(history).await?,
         false => {
             let lines = tokio::task::spawn_blocking(|| io::stdin().lock().lines().collect::<Result<Vec<_>, _>>());
-            drop(shell.all(&lines.await?.context("could not read the input")?, 0).await?);
+            let _ended: ControlFlow<()> = shell.all(&lines.await?.context("could not read the input")?, 0).await?;
         }
     }
     Ok(!shell.failed)

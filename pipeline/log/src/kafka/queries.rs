@@ -81,12 +81,12 @@ impl Queries {
         let mut told = false;
         loop {
             let stable = self.list(&self.stable, topic, &partitions, Which::Next).await?;
-            if ends.iter().all(|(partition, end)| stable[partition].is_some_and(|at| at >= *end)) {
-                return Ok(());
-            }
+            let open = ends.iter().find(|(partition, end)| stable[*partition].is_none_or(|at| at < **end));
+            let Some((partition, end)) = open else { return Ok(()) };
             if started.elapsed() > SETTLED_SOON && !told {
                 told = true;
-                tracing::warn!(topic = topic.name(), "waiting for a transaction that its writer has left open");
+                let (topic, stable) = (topic.name(), stable[partition]);
+                tracing::warn!(topic, partition, stable, end, "waiting for a transaction that its writer has left open");
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }

@@ -6,8 +6,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So long a call takes only if it never returns.
-const HUNG: Duration = Duration::from_secs(15);
+/// So long a call takes only if it never returns. While the only broker is away for half a minute calls outlast their timeouts, and
+/// return when it is back.
+const HUNG: Duration = Duration::from_secs(45);
 
 /// What a thread is at.
 #[derive(Debug, Default)]
