@@ -2,7 +2,7 @@
 
 use crate::common::{BINARY, System, run, settings, shared};
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -202,32 +202,54 @@ fn the_shell_answers_what_is_piped_into_it_and_goes_on_after_a_mistake() {
     let mistakes = "SELECT nothing FROM positions;\n\\nonsense\n\\i /nowhere\n\\format json\nSELECT 3 AS d;\n\\q\nSELECT 4;";
     let (said, ended_well) = typed(shell(), mistakes);
     assert!(!ended_well, "{said}");
-    for part in ["\"rows\":[[3]]", "nothing", "there is no command \\nonsense", "could not read /nowhere"] {
+    for part in ["\"rows\":[\n[3]]", "nothing", "there is no command \\nonsense", "could not read /nowhere"] {
         assert!(said.contains(part), "{part} is missing in: {said}");
     }
-    assert!(!said.contains("[[4]]"), "after the end: {said}");
+    assert!(!said.contains("[4]"), "after the end: {said}");
     // Files that include themselves end too.
     std::fs::write(&script, format!("\\i {}\n", text(&script))).unwrap();
     assert!(typed(shell(), &format!("\\i {}", text(&script))).0.contains("files include each other"));
 }
 
+/// Talks with it in a terminal: waits for each text and then types; gives all that was said.
+fn talk(arguments: &str, steps: &[(&str, &str)]) -> String {
+    // Of util-linux, which every Debian has.
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &format!("'{BINARY}' {arguments}"), "/dev/null"]).env("TERM", "xterm");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut said, mut seen, mut chunk) = (String::new(), 0, [0; 1024]);
+    for (until, typed) in steps {
+        while !said[seen..].contains(until) {
+            let read = screen.read(&mut chunk).unwrap();
+            assert!(read > 0, "{until:?} does not come: {said:?}");
+            said += &String::from_utf8_lossy(&chunk[..read]);
+        }
+        seen += said[seen..].find(until).unwrap() + until.len();
+        keys.write_all(typed.as_bytes()).unwrap();
+    }
+    screen.read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success(), "{said:?}");
+    said
+}
+
 #[test]
 fn the_shell_in_a_terminal_completes_words_and_remembers_what_was_typed() {
+    const PROMPT: &str = "waystream> ";
     let folder = tempfile::tempdir().unwrap();
-    let data = text(folder.path());
-    let terminal = || {
-        // Of util-linux, which every Debian has.
-        let mut command = Command::new("script");
-        let shell = format!("'{BINARY}' sql --format csv --data '{data}'");
-        command.args(["--quiet", "--return", "--command", &shell, "/dev/null"]).env("TERM", "xterm");
-        command
-    };
-    let (said, ended_well) = typed(terminal(), "\\timing\nselect count(*) + 41 as n from posi\t;\n\\q\n");
-    assert!(ended_well, "{said}");
-    for part in ["waystream> ", "timing is on", "from positions;", "\n41\r\n", " ms"] {
-        assert!(said.contains(part), "{part:?} is missing in: {said:?}");
-    }
-    // The key for the line before.
-    let (said, _) = typed(terminal(), "\u{10}\u{10}\n\\q\n");
-    assert!(said.contains("\n41\r\n"), "{said:?}");
+    let shell = format!("sql --format csv --data '{}'", text(folder.path()));
+    talk(
+        &shell,
+        &[
+            (PROMPT, "\\timing\n"),
+            ("timing is on", ""),
+            (PROMPT, "select count(*) + 41 as n from posi\t"),
+            ("from positions", ";\n"),
+            ("\n41\r\n", ""),
+            (" ms", ""),
+            (PROMPT, "\\q\n"),
+        ],
+    );
+    // The keys for the line before, twice.
+    talk(&shell, &[(PROMPT, "\u{10}\u{10}\n"), ("\n41\r\n", ""), (PROMPT, "\\q\n")]);
 }

@@ -48,6 +48,7 @@ pub(crate) struct Desk {
 }
 
 /// What a round of the loop is about.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Turn {
     Stop,
     Events(Batch),

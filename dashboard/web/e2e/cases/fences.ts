@@ -1,0 +1,139 @@
+/** Geofences and the alerts that follow from them. */
+
+import { type Locator } from 'playwright-core';
+import { expect, it } from 'vitest';
+import type { GeofenceFeature } from '../../src/wire/types';
+import { FENCE, system, page, shot, panel, locate } from '../stage';
+
+it('raises an alert when a vehicle drives through a fence drawn by hand', async () => {
+  const device = await page.locator('.vehicle-row:visible').first().getAttribute('data-device') ?? '';
+  const { lat, lon } = await locate(device);
+  await panel('fences');
+  await page.evaluate(([a, b]) => window.waystream?.setView(a, b, 15), [lat, lon] as const);
+  await page.locator('[data-draw=polygon]').click();
+  const { x, y } = await page.evaluate(([a, b]) => window.waystream?.pointOf(a, b) ?? { x: 0, y: 0 }, [lat, lon] as const);
+  for (const [dx, dy] of [[-130, -120], [140, -110], [120, 130]]) await page.mouse.click(x + dx, y + dy);
+  await page.mouse.dblclick(x - 120, y + 120);
+  await page.locator('.panel .form').getByRole('textbox', { name: 'Name' }).fill(FENCE);
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('[data-fence]').filter({ hasText: FENCE }).waitFor();
+  await shot('4-fence');
+  await panel('alerts');
+  await page.locator('[data-event]').filter({ hasText: FENCE }).first().waitFor({ timeout: 90_000 });
+  await shot('5-alerts');
+});
+
+it('changes the shape of a fence: a corner moved, a corner added, a hole cut, given up or saved', async () => {
+  const rings = async (): Promise<[number, number][][]> => {
+    const { features } = await (await page.request.get(`${system.origin}/api/geofences`)).json() as { features: GeofenceFeature[] };
+    return features.find((f) => f.properties.name === FENCE)?.geometry.coordinates as [number, number][][];
+  };
+  const edit = async (): Promise<void> => {
+    await page.getByRole('button', { name: `Edit ${FENCE}` }).click();
+    await page.locator('.fence-handle.corner').nth(3).waitFor();
+  };
+  const centre = async (handle: Locator): Promise<{ x: number; y: number }> => {
+    const box = await handle.boundingBox();
+    if (!box) throw new Error('no handle');
+    return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+  };
+  const drag = async (handle: Locator, dx: number, dy: number): Promise<void> => {
+    const { x, y } = await centre(handle);
+    await page.mouse.move(x, y);
+    await page.mouse.down();
+    await page.mouse.move(x + dx, y + dy, { steps: 4 });
+    await page.mouse.up();
+  };
+  await panel('fences');
+  const before = await rings();
+  await edit();
+  await drag(page.locator('.fence-handle.corner').first(), -40, -30);
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await edit();
+  await drag(page.locator('.fence-handle.corner').first(), -40, -30);
+  await drag(page.locator('.fence-handle.middle').last(), -60, 0);
+  expect(await page.locator('.fence-handle.corner').count()).toBe(5);
+  const corner = await centre(page.locator('.fence-handle.corner').first());
+  await page.locator('[data-draw=hole]').click();
+  for (const [dx, dy] of [[70, 60], [130, 60], [130, 110]]) await page.mouse.click(corner.x + dx, corner.y + dy);
+  await page.mouse.dblclick(corner.x + 70, corner.y + 110);
+  await page.locator('.fence-handle.corner').nth(8).waitFor();
+  await shot('4-fence-edited');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('.fence-handle').first().waitFor({ state: 'detached' });
+  const after = await rings();
+  expect(after.map((ring) => ring.length)).toEqual([6, 5]);
+  // What was given up left no trace: the first corner was moved once.
+  const shift = (ring: [number, number][]): number => ring[0][0] - before[0][0][0];
+  expect(shift(after[0])).toBeLessThan(0);
+  expect(after[0]).toContainEqual(before[0][1]);
+  expect(after[0]).toContainEqual(before[0][2]);
+});
+
+it('says at the place what is wrong with a fence', async () => {
+  await panel('fences');
+  await page.locator('[data-draw=polygon]').click();
+  const map = await page.locator('.map').boundingBox();
+  if (!map) throw new Error('no map');
+  const at = (dx: number, dy: number): [number, number] => [map.x + map.width / 2 + dx, map.y + map.height / 2 + dy];
+  // A bow tie.
+  await page.mouse.click(...at(-80, -80));
+  await page.mouse.click(...at(80, 80));
+  await page.mouse.click(...at(80, -80));
+  await page.mouse.dblclick(...at(-80, 80));
+  await page.locator('.panel .form').getByRole('textbox', { name: 'Name' }).fill('Bow tie');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('.form .error').filter({ hasText: /\w/ }).waitFor();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+});
+
+it('draws a circle, and another dashboard sees it at once', async () => {
+  const other = await page.context().newPage();
+  await other.goto(system.origin);
+  await other.waitForFunction(() => (window.waystream?.stats?.link) === 'online');
+  const before = await other.evaluate(() => window.waystream?.fences ?? 0);
+  await page.bringToFront();
+  await page.locator('[data-draw=circle]').click();
+  const map = await page.locator('.map').boundingBox();
+  if (!map) throw new Error('no map');
+  await page.mouse.move(map.x + map.width / 2, map.y + map.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(map.x + map.width / 2 + 90, map.y + map.height / 2 + 40, { steps: 4 });
+  await page.mouse.up();
+  await page.locator('.panel .form').getByRole('textbox', { name: 'Name' }).fill('Test circle');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('[data-fence]').filter({ hasText: 'Test circle' }).waitFor();
+  await other.waitForFunction((n) => window.waystream?.fences === n + 1, before);
+  await other.close();
+});
+
+it('draws a corridor with rules, and says what is wrong with a rule', async () => {
+  await page.locator('[data-draw=corridor]').click();
+  const map = await page.locator('.map').boundingBox();
+  if (!map) throw new Error('no map');
+  const [x, y] = [map.x + map.width / 2 - 150, map.y + map.height / 2];
+  await page.mouse.click(x, y);
+  await page.mouse.click(x + 100, y - 60);
+  await page.mouse.dblclick(x + 200, y + 20);
+  const form = page.locator('.panel .form');
+  await form.getByRole('textbox', { name: 'Name' }).fill('Test corridor');
+  await form.getByLabel('Width').fill('80');
+  await form.getByText('Rules').click();
+  await form.getByLabel('farther away').fill('20');
+  await form.getByLabel('Speed limit').fill('50');
+  await form.getByLabel('crossed between').check();
+  await form.getByLabel('in these hours').fill('all day');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await form.locator('.error').filter({ hasText: 'all day' }).waitFor();
+  await form.getByLabel('in these hours').fill('mon-fri 08:00-18:00\nsat 08:00-12:00');
+  await form.getByLabel('Time zone').selectOption('Europe/Warsaw');
+  await shot('5-corridor');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('[data-fence]').filter({ hasText: 'Test corridor' }).filter({ hasText: '80 m wide' }).waitFor();
+  const { features } = await (await page.request.get(`${system.origin}/api/geofences`)).json() as { features: GeofenceFeature[] };
+  const saved = features.find((f) => f.properties.name === 'Test corridor');
+  expect(saved?.geometry).toMatchObject({ type: 'LineString', coordinates: [[expect.any(Number), expect.any(Number)], expect.anything(), expect.anything()] });
+  expect(saved?.properties).toMatchObject({
+    width_m: 80, exit_margin_m: 20, speed_limit_mps: expect.closeTo(50 / 3.6, 3), cross: true, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00', 'sat 08:00-12:00'] },
+  });
+});

@@ -1,0 +1,99 @@
+/** The past: replay, exports, SQL. */
+
+import { readFile } from 'node:fs/promises';
+import { type Locator } from 'playwright-core';
+import { expect, it } from 'vitest';
+import { FENCE, VEHICLES, page, shot, panel } from '../stage';
+
+it('replays the past: play, seek, pause, close', async () => {
+  await panel('replay');
+  await page.getByRole('button', { name: '15 min' }).click();
+  await page.locator('.panel .form').getByLabel('Vehicles').selectOption('all:');
+  await page.locator('.panel .form').getByLabel('Speed').selectOption('10');
+  await page.getByRole('button', { name: 'Start replay' }).click();
+  await page.waitForFunction(() => (window.waystream?.replay?.count ?? 0) > 50, null, { timeout: 60_000 });
+  const start = await page.evaluate(() => window.waystream?.replay?.at ?? 0);
+  await page.waitForFunction((t) => (window.waystream?.replay?.at ?? 0) > t + 10_000, start);
+  const dock = page.getByRole('region', { name: 'Replay controls' });
+  // Slow enough to be still on its way when it is told to pause.
+  await dock.getByLabel('Speed').selectOption('5');
+  const slider = await dock.getByLabel('Moment').boundingBox();
+  if (!slider) throw new Error('no slider');
+  await page.mouse.click(slider.x + slider.width / 2, slider.y + slider.height / 2);
+  await page.waitForFunction((t) => (window.waystream?.replay?.at ?? 0) > t + 300_000 && (window.waystream?.replay?.count ?? 0) > 50, start);
+  await shot('6-replay');
+  await dock.getByRole('button', { name: 'Pause' }).click();
+  await dock.getByRole('button', { name: 'Play' }).waitFor();
+  await dock.getByRole('button', { name: 'Close' }).click();
+  await page.waitForFunction(() => window.waystream?.replay === null);
+});
+
+it('exports the tracks of a replay', async () => {
+  await panel('alerts');
+  await page.locator('[data-event]').first().getByRole('button', { name: 'Replay this moment' }).click();
+  await page.waitForFunction(() => window.waystream?.replay?.count === 1, null, { timeout: 60_000 });
+  const menu = page.getByRole('region', { name: 'Replay controls' }).getByLabel('Export');
+  for (const [format, start] of [['gpx', '<?xml'], ['csv', 'device_id,'], ['geojson', '{'], ['kml', '<?xml']] as const) {
+    const [file] = await Promise.all([page.waitForEvent('download'), menu.selectOption(format)]);
+    const text = await readFile(await file.path(), 'utf8');
+    expect(text.slice(0, start.length), format).toBe(start);
+    expect(text.length, format).toBeGreaterThan(300);
+  }
+  await page.getByRole('region', { name: 'Replay controls' }).getByRole('button', { name: 'Close' }).click();
+  await page.waitForFunction(() => window.waystream?.replay === null);
+});
+
+it('replays the moment of an alert', async () => {
+  await panel('alerts');
+  const alert = page.locator('[data-event]').filter({ hasText: FENCE }).first();
+  await alert.getByRole('button', { name: 'Replay this moment' }).click();
+  await page.waitForFunction(() => window.waystream?.replay?.playing === true && window.waystream.replay.count === 1, null, { timeout: 60_000 });
+  await page.getByRole('region', { name: 'Replay controls' }).getByRole('button', { name: 'Close' }).click();
+  await page.waitForFunction(() => window.waystream?.replay === null);
+});
+
+it('completes SQL, answers it with a table, a chart and dots on the map, and marks what is wrong', async () => {
+  await panel('sql');
+  const editor = page.getByLabel('SQL query');
+  await page.locator('.cm-editor').waitFor();
+  const answered = (rows: string): Promise<void> => page.locator('.sql-status').getByText(rows).waitFor();
+  const view = (name: string): Locator => page.locator(`[data-view=${name}]`);
+  // Completed from what the server tells of itself: a column of a table, and a function of ours.
+  await editor.fill('SELECT latest_positions.alti');
+  await page.keyboard.press('Control+Space');
+  await page.locator('.cm-tooltip-autocomplete').getByText('altitude_m').waitFor();
+  await page.keyboard.press('Escape');
+  await editor.fill('SELECT haversi');
+  await page.keyboard.press('Control+Space');
+  await page.locator('.cm-tooltip-autocomplete').getByText('haversine_m').first().waitFor();
+  await shot('7-sql-completion');
+  await page.keyboard.press('Escape');
+  await editor.fill('SELECT device, count(*) AS n FROM positions GROUP BY device ORDER BY n DESC LIMIT 20');
+  await editor.press('Control+Enter');
+  await page.locator('.sql-result tbody tr').nth(19).waitFor();
+  expect(await view('chart').isDisabled()).toBe(true);
+  expect(await view('map').isDisabled()).toBe(true);
+  await shot('7-sql');
+  await editor.fill("SELECT date_trunc('minute', fix_time) AS minute, count(*) AS reports FROM positions GROUP BY minute ORDER BY minute");
+  await page.getByRole('button', { name: 'Run' }).click();
+  await page.locator('.sql-result th').getByText('minute').waitFor();
+  await view('chart').click();
+  await page.locator('.sql-result .u-over').waitFor();
+  await shot('7-sql-chart');
+  await editor.fill('SELECT device, lat, lon, speed_mps FROM latest_positions');
+  await page.getByRole('button', { name: 'Run' }).click();
+  await answered(`${VEHICLES} rows`);
+  await view('map').click();
+  await page.getByText(`${VEHICLES} rows on the map`).waitFor();
+  expect(await page.locator('.leaflet-results-pane canvas').count()).toBe(1);
+  await shot('7-sql-map');
+  await view('table').click();
+  expect(await page.locator('.leaflet-results-pane canvas').count()).toBe(0);
+  await editor.fill('SELECT nonsense FROM positions');
+  await page.getByRole('button', { name: 'Run' }).click();
+  await page.locator('.sql-error').filter({ hasText: 'nonsense' }).waitFor();
+  expect(await page.locator('.cm-lintRange-error').textContent()).toBe('nonsense');
+  await editor.fill('SELECT device\nFORM positions LIMIT 3');
+  await page.getByRole('button', { name: 'Run' }).click();
+  await page.locator('.cm-lintRange-error').filter({ hasText: 'positions' }).waitFor();
+});

@@ -1,0 +1,67 @@
+/** What all cases stand on: one system and one browser, in whose page one case begins where the last ended. */
+
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { chromium, type Browser, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll } from 'vitest';
+import { System } from './system';
+
+const SHOTS = join(import.meta.dirname, '../test-results');
+export const PASSWORD = 'correct horse battery staple';
+export const FENCE = 'Test yard';
+export const VEHICLES = 400;
+const FLAGS = [
+  '--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run',
+  '--disable-quic',
+];
+
+export interface Finding { id: string; impact: string; nodes: { html: string }[] }
+
+export let system: System;
+export let browser: Browser;
+export let page: Page;
+/** What the page complained about; failures to reach map tiles don't count. */
+export const complaints: string[] = [];
+
+export const shot = (name: string): Promise<Buffer> => page.screenshot({ path: join(SHOTS, `${name}.png`) });
+export const panel = async (name: string): Promise<void> => {
+  const button = page.locator(`[data-panel=${name}]`);
+  if (await button.getAttribute('aria-pressed') !== 'true') await button.click();
+};
+export const vehiclesShown = (): Promise<unknown> =>
+  page.waitForFunction(() => (window.waystream?.stats?.count ?? 0) > 0 && (window.waystream?.inView ?? 0) > 0, null, { timeout: 60_000 });
+export const locate = async (device: string): Promise<{ lat: number; lon: number; fixTime: number }> => {
+  const place = await page.evaluate((d) => window.waystream?.locate(d), device);
+  if (!place) throw new Error(`${device} is not on the map`);
+  return place;
+};
+/** A number that is another if any pixel is another. */
+export const mapPixels = (): Promise<number> => page.evaluate(() => {
+  const canvas = document.querySelector<HTMLCanvasElement>('.vehicle-canvas');
+  const pixels = canvas?.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data ?? [];
+  let sum = 0;
+  for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] !== 0) sum = (Math.imul(sum, 31) + i + pixels[i]) | 0;
+  return sum;
+});
+
+beforeAll(async () => {
+  await mkdir(SHOTS, { recursive: true });
+  system = await System.create();
+  await system.start('demo', '--vehicles', String(VEHICLES), '--history', '20');
+  browser = await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: FLAGS });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'light' });
+  page = await context.newPage();
+  page.on('pageerror', (error) => complaints.push(error.stack ?? error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) complaints.push(message.text());
+  });
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await system?.destroy();
+});
+
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') await shot('failed');
+});
