@@ -213,9 +213,11 @@ fn the_shell_answers_what_is_piped_into_it_and_goes_on_after_a_mistake() {
 
 /// Talks with it in a terminal: waits for each text and then types; gives all that was said.
 fn talk(arguments: &str, steps: &[(&str, &str)]) -> String {
-    // Of util-linux, which every Debian has.
-    let mut command = Command::new("script");
-    command.args(["--quiet", "--return", "--command", &format!("'{BINARY}' {arguments}"), "/dev/null"]).env("TERM", "xterm");
+    // `script` is of util-linux, which every Debian has. What never comes is not waited for.
+    let mut command = Command::new("timeout");
+    command
+        .args(["60", "script", "--quiet", "--return", "--command", &format!("'{BINARY}' {arguments}"), "/dev/null"])
+        .env("TERM", "xterm");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let (mut said, mut seen, mut chunk) = (String::new(), 0, [0; 1024]);
@@ -243,8 +245,8 @@ fn the_shell_in_a_terminal_completes_words_and_remembers_what_was_typed() {
         &[
             (PROMPT, "\\timing\n"),
             ("timing is on", ""),
-            (PROMPT, "select count(*) + 41 as n from posi\t"),
-            ("from positions", ";\n"),
+            (PROMPT, "select count(*) + 41 as n from latest_p\t"),
+            ("from latest_positions", ";\n"),
             ("\n41\r\n", ""),
             (" ms", ""),
             (PROMPT, "\\q\n"),
