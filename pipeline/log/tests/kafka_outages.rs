@@ -191,13 +191,15 @@ async fn partitions_find_their_owners(nodes: u16, kills: &[Kill]) {
             soon("each partition's owner may commit it", async {
                 loop {
                     let held = shares.settled(logs.len(), partitions).await;
-                    let mut refused = None;
-                    for (n, share) in &held {
-                        let offsets = share.iter().map(|partition| ((Topic::Positions, *partition), offset)).collect();
-                        let group = Group { name: (*name).into(), member: 0 };
-                        refused = refused.or(logs[*n].commit(&group, Vec::new(), &offsets).await.err());
-                    }
-                    match refused {
+                    let commits: JoinSet<_> = held
+                        .into_iter()
+                        .map(|(n, share)| {
+                            let offsets = share.into_iter().map(|partition| ((Topic::Positions, partition), offset)).collect();
+                            let (log, group) = (logs[n].clone(), Group { name: (*name).into(), member: 0 });
+                            async move { log.commit(&group, Vec::new(), &offsets).await.err() }
+                        })
+                        .collect();
+                    match commits.join_all().await.into_iter().flatten().next() {
                         None => break,
                         Some(LogError::Indeterminate(_) | LogError::Unavailable(_)) => {
                             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -86,7 +86,7 @@ impl KafkaLog {
         if let Some(transactor) = transactors.get(group) {
             return Ok(Arc::clone(transactor));
         }
-        let transactor = Arc::new(Transactor::start(Arc::clone(&self.options), group)?);
+        let transactor = Arc::new(Transactor::start(Arc::clone(&self.options), group, Arc::clone(&self.queries.all))?);
         transactors.insert(group.clone(), Arc::clone(&transactor));
         Ok(transactor)
     }

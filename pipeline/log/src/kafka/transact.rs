@@ -2,12 +2,13 @@
 
 use super::error::{by_code, determinate, is_expelled, is_fenced, tell_error, tell_log};
 use super::options::KafkaOptions;
+use super::queries::Client;
 use super::watch::Watch;
 use crate::{Group, LogError, Offsets, Record, Topic, partition_of};
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::consumer::{Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
@@ -20,6 +21,8 @@ use tokio::sync::oneshot;
 /// One call into librdkafka waits for so long; then it is called again.
 const STEP: Duration = Duration::from_secs(5);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// A call that hangs is given up when Kafka has been reached by others so many times.
+const IN_VAIN: u32 = 5;
 /// Deliveries are looked at so often while a transaction waits for them.
 const LOOK: Duration = Duration::from_millis(1);
 /// An idle producer collects what librdkafka has to say until it is polled.
@@ -59,15 +62,17 @@ impl Line {
 pub(super) struct Transactor {
     options: Arc<KafkaOptions>,
     id: String,
+    /// Somebody else's client, to see whether the cluster can be reached.
+    other: Arc<Client>,
     /// Callers take turns.
     line: tokio::sync::Mutex<Line>,
 }
 
 impl Transactor {
-    pub(super) fn start(options: Arc<KafkaOptions>, group: &Group) -> Result<Self, LogError> {
+    pub(super) fn start(options: Arc<KafkaOptions>, group: &Group, other: Arc<Client>) -> Result<Self, LogError> {
         let id = format!("{}{}.{}.{}", options.prefix, group.name, options.instance, group.member);
         let line = tokio::sync::Mutex::new(Line::start(Arc::clone(&options), id.clone())?);
-        Ok(Self { options, id, line })
+        Ok(Self { options, id, other, line })
     }
 
     pub(super) async fn commit(&self, commit: Commit) -> Result<(), LogError> {
@@ -75,17 +80,25 @@ impl Transactor {
         let (answer, mut answered) = oneshot::channel();
         let closed = || LogError::Closed("the log is closing".into());
         line.jobs.send(Job { commit, answer }).map_err(|_| closed())?;
+        let mut in_vain = 0;
         loop {
             match tokio::time::timeout(WATCH_EVERY, &mut answered).await {
                 Ok(answer) => return answer.map_err(|_| LogError::Indeterminate("the commit was interrupted".into()))?,
-                Err(_) if line.watch.abandon_if_hung() => {
-                    tracing::warn!(id = self.id, "a call into librdkafka does not return; going on with a new producer");
-                    *line = Line::start(Arc::clone(&self.options), self.id.clone())?;
-                    return Err(LogError::Indeterminate(format!("could not commit as {}: no answer from librdkafka", self.id)));
-                }
-                Err(_) => {}
+                // What waits for a broker that comes back goes on in a moment.
+                Err(_) if line.watch.hangs() && self.reaches_kafka().await => in_vain += 1,
+                Err(_) => in_vain = 0,
+            }
+            if in_vain >= IN_VAIN && line.watch.abandon() {
+                tracing::warn!(id = self.id, "a call into librdkafka does not return; going on with a new producer");
+                *line = Line::start(Arc::clone(&self.options), self.id.clone())?;
+                return Err(LogError::Indeterminate(format!("could not commit as {}: no answer from librdkafka", self.id)));
             }
         }
+    }
+
+    async fn reaches_kafka(&self) -> bool {
+        let (client, topic) = (Arc::clone(&self.other), self.options.topic_name(Topic::Positions));
+        tokio::task::spawn_blocking(move || client.fetch_metadata(Some(&topic), WATCH_EVERY).is_ok()).await.unwrap_or(false)
     }
 }
 

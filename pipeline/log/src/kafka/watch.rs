@@ -1,14 +1,14 @@
 //! Finds calls into librdkafka that never return.
 //!
-//! Version 2.12.1 may lose what it asks a coordinator when that broker dies; `send_offsets_to_transaction` then waits for ever,
-//! whatever its timeout. A thread in such a call can't be helped: it is left behind with its producer.
+//! Version 2.12.1 waits for the connection to a group's coordinator until some broker comes or goes: if the coordinator of a cluster
+//! dies and is asked for before the others know, `send_offsets_to_transaction` waits for ever, whatever its timeout. A thread in such
+//! a call can't be helped: it is left behind with its producer.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So long a call takes only if it never returns. While the only broker is away for half a minute calls outlast their timeouts, and
-/// return when it is back.
-const HUNG: Duration = Duration::from_secs(45);
+/// So long a call takes only if it never returns, or while no broker can be reached.
+const HUNG: Duration = Duration::from_secs(15);
 
 /// What a thread is at.
 #[derive(Debug, Default)]
@@ -23,6 +23,12 @@ struct Watched {
     abandoned: bool,
 }
 
+impl Watched {
+    fn hangs(&self) -> bool {
+        self.call.is_some_and(|since| since.elapsed() > HUNG)
+    }
+}
+
 impl Watch {
     /// A call that is told to return long before [`HUNG`].
     pub(super) fn call<T>(&self, call: impl FnOnce() -> T) -> T {
@@ -32,10 +38,15 @@ impl Watch {
         result
     }
 
-    /// Whether the thread is to be left behind.
-    pub(super) fn abandon_if_hung(&self) -> bool {
+    /// Whether it is in a call that takes too long.
+    pub(super) fn hangs(&self) -> bool {
+        self.state().hangs()
+    }
+
+    /// Leaves the thread behind, if it still hangs.
+    pub(super) fn abandon(&self) -> bool {
         let mut state = self.state();
-        state.abandoned = state.call.is_some_and(|since| since.elapsed() > HUNG);
+        state.abandoned = state.hangs();
         state.abandoned
     }
 
