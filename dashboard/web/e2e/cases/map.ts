@@ -102,16 +102,17 @@ it('lists who is inside a geofence or reports an attribute, coloured by speed, a
 it('acknowledges alerts, which stay so', async () => {
   await panel('alerts');
   await page.getByLabel('Kind').selectOption('!');
-  const first = page.locator('[data-event]').first();
-  const id = await first.getAttribute('data-event') ?? '';
-  await first.getByRole('button', { name: 'Acknowledge' }).click();
-  await page.locator(`[data-event="${id}"]`).waitFor({ state: 'detached' });
+  // Newer ones come meanwhile: it is known by its id, not by its place.
+  const id = await page.locator('[data-event]').first().getAttribute('data-event') ?? '';
+  const alert = page.locator(`[data-event="${id}"]`);
+  await alert.getByRole('button', { name: 'Acknowledge' }).click();
+  await alert.waitFor({ state: 'detached' });
   await page.getByLabel('Sound').check();
   await page.reload();
   await vehiclesShown();
   await panel('alerts');
   expect(await page.getByLabel('Sound').isChecked()).toBe(true);
-  await page.locator(`[data-event="${id}"]`).getByText('acknowledged').waitFor();
+  await alert.getByText('acknowledged').waitFor();
   await page.getByLabel('Sound').uncheck();
 });
 
