@@ -6,29 +6,13 @@
 #[path = "common/cases.rs"]
 mod cases;
 
-use cases::{is_comparable, lines, outcome};
+use cases::{COMMON, is_comparable, lines, outcome};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use waystream_connectors::protocol::Protocol;
 use waystream_connectors::protocols;
 use waystream_domain::AttributeValue;
-
-const COMPARED: [&str; 13] = [
-    "teltonika",
-    "gt06",
-    "gl200",
-    "h02",
-    "gps103",
-    "tk103",
-    "ruptela",
-    "meitrack",
-    "jt808",
-    "suntech",
-    "wialon",
-    "osmand",
-    "owntracks",
-];
 
 /// Their name, ours, and what their number is multiplied by.
 const NAMES: [(&str, &str, f64); 29] = [
@@ -183,14 +167,14 @@ fn the_documentation_tells_what_the_decoders_do() {
     // A protocol that is not told yet makes nothing wrong that is.
     let told = protocols::ALL.iter().filter(|protocol| written.contains(&format!("\n| {} | ", protocol.name)));
     assert!(written == documentation(told), "docs/attributes.md is stale: run this test with WAYSTREAM_WRITE_DOCS=1");
-    assert!(COMPARED.iter().all(|name| written.contains(&format!("\n| {name} | "))));
+    assert!(COMMON.iter().all(|name| written.contains(&format!("\n| {name} | "))));
 }
 
 #[test]
 fn attributes_mean_what_those_of_the_vectors_mean() {
     let mut found: BTreeMap<(String, String, String), String> = BTreeMap::new();
     let mut compared = 0;
-    for name in COMPARED {
+    for name in COMMON {
         let protocol = protocols::by_name(name).unwrap();
         for case in lines(&format!("{name}.jsonl")).iter().filter(|case| is_comparable(case)) {
             let outcome = outcome(protocol, case);

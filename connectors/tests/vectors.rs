@@ -7,7 +7,7 @@
 mod cases;
 
 use bytes::{Bytes, BytesMut};
-use cases::{hex, is_comparable, lines, outcome, text};
+use cases::{COMMON, hex, is_comparable, lines, outcome, text};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use waystream_connectors::decode::parse_hex;
@@ -18,22 +18,6 @@ use waystream_domain::{Timestamp, units};
 /// The protocol that nobody else speaks.
 const OURS: &str = "json";
 
-/// The protocols that most installers have.
-const COMMON: [&str; 13] = [
-    "teltonika",
-    "gt06",
-    "gl200",
-    "h02",
-    "gps103",
-    "tk103",
-    "ruptela",
-    "meitrack",
-    "jt808",
-    "suntech",
-    "wialon",
-    "osmand",
-    "owntracks",
-];
 /// So much of the cases of the common protocols, and of those of the others, agrees at least, percent.
 const COMMON_AGREE_PERCENT: f64 = 99.0;
 const OTHERS_AGREE_PERCENT: f64 = 95.0;

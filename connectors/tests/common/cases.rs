@@ -7,6 +7,23 @@ use waystream_connectors::decode::parse_hex;
 use waystream_connectors::protocol::{Checksums, Context, Decoded, FaultKind, HttpDecoded, HttpRequest, Protocol, Transport};
 use waystream_domain::Timestamp;
 
+/// The protocols that most installers have.
+pub const COMMON: [&str; 13] = [
+    "teltonika",
+    "gt06",
+    "gl200",
+    "h02",
+    "gps103",
+    "tk103",
+    "ruptela",
+    "meitrack",
+    "jt808",
+    "suntech",
+    "wialon",
+    "osmand",
+    "owntracks",
+];
+
 pub fn lines(file: &str) -> Vec<Value> {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors").join(file);
     // Some protocols have no stream vectors: HTTP ones and those of datagrams only.
