@@ -3,7 +3,12 @@
  * (Node, Socket.IO, Leaflet with viewport culling) at the sizes that it can take. The measuring harness and the peer are those of
  * `../shared/peers/front`, copied somewhere and set up as its README says.
  *
- *   node benchmarks/browser/map.mjs --harness DIR [--sizes 5000,20000,50000,100000] [--peer-sizes 5000,20000] [--binary FILE] [--shots DIR] [-- OPTION…]
+ *   node benchmarks/browser/map.mjs --harness DIR [--sizes 5000,20000,50000,100000] [--period 1] [--peer-sizes 5000,20000] [--binary FILE] [--shots DIR]
+ *     [-- OPTION…]
+ *
+ * A million vehicles, each moving every ten seconds, of which the server counts those that are too many to see:
+ *
+ *   node benchmarks/browser/map.mjs --harness DIR --sizes 1000000 --period 10 --peer-sizes '' -- --load-timeout 120
  *
  * Options after `--` are the harness's. Needs a release build of the benchmarks. Lag of ours: how old positions were when the page took them over, 99th percentile of
  * the worst second; of the peer the 95th percentile of all.
@@ -21,6 +26,7 @@ const { values: args, positionals: forHarness } = parseArgs({
   allowPositionals: true,
   options: {
     harness: { type: 'string' }, sizes: { type: 'string', default: '5000,20000,50000,100000' },
+    period: { type: 'string', default: '1' },
     'peer-sizes': { type: 'string', default: '5000,20000' }, binary: { type: 'string', default: 'target/release/gateway' },
     shots: { type: 'string' }, port: { type: 'string', default: '18090' },
   },
@@ -32,7 +38,7 @@ const folder = await mkdtemp(join(tmpdir(), 'waystream-map-'));
 const rows = [];
 try {
   for (const n of list(args.sizes)) {
-    const server = spawn(args.binary, ['--vehicles', String(n), '--dir', folder], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const server = spawn(args.binary, ['--vehicles', String(n), '--period', args.period, '--dir', folder], { stdio: ['pipe', 'pipe', 'inherit'] });
     const lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
     const url = (await lines.next()).value;
     server.stdin.write('link\n');
@@ -51,12 +57,13 @@ try {
 } finally {
   await rm(folder, { recursive: true, force: true });
 }
-console.log('| map | vehicles | scene | fps | frame p95 | main thread | lag p95 | bytes/position | heap | server CPU |');
-console.log('| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |');
+console.log('| map | vehicles | scene | fps | frame p95 | main thread | lag p95 | bytes/position | KB/s | heap | server CPU | server memory |');
+console.log('| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |');
 for (const r of rows) {
-  console.log(r.fatal ? `| ${r.label} | ${r.vehicles} | ${SCENES[r.scenario] ?? r.scenario} | not finished: ${r.fatal} |||||||`
-    : `| ${r.label} | ${r.vehicles} | ${SCENES[r.scenario]} | ${r.fps} | ${r.p95} ms | ${r.busyMsPerS} ms/s | ${r.lagP95} ms | ${
-      (r.wireKBps * 1024 / r.appliedPerS).toFixed(1)} | ${r.heapMB} MB | ${r.serverCpuMsPerS} ms/s |`);
+  console.log(r.fatal ? `| ${r.label} | ${r.vehicles} | ${SCENES[r.scenario] ?? r.scenario} | not finished: ${r.fatal} |||||||||`
+    : `| ${r.label} | ${r.vehicles} | ${SCENES[r.scenario]} | ${r.fps} | ${r.p95} ms | ${r.busyMsPerS} ms/s | ${r.lagP95 === null ? '–' : `${r.lagP95} ms`} | ${
+      // Counted cells are no positions.
+      r.appliedPerS > 0 ? (r.wireKBps * 1024 / r.appliedPerS).toFixed(1) : '–'} | ${r.wireKBps} | ${r.heapMB} MB | ${r.serverCpuMsPerS} ms/s | ${r.serverMB} MB |`);
 }
 console.log(`(${cpus()[0].model}, ${availableParallelism()} cores, shared by server, browser and harness)`);
 
@@ -67,8 +74,10 @@ async function measure(label, vehicles, url, pid, more) {
     ...(args.shots ? ['--shot', args.shots] : []), ...forHarness, ...more,
   ], { stdio: ['ignore', 'inherit', 'inherit'] });
   await once(run, 'exit');
+  const kilobytes = /VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1];
+  const serverMB = Math.round(Number(kilobytes) / 1000);
   const text = await readFile(out, 'utf8');
-  return text.trim().split('\n').map((line) => ({ ...JSON.parse(line), label, vehicles }));
+  return text.trim().split('\n').map((line) => ({ ...JSON.parse(line), label, vehicles, serverMB }));
 }
 
 function list(text) {

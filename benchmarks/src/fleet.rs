@@ -1,4 +1,4 @@
-//! A simulated fleet: vehicles around the cities of a box the size of Germany, a tenth of a second's share of them moving at a time.
+//! A simulated fleet: vehicles around the cities of a box the size of Germany, some of them moving at a time.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -11,12 +11,21 @@ const CITIES: usize = 40;
 /// How big it is and how often it is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
-    /// Each moves once a second.
+    /// How many.
     pub vehicles: usize,
     /// Vehicle i belongs to fleet i modulo this.
     pub fleets: usize,
     /// Parts that a second is cut into.
     pub hz: usize,
+    /// Each moves once in so many seconds.
+    pub period_s: usize,
+}
+
+impl Sizes {
+    /// Calls of [`Fleet::tick`] until everybody has moved once.
+    pub fn round(&self) -> usize {
+        self.hz * self.period_s
+    }
 }
 
 struct Vehicle {
@@ -66,19 +75,20 @@ impl Fleet {
         self.vehicles.iter().map(|v| (&v.device, &v.fleet))
     }
 
-    /// The next part moves for a second; one snapshot per fleet that has some of it.
+    /// The next part moves; one snapshot per fleet that has some of it.
     pub fn tick(&mut self, now: Timestamp) -> Vec<FleetSnapshot> {
-        let Sizes { fleets, hz, .. } = self.sizes;
-        let part = self.ticks % hz;
+        let Sizes { fleets, period_s, .. } = self.sizes;
+        let parts = self.sizes.round();
+        let part = self.ticks % parts;
         self.ticks += 1;
         let seq = self.ticks as u64;
         let mut snapshots: Vec<FleetSnapshot> = (0..fleets)
             .map(|f| FleetSnapshot { fleet: fleet_id(f), closed_at: now, live: Vec::new(), left: Vec::new() })
             .collect();
         // Consecutive runs of vehicles, so that every part holds some of every fleet.
-        let (from, to) = (self.vehicles.len() * part / hz, self.vehicles.len() * (part + 1) / hz);
+        let (from, to) = (self.vehicles.len() * part / parts, self.vehicles.len() * (part + 1) / parts);
         for (i, vehicle) in (from..to).zip(&mut self.vehicles[from..to]) {
-            vehicle.step(&mut self.rng);
+            vehicle.step(period_s as f64, &mut self.rng);
             snapshots[i % fleets].live.push(LivePosition { seq, position: vehicle.position(now) });
         }
         snapshots.retain(|s| !s.live.is_empty());
@@ -92,12 +102,13 @@ pub fn fleet_id(n: usize) -> FleetId {
 }
 
 impl Vehicle {
-    fn step(&mut self, rng: &mut StdRng) {
+    fn step(&mut self, elapsed_s: f64, rng: &mut StdRng) {
         self.course_deg = (self.course_deg + rng.random_range(-12.0..12.0)).rem_euclid(360.0);
         self.speed_mps = (self.speed_mps + rng.random_range(-1.0..1.0)).clamp(1.0, 33.0);
         let (sin, cos) = self.course_deg.to_radians().sin_cos();
-        self.lat += self.speed_mps * cos * DEGREES_PER_M;
-        self.lon += self.speed_mps * sin * DEGREES_PER_M / self.lat.to_radians().cos();
+        let way_m = self.speed_mps * elapsed_s;
+        self.lat += way_m * cos * DEGREES_PER_M;
+        self.lon += way_m * sin * DEGREES_PER_M / self.lat.to_radians().cos();
     }
 
     fn position(&self, now: Timestamp) -> Position {

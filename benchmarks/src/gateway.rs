@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use waystream_domain::catalog::{Device, Organisation, Role, User};
 use waystream_domain::codec::{encode_snapshot, encode_state};
-use waystream_domain::{CatalogEdit, CatalogEntry, DeviceState, OrganisationId, Timestamp, UserId};
+use waystream_domain::{Actor, CatalogEdit, CatalogEntry, DeviceState, OrganisationId, Timestamp, UserId};
 use waystream_gateway::{Gateway, GatewayConfig, GatewayParts};
 use waystream_log::catalog::CatalogFollower;
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
@@ -56,10 +56,11 @@ pub async fn serve(dir: &Path, listen: SocketAddr, sizes: Sizes) -> Result<()> {
     edits.extend(fleet.devices().map(|(device, fleet)| {
         CatalogEntry::Device(Device { id: device.clone(), fleet: fleet.clone(), name: device.as_str().to_uppercase() })
     }));
+    let by = Actor::Program { doing: "benchmark".into() };
     for batch in edits.chunks(BATCH) {
-        catalog.edit(batch.iter().cloned().map(CatalogEdit::Put).collect()).await?;
+        catalog.edit(&by, batch.iter().cloned().map(CatalogEdit::Put).collect()).await?;
     }
-    for _ in 0..sizes.hz {
+    for _ in 0..sizes.round() {
         let live = fleet.tick(now()).into_iter().flat_map(|s| s.live);
         let states = live.map(|live| {
             let (device, fleet) = (live.position.device.clone(), live.position.fleet.clone());
@@ -95,7 +96,7 @@ pub async fn serve(dir: &Path, listen: SocketAddr, sizes: Sizes) -> Result<()> {
     loop {
         tokio::select! {
             order = orders.next_line() => match order? {
-                Some(_) => writeln!(std::io::stdout(), "{}", links.link(&user))?,
+                Some(_) => writeln!(std::io::stdout(), "{}", links.link(&user).await?)?,
                 None => break,
             },
             Some(ended) = tasks.join_next() => ended?.context("a part ended")?,

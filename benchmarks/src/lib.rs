@@ -6,11 +6,13 @@
 //! - `distributed`: the same trackers and the program's roles as processes on Kafka and QuestDB, or all in one process: positions a
 //!   second of each role, CPU, and a live load for `browser/latency.mjs`.
 //! - `gateway`: the gateway with a simulated fleet behind it, for browsers (`browser/map.mjs`) and sockets to be measured against.
+//! - `fanout`: thousands of sockets that watch fleets, of our gateway and of the usual stack's server: deliveries, latency, CPU, memory.
 //! - `scale`: memory of many devices' states, restoring them, a dataflow's start, edits among many geofences and devices.
 //! - `geofence`: the geofence job on the shared workload, exact against its truth: fold alone, whole job, epoch latency.
 //! - `sql`: the questions of fleets over ten million positions, of our SQL over files, over QuestDB, and of QuestDB itself; same answers.
 
 pub mod devices;
+pub mod fanout;
 pub mod fleet;
 pub mod fleet_days;
 pub mod folded;

@@ -1,17 +1,20 @@
 //! History for commands: of the system that runs on a data folder, or of a folder on which none runs.
 
 use crate::app::Core;
+use crate::audit::AuditOrder;
 use crate::config::{Config, Role};
 use crate::control::Remote;
 use crate::folder::{DataFolder, Owner};
 use crate::history::{History, Selection};
+use crate::people::PeopleOrder;
 use crate::tasks::Tasks;
+use crate::tokens::TokenOrder;
 use anyhow::Context;
 use futures::stream::{self, BoxStream, StreamExt};
 use std::future::Future;
 use std::pin::pin;
 use waystream_connectors::files::TrackPoint;
-use waystream_domain::{DeviceId, Position, Timestamp};
+use waystream_domain::{CatalogEntry, DeviceId, Position, Timestamp};
 use waystream_sql::output::Format;
 
 /// The same questions, answered here or there.
@@ -28,6 +31,14 @@ impl Access {
         match self {
             Self::Here(history) => history.store(points).await,
             Self::There(remote) => remote.store(points).await,
+        }
+    }
+
+    /// See [`History::add`].
+    pub async fn add(&self, entries: Vec<CatalogEntry>) -> anyhow::Result<usize> {
+        match self {
+            Self::Here(history) => history.add(entries).await,
+            Self::There(remote) => remote.add(entries).await,
         }
     }
 
@@ -52,6 +63,30 @@ impl Access {
         match self {
             Self::Here(history) => history.ask(query, format).await,
             Self::There(remote) => remote.ask(query, format).await,
+        }
+    }
+
+    /// See [`History::tokens`].
+    pub async fn tokens(&self, order: &TokenOrder) -> anyhow::Result<String> {
+        match self {
+            Self::Here(history) => history.tokens(order).await,
+            Self::There(remote) => remote.tokens(order).await,
+        }
+    }
+
+    /// See [`History::people`].
+    pub async fn people(&self, order: &PeopleOrder) -> anyhow::Result<String> {
+        match self {
+            Self::Here(history) => history.people(order).await,
+            Self::There(remote) => remote.people(order).await,
+        }
+    }
+
+    /// See [`History::changes`].
+    pub async fn changes(&self, order: &AuditOrder) -> anyhow::Result<String> {
+        match self {
+            Self::Here(history) => history.changes(order).await,
+            Self::There(remote) => remote.changes(order).await,
         }
     }
 

@@ -6,11 +6,13 @@ use crate::folder::DataFolder;
 use crate::health::Health;
 use crate::history::History;
 use crate::log::OpenLog;
+use crate::reports::FleetReports;
 use crate::store::OpenStore;
 use crate::tasks::Tasks;
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use tokio::signal::unix::{SignalKind, signal};
 use waystream_connectors::faults::Faults;
@@ -19,11 +21,11 @@ use waystream_connectors::quarantine::Quarantine;
 use waystream_connectors::{BoundAddress, BoundConnectors, Connectors};
 use waystream_dataflow::Dataflow;
 use waystream_domain::catalog::{Fleet, Organisation, Role as UserRole, User};
-use waystream_domain::{CatalogEdit, CatalogEntry, FleetId, OrganisationId, UserId};
+use waystream_domain::{Actor, CatalogEdit, CatalogEntry, FleetId, OrganisationId, UserId};
 use waystream_gateway::{Gateway, GatewayParts, ReadyCheck};
 use waystream_log::Log;
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
-use waystream_notify::Notifier;
+use waystream_notify::{Notifier, Reports};
 use waystream_sql::SqlEngine;
 use waystream_store::{Archive, Store};
 
@@ -55,6 +57,10 @@ pub struct App {
     pub connectors: Option<BoundConnectors>,
     /// The dashboard; none without the role.
     pub gateway: Option<Gateway>,
+    /// Where SQL clients find Postgres wire, if it is on.
+    pub postgres: Option<SocketAddr>,
+    /// Signs in the first user, as long as nobody has a password: there is no other way in.
+    sign_in: Option<String>,
     tasks: Tasks,
 }
 
@@ -92,7 +98,7 @@ impl Core {
             store: Arc::clone(&store),
             sql: Arc::new(sql.context("could not start the SQL engine")?),
             ingest: Ingest::new(Arc::clone(&log), catalog.clone(), options, Faults::default()),
-            catalog: catalog.shared(),
+            catalog: catalog.clone(),
             organisation: organisation(),
             archives: config.roles.contains(&Role::Archive),
         };
@@ -127,7 +133,11 @@ impl App {
             false => None,
         };
         if config.roles.contains(&Role::Notify) {
-            let notifier = Notifier::new(config.notify.clone())?;
+            let reports = config.has_history().then(|| {
+                let (sql, catalog) = (Arc::clone(&core.history.sql), core.catalog.shared());
+                Arc::new(FleetReports { sql, catalog }) as Arc<dyn Reports>
+            });
+            let notifier = Notifier::with_reports(config.notify.clone(), reports)?;
             let (log, catalog) = (Arc::clone(&core.log), core.catalog.shared());
             tasks.edge("notifier", |stop| async move { Ok(notifier.run(log, catalog, stop).await?) });
         }
@@ -149,9 +159,16 @@ impl App {
             control.contact.listeners.insert("health".to_owned(), health.address()?);
             tasks.edge("health port", |stop| health.run(stop));
         }
+        let postgres = postgres(config, &core, &mut tasks).await?;
+        control.contact.listeners.extend(postgres.map(|address| ("postgres".to_owned(), address)));
         core.folder.announce(&control.contact)?;
         tasks.edge("control port", |stop| control.run(stop));
-        Ok(Self { core, connectors, gateway, tasks })
+        let first = user_without_password(&core);
+        let sign_in = match (&gateway, first) {
+            (Some(gateway), Some(user)) => Some(gateway.sign_in_links().link(&user).await?),
+            _ => None,
+        };
+        Ok(Self { core, connectors, gateway, postgres, sign_in, tasks })
     }
 
     /// What a user has to know of a system that is ready.
@@ -159,10 +176,13 @@ impl App {
         let mut lines = vec!["waystream is running".to_owned()];
         let mut line = |name: &str, value: &dyn std::fmt::Display| lines.push(format!("  {name:<12} {value}"));
         if let Some(gateway) = &self.gateway {
-            line("dashboard", &format_args!("http://{}/", gateway.local_addr()));
-            if let Some(user) = self.user_without_password() {
-                line("sign in", &format_args!("{} (once, within 15 minutes)", gateway.one_time_link(&user)));
+            line("dashboard", &gateway.url());
+            if let Some(link) = &self.sign_in {
+                line("sign in", &format_args!("{link} (once, within 15 minutes)"));
             }
+        }
+        if let Some(address) = self.postgres {
+            line("postgres", &address);
         }
         // TCP and UDP of a protocol share the number of their port.
         let mut listeners: Vec<BoundAddress> = self.connectors.iter().flat_map(BoundConnectors::addresses).collect();
@@ -173,14 +193,6 @@ impl App {
         line("data", &self.core.folder.path().display());
         lines.push("Ready. Ctrl-C stops it.".to_owned());
         lines.join("\n")
-    }
-
-    /// The first user, as long as nobody has a password: there is no other way in.
-    fn user_without_password(&self) -> Option<UserId> {
-        let shared = self.core.catalog.shared();
-        let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-        let anybody = catalog.users.values().any(|user| user.password_hash.is_some());
-        catalog.users.values().find(|user| !anybody && user.role == UserRole::Owner).map(|user| user.id.clone())
     }
 
     /// Serves until `stop` is done.
@@ -204,6 +216,32 @@ impl App {
     {
         self.tasks.edge(name, part);
     }
+}
+
+/// Opens the port of Postgres wire, if this process has one.
+#[cfg(feature = "postgres")]
+async fn postgres(config: &Config, core: &Core, tasks: &mut Tasks) -> anyhow::Result<Option<SocketAddr>> {
+    let Some(options) = config.postgres.options().filter(|_| config.roles.contains(&Role::Sql)) else { return Ok(None) };
+    let postgres = crate::postgres::bind(options, Arc::clone(&core.history.sql), core.catalog.shared()).await?;
+    let address = postgres.local_addr();
+    tasks.edge("Postgres wire", |stop| async move {
+        postgres.run(stop).await;
+        Ok(())
+    });
+    Ok(Some(address))
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn postgres(_: &Config, _: &Core, _: &mut Tasks) -> anyhow::Result<Option<SocketAddr>> {
+    Ok(None)
+}
+
+/// The first owner, as long as nobody has a password.
+fn user_without_password(core: &Core) -> Option<UserId> {
+    let shared = core.catalog.shared();
+    let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+    let anybody = catalog.users.values().any(|user| user.password_hash.is_some());
+    catalog.users.values().find(|user| !anybody && user.role == UserRole::Owner).map(|user| user.id.clone())
 }
 
 fn gateway_parts(core: &Core, metrics: Option<PrometheusHandle>) -> GatewayParts {
@@ -268,7 +306,7 @@ async fn first_start(catalog: &CatalogHandle) -> anyhow::Result<()> {
         missing.into_iter().map(CatalogEdit::Put).collect()
     };
     if !edits.is_empty() {
-        catalog.edit(edits).await?;
+        catalog.edit(&Actor::Program { doing: "first start".into() }, edits).await?;
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! The command line.
 
 use crate::config::Role;
+use crate::people::{OrganisationArgs, UserArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use waystream_domain::TokenScope;
 
 /// Real-time fleet tracking: trackers report to it, a live map shows them, geofences raise alerts, history can be replayed.
 ///
@@ -62,8 +64,106 @@ pub enum Command {
     Archive(ArchiveArgs),
     /// Ask history with SQL, one query or many in a shell.
     Sql(SqlArgs),
+    /// Secrets by which programs sign in for a user: SQL over Postgres wire, REST.
+    Token(TokenArgs),
+    /// Who may sign in, and with which rights.
+    User(UserArgs),
+    /// Tenants: what one has, others don't see.
+    Organisation(OrganisationArgs),
+    /// Who changed what, newest first: the catalog of all organisations, and sign-ins.
+    Audit(AuditArgs),
     /// Check the settings and print the result.
     CheckConfig(CheckConfigArgs),
+}
+
+/// Which changes.
+#[derive(Debug, Clone, Args)]
+pub struct AuditArgs {
+    /// Settings and data folder; a system may be running on it.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// From this time on (ISO 8601).
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only of this kind of thing: `device`, `geofence`, `user`, `session`.
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// Only those by this user, and sign-ins as this user that failed.
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+    /// One JSON object a line, instead of columns separated by tabs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Clone, Args)]
+pub struct TokenArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: TokenAction,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TokenAction {
+    /// Make one and print it. It can't be printed again.
+    Create {
+        /// Settings and data folder; a system may be running on it.
+        #[command(flatten)]
+        run: RunArgs,
+        /// For whom: whoever has the token may do what this user may, as far as the scopes allow it.
+        #[arg(long, value_name = "USER")]
+        user: String,
+        /// What it will be used by, for people.
+        #[arg(long, value_name = "TEXT")]
+        name: String,
+        /// For what.
+        #[arg(long, value_name = "SCOPE,…", value_enum, value_delimiter = ',', default_value = "sql")]
+        scopes: Vec<Scope>,
+        /// How long it is valid [default: until it is revoked].
+        #[arg(long, value_name = "N")]
+        days: Option<u32>,
+    },
+    /// One line per token, without its secret; separated by tabs.
+    List {
+        /// Settings and data folder; a system may be running on it.
+        #[command(flatten)]
+        run: RunArgs,
+    },
+    /// Remove one. Whatever uses it is refused from then on.
+    Revoke {
+        /// Settings and data folder; a system may be running on it.
+        #[command(flatten)]
+        run: RunArgs,
+        /// Its id.
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+/// What a token may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scope {
+    /// To look, over REST.
+    Read,
+    /// To change what the user may change, over REST.
+    Edit,
+    /// To ask with SQL.
+    Sql,
+}
+
+impl From<Scope> for TokenScope {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Read => Self::Read,
+            Scope::Edit => Self::Edit,
+            Scope::Sql => Self::Sql,
+        }
+    }
 }
 
 /// How to show it.
@@ -165,13 +265,48 @@ pub struct GeofenceArgs {
 
 /// What to import.
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct ImportArgs {
+    /// From another program; files of tracks otherwise.
+    #[command(subcommand)]
+    pub from: Option<ImportFrom>,
     /// Settings and data folder. A system that runs on the folder takes the tracks itself.
     #[command(flatten)]
     pub run: RunArgs,
-    /// Recorded tracks: CSV (gzipped or not), GPX, NMEA.
+    /// What the columns of CSV files are called, as `ours=theirs` (`device_id=imei,time=ts,lat=latitude,lon=longitude`).
+    #[arg(long, value_name = "OURS=THEIRS,…", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Recorded tracks, gzipped or not: CSV, GPX, KML, NMEA, recordings of OwnTracks (`rec/USER/DEVICE/*.rec`).
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+}
+
+/// Programs that people come from.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ImportFrom {
+    /// Devices, groups (as fleets), geofences and positions of a Traccar server. What is here already stays as it is.
+    Traccar(TraccarArgs),
+}
+
+/// Where Traccar's data are.
+#[derive(Debug, Clone, Args)]
+pub struct TraccarArgs {
+    /// Settings and data folder. A system that runs on the folder takes everything itself.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Folder with its tables as CSV with a header line: tc_devices.csv and, if there are, tc_groups.csv, tc_geofences.csv and
+    /// tc_positions.csv, gzipped or not.
+    #[arg(value_name = "DIR", required_unless_present = "url", conflicts_with = "url")]
+    pub tables: Option<PathBuf>,
+    /// Ask the server itself.
+    #[arg(long, value_name = "URL", requires_all = ["token", "since"])]
+    pub url: Option<String>,
+    /// A token made in Traccar's user settings.
+    #[arg(long, value_name = "TOKEN", env = "TRACCAR_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Positions from this time on (ISO 8601).
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
 }
 
 /// What to export.
@@ -192,7 +327,7 @@ pub struct ExportArgs {
     /// Format of the file.
     #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
     pub format: ExportFormat,
-    /// Where to write; standard output by default.
+    /// Where to write; standard output by default. Until it is whole the file is called FILE.part.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -217,6 +352,10 @@ pub enum ExportFormat {
     Gpx,
     /// For geographic programs.
     Geojson,
+    /// For pandas, DuckDB and the like: the columns of the table `positions` in SQL.
+    Parquet,
+    /// An Excel workbook with the same columns.
+    Xlsx,
 }
 
 /// What to ask.

@@ -2,10 +2,10 @@
 
 use crate::access::with_history;
 use crate::cli::{
-    ArchiveArgs, CheckConfigArgs, DecodeArgs, ExportArgs, ExportFormat, GeofenceArgs, ImportArgs, RunArgs, ServeArgs, SqlArgs,
-    TableFormat,
+    ArchiveArgs, CheckConfigArgs, DecodeArgs, ExportArgs, GeofenceArgs, ImportArgs, RunArgs, ServeArgs, SqlArgs, TableFormat,
 };
 use crate::config::{self, Config, Overrides};
+use crate::exports::{self, PartFile};
 use crate::geofence::{self, GeofenceJob};
 use crate::history::Selection;
 use crate::shell;
@@ -16,7 +16,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 use waystream_connectors::decode::{self, DecodeRequest, Input};
-use waystream_connectors::files::{self, RowFault, TrackPoint, write};
+use waystream_connectors::files::{self, RowFault, TrackPoint, csv};
 use waystream_connectors::protocol::Checksums;
 use waystream_connectors::protocols;
 use waystream_domain::{DeviceId, Timestamp};
@@ -26,7 +26,7 @@ use waystream_sql::output;
 const SHELL_HISTORY: &str = "sql_history";
 
 /// Points that go into history at a time.
-const BATCH: usize = 5_000;
+pub(crate) const BATCH: usize = 5_000;
 
 /// The settings that a command line asks for.
 pub fn settings(args: &RunArgs) -> anyhow::Result<Config> {
@@ -87,8 +87,10 @@ pub async fn geofence(args: &GeofenceArgs, out: &mut impl Write) -> anyhow::Resu
 /// `waystream import`.
 pub async fn import(args: &ImportArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let (sender, mut batches) = mpsc::channel(4);
+    let columns =
+        csv::Names::parse(args.columns.iter().map(String::as_str)).map_err(anyhow::Error::msg).context("--columns")?;
     let paths = args.files.clone();
-    let reading = tokio::task::spawn_blocking(move || read_points(&paths, &sender));
+    let reading = tokio::task::spawn_blocking(move || read_points(&paths, &columns, &sender));
     let config = settings(&args.run)?;
     let stored = with_history(&config, |history| async move {
         let mut stored = 0;
@@ -105,11 +107,11 @@ pub async fn import(args: &ImportArgs, out: &mut impl Write) -> anyhow::Result<(
 }
 
 /// Reads all files and hands their points on; gives how many rows were no fix. Those are told on stderr.
-fn read_points(paths: &[PathBuf], to: &mpsc::Sender<Vec<TrackPoint>>) -> anyhow::Result<u64> {
+fn read_points(paths: &[PathBuf], columns: &csv::Names, to: &mpsc::Sender<Vec<TrackPoint>>) -> anyhow::Result<u64> {
     let mut faults = 0;
     let mut batch = Vec::with_capacity(BATCH);
     for path in paths {
-        let points = files::open(path).with_context(|| format!("could not open {}", path.display()))?;
+        let points = files::open_with(path, columns).with_context(|| format!("could not open {}", path.display()))?;
         for point in points {
             match point {
                 Ok(point) => batch.push(point),
@@ -137,7 +139,7 @@ pub async fn archive(args: &ArchiveArgs, out: &mut impl Write) -> anyhow::Result
     Ok(())
 }
 
-fn time(text: &str) -> anyhow::Result<Timestamp> {
+pub(crate) fn time(text: &str) -> anyhow::Result<Timestamp> {
     Timestamp::parse(text).with_context(|| format!("{text:?} is not an ISO 8601 time"))
 }
 
@@ -170,18 +172,13 @@ pub async fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let time = |text: &Option<String>| text.as_deref().map(time).transpose();
     let devices: Result<Vec<_>, _> = args.devices.iter().map(DeviceId::new).collect();
     let selection = Selection { devices: devices.context("not a device")?, from: time(&args.from)?, to: time(&args.to)? };
-    let out: Box<dyn Write + Send> = match &args.output {
-        Some(path) => Box::new(File::create(path).with_context(|| format!("could not create {}", path.display()))?),
-        None => Box::new(io::stdout()),
-    };
-    let format = match args.format {
-        ExportFormat::Csv => write::Format::Csv,
-        ExportFormat::Gpx => write::Format::Gpx,
-        ExportFormat::Geojson => write::Format::GeoJson,
-    };
+    let path = args.output.as_deref();
+    let (out, part) = exports::destination(path)
+        .with_context(|| format!("could not create {}", path.unwrap_or(Path::new("the output")).display()))?;
+    let format = args.format;
     with_history(&settings(&args.run)?, |history| async move {
         history.settle().await?;
-        let mut writer = write::writer(format, BufWriter::new(out))?;
+        let mut writer = exports::writer(format, Box::new(BufWriter::new(out)))?;
         // Device by device: in GPX and GeoJSON each is a track of its own.
         let devices = if selection.devices.is_empty() { history.devices().await? } else { selection.devices };
         for device in devices {
@@ -193,7 +190,9 @@ pub async fn export(args: &ExportArgs) -> anyhow::Result<()> {
                 }
             }
         }
-        Ok(writer.finish()?)
+        writer.finish()?;
+        drop(writer);
+        Ok(part.map_or(Ok(()), PartFile::complete)?)
     })
     .await
 }

@@ -15,9 +15,10 @@ use toml_edit::{DocumentMut, Item, Table, Value};
 use waystream_connectors::ConnectorsConfig;
 use waystream_dataflow::DataflowConfig;
 use waystream_gateway::wire::TileSource;
-use waystream_gateway::{GatewayConfig, ListenerLimits};
+use waystream_gateway::{DetailLimits, GatewayConfig, ListenerLimits, TILES_PATH};
 use waystream_notify::NotifyConfig;
 use waystream_sql::SqlOptions;
+use waystream_tls::TlsFiles;
 
 /// The defaults, commented: what `check-config --defaults` prints.
 pub const DEFAULTS: &str = include_str!("../waystream.toml");
@@ -47,6 +48,8 @@ pub struct Config {
     pub gateway: GatewaySection,
     /// Questions about history.
     pub sql: SqlSection,
+    /// Questions about history from SQL clients.
+    pub postgres: PostgresSection,
     /// Questions of operators.
     pub health: HealthSection,
 }
@@ -68,18 +71,29 @@ pub struct GatewaySection {
     pub address: SocketAddr,
     /// Origins of other pages that may speak to it.
     pub origins: Vec<String>,
+    /// TLS of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
     /// Whether a proxy in front of it speaks TLS.
     pub behind_tls: bool,
+    /// Whether others may reach it without any TLS.
+    pub insecure: bool,
     /// Title of the page.
     pub title: String,
     /// Address of map tiles with `{z}`, `{x}`, `{y}`; empty: no tiles.
     pub tiles_url: String,
+    /// A PMTiles archive to show instead; empty: none.
+    pub tiles_file: PathBuf,
     /// HTML to show on the map.
     pub tiles_attribution: String,
     /// Deepest zoom level of the tiles.
     pub tiles_max_zoom: u8,
     /// Connections at a time.
     pub max_connections: usize,
+    /// Vehicles from which on a browser is told only of what its map shows.
+    pub max_fleet_vehicles: usize,
+    /// Vehicles on such a map from which on they are counted.
+    pub max_view_vehicles: usize,
     /// Redis that several gateways share; empty: this one is alone.
     pub redis: String,
 }
@@ -98,19 +112,46 @@ pub struct SqlSection {
     pub memory_mb: usize,
 }
 
+/// Postgres wire.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresSection {
+    /// Where SQL clients find it; none: it is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// TLS for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
+    /// Whether clients elsewhere may do without TLS.
+    pub insecure: bool,
+    /// Clients at a time.
+    pub max_connections: usize,
+    /// Seconds until a client has to have signed in.
+    pub login_timeout_s: u64,
+    /// Seconds of silence after which a client is cut off.
+    pub idle_timeout_s: u64,
+}
+
 impl From<GatewaySection> for GatewayConfig {
     fn from(section: GatewaySection) -> Self {
-        let tiles = (!section.tiles_url.is_empty()).then_some(TileSource {
-            url: section.tiles_url,
+        let tiles_file = (!section.tiles_file.as_os_str().is_empty()).then_some(section.tiles_file);
+        let url = if tiles_file.is_some() { TILES_PATH.to_owned() } else { section.tiles_url };
+        let tiles = (!url.is_empty()).then_some(TileSource {
+            url,
+            archive: tiles_file.is_some(),
             attribution: section.tiles_attribution,
             max_zoom: section.tiles_max_zoom,
         });
         Self {
             listen: section.address,
             origins: section.origins,
+            tls: section.tls,
             behind_tls: section.behind_tls,
+            insecure: section.insecure,
             title: section.title,
             tiles,
+            tiles_file,
+            detail: DetailLimits { fleet_vehicles: section.max_fleet_vehicles, view_vehicles: section.max_view_vehicles },
             redis: (!section.redis.is_empty()).then_some(section.redis),
             limits: ListenerLimits { connections: section.max_connections, ..ListenerLimits::default() },
             ..Self::default()
@@ -178,14 +219,23 @@ impl Config {
     /// What no setting alone can tell.
     fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(!self.roles.is_empty(), "roles: a process without a role does nothing");
-        let asks = self.roles.contains(&Role::Gateway) || self.roles.contains(&Role::Sql);
-        let apart = asks && self.log.is_shared() && !self.roles.contains(&Role::Archive);
         anyhow::ensure!(
-            !(apart && matches!(self.store, StoreConfig::Parquet { .. })),
+            cfg!(feature = "postgres") || self.postgres.listen.is_none(),
+            "postgres.listen: this program was built without Postgres wire"
+        );
+        let asks = self.roles.contains(&Role::Gateway) || self.roles.contains(&Role::Sql);
+        anyhow::ensure!(
+            !asks || self.has_history(),
             "roles: history in the data folder can be asked for only by the process that keeps it: \
              add the role archive here, or use a store that several processes share"
         );
         Ok(())
+    }
+
+    /// Whether this process can be asked about all of history: that in a data folder is the business of who keeps it.
+    pub fn has_history(&self) -> bool {
+        let elsewhere = self.log.is_shared() && !self.roles.contains(&Role::Archive);
+        !(elsewhere && matches!(self.store, StoreConfig::Parquet { .. }))
     }
 
     /// As a settings file, with the comments of the defaults.

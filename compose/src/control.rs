@@ -2,8 +2,11 @@
 //!
 //! Positions travel as in the log ([`codec`]), each behind its length; so nothing is lost on the way.
 
+use crate::audit::AuditOrder;
 use crate::folder::Contact;
 use crate::history::{History, Selection, point};
+use crate::people::PeopleOrder;
+use crate::tokens::TokenOrder;
 use anyhow::Context;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
@@ -21,7 +24,7 @@ use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use waystream_connectors::files::TrackPoint;
-use waystream_domain::{FleetId, Position, Timestamp, codec};
+use waystream_domain::{CatalogEntry, FleetId, Position, Timestamp, codec};
 use waystream_sql::output::Format;
 
 /// Largest request: a batch of points.
@@ -57,9 +60,13 @@ impl Control {
         let secret = Sha256::digest(format!("Bearer {}", self.contact.token));
         let app = Router::new()
             .route("/import", post(import))
+            .route("/catalog", post(add))
             .route("/settle", post(settle))
             .route("/archive", post(archive))
             .route("/sql", post(sql))
+            .route("/tokens", post(tokens))
+            .route("/people", post(people))
+            .route("/audit", post(changes))
             .route("/positions", get(positions))
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .layer(middleware::from_fn(move |request: Request, next: Next| async move {
@@ -95,6 +102,10 @@ async fn import(State(history): State<History>, body: Bytes) -> Result<String, F
     Ok(history.store(points).await?.to_string())
 }
 
+async fn add(State(history): State<History>, Json(entries): Json<Vec<CatalogEntry>>) -> Result<String, Failed> {
+    Ok(history.add(entries).await?.to_string())
+}
+
 async fn settle(State(history): State<History>) -> Result<(), Failed> {
     Ok(history.settle().await?)
 }
@@ -107,6 +118,18 @@ async fn archive(State(history): State<History>, from: String) -> Result<String,
 
 async fn sql(State(history): State<History>, Query(how): Query<SqlParameters>, query: String) -> Result<Vec<u8>, Failed> {
     Ok(history.ask(&query, how.format.parse()?).await?)
+}
+
+async fn tokens(State(history): State<History>, Json(order): Json<TokenOrder>) -> Result<String, Failed> {
+    Ok(history.tokens(&order).await?)
+}
+
+async fn people(State(history): State<History>, Json(order): Json<PeopleOrder>) -> Result<String, Failed> {
+    Ok(history.people(&order).await?)
+}
+
+async fn changes(State(history): State<History>, Json(order): Json<AuditOrder>) -> Result<String, Failed> {
+    Ok(history.changes(&order).await?)
 }
 
 async fn positions(State(history): State<History>, Json(selection): Json<Selection>) -> Result<Body, Failed> {
@@ -181,6 +204,12 @@ impl Remote {
         Ok(answer.text().await?.parse()?)
     }
 
+    /// See [`History::add`].
+    pub async fn add(&self, entries: Vec<CatalogEntry>) -> anyhow::Result<usize> {
+        let answer = send(self.request(reqwest::Method::POST, "/catalog").json(&entries)).await?;
+        Ok(answer.text().await?.parse()?)
+    }
+
     /// See [`History::settle`].
     pub async fn settle(&self) -> anyhow::Result<()> {
         send(self.request(reqwest::Method::POST, "/settle")).await.map(drop)
@@ -197,6 +226,21 @@ impl Remote {
         let how = SqlParameters { format: format.name().to_owned() };
         let answer = send(self.request(reqwest::Method::POST, "/sql").query(&how).body(query.to_owned())).await?;
         Ok(answer.bytes().await?.into())
+    }
+
+    /// See [`History::tokens`].
+    pub async fn tokens(&self, order: &TokenOrder) -> anyhow::Result<String> {
+        Ok(send(self.request(reqwest::Method::POST, "/tokens").json(order)).await?.text().await?)
+    }
+
+    /// See [`History::people`].
+    pub async fn people(&self, order: &PeopleOrder) -> anyhow::Result<String> {
+        Ok(send(self.request(reqwest::Method::POST, "/people").json(order)).await?.text().await?)
+    }
+
+    /// See [`History::changes`].
+    pub async fn changes(&self, order: &AuditOrder) -> anyhow::Result<String> {
+        Ok(send(self.request(reqwest::Method::POST, "/audit").json(order)).await?.text().await?)
     }
 
     /// See [`History::positions`].

@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 use waystream_connectors::files::{self, RowFault};
 use waystream_dataflow::{Dataflow, DataflowConfig, lag};
 use waystream_domain::catalog::Fleet;
-use waystream_domain::codec::{decode_event, encode_catalog, encode_position};
+use waystream_domain::codec::{decode_event, encode_position};
 use waystream_domain::geofence::{Checks, Defaults, from_text};
 use waystream_domain::{
-    Attributes, CatalogEdit, CatalogEntry, DeviceId, Event, EventKind, FleetId, Geofence, LatLon, OrganisationId, Position,
-    Timestamp,
+    Actor, Attributes, CatalogEdit, CatalogEntry, DeviceId, Event, EventKind, FleetId, Geofence, LatLon, OrganisationId,
+    Position, Timestamp,
 };
+use waystream_log::catalog;
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
 use waystream_log::{Log, Offsets, Record, Topic};
 
@@ -175,7 +176,10 @@ pub async fn events(fences: Vec<Geofence>, sightings: Vec<Sighting>, workers: us
     let log = tokio::task::spawn_blocking(open).await??;
     let fleets = Fleet { id: fleet(), organisation: organisation(), name: String::new(), rules: Default::default() };
     let entries = [CatalogEntry::Fleet(fleets)].into_iter().chain(fences.into_iter().map(CatalogEntry::Geofence));
-    append(&*log, Topic::Catalog, entries.map(catalog_record)).await?;
+    let edits: Vec<CatalogEdit> = entries.map(CatalogEdit::Put).collect();
+    for some in edits.chunks(BATCH) {
+        catalog::begin(&*log, &Actor::CommandLine, some).await?;
+    }
 
     let stop = CancellationToken::new();
     let dataflow = Dataflow::new(DataflowConfig {
@@ -210,11 +214,6 @@ async fn append(log: &dyn Log, topic: Topic, records: impl Iterator<Item = Recor
         log.append(topic, records.by_ref().take(BATCH).collect()).await?;
     }
     Ok(())
-}
-
-fn catalog_record(entry: CatalogEntry) -> Record {
-    let (key, value) = encode_catalog(&CatalogEdit::Put(entry));
-    Record { key: key.into(), value: value.map(Into::into) }
 }
 
 fn position_record(sighting: Sighting) -> Record {

@@ -1,13 +1,17 @@
 //! The way into history and out of it, the same whether a system runs on the folder or not.
 
+use crate::audit::{self, AuditOrder};
+use crate::people::{self, PeopleOrder};
+use crate::tokens::{self, TokenOrder};
 use anyhow::Context;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use waystream_connectors::faults::Source;
 use waystream_connectors::files::TrackPoint;
 use waystream_connectors::ingest::{Ingest, Report};
-use waystream_domain::{DeviceId, OrganisationId, Position, SharedCatalog, Timestamp};
+use waystream_domain::{Actor, CatalogEdit, CatalogEntry, DeviceId, OrganisationId, Position, Timestamp};
+use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, Offsets, Topic};
 use waystream_sql::output::{self, Format};
 use waystream_sql::{Devices, Scope, SqlEngine, TrackRequest, TrackStream};
@@ -17,6 +21,8 @@ use waystream_store::{Store, archive};
 const IMPORT: &str = "import";
 /// How often progress is looked at while waiting for it.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How often it is told that there is none.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 /// Everything needed to put positions into history and to ask it. Cheap to clone.
 #[derive(Clone)]
@@ -29,8 +35,8 @@ pub struct History {
     pub sql: Arc<SqlEngine>,
     /// The way into the log.
     pub ingest: Ingest,
-    /// Names of devices and fleets.
-    pub catalog: SharedCatalog,
+    /// What people set up.
+    pub catalog: CatalogHandle,
     /// Whose history.
     pub organisation: OrganisationId,
     /// Whether this process writes it, or a part of it.
@@ -71,18 +77,43 @@ impl History {
         Ok(taken)
     }
 
+    /// Puts entries into the catalog for who has a shell, but for those whose key is there already; gives how many were new.
+    pub async fn add(&self, entries: Vec<CatalogEntry>) -> anyhow::Result<usize> {
+        let new: Vec<CatalogEdit> = {
+            let shared = self.catalog.shared();
+            let known = shared.read().unwrap_or_else(PoisonError::into_inner);
+            entries.into_iter().filter(|entry| !known.knows(&entry.key())).map(CatalogEdit::Put).collect()
+        };
+        let added = new.len();
+        if added > 0 {
+            self.catalog.edit(&Actor::CommandLine, new).await.context("could not change the catalog")?;
+        }
+        Ok(added)
+    }
+
     /// Waits until everything that is in the log now, and the events that follow from it, can be asked for.
     pub async fn settle(&self) -> anyhow::Result<()> {
         let positions = self.ends(Topic::Positions).await?;
-        while self.is_behind(&self.log.committed(waystream_dataflow::GROUP, Topic::Positions).await?, &positions).await? {
+        self.reaches(waystream_dataflow::GROUP, Topic::Positions, &positions).await?;
+        let events = self.ends(Topic::Events).await?;
+        self.reaches(archive::GROUP, Topic::Positions, &positions).await?;
+        self.reaches(archive::GROUP, Topic::Events, &events).await
+    }
+
+    /// Waits until a group has come so far in a topic.
+    async fn reaches(&self, group: &str, topic: Topic, ends: &Offsets) -> anyhow::Result<()> {
+        let mut told = Instant::now();
+        loop {
+            let at = self.progress(group, topic).await?;
+            if !self.is_behind(&at, ends).await? {
+                return Ok(());
+            }
+            if told.elapsed() > TELL_AGAIN {
+                tracing::warn!(group, topic = topic.name(), ?at, ?ends, "still waiting");
+                told = Instant::now();
+            }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        for (topic, ends) in [(Topic::Positions, positions), (Topic::Events, self.ends(Topic::Events).await?)] {
-            while self.is_behind(&self.archived(topic).await?, &ends).await? {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        }
-        Ok(())
     }
 
     /// Writes again what came into the log from this time on; gives the number of rows.
@@ -91,17 +122,17 @@ impl History {
         again.await.context("could not write history again")
     }
 
-    /// How far history goes.
-    async fn archived(&self, topic: Topic) -> anyhow::Result<Offsets> {
+    /// How far a group has come: the archive, as far as history can be read.
+    async fn progress(&self, group: &str, topic: Topic) -> anyhow::Result<Offsets> {
         // Other processes may keep some or all of it.
-        let mut archived = self.log.committed(archive::GROUP, topic).await?;
-        if self.archives {
+        let mut progress = self.log.committed(group, topic).await?;
+        if group == archive::GROUP && self.archives {
             for (place, readable) in self.store.readable() {
-                let at = archived.entry(place).or_insert(0);
+                let at = progress.entry(place).or_insert(0);
                 *at = readable.max(*at);
             }
         }
-        Ok(archived)
+        Ok(progress)
     }
 
     /// The ends of partitions that have records.
@@ -153,8 +184,24 @@ impl History {
         Ok(Some(self.sql.track(&scope, request)))
     }
 
+    /// Does something with API tokens; gives what came of it, for people.
+    pub async fn tokens(&self, order: &TokenOrder) -> anyhow::Result<String> {
+        tokens::carry_out(&self.catalog, order).await
+    }
+
+    /// Does something with users or organisations; gives what came of it, for people.
+    pub async fn people(&self, order: &PeopleOrder) -> anyhow::Result<String> {
+        people::carry_out(&self.catalog, order).await
+    }
+
+    /// Who changed what, for people or programs.
+    pub async fn changes(&self, order: &AuditOrder) -> anyhow::Result<String> {
+        audit::tell(self.log.as_ref(), order).await
+    }
+
     fn scope(&self) -> Scope {
-        Scope::of_organisation(self.organisation.clone(), &self.catalog.read().unwrap_or_else(PoisonError::into_inner))
+        let shared = self.catalog.shared();
+        Scope::of_organisation(self.organisation.clone(), &shared.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

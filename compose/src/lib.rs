@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -16,11 +17,18 @@ pub mod health;
 pub mod history;
 pub mod log;
 pub mod metrics;
+pub mod people;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod quarantine;
+pub mod reports;
 mod shell;
 pub mod store;
 pub mod tasks;
+pub mod tokens;
+pub mod traccar;
 pub mod trackers;
+pub mod zeroed;
 
 use waystream_domain::Timestamp;
 

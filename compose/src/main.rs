@@ -3,8 +3,8 @@
 use clap::Parser;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use waystream::cli::{Cli, Command};
-use waystream::{app, commands, demo, quarantine};
+use waystream::cli::{Cli, Command, ImportFrom};
+use waystream::{app, audit, commands, demo, people, quarantine, tokens, traccar, zeroed};
 
 /// Bursts of reports allocate and free on many threads: the system's allocator keeps that memory, this one gives it back.
 #[global_allocator]
@@ -38,15 +38,28 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let out = &mut io::stdout();
     match cli.command.unwrap_or(Command::Run(cli.serve)) {
-        Command::Run(args) => app::run(&commands::serve_settings(&args)?).await?,
+        Command::Run(args) => {
+            let config = commands::serve_settings(&args)?;
+            if config.log.is_shared() {
+                zeroed::begin_again();
+            }
+            app::run(&config).await?;
+        }
         Command::Demo(args) => demo::run(&args).await?,
         Command::Decode(args) => return Ok(ExitCode::from(u8::from(!commands::decode(&args, out)?))),
         Command::Quarantine(args) => quarantine::run(&args.action, out).await?,
         Command::Geofence(args) => commands::geofence(&args, out).await?,
-        Command::Import(args) => commands::import(&args, out).await?,
+        Command::Import(args) => match &args.from {
+            Some(ImportFrom::Traccar(args)) => traccar::run(args, out).await?,
+            None => commands::import(&args, out).await?,
+        },
         Command::Export(args) => commands::export(&args).await?,
         Command::Archive(args) => commands::archive(&args, out).await?,
         Command::Sql(args) => return Ok(ExitCode::from(u8::from(!commands::sql(&args, out).await?))),
+        Command::Token(args) => tokens::run(&args, out).await?,
+        Command::User(args) => people::run_users(&args, out).await?,
+        Command::Organisation(args) => people::run_organisations(&args, out).await?,
+        Command::Audit(args) => audit::run(&args, out).await?,
         Command::CheckConfig(args) => commands::check_config(&args, out)?,
     }
     Ok(ExitCode::SUCCESS)

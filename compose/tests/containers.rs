@@ -35,7 +35,6 @@ fn servers_have_the_versions_and_settings_of_the_stack() {
                 "transaction.state.log.replication.factor",
                 "transaction.state.log.min.isr",
                 "group.initial.rebalance.delay.ms",
-                "transaction.abort.timed.out.transaction.cleanup.interval.ms",
             ] as &[&str],
         ),
         (

@@ -4,17 +4,15 @@ use crate::commands::Commands;
 use crate::config::{ANY, ConnectorsConfig};
 use crate::faults::Source;
 use crate::ingest::Ingest;
+use crate::link::{Link, read_some};
 use crate::newest::Newest;
 use crate::protocol::{Fault, FaultKind, Transport};
 use crate::readers::hex;
 use crate::recognise::{MAX_FIRST_BYTES, Recognised, recognise};
 use crate::{http, protocols, tcp};
 use bytes::BytesMut;
-use std::io::Cursor;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 /// What all connections of the listener share.
@@ -28,10 +26,10 @@ pub(crate) struct Shared {
 }
 
 /// Serves a connection to its end and tells why it ended.
-pub(crate) async fn serve(shared: Shared, mut stream: TcpStream, peer: SocketAddr) -> &'static str {
+pub(crate) async fn serve(shared: Shared, mut link: Link, peer: SocketAddr) -> &'static str {
     let mut first = BytesMut::new();
     let name = {
-        let recognised = recognised(&mut stream, &mut first);
+        let recognised = recognised(&mut link, &mut first);
         let in_time = tokio::time::timeout(shared.config.limits.login_timeout(), recognised);
         let recognised = tokio::select! {
             () = shared.stop.cancelled() => return "stopping",
@@ -60,20 +58,18 @@ pub(crate) async fn serve(shared: Shared, mut stream: TcpStream, peer: SocketAdd
         Transport::Socket { framing, decoder, .. } => {
             let checksums = config.checksums(protocol.name);
             let shared = tcp::Shared { protocol, framing, decoder, checksums, limits, ingest, newest, commands, stop };
-            Box::pin(tcp::serve(shared, stream, peer, first)).await
+            Box::pin(tcp::serve(shared, link, peer, first)).await
         }
         Transport::Http { decode } => {
-            let (reading, writing) = stream.into_split();
-            let stream = tokio::io::join(Cursor::new(first).chain(reading), writing);
-            Box::pin(http::serve_io(http::Shared { protocol, decode, limits, ingest, stop }, stream, peer)).await
+            Box::pin(http::go_on(http::Shared { protocol, decode, limits, ingest, stop }, link, peer, first)).await
         }
     }
 }
 
 /// Reads until the first bytes tell. An error is why the connection ended before.
-async fn recognised(stream: &mut TcpStream, first: &mut BytesMut) -> Result<Recognised, &'static str> {
+async fn recognised(link: &mut Link, first: &mut BytesMut) -> Result<Recognised, &'static str> {
     loop {
-        match stream.read_buf(first).await {
+        match read_some(link, first).await {
             Ok(0) => return Err("closed"),
             Ok(_) => {}
             Err(_) => return Err("broken"),

@@ -1,6 +1,7 @@
 //! Clocks of devices: local time taken back to UTC, and dates that a receiver lost with the overflow of its week counter put right.
 
 use crate::config::ListenerName;
+use crate::readers::MAX_FUTURE_MS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use waystream_domain::{DeviceId, Timestamp};
@@ -9,8 +10,6 @@ use waystream_domain::{DeviceId, Timestamp};
 const ROLLOVER_MS: i64 = 1024 * 7 * 24 * 3600 * 1000;
 /// No device keeps reports for longer, so that an older date which fits is a rollover.
 const MAX_BACKLOG_MS: i64 = 366 * 24 * 3600 * 1000;
-/// A clock may be wrong by this much; fixes further in the future would hide all later ones.
-pub(crate) const MAX_FUTURE_MS: i64 = 24 * 3600 * 1000;
 
 /// What device time minus UTC is, where the protocol takes it for UTC though it is not.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 //! [`Progress::Uncertain`], told as such and not sent again. An event is appended before its progress is: it may be told twice,
 //! under one id, but is never lost.
 
-use crate::ingest::{Ingest, NotStored};
+use crate::ingest::{BY, Ingest, NotStored};
 use crate::newest::Newest;
 use crate::now;
 use crate::protocol::{Context, Decoder};
@@ -160,7 +160,7 @@ impl Commands {
     async fn advance(&self, command: &Command, progress: Progress) -> Result<bool, NotStored> {
         let next = Command { progress, ..command.clone() };
         let edit = CatalogEdit::Put(CatalogEntry::Command(next.clone()));
-        self.0.ingest.persist(LABEL, || self.0.catalog.edit(vec![edit.clone()])).await?;
+        self.0.ingest.persist(LABEL, || self.0.catalog.edit(BY, vec![edit.clone()])).await?;
         Ok(self.first(&command.device, |now| (*now == next).then_some(())).is_some())
     }
 

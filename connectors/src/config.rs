@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use waystream_domain::FleetId;
+use waystream_tls::{Encryption, TlsFiles};
 
 /// Settings of the connectors. By default every protocol listens on its usual port, on loopback only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +18,11 @@ use waystream_domain::FleetId;
 pub struct ConnectorsConfig {
     /// Where listeners listen that have no address of their own.
     pub address: IpAddr,
+    /// TLS over TCP, also MQTT and HTTP; who begins with it is spoken to in it. None: nobody is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
+    /// Whether devices elsewhere may do without TLS.
+    pub insecure: bool,
     /// By name of the protocol, `mqtt` or `any`: `false` (off), a port, or `"address:port"`. Those not named have their usual port.
     pub listeners: BTreeMap<ListenerName, Listen>,
     /// Our own MQTT broker.
@@ -90,6 +96,8 @@ impl Default for ConnectorsConfig {
     fn default() -> Self {
         Self {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            tls: None,
+            insecure: false,
             listeners: BTreeMap::new(),
             mqtt: OwnBroker::default(),
             brokers: Vec::new(),
@@ -192,6 +200,11 @@ impl ConnectorsConfig {
             }
         }
         self
+    }
+
+    /// TLS of all listeners.
+    pub(crate) fn encryption(&self) -> Encryption {
+        Encryption { files: self.tls.clone(), insecure: self.insecure }
     }
 
     /// What a wrong checksum means in a protocol.

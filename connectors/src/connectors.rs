@@ -5,11 +5,13 @@ use crate::commands::Commands;
 use crate::config::{ANY, ConnectorsConfig, ListenerName, MQTT};
 use crate::faults::Faults;
 use crate::ingest::{Ingest, IngestOptions};
+use crate::link::Opening;
 use crate::listen::{Admission, accept};
 use crate::mqtt::{self, external::Subscriber};
 use crate::newest::Newest;
 use crate::protocol::{self, Decoder, Framing, Protocol};
 use crate::quarantine::Quarantine;
+use crate::tray::Tray;
 use crate::{http, protocols, tcp, udp};
 use bytes::BytesMut;
 use std::fmt;
@@ -23,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use waystream_log::Log;
 use waystream_log::catalog::CatalogHandle;
+use waystream_tls::{Encryption, Entrance, Open, TlsError, is_local};
 
 /// Connections that may wait to be accepted: all devices of a fleet come back at once after an outage.
 const BACKLOG: u32 = 4096;
@@ -45,6 +48,17 @@ pub enum ConnectorsError {
         #[source]
         error: io::Error,
     },
+    /// What devices say would be sent in the open.
+    #[error("could not listen for {protocol}: {open}")]
+    Open {
+        /// Name of the protocol.
+        protocol: &'static str,
+        /// Where.
+        open: Open,
+    },
+    /// Certificate or key can't be used.
+    #[error("no TLS for connectors")]
+    Tls(#[from] TlsError),
     /// The embedded MQTT broker did not start, or the settings of another one make no sense.
     #[error("could not use the MQTT broker: {0}")]
     Broker(String),
@@ -93,6 +107,7 @@ pub struct Connectors {
 pub struct BoundConnectors {
     config: ConnectorsConfig,
     quarantine: Option<PathBuf>,
+    entrance: Arc<Entrance>,
     listeners: Vec<Bound>,
     subscribers: Vec<Subscriber>,
 }
@@ -126,14 +141,16 @@ impl Connectors {
 
     /// Starts to listen.
     pub async fn bind(self) -> Result<BoundConnectors, ConnectorsError> {
+        let encryption = self.config.encryption();
         let mut listeners = Vec::new();
         for listener in ListenerName::all() {
             if let Some(address) = self.config.listens_on(listener) {
-                bind(listener, address, &mut listeners).await?;
+                bind(listener, address, &encryption, &mut listeners).await?;
             }
         }
         let subscribers = self.config.brokers.iter().map(Subscriber::new).collect::<Result<_, _>>()?;
-        Ok(BoundConnectors { config: self.config, quarantine: self.quarantine, listeners, subscribers })
+        let entrance = Arc::new(encryption.entrance("connectors", &[])?);
+        Ok(BoundConnectors { config: self.config, quarantine: self.quarantine, entrance, listeners, subscribers })
     }
 
     /// Listens and serves until `stop`; returns when reports under way are answered, or after the grace period.
@@ -174,15 +191,18 @@ impl BoundConnectors {
             clocks: Some(config.utc_offset_min.clone()),
             quarantine: quarantine.clone(),
         };
-        let ingest = Ingest::new(log, catalog.clone(), options, Faults::default());
+        let (tray, refused) = Tray::of(catalog.clone());
+        let ingest = Ingest::with_tray(log, catalog.clone(), options, Faults::default(), tray);
         let commands = Commands::new(ingest.clone(), catalog);
         let admission = Admission::new(limits.max_connections, limits.max_connections_per_address);
+        let opening = Opening { entrance: self.entrance, timeout: limits.login_timeout() };
         let newest = Newest::default();
         let mut running = JoinSet::new();
         running.spawn(commands.clone().wake(newest.clone(), stop.clone()));
+        running.spawn(refused.run(stop.clone()));
         for Bound { at, socket } in self.listeners {
             let (ingest, admission, limits, stop) = (ingest.clone(), admission.clone(), limits.clone(), stop.clone());
-            let commands = commands.clone();
+            let (commands, opening) = (commands.clone(), opening.clone());
             info!(protocol = at.listener.as_str(), address = %at.address, transport = %at.transport, "listening");
             match socket {
                 Socket::Tcp(protocol, framing, decoder, listener) => {
@@ -199,13 +219,13 @@ impl BoundConnectors {
                         stop: stop.clone(),
                     };
                     let serve = move |stream, peer| tcp::serve(shared.clone(), stream, peer, BytesMut::new());
-                    running.spawn(accept(protocol.name, listener, admission, stop, serve));
+                    running.spawn(accept(protocol.name, listener, admission, opening, stop, serve));
                 }
                 Socket::Any(listener) => {
                     let (config, newest) = (Arc::clone(&config), newest.clone());
                     let shared = any::Shared { config, ingest, newest, commands, stop: stop.clone() };
                     let serve = move |stream, peer| any::serve(shared.clone(), stream, peer);
-                    running.spawn(accept(ANY, listener, admission, stop, serve));
+                    running.spawn(accept(ANY, listener, admission, opening, stop, serve));
                 }
                 Socket::Udp(protocol, socket) => {
                     let config = Arc::clone(&config);
@@ -214,11 +234,11 @@ impl BoundConnectors {
                 Socket::Http(protocol, decode, listener) => {
                     let shared = http::Shared { protocol, decode, limits, ingest, stop: stop.clone() };
                     let serve = move |stream, peer| http::serve(shared.clone(), stream, peer);
-                    running.spawn(accept(protocol.name, listener, admission, stop, serve));
+                    running.spawn(accept(protocol.name, listener, admission, opening, stop, serve));
                 }
                 Socket::Mqtt(listener) => {
                     let broker = mqtt::Broker::start(ingest, Arc::clone(&config)).await?;
-                    running.spawn(broker.run(listener, admission, stop));
+                    running.spawn(broker.run(listener, admission, opening, stop));
                 }
             }
         }
@@ -248,13 +268,22 @@ async fn all(running: &mut JoinSet<()>) -> Result<(), ConnectorsError> {
     Ok(())
 }
 
-async fn bind(listener: ListenerName, address: SocketAddr, to: &mut Vec<Bound>) -> Result<(), ConnectorsError> {
+async fn bind(
+    listener: ListenerName,
+    address: SocketAddr,
+    encryption: &Encryption,
+    to: &mut Vec<Bound>,
+) -> Result<(), ConnectorsError> {
     let name = listener.as_str();
+    encryption.suffices(address).map_err(|open| ConnectorsError::Open { protocol: name, open })?;
+    // There is no TLS for datagrams.
+    let datagrams = is_local(address.ip()) || encryption.insecure;
     let failed = |transport| move |error| ConnectorsError::Bind { protocol: name, address, transport, error };
     let bound = |transport, address, socket| Bound { at: BoundAddress { listener, transport, address }, socket };
     let Some(protocol) = protocols::by_name(name) else {
         debug_assert!(matches!(name, MQTT | ANY));
-        let (tcp, udp) = bind_both(address, true, name == ANY).await.map_err(|(transport, error)| failed(transport)(error))?;
+        let (tcp, udp) =
+            bind_both(address, true, name == ANY && datagrams).await.map_err(|(transport, error)| failed(transport)(error))?;
         if let Some((socket, at)) = tcp {
             let socket = if name == ANY { Socket::Any(socket) } else { Socket::Mqtt(socket) };
             to.push(bound(Transport::Tcp, at, socket));
@@ -270,7 +299,11 @@ async fn bind(listener: ListenerName, address: SocketAddr, to: &mut Vec<Bound>) 
             to.push(bound(Transport::Tcp, at, Socket::Http(protocol, decode, socket)));
         }
         protocol::Transport::Socket { tcp, udp, framing, decoder } => {
-            let (tcp, udp) = bind_both(address, tcp, udp).await.map_err(|(transport, error)| failed(transport)(error))?;
+            if udp && !datagrams {
+                info!(protocol = name, %address, "not over UDP, which is never encrypted: that needs insecure = true");
+            }
+            let (tcp, udp) =
+                bind_both(address, tcp, udp && datagrams).await.map_err(|(transport, error)| failed(transport)(error))?;
             if let Some((socket, at)) = tcp {
                 to.push(bound(Transport::Tcp, at, Socket::Tcp(protocol, framing, decoder, socket)));
             }

@@ -4,6 +4,7 @@ mod http;
 
 use crate::protocol::{Checksums, Context, Decoded, Fault, FaultKind, Fix, HttpDecoded, Protocol, Transport};
 use crate::quarantine::Kept;
+pub use crate::readers::{NotHex, parse_hex};
 use bytes::BytesMut;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -33,23 +34,6 @@ pub enum Input {
     Frames(Vec<Vec<u8>>),
     /// Datagrams of one sender in order.
     Datagrams(Vec<Vec<u8>>),
-}
-
-/// Why a text is not hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not pairs of hexadecimal digits")]
-pub struct NotHex(String);
-
-/// Bytes from hexadecimal digits; white space is ignored.
-pub fn parse_hex(text: &str) -> Result<Vec<u8>, NotHex> {
-    let digits: Option<Vec<u8>> =
-        text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
-    match digits {
-        Some(digits) if digits.len().is_multiple_of(2) => {
-            Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
-        }
-        _ => Err(NotHex(text.chars().take(40).collect())),
-    }
 }
 
 /// What a message from the quarantine means now, decoded as it would be live. Fix times are as the device told them: see

@@ -1,23 +1,27 @@
 //! Devices and phones that report over HTTP: one request, one answer, 200 only when everything in it is durable.
 
 use crate::config::Limits;
+use crate::contest;
 use crate::faults::Source;
 use crate::ingest::{Ingest, Message, Taken};
+use crate::link::{Link, read_some};
 use crate::now;
 use crate::protocol::{Context, Fault, FaultKind, HttpAnswer, HttpDecoded, HttpRequest, Protocol};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use bytes::BytesMut;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::io::Cursor;
 use std::net::SocketAddr;
 use std::pin::pin;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use std::time::Instant;
+use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -42,24 +46,25 @@ pub(crate) struct Shared {
 }
 
 /// Serves a connection to its end and tells why it ended.
-pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr) -> &'static str {
+pub(crate) async fn serve(shared: Shared, mut link: Link, peer: SocketAddr) -> &'static str {
+    let mut first = BytesMut::new();
     // hyper's own timer starts with the first byte of a head: who connects and says nothing is closed here.
     tokio::select! {
         () = shared.stop.cancelled() => return "stopping",
-        readable = tokio::time::timeout(shared.limits.login_timeout(), stream.readable()) => match readable {
-            Ok(Ok(())) => {}
+        read = tokio::time::timeout(shared.limits.login_timeout(), read_some(&mut link, &mut first)) => match read {
+            Ok(Ok(0)) => return "closed",
+            Ok(Ok(_)) => {}
             Ok(Err(_)) => return "broken",
             Err(_) => return "late_request",
         },
     }
-    serve_io(shared, stream, peer).await
+    go_on(shared, link, peer, first).await
 }
 
-/// Like [`serve`], on a connection that has begun to speak.
-pub(crate) async fn serve_io<S>(shared: Shared, stream: S, peer: SocketAddr) -> &'static str
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+/// Like [`serve`], on a connection that has begun to speak. `first`: what has been read of it.
+pub(crate) async fn go_on(shared: Shared, link: Link, peer: SocketAddr, first: BytesMut) -> &'static str {
+    let (reading, writing) = tokio::io::split(link);
+    let stream = tokio::io::join(Cursor::new(first).chain(reading), writing);
     let stop = shared.stop.clone();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -125,7 +130,7 @@ async fn answer(shared: &Shared, request: Request, peer: SocketAddr) -> Response
 
 /// Decodes a request and stores what is in it; tells what may be answered.
 async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) -> HttpAnswer {
-    let received_at = now();
+    let (received_at, came) = (now(), Instant::now());
     let HttpDecoded { mut decoded, answer, refusal, batch } = (shared.decode)(request, &Context::stream(received_at));
     if decoded.not_understood().is_some() {
         // As `decode` reads it again.
@@ -137,11 +142,17 @@ async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) ->
         let bytes = [head.as_bytes(), b"\r\n", *body].concat();
         shared.ingest.set_aside(source, received_at, Message { bytes: &bytes, datagram: false, login: None }, &decoded);
     }
+    let seen = decoded.fixes.iter().rfind(|fix| fix.valid).map(|fix| fix.location);
     match shared.ingest.take(source, received_at, &mut decoded).await {
-        Ok(Taken::Stored) => match batch {
-            Some(batch) => batch.answer(|device| shared.ingest.fleet_of(device).is_some()),
-            None => answer,
-        },
+        Ok(Taken::Stored) => {
+            if let Some(device) = &decoded.device {
+                contest::heard(&shared.ingest, source, device, came, seen).await;
+            }
+            match batch {
+                Some(batch) => batch.answer(|device| shared.ingest.fleet_of(device).is_some()),
+                None => answer,
+            }
+        }
         Ok(Taken::Refused) => refusal,
         Err(_) => HttpAnswer::status(503),
     }

@@ -1,12 +1,14 @@
 //! The way of a fix into the log: its device is looked up (or registered), its position appended, and only then the caller told.
 
-use crate::clocks::{Clocks, MAX_FUTURE_MS};
+use crate::clocks::Clocks;
+use crate::contest::Contests;
 use crate::faults::{Faults, Source};
-use crate::metrics;
 use crate::protocol::{Decoded, Fault, FaultKind, Fix};
 use crate::quarantine::{Kept, Quarantine};
-use crate::readers::hex;
+use crate::readers::{MAX_FUTURE_MS, hex};
+use crate::tray::{Refused, Tray};
 use crate::vocabulary as name;
+use crate::{metrics, now};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -18,10 +20,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tracing::{error, warn};
 use waystream_domain::catalog::Device;
-use waystream_domain::{CatalogEdit, CatalogEntry, DeviceId, FleetId, Position, Timestamp, codec};
+use waystream_domain::{Actor, CatalogEdit, CatalogEntry, DeviceId, FleetId, Position, Timestamp, codec};
 use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, LogError, Record, Topic};
 
+/// Who edits the catalog where a device is the cause.
+pub(crate) const BY: &Actor = &Actor::Connectors;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// With so many devices in the catalog unknown ones are refused: bounds what strangers can make us keep.
@@ -64,6 +68,8 @@ struct Inner {
     catalog: CatalogHandle,
     options: IngestOptions,
     faults: Faults,
+    tray: Tray,
+    contests: Contests,
     hasher: RandomState,
     registering: [Mutex<()>; REGISTRATION_SHARDS],
 }
@@ -123,8 +129,20 @@ pub enum NotStored {
 impl Ingest {
     /// An ingest into this log, by this catalog.
     pub fn new(log: Arc<dyn Log>, catalog: CatalogHandle, options: IngestOptions, faults: Faults) -> Self {
+        Self::with_tray(log, catalog, options, faults, Tray::default())
+    }
+
+    /// The same, and devices that are refused are noted in a tray.
+    pub(crate) fn with_tray(
+        log: Arc<dyn Log>,
+        catalog: CatalogHandle,
+        options: IngestOptions,
+        faults: Faults,
+        tray: Tray,
+    ) -> Self {
         let registering = std::array::from_fn(|_| Mutex::new(()));
-        Self(Arc::new(Inner { log, catalog, options, faults, hasher: RandomState::new(), registering }), None)
+        let (contests, hasher) = (Contests::default(), RandomState::new());
+        Self(Arc::new(Inner { log, catalog, options, faults, tray, contests, hasher, registering }), None)
     }
 
     /// The same, but that unknown devices come into this fleet, if there is one.
@@ -166,13 +184,27 @@ impl Ingest {
             return Ok(Some(known));
         }
         let reason = match self.0.options.unknown_devices {
-            UnknownDevices::Refuse => "unknown device",
+            UnknownDevices::Refuse => {
+                let (protocol, address) = (source.protocol, source.peer.map(|peer| peer.ip().to_canonical()));
+                self.0.tray.note(&Refused { device, aliases, fleet: self.fleet(), protocol, address, at: now() });
+                "unknown device"
+            }
             UnknownDevices::Accept if self.devices() >= MAX_DEVICES => "too many devices",
             UnknownDevices::Accept => return self.register(source.protocol, device).await.map(Some),
         };
         let fault = Fault::new(FaultKind::RefusedDevice, reason);
         self.0.faults.tell(Source { device: Some(device), ..source }, &fault);
         Ok(None)
+    }
+
+    /// Where unknown devices go.
+    fn fleet(&self) -> &FleetId {
+        self.1.as_ref().unwrap_or(&self.0.options.fleet)
+    }
+
+    /// From where devices speak.
+    pub(crate) fn contests(&self) -> &Contests {
+        &self.0.contests
     }
 
     fn devices(&self) -> usize {
@@ -193,10 +225,10 @@ impl Ingest {
         if let Some(known) = self.known(device) {
             return Ok(known);
         }
-        let fleet = self.1.as_ref().unwrap_or(&self.0.options.fleet).clone();
+        let fleet = self.fleet().clone();
         let entry = Device { id: device.clone(), fleet: fleet.clone(), name: device.to_string() };
         let edit = CatalogEdit::Put(CatalogEntry::Device(entry));
-        self.persist(protocol, || self.0.catalog.edit(vec![edit.clone()])).await?;
+        self.persist(protocol, || self.0.catalog.edit(BY, vec![edit.clone()])).await?;
         metrics::registered(protocol);
         Ok(Admitted { device: device.clone(), fleet })
     }

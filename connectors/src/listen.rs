@@ -1,5 +1,6 @@
 //! Accepting TCP connections: limits per address and in all, an accept loop that never ends by itself, one task per connection.
 
+use crate::link::{Link, Opening};
 use crate::metrics;
 use std::collections::HashMap;
 use std::future::Future;
@@ -7,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -92,12 +93,14 @@ pub(crate) async fn accept<S, F>(
     protocol: &'static str,
     listener: TcpListener,
     admission: Admission,
+    opening: Opening,
     stop: CancellationToken,
     serve: S,
 ) where
-    S: Fn(TcpStream, SocketAddr) -> F,
+    S: Fn(Link, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = &'static str> + Send + 'static,
 {
+    let serve = Arc::new(serve);
     let mut connections = JoinSet::new();
     loop {
         // Biased: a stop must not wait behind a flood of new connections.
@@ -119,8 +122,18 @@ pub(crate) async fn accept<S, F>(
                     if let Err(error) = stream.set_nodelay(true) {
                         debug!(protocol, %peer, %error, "delays could not be switched off");
                     }
-                    // Boxed, as a future that awaits another has room for it twice.
-                    let serving = Box::pin(serve(stream, peer));
+                    let (opening, serve, stop) = (opening.clone(), Arc::clone(&serve), stop.clone());
+                    let serving = async move {
+                        let opened = tokio::select! {
+                            opened = opening.open(stream, peer) => opened,
+                            () = stop.cancelled() => return "stopping",
+                        };
+                        match opened {
+                            // Boxed, as a future that awaits another has room for it twice.
+                            Ok(link) => Box::pin(serve(link, peer)).await,
+                            Err(reason) => reason,
+                        }
+                    };
                     connections.spawn(counted(protocol, peer, place, serving));
                 }
                 Err(limit) => {

@@ -27,6 +27,9 @@ pub const TURNED_AWAY: &str = "waystream_connectors_turned_away_total";
 /// Failures of `accept`, mostly for want of file descriptors; label `protocol`.
 pub const ACCEPT_ERRORS: &str = "waystream_connectors_accept_errors_total";
 
+/// Times that two senders spoke as one device by turns; label `protocol`. Once in ten minutes per device.
+pub const CONTESTED: &str = "waystream_connectors_contested_devices_total";
+
 /// Messages put into the quarantine; label `protocol`.
 pub const QUARANTINED: &str = "waystream_connectors_quarantined_total";
 /// Messages that the quarantine could not take; label `protocol`.
@@ -59,6 +62,10 @@ pub(crate) fn fault(protocol: &'static str, kind: FaultKind) {
 
 pub(crate) fn registered(protocol: &'static str) {
     metrics::counter!(REGISTERED_DEVICES, "protocol" => protocol).increment(1);
+}
+
+pub(crate) fn contested(protocol: &'static str) {
+    metrics::counter!(CONTESTED, "protocol" => protocol).increment(1);
 }
 
 pub(crate) fn opened(protocol: &'static str) {

@@ -22,6 +22,7 @@ pub use tls::Tls;
 use crate::config::{ConnectorsConfig, Limits, MQTT};
 use crate::connectors::ConnectorsError;
 use crate::ingest::Ingest;
+use crate::link::Opening;
 use crate::listen::{Admission, accept};
 use crate::tcp::MAX_FRAME_BYTES;
 use rmqtt::context::ServerContext;
@@ -82,14 +83,14 @@ impl Broker {
     }
 
     /// Serves the clients of `listener` until `stop`.
-    pub(crate) async fn run(self, listener: TcpListener, admission: Admission, stop: CancellationToken) {
+    pub(crate) async fn run(self, listener: TcpListener, admission: Admission, opening: Opening, stop: CancellationToken) {
         let Self { server, ingest, address, limits } = self;
         let serve = {
             let stop = stop.clone();
             move |client, _peer| relay::serve(client, address, limits.clone(), stop.clone())
         };
         tokio::select! {
-            () = accept(MQTT, listener, admission.with_descriptors(relay::DESCRIPTORS), stop, serve) => {}
+            () = accept(MQTT, listener, admission.with_descriptors(relay::DESCRIPTORS), opening, stop, serve) => {}
             ended = server.run() => tracing::error!(?ended, "the MQTT broker ended by itself"),
         }
         drop(ingest);

@@ -269,7 +269,7 @@ pub struct Decoded {
     /// What the device answers to a command, if this frame does.
     pub answer: Option<SmolStr>,
     /// What was wrong in this frame. The rest of it is kept.
-    pub faults: Vec<Fault>,
+    pub faults: FaultList,
     /// Nothing here reads what the frame holds, though it is no fault of the device (a part of a picture): what it is. Its bytes
     /// go into the quarantine.
     pub unread: Option<&'static str>,
@@ -358,6 +358,51 @@ impl FaultKind {
             Self::UnknownProtocol => "unknown_protocol",
             Self::AmbiguousProtocol => "ambiguous_protocol",
         }
+    }
+}
+
+/// The faults of one message. Of one that is wrong in every byte, the first ones and that there were more: no message takes memory
+/// without end.
+#[derive(Debug, Clone, Default)]
+pub struct FaultList(Vec<Fault>);
+
+impl FaultList {
+    const MAX: usize = 256;
+
+    /// One more.
+    pub fn push(&mut self, fault: Fault) {
+        match self.0.len() {
+            0..Self::MAX => self.0.push(fault),
+            Self::MAX => self.0.push(Fault::new(fault.kind, "more faults than are told of one message")),
+            _ => {}
+        }
+    }
+}
+
+impl Extend<Fault> for FaultList {
+    fn extend<T: IntoIterator<Item = Fault>>(&mut self, faults: T) {
+        faults.into_iter().for_each(|fault| self.push(fault));
+    }
+}
+
+impl From<Fault> for FaultList {
+    fn from(fault: Fault) -> Self {
+        Self(vec![fault])
+    }
+}
+
+impl std::ops::Deref for FaultList {
+    type Target = [Fault];
+    fn deref(&self) -> &[Fault] {
+        &self.0
+    }
+}
+
+impl<'a> IntoIterator for &'a FaultList {
+    type Item = &'a Fault;
+    type IntoIter = std::slice::Iter<'a, Fault>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
     }
 }
 

@@ -2,8 +2,10 @@
 
 use crate::commands::Commands;
 use crate::config::Limits;
+use crate::contest;
 use crate::faults::Source;
 use crate::ingest::{Ingest, Message, NotStored, Report};
+use crate::link::{Link, read_some};
 use crate::newest::{Claim, Newest};
 use crate::now;
 use crate::protocol::{Checksums, Context, Decoder, Fault, FaultKind, Framing, Protocol};
@@ -14,7 +16,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,6 @@ use waystream_domain::LatLon;
 
 /// No frame is larger, whatever its protocol says: bounds the memory of a connection.
 pub(crate) const MAX_FRAME_BYTES: usize = 64 * 1024;
-const READ_BYTES: usize = 4 * 1024;
 /// So many frames in a row that make no sense, and the connection is closed.
 const MAX_BAD_FRAMES: u32 = 3;
 /// Logins are short; longer first frames say with each message whose it is.
@@ -46,7 +46,7 @@ pub(crate) struct Shared {
 }
 
 /// Serves a connection to its end and tells why it ended. `first`: what has been read of it.
-pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr, first: BytesMut) -> &'static str {
+pub(crate) async fn serve(shared: Shared, link: Link, peer: SocketAddr, first: BytesMut) -> &'static str {
     let mut session = Session {
         framing: (shared.framing)(),
         decoder: (shared.decoder)(),
@@ -60,7 +60,7 @@ pub(crate) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr, f
         opened: Instant::now(),
         login: None,
         buffer: first,
-        stream,
+        link,
         peer,
         shared,
     };
@@ -127,7 +127,7 @@ struct Round {
 
 struct Session {
     shared: Shared,
-    stream: TcpStream,
+    link: Link,
     peer: SocketAddr,
     framing: Box<dyn Framing>,
     decoder: Box<dyn Decoder>,
@@ -181,20 +181,15 @@ impl Session {
             (Some(begun), _) => (begun + limits.frame_timeout(), "late_frame"),
             (None, _) => (Instant::now() + limits.idle_timeout(), "idle"),
         };
-        loop {
-            tokio::select! {
-                () = self.shared.stop.cancelled() => return Err(End::Stopping),
-                () = self.replaced.cancelled() => return Err(End::Replaced),
-                () = tokio::time::sleep_until(deadline) => return Err(End::Late(what)),
-                () = self.wake.notified() => return Ok(false),
-                readable = self.stream.readable() => readable.map_err(End::Broken)?,
-            }
-            match read_what_is_there(&self.stream, &mut self.buffer) {
-                Ok(0) => return Err(End::Closed),
-                Ok(_) => return Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(End::Broken(error)),
-            }
+        tokio::select! {
+            () = self.shared.stop.cancelled() => Err(End::Stopping),
+            () = self.replaced.cancelled() => Err(End::Replaced),
+            () = tokio::time::sleep_until(deadline) => Err(End::Late(what)),
+            () = self.wake.notified() => Ok(false),
+            read = read_some(&mut self.link, &mut self.buffer) => match read.map_err(End::Broken)? {
+                0 => Err(End::Closed),
+                _ => Ok(true),
+            },
         }
     }
 
@@ -264,7 +259,7 @@ impl Session {
             round.end = Some(End::Senseless);
         }
         // Without a device, fixes may name their own, and some protocols answer before they know who it is.
-        let mut session = None;
+        let (mut session, mut begins) = (None, false);
         if let Some(device) = &decoded.device {
             let admitted = self.shared.ingest.admit(self.source(), device, &decoded.aliases).await.map_err(End::NotStored)?;
             let Some(admitted) = admitted else {
@@ -274,11 +269,16 @@ impl Session {
             };
             if self.claim.as_ref().is_none_or(|claim| claim.device() != admitted.device()) {
                 self.claim = Some(self.shared.newest.claim(admitted.device(), &self.replaced, &self.wake));
+                begins = true;
             }
             session = Some(admitted);
         }
         if let Some(fix) = decoded.fixes.iter().rfind(|fix| fix.valid && fix.device.is_none()) {
             self.seen = Some(fix.location);
+        }
+        if begins && let Some(from) = &session {
+            let came = std::time::Instant::now();
+            contest::heard(&self.shared.ingest, self.source(), from.device(), came, self.seen).await;
         }
         round.answers.extend(decoded.answer);
         let reports = self.shared.ingest.reports(self.source(), session.as_ref(), decoded.fixes);
@@ -296,7 +296,7 @@ impl Session {
         }
         if !round.replies.is_empty() {
             let bytes = round.replies.concat();
-            match tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(&bytes)).await {
+            match tokio::time::timeout(WRITE_TIMEOUT, self.link.send(&bytes)).await {
                 Ok(written) => written.map_err(End::Broken)?,
                 Err(_) => return Err(End::Late("late_write")),
             }
@@ -305,7 +305,7 @@ impl Session {
             None => Ok(()),
             Some(end) => {
                 // So that the last answer arrives although there may be bytes that we never read.
-                if let Err(error) = self.stream.shutdown().await {
+                if let Err(error) = self.link.shutdown().await {
                     debug!(%error, "connection broken while closing");
                 }
                 Err(end)
@@ -321,7 +321,7 @@ impl Session {
         {
             let next = commands.next(claim.device(), self.seen, self.decoder.as_mut(), false);
             let Some(claimed) = next.await.map_err(End::NotStored)? else { break };
-            let written = tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(&claimed.bytes)).await;
+            let written = tokio::time::timeout(WRITE_TIMEOUT, self.link.send(&claimed.bytes)).await;
             let done = commands.done(claimed, self.seen, matches!(written, Ok(Ok(())))).await;
             match written {
                 Ok(written) => written.map_err(End::Broken)?,
@@ -340,12 +340,4 @@ impl Session {
     fn tell(&self, fault: &Fault) {
         self.shared.ingest.faults().tell(self.source(), fault);
     }
-}
-
-/// By way of the stack: a connection that was readable once and has no more must not keep room for it.
-fn read_what_is_there(stream: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
-    let mut bytes = [0; READ_BYTES];
-    let count = stream.try_read(&mut bytes)?;
-    buffer.extend_from_slice(&bytes[..count]);
-    Ok(count)
 }

@@ -5,6 +5,7 @@
 
 use crate::commands::Commands;
 use crate::config::{ANY, ConnectorsConfig};
+use crate::contest;
 use crate::faults::Source;
 use crate::ingest::{Ingest, Message, NotStored, Taken};
 use crate::now;
@@ -56,6 +57,7 @@ struct Understood {
     decoder: SharedDecoder,
     decoded: Decoded,
     received_at: Timestamp,
+    came: Instant,
 }
 
 /// A sender's decoder: it reads the next datagram while commands are said to the device that sent the last one.
@@ -153,7 +155,13 @@ fn understand(
         }
         // Of a sender that has never said whose it is nothing is worth keeping.
         remembered |= decoded.device.is_some();
-        messages.push(Understood { protocol, decoder: decoder.clone(), decoded, received_at: context.received_at });
+        messages.push(Understood {
+            protocol,
+            decoder: decoder.clone(),
+            decoded,
+            received_at: context.received_at,
+            came: now_mono,
+        });
     }
     if remembered {
         senders.remember(peer, session, now_mono);
@@ -197,10 +205,13 @@ fn frames(shared: &Shared, protocol: &'static Protocol, datagram: &[u8], peer: S
 }
 
 async fn serve(shared: &Shared, socket: &UdpSocket, message: Understood, peer: SocketAddr) -> Result<(), NotStored> {
-    let Understood { protocol, mut decoder, mut decoded, received_at } = message;
+    let Understood { protocol, mut decoder, mut decoded, received_at, came } = message;
     let seen = decoded.fixes.iter().rfind(|fix| fix.valid).map(|fix| fix.location);
     let source = Source { protocol: protocol.name, device: None, peer: Some(peer) };
     let taken = shared.ingest.take(source, received_at, &mut decoded).await?;
+    if let (Taken::Stored, Some(device)) = (taken, &decoded.device) {
+        contest::heard(&shared.ingest, source, device, came, seen).await;
+    }
     let replies = match taken {
         Taken::Stored => decoded.replies,
         Taken::Refused => decoded.refusal.into_iter().collect(),

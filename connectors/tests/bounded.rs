@@ -9,13 +9,13 @@ mod feed;
 mod messages;
 
 use bytes::{Bytes, BytesMut};
-use feed::{context, feed};
+use feed::{Way, context, feed, feed_in};
 use messages::MESSAGES;
 use peak_alloc::PeakAlloc;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use waystream_connectors::decode::parse_hex;
-use waystream_connectors::protocol::{Checksums, Transport};
+use waystream_connectors::protocol::{Checksums, Protocol, Transport};
 use waystream_connectors::protocols::ALL;
 
 /// Counts every byte. This file has one test only, as others at the same time would be counted too.
@@ -46,21 +46,44 @@ fn neither_memory_nor_meaning_depends_on_what_comes_or_how() {
             }
             peak(protocol.name, || feed(protocol, &[messages[0].clone(), message.clone()]), &message);
         }
+        largest(protocol, messages);
         splits(protocol);
+    }
+}
+
+/// Messages as long as they may be, of the shortest parts that there are. A place of 20 bytes takes some hundred here, so the largest
+/// may take more than others; but not each of their bytes a thousand.
+fn largest(protocol: &Protocol, messages: &[Vec<u8>]) {
+    const BYTES_PER_BYTE: usize = 16;
+    let length = protocol.max_frame_bytes.min(64 * 1024);
+    for head in messages.iter().take(3).map(Vec::as_slice).chain([&b"#B#"[..], b"/\0{\"_type\":\"location\",\"a\":[0", b"/\0["])
+    {
+        for part in [",", ";", "|", "x|", "0,", ",[0]", "{},", "\0", "\u{1}\0", "\0\0\0\u{1}"] {
+            let end = part.bytes().cycle().take(length.saturating_sub(head.len()));
+            let message: Vec<u8> = head.iter().copied().chain(end).collect();
+            let taken = taken(|| feed_in(Way::Messages, Checksums::Count, protocol, &[messages[0].clone(), message.clone()]));
+            let most = MAX_MESSAGE_MEMORY_BYTES + BYTES_PER_BYTE * message.len();
+            assert!(taken <= most, "{}: {taken} bytes for {part:?} behind {head:02x?}", protocol.name);
+        }
     }
 }
 
 /// Fails if something takes too much memory at a time.
 fn peak(protocol: &str, what: impl FnOnce(), message: &[u8]) {
-    let before = MEMORY.current_usage();
-    MEMORY.reset_peak_usage();
-    what();
-    let taken = MEMORY.peak_usage().saturating_sub(before);
+    let taken = taken(what);
     assert!(taken <= MAX_MESSAGE_MEMORY_BYTES, "{protocol}: {taken} bytes for {message:02x?}");
 }
 
+/// How much it takes at a time.
+fn taken(what: impl FnOnce()) -> usize {
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    what();
+    MEMORY.peak_usage().saturating_sub(before)
+}
+
 /// A stream in two pieces has the frames that it has in one, and they mean the same, wherever it is split.
-fn splits(protocol: &waystream_connectors::protocol::Protocol) {
+fn splits(protocol: &Protocol) {
     let Transport::Socket { framing, decoder, tcp: true, .. } = protocol.transport else { return };
     let understood = |pieces: [&[u8]; 2]| {
         let (mut framing, mut decoder, mut buffer) = (framing(), decoder(), BytesMut::new());

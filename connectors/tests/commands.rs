@@ -218,7 +218,11 @@ fn now() -> Timestamp {
 }
 
 async fn queue(system: &System, command: Command) {
-    system.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Command(command))]).await.unwrap();
+    system
+        .catalog
+        .edit(&waystream_domain::Actor::CommandLine, vec![CatalogEdit::Put(CatalogEntry::Command(command))])
+        .await
+        .unwrap();
 }
 
 /// Returns when this command has come so far.

@@ -1,6 +1,8 @@
 //! Random and damaged bytes to every protocol: no panic, no frame above the limit, every fix within range.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/families.rs"]
+mod families;
 #[path = "common/feed.rs"]
 mod feed;
 #[path = "common/messages.rs"]
@@ -102,24 +104,11 @@ fn a_frame_with_a_wrong_checksum_is_neither_kept_nor_answered() {
     }
 }
 
-/// Begins fuzzing: the recorded messages as inputs of the two targets in `fuzz/`, written where it is said.
 #[test]
-fn seeds_are_what_the_fuzz_targets_read() {
-    let folder = std::env::var_os("WAYSTREAM_WRITE_SEEDS").map(std::path::PathBuf::from);
-    for (number, messages) in MESSAGES.iter().enumerate() {
-        let first = &messages[0];
-        let head = [&[u8::try_from(number).unwrap()][..], &u16::try_from(first.len()).unwrap().to_be_bytes()].concat();
-        for (at, message) in messages.iter().enumerate() {
-            let input = [&head[..], first, message].concat();
-            // As the target takes it apart.
-            let long = usize::from(u16::from_be_bytes([input[1], input[2]]));
-            assert_eq!(input[3..].split_at(long), (&first[..], &message[..]));
-            if let Some(folder) = &folder {
-                for (target, bytes) in [("messages", &input), ("recognise", message)] {
-                    std::fs::create_dir_all(folder.join(target)).unwrap();
-                    std::fs::write(folder.join(target).join(format!("{number}-{at}")), bytes).unwrap();
-                }
-            }
-        }
-    }
+fn every_protocol_is_fuzzed_in_one_family() {
+    let mut fuzzed = [&families::TEXT[..], &families::BYTES, &families::HTTP].concat();
+    let mut all: Vec<&str> = ALL.iter().map(|protocol| protocol.name).collect();
+    fuzzed.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(fuzzed, all);
 }

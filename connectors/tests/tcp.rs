@@ -84,7 +84,11 @@ async fn a_device_that_is_set_up_under_another_form_of_its_id_is_that_device() {
         fleet: FleetId::new("default").unwrap(),
         name: "with the check digit that its messages leave out".into(),
     };
-    system.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Device(known))]).await.unwrap();
+    system
+        .catalog
+        .edit(&waystream_domain::Actor::CommandLine, vec![CatalogEdit::Put(CatalogEntry::Device(known))])
+        .await
+        .unwrap();
     let mut tracker = Tracker::connect(system.address("meiligao")).await;
     let position = "242400716578902405843299553136323533332e3937382c412c343632332e313137392c4e2c30373932342e323437312c572c303030302c3030302c\
                     3139313231372c2c2a31437c31312e357c3139347c303030307c313139322c303030307c3835383030307c30303331343809540d0a";
@@ -260,7 +264,11 @@ async fn an_unknown_device_behind_a_relay_is_refused_alone() {
         fleet: FleetId::new("default").unwrap(),
         name: "one of eight".into(),
     };
-    system.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Device(known))]).await.unwrap();
+    system
+        .catalog
+        .edit(&waystream_domain::Actor::CommandLine, vec![CatalogEdit::Put(CatalogEntry::Device(known))])
+        .await
+        .unwrap();
     let mut relay = Tracker::connect(system.address("egts")).await;
     relay.send(&relayed()).await;
     assert_eq!(relay.answer(10 * 29).await.unwrap().len(), 10 * 29);

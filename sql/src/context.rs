@@ -1,13 +1,16 @@
 //! The context of one question: tables that show what the scope allows, and nothing else.
 
 use crate::functions::{Gaps, Zones};
-use crate::{LatestPositions, Scope, functions, latest, statement, tables, views};
+use crate::manner::Manner;
+use crate::memory::Memory;
+use crate::{Flaw, LatestPositions, Scope, SqlError, functions, latest, statement, tables, views};
+#[cfg(feature = "postgres")]
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
-use datafusion::common::Result;
+use datafusion::common::{Result, TableReference};
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::context::SQLOptions;
-use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use std::collections::HashSet;
@@ -19,35 +22,39 @@ use waystream_store::{EVENT_COLUMNS, POSITION_COLUMNS, Store, Table};
 const UNBOUNDED: [&str; 8] =
     ["repeat", "lpad", "rpad", "range", "generate_series", "array_repeat", "array_resize", "list_repeat"];
 
+/// What the tables are in.
+pub(crate) const CATALOG: &str = "waystream";
+pub(crate) const SCHEMA: &str = "public";
+
 /// What questions run on.
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) catalog: SharedCatalog,
     pub(crate) latest: OnceLock<Arc<dyn LatestPositions>>,
-    pub(crate) env: Arc<RuntimeEnv>,
+    pub(crate) memory: Memory,
     pub(crate) partitions: usize,
 }
 
 impl Core {
     /// A context of its own for one question.
-    fn context(&self) -> SessionContext {
+    fn context(&self, scope: &Scope) -> Result<SessionContext> {
         let mut config = SessionConfig::new()
             .with_information_schema(true)
-            .with_default_catalog_and_schema("waystream", "public")
+            .with_default_catalog_and_schema(CATALOG, SCHEMA)
             .with_target_partitions(self.partitions);
         let options = config.options_mut();
         options.sql_parser.dialect = statement::DIALECT;
         options.sql_parser.collect_spans = true;
         options.execution.parquet.pushdown_filters = true;
-        let context = SessionContext::new_with_config_rt(config, self.env.clone());
+        let context = SessionContext::new_with_config_rt(config, self.memory.of(&scope.organisation)?);
         UNBOUNDED.iter().for_each(|name| context.deregister_udf(name));
-        context
+        Ok(context)
     }
 
     /// All columns of a table of the store, rows of the scope's fleets only.
     pub(crate) fn rows(&self, scope: &Scope, table: Table) -> Result<DataFrame> {
         let plan = in_fleets(self.provider(table), table, scope)?.build()?;
-        Ok(DataFrame::new(self.context().state(), plan))
+        Ok(DataFrame::new(self.context(scope)?.state(), plan))
     }
 
     fn provider(&self, table: Table) -> Arc<dyn TableProvider> {
@@ -58,20 +65,44 @@ impl Core {
     }
 
     /// Plans a statement of [`statement::parse`] over the tables of the scope.
-    pub(crate) async fn plan(&self, scope: &Scope, statement: Statement) -> Result<DataFrame> {
-        let context = self.context();
+    pub(crate) async fn plan(&self, scope: &Scope, statement: Statement, manner: &dyn Manner) -> Result<Planned, SqlError> {
+        let context = self.context(scope)?;
         functions::register(&context, Zones::new(self.catalog.clone(), scope.clone()));
+        let state = context.state();
+        let named = state.resolve_table_references(&statement)?;
+        let wanted: HashSet<String> = named.iter().map(|t| t.table().to_owned()).collect();
+        self.register_tables(&context, scope, &wanted).await?;
+        manner.furnish(&context)?;
+        let plan = match context.state().statement_to_plan(statement).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                let functions = context.state().table_functions().clone();
+                let is_there = |table: &TableReference| {
+                    functions.contains_key(table.table()) || context.table_exist(table.clone()).unwrap_or(false)
+                };
+                return Err(match error.into() {
+                    SqlError::Invalid { message, at, flaw: Flaw::Other } if !named.iter().all(is_there) => {
+                        SqlError::Invalid { message, at, flaw: Flaw::Table }
+                    }
+                    error => error,
+                });
+            }
+        };
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
+        Ok(Planned { context, plan })
+    }
+
+    async fn register_tables(&self, context: &SessionContext, scope: &Scope, wanted: &HashSet<String>) -> Result<()> {
         for (table, columns) in [(Table::Positions, &POSITION_COLUMNS[..]), (Table::Events, &EVENT_COLUMNS[..])] {
             let plan = in_fleets(self.provider(table), table, scope)?.project(columns.iter().map(|c| col(*c)))?.build()?;
             context.register_table(table.name(), Arc::new(ViewTable::new(plan, None)))?;
         }
-        let state = context.state();
-        let named: HashSet<String> = state.resolve_table_references(&statement)?.iter().map(|t| t.table().to_owned()).collect();
-        for (name, provider) in tables::of_scope(&self.catalog, scope, |name| named.contains(name))? {
+        for (name, provider) in tables::of_scope(&self.catalog, scope, |name| wanted.contains(name))? {
             context.register_table(name, provider)?;
         }
+        let state = context.state();
         let latest = match self.latest.get() {
-            Some(source) if named.contains("latest_positions") => latest::table(source.of_scope(scope))?,
+            Some(source) if wanted.contains("latest_positions") => latest::table(source.of_scope(scope))?,
             Some(_) => latest::table(Vec::new())?,
             None => Arc::new(ViewTable::new(state.create_logical_plan(latest::FROM_HISTORY).await?, None)),
         };
@@ -82,10 +113,43 @@ impl Core {
         }
         let gaps = Gaps { plan: state.create_logical_plan(functions::GAPS_QUERY).await? };
         context.register_udtf("gaps", Arc::new(gaps));
-        let state = context.state();
-        let plan = state.statement_to_plan(statement).await?;
-        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
-        context.execute_logical_plan(plan).await
+        Ok(())
+    }
+
+    /// Columns of every table that there is, which are the same in all scopes.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn tables(&self, nobody: &Scope) -> Result<Vec<(String, SchemaRef)>> {
+        let context = self.context(nobody)?;
+        functions::register(&context, Zones::new(self.catalog.clone(), nobody.clone()));
+        self.register_tables(&context, nobody, &HashSet::new()).await?;
+        let mut tables = Vec::new();
+        let schema = context.catalog(CATALOG).and_then(|catalog| catalog.schema(SCHEMA));
+        for name in schema.iter().flat_map(|schema| schema.table_names()) {
+            let provider = context.table_provider(name.as_str()).await?;
+            tables.push((name, provider.schema()));
+        }
+        tables.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(tables)
+    }
+}
+
+/// A statement that may be run, and where.
+pub(crate) struct Planned {
+    context: SessionContext,
+    plan: LogicalPlan,
+}
+
+impl Planned {
+    /// What it is.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    /// With the values of its parameters, if it has any.
+    pub(crate) async fn start(self, manner: &dyn Manner) -> Result<DataFrame, SqlError> {
+        let plan = manner.bind(self.plan)?;
+        Ok(self.context.execute_logical_plan(plan).await?)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The engine: asks each question on its own threads, within limits, and hands the rows over as they come.
 
 use crate::context::Core;
-use crate::{LatestPositions, Scope, SqlError, metrics, statement};
+use crate::manner::{Manner, Plain};
+use crate::memory::Memory;
+use crate::{LatestPositions, Scope, SqlError, metrics};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMillisecondType};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::functions_aggregate::expr_fn::{max, min};
 use datafusion::logical_expr::col;
 use futures::StreamExt;
@@ -25,7 +25,8 @@ use waystream_store::{Store, Table};
 pub struct SqlOptions {
     /// Threads that work on questions, all together.
     pub threads: usize,
-    /// Memory for sorting, grouping and joining, all questions together; beyond it they use temporary files.
+    /// Memory for sorting, grouping and joining, all questions together; beyond it they use temporary files. While several
+    /// organisations ask, each may use its share only.
     pub memory_bytes: usize,
     /// Temporary files, all questions together.
     pub spill_bytes: u64,
@@ -66,12 +67,7 @@ pub struct SqlEngine {
 impl SqlEngine {
     /// An engine over a store and a catalog that somebody else keeps up to date.
     pub fn new(store: Arc<dyn Store>, catalog: SharedCatalog, options: SqlOptions) -> Result<Self, SqlError> {
-        let top_consumers = NonZeroUsize::new(3).expect("three is not zero");
-        let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), top_consumers);
-        let env = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(pool))
-            .with_max_temp_directory_size(options.spill_bytes)
-            .build_arc()?;
+        let memory = Memory::new(options.memory_bytes, options.spill_bytes)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(options.threads.max(1))
             .thread_name("sql")
@@ -79,7 +75,7 @@ impl SqlEngine {
             .thread_stack_size(32 << 20)
             .enable_all()
             .build()?;
-        let core = Core { store, catalog, latest: OnceLock::new(), env, partitions: options.threads.max(1) };
+        let core = Core { store, catalog, latest: OnceLock::new(), memory, partitions: options.threads.max(1) };
         let turns = Arc::new(Semaphore::new(options.queries.max(1)));
         Ok(Self { core: Arc::new(core), options, turns, runtime: Some(runtime) })
     }
@@ -92,32 +88,52 @@ impl SqlEngine {
     /// Runs one reading statement (SELECT, EXPLAIN, SHOW, DESCRIBE) on the tables of the scope (`docs/sql.md` lists them) and
     /// `information_schema`.
     pub async fn query(&self, scope: &Scope, sql: &str) -> Result<QueryResult, SqlError> {
-        self.start(scope, sql, self.options.max_rows).await
+        let question = self.question(scope, sql);
+        self.start(Question { max_rows: self.options.max_rows, ..question }).await
     }
 
     /// The same with no limit on rows: for who takes them as they come.
     pub(crate) async fn query_all(&self, scope: &Scope, sql: &str) -> Result<QueryResult, SqlError> {
-        self.start(scope, sql, usize::MAX).await
+        self.start(self.question(scope, sql)).await
     }
 
-    async fn start(&self, scope: &Scope, sql: &str, max_rows: usize) -> Result<QueryResult, SqlError> {
-        let result = self.begin(scope, sql, max_rows).await;
+    /// Plain SQL, as many rows as there are, as long as a query may take.
+    pub(crate) fn question(&self, scope: &Scope, sql: &str) -> Question {
+        Question {
+            scope: scope.clone(),
+            sql: sql.to_owned(),
+            max_rows: usize::MAX,
+            deadline: self.options.deadline,
+            manner: Arc::new(Plain),
+        }
+    }
+
+    /// Queries that run now.
+    pub fn running(&self) -> usize {
+        self.options.queries.max(1) - self.turns.available_permits()
+    }
+
+    /// Runs what was asked.
+    pub(crate) async fn start(&self, question: Question) -> Result<QueryResult, SqlError> {
+        let result = self.begin(question).await;
         if let Err(error) = &result {
             metrics::failed(error.kind());
         }
         result
     }
 
-    async fn begin(&self, scope: &Scope, sql: &str, max_rows: usize) -> Result<QueryResult, SqlError> {
+    async fn begin(&self, question: Question) -> Result<QueryResult, SqlError> {
+        let Question { scope, sql, max_rows, deadline, manner } = question;
         let started = Instant::now();
         let turn = self.turn().await?;
-        let (core, scope, sql) = (self.core.clone(), scope.clone(), sql.to_owned());
+        let core = self.core.clone();
         let (schema_out, schema) = oneshot::channel();
-        let mut rows = self.spawn(Some(self.options.deadline), move |out| async move {
+        let mut rows = self.spawn(Some(deadline), move |out| async move {
             let _turn = turn;
             // Here, not before: parser and planner recurse, and these threads have the stack for it.
-            let statement = statement::parse(&sql)?;
-            let mut stream = core.plan(&scope, statement).await?.execute_stream().await?;
+            let statement = manner.parse(&sql)?;
+            let planned = core.plan(&scope, statement, manner.as_ref()).await?;
+            let mut stream = planned.start(manner.as_ref()).await?.execute_stream().await?;
             if schema_out.send(stream.schema()).is_err() {
                 return Ok(());
             }
@@ -167,9 +183,12 @@ impl SqlEngine {
         answer.next().await.unwrap_or(Ok(None))
     }
 
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, SqlError> {
+    pub(crate) async fn turn(&self) -> Result<Turn, SqlError> {
         match tokio::time::timeout(self.options.busy_after, self.turns.clone().acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
+            Ok(Ok(turn)) => {
+                metrics::running(1.0);
+                Ok(Turn { _permit: turn })
+            }
             _ => Err(SqlError::Busy),
         }
     }
@@ -195,6 +214,26 @@ impl SqlEngine {
 
     pub(crate) fn deadline(&self) -> Duration {
         self.options.deadline
+    }
+}
+
+/// What is asked, and how.
+pub(crate) struct Question {
+    pub(crate) scope: Scope,
+    pub(crate) sql: String,
+    pub(crate) max_rows: usize,
+    pub(crate) deadline: Duration,
+    pub(crate) manner: Arc<dyn Manner>,
+}
+
+/// The right to run a query, as long as it is held.
+pub(crate) struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        metrics::running(-1.0);
     }
 }
 
@@ -286,6 +325,12 @@ impl QueryResult {
                 Some(Err(error))
             }
         }
+    }
+
+    /// When it will be stopped.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.rows.deadline.map(|(at, _)| at)
     }
 
     /// All rows (at most `SqlOptions::max_rows`).

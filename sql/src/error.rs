@@ -1,9 +1,26 @@
 //! What can go wrong with a question, by what the asker does.
 
 use datafusion::arrow::error::ArrowError;
-use datafusion::common::Diagnostic;
+use datafusion::common::{Diagnostic, SchemaError};
 use datafusion::error::DataFusionError;
 use std::time::Duration;
+
+/// Kinds of mistakes, for programs that tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// It is no statement.
+    Syntax,
+    /// It names a table that isn't there.
+    Table,
+    /// It names a column that isn't there.
+    Column,
+    /// It says what this engine can't do.
+    Unsupported,
+    /// A value can't be computed: a cast, a division by zero.
+    Value,
+    /// Another one.
+    Other,
+}
 
 /// Errors by what the caller can do.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +32,8 @@ pub enum SqlError {
         message: String,
         /// Line and column in the text, both from 1.
         at: Option<(u64, u64)>,
+        /// What kind of mistake, as far as that is known.
+        flaw: Flaw,
     },
     /// The statement is not a read.
     #[error("only reading is possible here: {0}")]
@@ -54,13 +73,15 @@ impl SqlError {
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
-        Self::Invalid { message: message.into(), at: None }
+        Self::Invalid { message: message.into(), at: None, flaw: Flaw::Syntax }
     }
 }
 
 impl From<DataFusionError> for SqlError {
     fn from(error: DataFusionError) -> Self {
-        let at = error.diagnostic().and_then(|d: &Diagnostic| d.span).map(|span| (span.start.line, span.start.column));
+        let span = error.diagnostic().and_then(|d: &Diagnostic| d.span);
+        // Words that were put in by a rewrite stand nowhere.
+        let at = span.map(|span| (span.start.line, span.start.column)).filter(|(line, _)| *line > 0);
         match error.find_root() {
             DataFusionError::ResourcesExhausted(message) => Self::Memory(first_sentence(message)),
             DataFusionError::ParquetError(_) | DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) => {
@@ -74,10 +95,22 @@ impl From<DataFusionError> for SqlError {
             DataFusionError::SQL(parser, _) => {
                 let text = parser.to_string();
                 let what = text.split(" at Line: ").next().unwrap_or_default().replace("sql parser error: ", "");
-                Self::Invalid { message: what, at }
+                Self::Invalid { message: what, at, flaw: Flaw::Syntax }
             }
-            root => Self::Invalid { message: root.strip_backtrace().replace("Error during planning: ", ""), at },
+            root => {
+                let message = root.strip_backtrace().replace("Error during planning: ", "");
+                Self::Invalid { message, at, flaw: flaw(root) }
+            }
         }
+    }
+}
+
+fn flaw(error: &DataFusionError) -> Flaw {
+    match error {
+        DataFusionError::SchemaError(schema, _) if matches!(**schema, SchemaError::FieldNotFound { .. }) => Flaw::Column,
+        DataFusionError::NotImplemented(_) => Flaw::Unsupported,
+        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => Flaw::Value,
+        _ => Flaw::Other,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{Scope, SqlEngine, SqlError};
 use datafusion::logical_expr::{Expr, col, lit};
 use datafusion::prelude::DataFrame;
 use datafusion::scalar::ScalarValue;
-use waystream_domain::{DeviceId, Event, EventKind, Timestamp};
+use waystream_domain::{DeviceId, Event, EventId, EventKind, Timestamp};
 use waystream_store::{Archived, EventCursor, Table, rows};
 
 /// Which events.
@@ -20,6 +20,8 @@ pub struct EventFilter {
     pub kinds: Vec<EventKind>,
     /// Of these devices; empty: of all in the scope.
     pub devices: Vec<DeviceId>,
+    /// With these ids; empty: with any. Ask with the devices and times too: by id alone all of history is read.
+    pub ids: Vec<EventId>,
     /// At most this many.
     pub limit: usize,
 }
@@ -89,6 +91,9 @@ fn conditions(filter: &EventFilter) -> Vec<Expr> {
     }
     if !filter.devices.is_empty() {
         all.push(col("device").in_list(filter.devices.iter().map(|d| lit(d.as_str())).collect(), false));
+    }
+    if !filter.ids.is_empty() {
+        all.push(col("event_id").in_list(filter.ids.iter().map(|id| lit(id.as_str())).collect(), false));
     }
     all.extend(filter.after.as_ref().and_then(after));
     all

@@ -9,8 +9,12 @@ mod error;
 mod events;
 pub mod functions;
 mod latest;
+mod manner;
+mod memory;
 pub mod metrics;
 pub mod output;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod scope;
 mod statement;
 mod tables;
@@ -18,7 +22,7 @@ mod track;
 mod views;
 
 pub use engine::{QueryResult, SqlEngine, SqlOptions};
-pub use error::SqlError;
+pub use error::{Flaw, SqlError};
 pub use events::{EventFilter, EventsPage};
 pub use latest::LatestPositions;
 pub use scope::Scope;

@@ -8,6 +8,12 @@ pub const QUERIES: &str = "waystream_sql_queries_total";
 pub const PLAN_SECONDS: &str = "waystream_sql_plan_seconds";
 /// Queries refused or stopped; label `why`: `invalid`, `read_only`, `deadline`, `memory`, `busy`, `store`.
 pub const FAILED: &str = "waystream_sql_failed_total";
+/// Queries that run, those included whose rows nobody takes.
+pub const RUNNING: &str = "waystream_sql_running";
+
+pub(crate) fn running(change: f64) {
+    metrics::gauge!(RUNNING).increment(change);
+}
 
 pub(crate) fn planned(took: Duration) {
     metrics::counter!(QUERIES).increment(1);
@@ -16,4 +22,30 @@ pub(crate) fn planned(took: Duration) {
 
 pub(crate) fn failed(why: &'static str) {
     metrics::counter!(FAILED, "why" => why).increment(1);
+}
+
+/// Clients signed in over Postgres wire.
+#[cfg(feature = "postgres")]
+pub const POSTGRES_CONNECTIONS: &str = "waystream_postgres_connections";
+/// Queries begun over Postgres wire.
+#[cfg(feature = "postgres")]
+pub const POSTGRES_QUERIES: &str = "waystream_postgres_queries_total";
+/// Statements and connections of Postgres wire that failed; label `why`: `invalid`, `read_only`, `cancelled`, `memory`, `busy`,
+/// `internal`, `stopping`, `sign_in`, `protocol`, `slow` (did not sign in in time).
+#[cfg(feature = "postgres")]
+pub const POSTGRES_FAILED: &str = "waystream_postgres_failed_total";
+
+#[cfg(feature = "postgres")]
+pub(crate) fn postgres_connections(change: f64) {
+    metrics::gauge!(POSTGRES_CONNECTIONS).increment(change);
+}
+
+#[cfg(feature = "postgres")]
+pub(crate) fn postgres_query() {
+    metrics::counter!(POSTGRES_QUERIES).increment(1);
+}
+
+#[cfg(feature = "postgres")]
+pub(crate) fn postgres_failed(why: &'static str) {
+    metrics::counter!(POSTGRES_FAILED, "why" => why).increment(1);
 }

@@ -1,15 +1,15 @@
 //! Which statements are let in: one read, of bounded depth.
 
-use crate::SqlError;
+use crate::{Flaw, SqlError};
 use datafusion::config::Dialect;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 /// Longest text taken.
-const MAX_BYTES: usize = 256 * 1024;
+pub(crate) const MAX_BYTES: usize = 256 * 1024;
 
 /// Each of these tokens may make the statement's tree one deeper, and the planner walks the tree by recursion.
 const MAX_OPERATORS: usize = 1_000;
@@ -22,13 +22,10 @@ pub(crate) fn parse(sql: &str) -> Result<Statement, SqlError> {
     if sql.len() > MAX_BYTES {
         return Err(SqlError::invalid(format!("query is longer than {MAX_BYTES} bytes")));
     }
-    let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, sql)
-        .tokenize()
-        .map_err(|e| SqlError::Invalid { message: e.message, at: Some((e.location.line, e.location.column)) })?;
-    if tokens.iter().filter(|t| deepens(t)).count() > MAX_OPERATORS {
+    if tokens(sql)?.iter().filter(|t| deepens(&t.token)).count() > MAX_OPERATORS {
         return Err(SqlError::invalid(format!("query has more than {MAX_OPERATORS} operators")));
     }
+    let dialect = PostgreSqlDialect {};
     let mut statements = DFParserBuilder::new(sql).with_dialect(&dialect).build()?.parse_statements()?;
     match (statements.pop_front(), statements.is_empty()) {
         (Some(statement), true) => {
@@ -38,6 +35,15 @@ pub(crate) fn parse(sql: &str) -> Result<Statement, SqlError> {
         (Some(_), false) => Err(SqlError::invalid("more than one statement")),
         (None, _) => Err(SqlError::invalid("no statement")),
     }
+}
+
+/// The words of a text.
+pub(crate) fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
+    Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().map_err(|e| SqlError::Invalid {
+        message: e.message,
+        at: Some((e.location.line, e.location.column)),
+        flaw: Flaw::Syntax,
+    })
 }
 
 fn deepens(token: &Token) -> bool {

@@ -1,13 +1,13 @@
-//! The catalog as tables: devices, fleets, geofences of one scope.
+//! The catalog as tables: devices, fleets, geofences and acknowledgements of one scope.
 
 use crate::Scope;
-use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::Result;
 use std::sync::{Arc, PoisonError};
 use waystream_domain::geofence::Shape;
 use waystream_domain::geofence::geojson::to_feature;
-use waystream_domain::{Geofence, SharedCatalog};
+use waystream_domain::{Geofence, SharedCatalog, Timestamp};
 
 /// Name and contents of each table. Those not `wanted` are there without rows: a catalog may be large.
 pub(crate) fn of_scope(
@@ -15,13 +15,15 @@ pub(crate) fn of_scope(
     scope: &Scope,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Vec<(&'static str, Arc<dyn TableProvider>)>> {
-    let (devices, fleets, geofences) = {
+    let (devices, fleets, geofences, seen) = {
         let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
         let devices: Vec<_> =
             catalog.devices.values().filter(|d| wanted("devices") && scope.fleets.contains(&d.fleet)).cloned().collect();
         let fleets: Vec<_> = catalog.fleets_of(&scope.organisation).filter(|f| scope.fleets.contains(&f.id)).cloned().collect();
         let geofences: Vec<_> = catalog.geofences.values().filter(|g| wanted("geofences") && scope.sees(g)).cloned().collect();
-        (devices, fleets, geofences)
+        let seen = catalog.acknowledgements_of(&scope.organisation).filter(|_| wanted("acknowledgements"));
+        let seen: Vec<_> = seen.cloned().collect();
+        (devices, fleets, geofences, seen)
     };
     let radius = |g: &Geofence| match g.shape {
         Shape::Circle { radius_m, .. } => Some(radius_m),
@@ -61,6 +63,15 @@ pub(crate) fn of_scope(
                 ("geojson", Arc::new(geofences.iter().map(|g| Some(geometry(g))).collect::<StringArray>()), false),
             ])?,
         ),
+        (
+            "acknowledgements",
+            table(vec![
+                ("event_id", texts(&seen, |a| a.event.as_str()), false),
+                ("acknowledged_by", texts(&seen, |a| a.by.as_str()), false),
+                ("acknowledged_at", times(&seen, |a| a.at), false),
+                ("note", optional_texts(&seen, |a| a.note.as_deref()), true),
+            ])?,
+        ),
     ])
 }
 
@@ -70,6 +81,11 @@ fn texts<T>(rows: &[Arc<T>], f: impl Fn(&T) -> &str) -> ArrayRef {
 
 fn optional_texts<T>(rows: &[Arc<T>], f: impl Fn(&T) -> Option<&str>) -> ArrayRef {
     Arc::new(rows.iter().map(|r| f(r)).collect::<StringArray>())
+}
+
+fn times<T>(rows: &[Arc<T>], f: impl Fn(&T) -> Timestamp) -> ArrayRef {
+    let times = TimestampMillisecondArray::from_iter_values(rows.iter().map(|r| f(r).as_millis()));
+    Arc::new(times.with_timezone("UTC"))
 }
 
 fn table(columns: Vec<(&'static str, ArrayRef, bool)>) -> Result<Arc<dyn TableProvider>> {

@@ -8,7 +8,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::sync::Arc;
-use waystream_domain::{AttributeValue, Event, EventKind};
+use waystream_domain::{Acknowledgement, AttributeValue, CatalogEdit, CatalogEntry, Event, EventId, EventKind};
 use waystream_sql::output::{self, Format};
 use waystream_sql::{Devices, EventFilter, Scope, SqlError, SqlOptions, TrackRequest};
 use waystream_store::{ArchiveBatch, Archived};
@@ -40,7 +40,7 @@ async fn an_analyst_sees_documented_tables() {
         ("SELECT kind, count(*) AS n FROM events GROUP BY kind", "kind,n\nenter,100\n"),
         (
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1",
-            "table_name\ndevices\nevents\nfleets\ngeofences\nlatest_positions\npositions\nstops\ntrips\n",
+            "table_name\nacknowledgements\ndevices\nevents\nfleets\ngeofences\nlatest_positions\npositions\nstops\ntrips\n",
         ),
         ("SELECT count(*) AS n FROM information_schema.columns WHERE table_name = 'positions'", "n\n13\n"),
         (
@@ -103,11 +103,38 @@ async fn a_track_comes_in_order_of_fix_time() {
 }
 
 #[tokio::test]
+async fn who_has_seen_to_an_event_is_joined_to_it() {
+    let f = fixture(SqlOptions::default()).await;
+    let newest = f.engine.events(&f.acme, EventFilter { limit: 1, ..EventFilter::default() }).await.unwrap();
+    let ours = newest.events[0].row.id.clone();
+    for (event, organisation) in [(ours, "acme"), (EventId::from_text("x/-/alarm/1"), "rival")] {
+        let (organisation, by) = (common::organisation(organisation), "ann".parse().unwrap());
+        let given = Acknowledgement { event, organisation, by, at: at("2026-03-06T00:00:00Z"), note: None };
+        f.catalog.write().unwrap().apply(CatalogEdit::Put(CatalogEntry::Acknowledgement(given)));
+    }
+    let joined = "SELECT kind, acknowledged_by, acknowledged_at, note FROM events JOIN acknowledgements USING (event_id)";
+    let expected = "kind,acknowledged_by,acknowledged_at,note\nenter,ann,2026-03-06T00:00:00.000Z,\n";
+    assert_eq!(csv(&f, &f.acme, joined).await, expected);
+    assert_eq!(csv(&f, &f.acme, "SELECT count(*) AS n FROM acknowledgements").await, "n\n1\n");
+}
+
+#[tokio::test]
 async fn paging_through_events_skips_none_and_repeats_none() {
     let f = fixture(SqlOptions::default()).await;
     let newest = f.engine.events(&f.acme, EventFilter { limit: 7, ..EventFilter::default() }).await.unwrap();
     assert_eq!(newest.events.len(), 7);
     assert!(newest.events.iter().all(|e| e.row.fix_time >= at("2026-03-05T00:10:00Z")));
+    let one = newest.events[3].row.clone();
+    let by_id = EventFilter {
+        ids: vec![one.id.clone()],
+        devices: vec![one.device.clone()],
+        from: Some(one.fix_time),
+        to: Some(one.fix_time),
+        limit: 1,
+        ..EventFilter::default()
+    };
+    let found = f.engine.events(&f.acme, by_id).await.unwrap();
+    assert_eq!(found.events.iter().map(|e| &e.row).collect::<Vec<_>>(), [&one]);
     let mut filter =
         EventFilter { after: Some("".parse().unwrap()), limit: 7, kinds: vec![EventKind::Enter], ..EventFilter::default() };
     let mut seen = std::collections::BTreeSet::new();

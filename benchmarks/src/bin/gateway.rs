@@ -14,9 +14,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Serves a dashboard of moving vehicles until standard input ends. Prints one sign-in link for each line that it reads.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Vehicles, each moving once a second.
+    /// Vehicles.
     #[arg(long, default_value_t = 20_000)]
     vehicles: usize,
+    /// Each moves once in so many seconds.
+    #[arg(long, default_value_t = 1)]
+    period: usize,
     /// Fleets they belong to.
     #[arg(long, default_value_t = 10)]
     fleets: usize,
@@ -33,7 +36,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let Args { vehicles, fleets, hz, listen, dir } = Args::parse();
+    let Args { vehicles, period, fleets, hz, listen, dir } = Args::parse();
     let dir = tempfile::tempdir_in(dir)?;
-    serve(dir.path(), listen, Sizes { vehicles, fleets, hz }).await
+    serve(dir.path(), listen, Sizes { vehicles, fleets, hz, period_s: period }).await
 }

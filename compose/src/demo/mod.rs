@@ -19,7 +19,7 @@ use sockets::Sockets;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
-use waystream_domain::{LatLon, Position, codec};
+use waystream_domain::{Actor, LatLon, Position, codec};
 use waystream_log::{Log, Record, Topic};
 
 /// What plays once the system runs.
@@ -81,7 +81,8 @@ async fn city(args: &DemoArgs, core: &Core) -> anyhow::Result<Vec<Simulated>> {
     let build = move || Arc::new(City::new(frame, seed, world::DEPOTS, world::CUSTOMERS));
     let city = tokio::task::spawn_blocking(build).await.context("building the city failed")?;
     let members = world::members(args.vehicles, seed);
-    core.catalog.edit(world::catalog(&app::organisation(), &city, &members, crate::now())).await?;
+    let by = Actor::Program { doing: "demo".into() };
+    core.catalog.edit(&by, world::catalog(&app::organisation(), &city, &members, crate::now())).await?;
 
     let (reports, mut batches) = mpsc::channel(8);
     let now = crate::now();

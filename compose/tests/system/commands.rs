@@ -7,13 +7,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Runs a command that has to end well; gives its output.
-fn well(arguments: &[&str]) -> String {
+pub(crate) fn well(arguments: &[&str]) -> String {
     let (out, err, ended_well) = run(arguments).unwrap();
     assert!(ended_well, "{arguments:?}: {err}");
     out
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -142,7 +142,7 @@ fn the_distributed_form_is_a_few_settings_and_roles() {
 }
 
 /// Rows of an export without what is not in the recording, as a set.
-fn rows(csv: &str) -> BTreeSet<String> {
+pub(crate) fn rows(csv: &str) -> BTreeSet<String> {
     csv.lines().skip(1).map(|line| line.split(',').take(4).collect::<Vec<_>>().join(",")).collect()
 }
 
@@ -162,6 +162,15 @@ fn what_is_imported_comes_out_again_from_a_folder_and_from_a_running_system() {
     well(&["import", text(&tracks), "--data", data]);
     let count = "SELECT count(*) AS n, count(DISTINCT device) AS d FROM positions";
     assert_eq!(well(&["sql", count, "--data", data, "--format", "csv"]), "n,d\n1533,8\n");
+
+    for (format, start, end) in [("parquet", "PAR1", "PAR1"), ("xlsx", "PK", "")] {
+        let file = folder.path().join(format!("tracks.{format}"));
+        assert_eq!(well(&["export", "--data", data, "--format", format, "--output", text(&file)]), "");
+        let written = std::fs::read(&file).unwrap();
+        let whole = written.starts_with(start.as_bytes()) && written.ends_with(end.as_bytes());
+        assert!(whole && written.len() > 5_000, "{format}: {} bytes", written.len());
+        assert!(!folder.path().join(format!("tracks.{format}.part")).exists(), "{format}");
+    }
 
     let _system = System::start(folder.path(), &settings(&[])).unwrap();
     assert_eq!(well(&["sql", count, "--data", data, "--format", "csv"]), "n,d\n1533,8\n");
@@ -209,6 +218,39 @@ fn the_shell_answers_what_is_piped_into_it_and_goes_on_after_a_mistake() {
     // Files that include themselves end too.
     std::fs::write(&script, format!("\\i {}\n", text(&script))).unwrap();
     assert!(typed(shell(), &format!("\\i {}", text(&script))).0.contains("files include each other"));
+}
+
+#[test]
+fn who_changed_what_is_told_of_a_folder_and_of_the_system_that_runs_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = text(folder.path());
+    let secret = well(&["token", "create", "--user", "admin", "--name", "report", "--data", data]);
+    let id = secret.split('_').nth(1).unwrap();
+    let told = well(&["audit", "--data", data]);
+    let lines: Vec<&str> = told.lines().collect();
+    // Newest first: the token, and with what a new system begins.
+    assert_eq!((lines.len(), lines[0]), (5, "time\twho\tfrom\tchange\tthing\tdifference"), "{told}");
+    assert!(lines[1].contains(&format!("\tcommand line\t-\tput\tapi_token/{id}\t")), "{told}");
+    assert!(lines[2].contains("\twaystream (first start)\t-\tput\tuser/admin\t") && !told.contains(secret.trim()), "{told}");
+
+    let system = System::start(folder.path(), &settings(&[])).unwrap();
+    let since = well(&["audit", "--data", data]);
+    let (header, new) = since.split_once('\n').unwrap();
+    let (new, rest) = new.split_once('\n').unwrap();
+    assert!(new.contains("\twaystream (a link for the first owner)\t-\tput\tsign_in_link/"), "{since}");
+    assert_eq!(format!("{header}\n{rest}"), told);
+    well(&["token", "revoke", id, "--data", data]);
+    let told = well(&["audit", "--kind", "api_token", "--limit", "1", "--json", "--data", data]);
+    let record: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&record["change"], &record["by"]["type"]), (&"removed".into(), &"command_line".into()), "{told}");
+    assert_eq!((&record["before"]["name"], &record["organisation"]), (&"report".into(), &"default".into()), "{told}");
+    for (filter, lines) in [(["--user", "admin"], 1), (["--since", "2999-01-01"], 1), (["--kind", "api_token"], 3)] {
+        let told = well(&[&["audit", "--data", data][..], &filter].concat());
+        assert_eq!(told.lines().count(), lines, "{filter:?}: {told}");
+    }
+    let (_, err, ended_well) = run(&["audit", "--kind", "tyre", "--data", data]).unwrap();
+    assert!(!ended_well && err.contains("tyre"), "{err}");
+    system.terminate().unwrap();
 }
 
 /// Talks with it in a terminal: waits for each text and then types; gives all that was said.

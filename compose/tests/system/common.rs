@@ -35,7 +35,7 @@ pub(crate) struct System {
 
 impl System {
     /// The one-time link that it has printed.
-    fn sign_in_link(&self) -> &str {
+    pub(crate) fn sign_in_link(&self) -> &str {
         let mut words = self.said.iter().flat_map(|line| line.split_whitespace());
         words.find(|word| word.contains("/sign-in?token=")).expect("it has printed a link")
     }
@@ -61,15 +61,20 @@ impl System {
 
     /// Starts a command that runs a system.
     pub(crate) fn start_command(folder: &Path, settings: &str, arguments: &[&str]) -> anyhow::Result<Self> {
+        let mut command = Command::new(BINARY);
+        command.args(arguments);
+        Self::spawn(command, folder, folder, settings)
+    }
+
+    /// Starts a system by a command of any kind. `its_folder`: what the folder is called where the command runs.
+    pub(crate) fn spawn(mut command: Command, folder: &Path, its_folder: &Path, settings: &str) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let file = folder.join("settings.toml");
-        std::fs::write(&file, settings)?;
-        let mut child = Command::new(BINARY)
-            .args(arguments)
+        std::fs::write(folder.join("settings.toml"), settings)?;
+        let mut child = command
             .arg("--config")
-            .arg(&file)
+            .arg(its_folder.join("settings.toml"))
             .arg("--data")
-            .arg(folder)
+            .arg(its_folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()?;
@@ -101,9 +106,9 @@ impl System {
         Remote::new(self.contact.clone())
     }
 
-    /// Whether it still runs.
-    pub(crate) fn lives(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+    /// How it has ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// Sends it a signal.
@@ -180,16 +185,21 @@ pub(crate) fn events(csv: &str) -> anyhow::Result<Vec<TruthEvent>> {
         .collect()
 }
 
-/// Puts the fences of a file into the catalog of a system that does not run.
-pub(crate) async fn put_fences(config: &Config, fences: &str) {
-    let mut tasks = Tasks::default();
-    let core = Core::open(config, DataFolder::take_alone(&config.data).unwrap(), &mut tasks).await.unwrap();
-    let text = std::fs::read_to_string(shared(fences)).unwrap();
+/// The fences of a file, as the catalog has them.
+pub(crate) fn fences(file: &str) -> Vec<CatalogEntry> {
+    let text = std::fs::read_to_string(shared(file)).unwrap();
     // Published sets have rings that cross themselves.
     let checks = Checks::EvenOdd;
     let defaults = Defaults { organisation: organisation(), fleet: None, id: None, version: 1, checks };
-    let fences = from_geojson(&text, &defaults).unwrap();
-    core.catalog.edit(fences.into_iter().map(|f| CatalogEdit::Put(CatalogEntry::Geofence(f))).collect()).await.unwrap();
+    from_geojson(&text, &defaults).unwrap().into_iter().map(CatalogEntry::Geofence).collect()
+}
+
+/// Puts the fences of a file into the catalog of a system that does not run.
+pub(crate) async fn put_fences(config: &Config, file: &str) {
+    let mut tasks = Tasks::default();
+    let core = Core::open(config, DataFolder::take_alone(&config.data).unwrap(), &mut tasks).await.unwrap();
+    let edits = fences(file).into_iter().map(CatalogEdit::Put).collect();
+    core.catalog.edit(&waystream_domain::Actor::CommandLine, edits).await.unwrap();
     tasks.run_until(std::future::ready(())).await.unwrap();
     core.close().await;
 }

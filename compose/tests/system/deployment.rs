@@ -70,6 +70,11 @@ impl Deployment {
         self.start_process(name, roles, &self.settings)
     }
 
+    /// Starts a process with more settings than the others have.
+    pub(crate) fn process_with(&self, name: &str, roles: &str, more: &str) -> System {
+        self.start_process(name, roles, &format!("{}{more}", self.settings))
+    }
+
     /// Starts a gateway that shares a Redis with others.
     pub(crate) fn gateway_with(&self, name: &str, redis: &str) -> System {
         let settings = self.settings.replacen("[gateway]\n", &format!("[gateway]\nredis = \"{redis}\"\n"), 1);

@@ -15,7 +15,7 @@ use waystream::tasks::GRACE;
 use waystream_connectors::protocol::Fix;
 use waystream_domain::{Attributes, DeviceId, LatLon, Timestamp};
 
-fn fix(second: i64) -> Fix {
+pub(crate) fn fix(second: i64) -> Fix {
     Fix {
         device: None,
         fix_time: Timestamp::from_secs(1_700_000_000 + second).unwrap(),

@@ -11,14 +11,19 @@ mod device_commands;
 mod distributed;
 mod faults;
 mod gateways;
+mod hardships;
 #[path = "../../../pipeline/log/tests/support/kafka.rs"]
 mod kafka;
 mod kills;
 mod lifecycle;
 mod notifications;
+mod people;
 mod playback;
 mod questdb;
 mod recorded;
 mod redis;
 #[path = "../../../pipeline/store/tests/support/questdb.rs"]
 mod server;
+mod sql_clients;
+mod tls;
+mod traccar;

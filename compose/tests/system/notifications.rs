@@ -1,6 +1,8 @@
-//! A device drives into a geofence, and a web server of somebody else hears of it, across a kill of the process.
+//! A device drives into a geofence, and a web server of somebody else hears of it, across kills: of the one process, and of
+//! notifiers that share the work.
 
 use crate::common::{System, free_port, settings};
+use crate::deployment::Deployment;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -8,6 +10,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use ring::hmac;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,9 +20,88 @@ use tokio::sync::mpsc;
 
 const SECRET: &str = "known to both of us";
 
+const DEPOT: [[f64; 2]; 5] = [[21.0, 52.0], [21.1, 52.0], [21.1, 52.1], [21.0, 52.1], [21.0, 52.0]];
+const PATIENT: &str = "\n[notify]\nallow_private_addresses = true\nfirst_pause_ms = 100\nlongest_pause_s = 1\ntries = 1000\n";
+
 struct Receiver {
     willing: AtomicBool,
     received: mpsc::UnboundedSender<(String, Value)>,
+}
+
+/// The id of a delivery, and what it says.
+type Told = mpsc::UnboundedReceiver<(String, Value)>;
+
+/// A web server of somebody else, and where it takes notifications. At first it takes none.
+async fn receiver() -> (Arc<Receiver>, String, Told) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hook = format!("http://{}/hook", listener.local_addr().unwrap());
+    let (received, told) = mpsc::unbounded_channel();
+    let receiver = Arc::new(Receiver { willing: AtomicBool::new(false), received });
+    let router = Router::new().route("/hook", post(take)).with_state(Arc::clone(&receiver));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (receiver, hook, told)
+}
+
+/// A browser that is signed in.
+struct Dashboard {
+    browser: reqwest::Client,
+    url: String,
+}
+
+impl Dashboard {
+    async fn of(system: &System) -> Self {
+        Self { browser: system.browser().await, url: format!("http://{}/api", system.address("dashboard")) }
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let post = self.browser.post(format!("{}{path}", self.url)).header("x-waystream", "1");
+        let answer = post.json(body).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{path}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self.browser.get(format!("{}{path}", self.url)).send().await.unwrap();
+        answer.error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// Sets up that whoever drives into the depot is told to this address. Gives the depot's id.
+    async fn tell_of_arrivals(&self, hook: &str) -> Value {
+        let depot = json!({
+            "type": "Feature", "properties": { "name": "Depot" },
+            "geometry": { "type": "Polygon", "coordinates": [DEPOT] },
+        });
+        let depot = self.post("/geofences", &depot).await["properties"]["id"].clone();
+        let channel = json!({ "name": "Hook", "type": "webhook", "url": hook, "secret": SECRET });
+        let channel = self.post("/notifications/channels", &channel).await["id"].clone();
+        let rule = json!({ "name": "Arrivals", "kinds": ["enter"], "geofences": [depot], "channel": channel });
+        self.post("/notifications/rules", &rule).await;
+        depot
+    }
+
+    /// Those delivered, once there are so many.
+    async fn delivered(&self, count: usize) -> Vec<Value> {
+        in_time(async {
+            loop {
+                let answer = self.get("/notifications/deliveries?state=delivered&limit=1000").await;
+                match answer["deliveries"].as_array() {
+                    Some(delivered) if delivered.len() >= count => return delivered.clone(),
+                    _ => tokio::time::sleep(Duration::from_millis(100)).await,
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// A phone reports a place outside the depot, and then one inside.
+async fn arrives(phones: SocketAddr, device: &str) {
+    let seconds_ago = |s| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() - s;
+    for (age_s, lon) in [(60, 20.9), (30, 21.05)] {
+        let report = format!("http://{phones}/?id={device}&timestamp={}&lat=52.05&lon={lon}", seconds_ago(age_s));
+        assert_eq!(reqwest::get(report).await.unwrap().status(), 200);
+    }
 }
 
 async fn take(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: Bytes) -> StatusCode {
@@ -41,44 +124,14 @@ async fn in_time<T>(what: impl Future<Output = T>) -> T {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_drives_into_a_geofence_is_told_by_webhook_across_a_kill_and_listed_as_delivered() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let hook = format!("http://{}/hook", listener.local_addr().unwrap());
-    let (received, mut told) = mpsc::unbounded_channel();
-    let receiver = Arc::new(Receiver { willing: AtomicBool::new(false), received });
-    let router = Router::new().route("/hook", post(take)).with_state(Arc::clone(&receiver));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-
+    let (receiver, hook, mut told) = receiver().await;
     let folder = tempfile::tempdir().unwrap();
     // The dashboard keeps its address, so that the browser's cookie is for both.
-    let settings = settings(&[]).replace("127.0.0.1:0", &format!("127.0.0.1:{}", free_port().unwrap()));
-    let settings = format!(
-        "{settings}\n[notify]\nallow_private_addresses = true\nfirst_pause_ms = 100\nlongest_pause_s = 1\ntries = 1000\n"
-    );
+    let settings = settings(&[]).replace("127.0.0.1:0", &format!("127.0.0.1:{}", free_port().unwrap())) + PATIENT;
     let system = System::start(folder.path(), &settings).unwrap();
-    let browser = system.browser().await;
-    let url = format!("http://{}/api", system.address("dashboard"));
-    let post = async |path: &str, body: &Value| -> Value {
-        let answer = browser.post(format!("{url}{path}")).header("x-waystream", "1").json(body).send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{path}: {status} {text}");
-        serde_json::from_str(&text).unwrap()
-    };
-    let depot = json!({
-        "type": "Feature", "properties": { "name": "Depot" },
-        "geometry": { "type": "Polygon", "coordinates": [[[21.0, 52.0], [21.1, 52.0], [21.1, 52.1], [21.0, 52.1], [21.0, 52.0]]] },
-    });
-    let depot = post("/geofences", &depot).await["properties"]["id"].clone();
-    let channel = json!({ "name": "Hook", "type": "webhook", "url": hook, "secret": SECRET });
-    let channel = post("/notifications/channels", &channel).await["id"].clone();
-    let rule = json!({ "name": "Arrivals", "kinds": ["enter"], "geofences": [depot], "channel": channel });
-    post("/notifications/rules", &rule).await;
-
-    let seconds_ago = |s| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() - s;
-    for (age_s, lon) in [(60, 20.9), (30, 21.05)] {
-        let (phone, time) = (system.address("osmand"), seconds_ago(age_s));
-        let report = format!("http://{phone}/?id=van-7&timestamp={time}&lat=52.05&lon={lon}");
-        assert_eq!(reqwest::get(report).await.unwrap().status(), 200);
-    }
+    let dashboard = Dashboard::of(&system).await;
+    let depot = dashboard.tell_of_arrivals(&hook).await;
+    arrives(system.address("osmand"), "van-7").await;
 
     let (first, body) = in_time(told.recv()).await.unwrap();
     assert_eq!(body["headline"], "van-7 entered Depot");
@@ -90,23 +143,70 @@ async fn who_drives_into_a_geofence_is_told_by_webhook_across_a_kill_and_listed_
     let system = System::start(folder.path(), &settings).unwrap();
     assert_eq!(in_time(told.recv()).await.unwrap(), (first.clone(), body));
 
-    let get = async |path: &str| -> Value {
-        browser.get(format!("{url}{path}")).send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
-    };
-    let delivered = in_time(async {
-        loop {
-            let answer = get("/notifications/deliveries?state=delivered").await;
-            if let Some(delivery) = answer["deliveries"].get(0) {
-                return delivery.clone();
-            }
-        }
-    })
-    .await;
-    assert_eq!((&delivered["id"], &delivered["device"]), (&json!(first), &json!("van-7")));
-    assert_eq!(get("/notifications/deliveries").await["deliveries"].as_array().unwrap().len(), 1);
-    let metrics = browser.get(format!("http://{}/metrics", system.address("dashboard"))).send().await.unwrap();
+    let delivered = dashboard.delivered(1).await;
+    assert_eq!((&delivered[0]["id"], &delivered[0]["device"]), (&json!(first), &json!("van-7")));
+    assert_eq!(dashboard.get("/notifications/deliveries").await["deliveries"].as_array().unwrap().len(), 1);
+    let metrics = dashboard.browser.get(format!("http://{}/metrics", system.address("dashboard"))).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
     let delivered = "waystream_notify_attempts_total{channel=\"webhook\",outcome=\"delivered\"} 1";
     assert!(metrics.lines().any(|line| line == delivered), "{delivered} is not in\n{metrics}");
     system.terminate().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notifiers_that_share_the_work_on_kafka_tell_each_arrival_once_though_one_is_killed_and_one_leaves() {
+    const WAVES: usize = 4;
+    const WAVE: usize = 15;
+    let (receiver, hook, mut told) = receiver().await;
+    let deployment = Deployment::start(&[]).await;
+    let connect = deployment.process("connect", "connect");
+    let _dataflow = deployment.process("dataflow", "dataflow");
+    let gateway = deployment.process("gateway", "gateway,sql");
+    let notifier = |name: &str| deployment.process_with(name, "notify", PATIENT);
+    let first = notifier("notify-1");
+    let second = notifier("notify-2");
+    let dashboard = Dashboard::of(&gateway).await;
+    dashboard.tell_of_arrivals(&hook).await;
+
+    let mut ids: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut until_told_of = async |devices: usize| {
+        in_time(async {
+            while ids.len() < devices {
+                let (id, body) = told.recv().await.unwrap();
+                ids.entry(body["event"]["device"].as_str().unwrap().to_owned()).or_default().insert(id);
+            }
+        })
+        .await;
+        ids.clone()
+    };
+    let mut running = vec![first, second];
+    for wave in 0..WAVES {
+        for van in 0..WAVE {
+            arrives(connect.address("osmand"), &format!("van-{wave}-{van}")).await;
+        }
+        match wave {
+            // At first everything is refused: all of it is under way when one of the two dies.
+            0 => {
+                until_told_of(WAVE / 2).await;
+                running.remove(0).kill().unwrap();
+                receiver.willing.store(true, Ordering::SeqCst);
+            }
+            1 => running.push(notifier("notify-1")),
+            2 => {
+                let (status, _) = running.remove(0).terminate().unwrap();
+                assert!(status.success(), "it leaves in order: {status}");
+            }
+            _ => {}
+        }
+        until_told_of((wave + 1) * WAVE).await;
+    }
+    let delivered = dashboard.delivered(WAVES * WAVE).await;
+    let listed: BTreeMap<String, BTreeSet<String>> = delivered
+        .iter()
+        .map(|d| (d["device"].as_str().unwrap().to_owned(), [d["id"].as_str().unwrap().to_owned()].into()))
+        .collect();
+    // However often it was tried, who arrived was told of under one id.
+    assert_eq!(until_told_of(WAVES * WAVE).await, listed);
+    let all = dashboard.get("/notifications/deliveries?limit=1000").await;
+    assert_eq!(all["deliveries"].as_array().unwrap().len(), WAVES * WAVE);
 }

@@ -1,10 +1,26 @@
 //! Recorded devices that report as trackers, each under an IMEI of its own, and the events that must come of it.
 
-use crate::common::{TruthEvent, shared, truth};
+use crate::common::{System, TruthEvent, shared, truth};
+use futures::TryStreamExt;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use waystream::demo::playback::Tracks;
+use waystream::history::Selection;
+use waystream::trackers::Tracker;
+use waystream::trackers::teltonika::Teltonika;
 use waystream_connectors::protocol::Fix;
 use waystream_domain::{DeviceId, Timestamp};
+use waystream_sql::output::Format;
+
+/// Nothing takes so long unless it never ends.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+/// Without an answer for so long nobody is answered any more.
+pub(crate) const SILENCE: Duration = Duration::from_secs(3);
 
 /// Whole devices of recorded sets.
 pub(crate) struct Recorded {
@@ -46,6 +62,27 @@ impl Recorded {
         self.tracks.iter().flat_map(|(imei, fixes)| fixes.iter().map(|fix| (imei.clone(), fix.fix_time))).collect()
     }
 
+    /// Panics unless a system that has answered all of it has each position once in its history, and told what it had to.
+    pub(crate) async fn check_in(&self, system: &System) {
+        let remote = system.remote();
+        remote.settle().await.unwrap();
+        let mut stored = BTreeSet::new();
+        let mut batches = std::pin::pin!(remote.positions(&Selection::default()).await.unwrap());
+        while let Some(batch) = batches.try_next().await.unwrap() {
+            for position in batch {
+                let key = (position.device, position.fix_time);
+                assert!(!stored.contains(&key), "{key:?} is in history twice");
+                stored.insert(key);
+            }
+        }
+        let sent = self.rows();
+        assert!(stored == sent, "{} positions sent, {} in history", sent.len(), stored.len());
+
+        let query = "SELECT device, geofence, kind, fix_time FROM events WHERE kind IN ('enter', 'exit') AND NOT retracted";
+        let csv = String::from_utf8(remote.ask(query, Format::Csv).await.unwrap()).unwrap();
+        self.check(crate::common::events(&csv).unwrap());
+    }
+
     /// Panics unless these events, by IMEI, are the ground truth and each is told once.
     pub(crate) fn check(&self, events: Vec<TruthEvent>) {
         let count = events.len();
@@ -57,5 +94,58 @@ impl Recorded {
         let missing: Vec<_> = self.expected.difference(&events).take(5).collect();
         let wrong: Vec<_> = events.difference(&self.expected).take(5).collect();
         assert!(missing.is_empty() && wrong.is_empty(), "missing: {missing:?}, wrong: {wrong:?}");
+    }
+}
+
+/// Recorded devices that report, and how far they are.
+pub(crate) struct Reporting {
+    trackers: JoinSet<()>,
+    answered: Arc<AtomicUsize>,
+    progress: Arc<Notify>,
+}
+
+impl Reporting {
+    /// Each device sends its fixes in packets of so many.
+    pub(crate) fn start(recorded: &Recorded, server: SocketAddr, records_per_packet: usize) -> Self {
+        let (answered, progress) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let mut trackers = JoinSet::new();
+        for (imei, fixes) in recorded.tracks.clone() {
+            let (answered, progress) = (Arc::clone(&answered), Arc::clone(&progress));
+            let mut tracker = Tracker::Teltonika(Teltonika::new(server, imei.as_str()));
+            trackers.spawn(async move {
+                for packet in fixes.chunks(records_per_packet) {
+                    tracker.deliver(packet).await.unwrap();
+                    answered.fetch_add(packet.len(), Ordering::SeqCst);
+                    progress.notify_one();
+                }
+            });
+        }
+        Self { trackers, answered, progress }
+    }
+
+    /// Positions that have been answered.
+    pub(crate) fn answered(&self) -> usize {
+        self.answered.load(Ordering::SeqCst)
+    }
+
+    /// Until so many are.
+    pub(crate) async fn until(&self, positions: usize) {
+        let reached = async {
+            while self.answered() < positions {
+                self.progress.notified().await;
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, reached).await;
+        assert!(in_time.is_ok(), "{} of {positions} answered, and no more", self.answered());
+    }
+
+    /// Until nobody has been answered for a while.
+    pub(crate) async fn until_silence(&self) {
+        while tokio::time::timeout(SILENCE, self.progress.notified()).await.is_ok() {}
+    }
+
+    /// All of them have been answered.
+    pub(crate) async fn end(self) {
+        self.trackers.join_all().await;
     }
 }

@@ -1,6 +1,8 @@
-//! Track CSV: `device_id,time,lat,lon` and, if the header names them, `speed_kmh,course_deg,altitude_m,accuracy_m,valid,attributes`.
+//! Track CSV: `device_id,time,lat,lon` and, if the header names them, `speed_kmh` (or `speed_mps`, `speed_knots`),
+//! `course_deg,altitude_m,accuracy_m,valid,attributes`. The time is ISO 8601, or seconds or milliseconds since 1970.
 //!
-//! Columns are found by name, in any order; unknown ones are ignored. Empty means "not reported".
+//! Columns are found by name, in any order; unknown ones are ignored. Files of others have names of their own: see [`Names`].
+//! Empty means "not reported".
 
 use super::{RowFault, TrackPoint, next_line};
 use crate::protocol::{Fault, FaultKind};
@@ -9,15 +11,56 @@ use ::csv::{ByteRecord, ReaderBuilder};
 use std::io::{self, BufReader, Read};
 use waystream_domain::{Attributes, Timestamp};
 
+/// What we call columns.
+const COLUMNS: [&str; 12] = [
+    "device_id",
+    "time",
+    "lat",
+    "lon",
+    "speed_kmh",
+    "speed_mps",
+    "speed_knots",
+    "course_deg",
+    "altitude_m",
+    "accuracy_m",
+    "valid",
+    "attributes",
+];
+
+/// What a file calls its columns, where it has names of its own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Names(Vec<(&'static str, String)>);
+
+impl Names {
+    /// Reads `ours=theirs` for each.
+    ///
+    /// # Errors
+    /// What is no such pair, or which name is none of ours.
+    pub fn parse<'a>(pairs: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let pair = |pair: &str| {
+            let (ours, theirs) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is not OURS=THEIRS"))?;
+            let known = COLUMNS.into_iter().find(|name| *name == ours.trim());
+            let known = known.ok_or_else(|| format!("{ours:?} is no column; there are {}", COLUMNS.join(", ")))?;
+            Ok((known, theirs.trim().to_owned()))
+        };
+        pairs.into_iter().map(pair).collect::<Result<_, String>>().map(Self)
+    }
+
+    fn of(&self, ours: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| *name == ours).map(|(_, theirs)| theirs.as_str())
+    }
+}
+
 /// Reads track CSV (not gzipped: [`super::open`] sees to that).
-pub fn read<R: Read>(input: R) -> Reader<R> {
+pub fn read<R: Read>(input: R, names: &Names) -> Reader<R> {
     let input = BufReader::with_capacity(1 << 16, input);
-    Reader { input, text: Vec::new(), record: ByteRecord::new(), columns: None, line: 0, ended: false }
+    Reader { input, names: names.clone(), text: Vec::new(), record: ByteRecord::new(), columns: None, line: 0, ended: false }
 }
 
 /// The points of a CSV file. A row is a line: a quote that is never closed spoils its line, not the rest of the file.
 pub struct Reader<R> {
     input: BufReader<R>,
+    names: Names,
     text: Vec<u8>,
     record: ByteRecord,
     columns: Option<Columns>,
@@ -31,12 +74,19 @@ struct Columns {
     time: usize,
     lat: usize,
     lon: usize,
-    speed: Option<usize>,
+    speed: Option<(usize, SpeedUnit)>,
     course: Option<usize>,
     altitude: Option<usize>,
     accuracy: Option<usize>,
     valid: Option<usize>,
     attributes: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum SpeedUnit {
+    Kmh,
+    Mps,
+    Knots,
 }
 
 impl<R: Read> Iterator for Reader<R> {
@@ -56,7 +106,7 @@ impl<R: Read> Iterator for Reader<R> {
                 return self.fail(error);
             }
             match &self.columns {
-                None => match Columns::from_header(&self.record) {
+                None => match Columns::from_header(&self.record, &self.names) {
                     Ok(columns) => self.columns = Some(columns),
                     Err(error) => return self.fail(error),
                 },
@@ -87,29 +137,36 @@ fn split(line: &[u8], record: &mut ByteRecord) -> io::Result<()> {
 }
 
 impl Columns {
-    fn from_header(header: &ByteRecord) -> io::Result<Self> {
-        let find = |names: &[&str]| {
+    fn from_header(header: &ByteRecord, names: &Names) -> io::Result<Self> {
+        let has = |name: &str| {
             header.iter().position(|field| {
                 let field = field.strip_prefix(b"\xef\xbb\xbf").unwrap_or(field).trim_ascii();
-                names.iter().any(|name| field.eq_ignore_ascii_case(name.as_bytes()))
+                field.eq_ignore_ascii_case(name.as_bytes())
             })
         };
-        let need = |names: &[&str]| {
-            find(names).ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("the header line has no column {:?}", names[0]))
-            })
+        let none = |name: &str| io::Error::new(io::ErrorKind::InvalidData, format!("the header line has no column {name:?}"));
+        // What was said to be there has to be.
+        let find = |usual: &str, also: &str| match names.of(usual) {
+            Some(named) => has(named).map(Some).ok_or_else(|| none(named)),
+            None => Ok(has(usual).or_else(|| has(also))),
         };
+        let need = |usual: &str, also: &str| find(usual, also)?.ok_or_else(|| none(usual));
+        let units = [("speed_kmh", SpeedUnit::Kmh), ("speed_mps", SpeedUnit::Mps), ("speed_knots", SpeedUnit::Knots)];
+        let mut speed = None;
+        for (name, unit) in units {
+            speed = speed.or(find(name, name)?.map(|column| (column, unit)));
+        }
         Ok(Self {
-            device: need(&["device_id", "device"])?,
-            time: need(&["time", "fix_time"])?,
-            lat: need(&["lat"])?,
-            lon: need(&["lon"])?,
-            speed: find(&["speed_kmh"]),
-            course: find(&["course_deg"]),
-            altitude: find(&["altitude_m"]),
-            accuracy: find(&["accuracy_m"]),
-            valid: find(&["valid"]),
-            attributes: find(&["attributes"]),
+            device: need("device_id", "device")?,
+            time: need("time", "fix_time")?,
+            lat: need("lat", "lat")?,
+            lon: need("lon", "lon")?,
+            speed,
+            course: find("course_deg", "course_deg")?,
+            altitude: find("altitude_m", "altitude_m")?,
+            accuracy: find("accuracy_m", "accuracy_m")?,
+            valid: find("valid", "valid")?,
+            attributes: find("attributes", "attributes")?,
         })
     }
 
@@ -134,8 +191,14 @@ impl Columns {
             Some((_, "false" | "0")) => false,
             Some((i, _)) => return Err(not_a("true or false", i)),
         });
-        if let Some(kmh) = number(self.speed, "speed")? {
-            fix.speed_kmh(kmh);
+        if let Some((column, unit)) = self.speed
+            && let Some(speed) = number(Some(column), "speed")?
+        {
+            match unit {
+                SpeedUnit::Kmh => fix.speed_kmh(speed),
+                SpeedUnit::Mps => fix.speed_mps(speed),
+                SpeedUnit::Knots => fix.speed_knots(speed),
+            };
         }
         if let Some(degrees) = number(self.course, "course")? {
             fix.course_deg(degrees);
@@ -157,7 +220,15 @@ impl Columns {
 /// Like [`Timestamp::parse`], which is several times slower than this on the form that every row of our own files has:
 /// `2024-06-03T04:11:04.011Z`.
 fn time(text: &str) -> Option<Timestamp> {
-    fast_time(text.as_bytes()).or_else(|| Timestamp::parse(text))
+    fast_time(text.as_bytes()).or_else(|| Timestamp::parse(text)).or_else(|| unix_time(text))
+}
+
+/// Seconds since 1970, or milliseconds if as seconds they would be beyond the year 5000.
+fn unix_time(text: &str) -> Option<Timestamp> {
+    match text.parse::<f64>().ok()? {
+        seconds if seconds.abs() < 1e11 => Timestamp::from_millis((seconds * 1000.0).round() as i64),
+        millis => Timestamp::from_millis(millis as i64),
+    }
 }
 
 fn fast_time(t: &[u8]) -> Option<Timestamp> {
@@ -182,7 +253,26 @@ mod tests {
     const HEADER: &str = "device_id,time,lat,lon,speed_kmh,course_deg,altitude_m\n";
 
     fn rows(text: &str) -> Vec<Result<TrackPoint, String>> {
-        read(text.as_bytes()).map(|row| row.map_err(|fault| fault.to_string())).collect()
+        read(text.as_bytes(), &Names::default()).map(|row| row.map_err(|fault| fault.to_string())).collect()
+    }
+
+    #[test]
+    fn columns_may_have_names_of_their_own() {
+        let names = Names::parse(["device_id=imei", "time=ts", "lat=Latitude", "lon=Longitude", "speed_knots=v"]).unwrap();
+        let text = "ts,imei,Latitude,Longitude,v\n1440403256,a,1,2,10\n1440403256500,a,1,2,\n1440403256.5,a,1,2,x\n";
+        let all: Vec<_> = read(text.as_bytes(), &names).map(|row| row.map_err(|fault| fault.to_string())).collect();
+        let first = all[0].as_ref().unwrap();
+        assert_eq!((first.device.as_str(), first.fix.fix_time), ("a", Timestamp::from_secs(1_440_403_256).unwrap()));
+        assert_eq!(first.fix.speed_mps, Some(units::mps_from_knots(10.0)));
+        assert_eq!(all[1].as_ref().unwrap().fix.fix_time, Timestamp::from_millis(1_440_403_256_500).unwrap());
+        assert_eq!(all[2].as_ref().unwrap_err(), "line 4: \"x\" is not a speed (malformed)");
+
+        assert_eq!(Names::parse(["imei"]).unwrap_err(), "\"imei\" is not OURS=THEIRS");
+        assert!(Names::parse(["imei=device_id"]).unwrap_err().starts_with("\"imei\" is no column; there are device_id, time"));
+        let absent = Names::parse(["course_deg=heading"]).unwrap();
+        let mut rows = read(HEADER.as_bytes(), &absent);
+        let RowFault::Unreadable { error, .. } = rows.next().unwrap().unwrap_err() else { panic!("the column is not there") };
+        assert_eq!(error.to_string(), "the header line has no column \"heading\"");
     }
 
     #[test]

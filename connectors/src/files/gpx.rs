@@ -3,45 +3,26 @@
 //! GPX does not say whose track it is; the caller names the device. Only in files that we wrote is a track's name its device.
 
 use super::write::CREATOR;
+use super::xml::{Element, Elements};
 use super::{RowFault, TrackPoint};
 use crate::protocol::{Fault, FaultKind, Fix};
 use crate::readers::{FixBuilder, malformed};
 use crate::vocabulary as name;
-use quick_xml::events::{BytesStart, Event};
-use quick_xml::{Reader as XmlReader, XmlVersion};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use waystream_domain::{DeviceId, Timestamp};
-
-/// Longest text of an element that we look at; longer ones are cut.
-const MAX_TEXT_BYTES: usize = 4096;
 
 /// Reads the track points of a GPX file.
 pub fn read<R: Read>(input: R, device: DeviceId) -> Reader<R> {
-    let input = CountedLines { inner: BufReader::with_capacity(1 << 16, input), lines: 1 };
-    Reader {
-        xml: XmlReader::from_reader(input),
-        buffer: Vec::new(),
-        device,
-        ours: false,
-        point: None,
-        path: Vec::new(),
-        text: String::new(),
-        ended: false,
-    }
+    Reader { xml: Elements::of(input), device, ours: false, point: None }
 }
 
 /// The points of a GPX file.
 pub struct Reader<R> {
-    xml: XmlReader<CountedLines<R>>,
-    buffer: Vec<u8>,
+    xml: Elements<R>,
     device: DeviceId,
     /// Whether we wrote this file.
     ours: bool,
     point: Option<Point>,
-    /// Names of the open elements, without prefixes.
-    path: Vec<String>,
-    text: String,
-    ended: bool,
 }
 
 /// What a track point has said so far.
@@ -54,105 +35,46 @@ struct Point {
     fix: FixBuilder,
 }
 
-/// What an XML event means for the iterator.
-enum Step {
-    More,
-    Point(Point),
-    End,
-}
-
 impl<R: Read> Iterator for Reader<R> {
     type Item = Result<TrackPoint, RowFault>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.ended {
-            match self.step() {
-                Ok(Step::More) => {}
-                Ok(Step::End) => self.ended = true,
-                Ok(Step::Point(point)) => {
-                    let line = point.line;
-                    let fix = point.into_fix().map_err(|fault| RowFault::Row { line, fault });
-                    return Some(fix.map(|fix| TrackPoint { device: self.device.clone(), fix }));
-                }
-                Err(error) => {
-                    self.ended = true;
-                    return Some(Err(RowFault::Unreadable { line: self.xml.get_ref().lines, error }));
-                }
-            }
-        }
-        None
+        let found = self.next_point().map(|point| point.map(|point| (point.line, point.into_fix())));
+        self.xml.row(found, &self.device)
     }
 }
 
 impl<R: Read> Reader<R> {
-    fn step(&mut self) -> io::Result<Step> {
-        self.buffer.clear();
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let line = self.xml.get_ref().lines;
-        let step = match self.xml.read_event_into(&mut buffer).map_err(unreadable)? {
-            Event::Start(element) => self.open(&element, line)?,
-            Event::Empty(element) => {
-                self.open(&element, line)?;
-                self.close()
-            }
-            Event::End(_) => self.close(),
-            Event::Text(text) => self.say(&text.xml10_content()),
-            Event::CData(text) => self.say(&text.xml10_content()),
-            Event::GeneralRef(reference) => {
-                let character = reference.resolve_char_ref().map_err(unreadable)?.map(String::from);
-                let entity = character.as_deref().or_else(|| quick_xml::escape::resolve_predefined_entity(&reference));
-                self.say(entity.unwrap_or_default())
-            }
-            Event::Eof if self.path.is_empty() => Step::End,
-            Event::Eof => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is cut off")),
-            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => Step::More,
-        };
-        self.buffer = buffer;
-        Ok(step)
-    }
-
-    fn open(&mut self, element: &BytesStart<'_>, line: u64) -> io::Result<Step> {
-        let attribute = |name: &str| -> io::Result<Option<String>> {
-            let found = element.try_get_attribute(name).map_err(unreadable)?;
-            found.map(|value| value.normalized_value(XmlVersion::Implicit1_0).map(Into::into).map_err(unreadable)).transpose()
-        };
-        let number = |name: &str| Ok::<_, io::Error>(attribute(name)?.and_then(|value| value.trim().parse().ok()));
-        let local_name = element.local_name();
-        match local_name.as_ref() {
-            "gpx" if self.path.is_empty() => self.ours = attribute("creator")?.as_deref() == Some(CREATOR),
-            "trkpt" => {
-                let fix = FixBuilder::valid(true);
-                self.point = Some(Point { line, lat: number("lat")?, lon: number("lon")?, time: None, fix });
-            }
-            _ => {}
-        }
-        self.path.push(local_name.as_ref().to_owned());
-        self.text.clear();
-        Ok(Step::More)
-    }
-
-    fn say(&mut self, text: &str) -> Step {
-        let room = MAX_TEXT_BYTES.saturating_sub(self.text.len());
-        self.text.push_str(&text[..text.floor_char_boundary(room)]);
-        Step::More
-    }
-
-    fn close(&mut self) -> Step {
-        let Some(element) = self.path.pop() else { return Step::More };
-        let text = std::mem::take(&mut self.text);
-        if element == "trkpt" {
-            return self.point.take().map_or(Step::More, Step::Point);
-        }
-        match &mut self.point {
-            Some(point) => point.set(&element, text.trim()),
-            None if self.ours && element == "name" && self.path.last().is_some_and(|parent| parent == "trk") => {
-                if let Ok(device) = DeviceId::new(&text) {
-                    self.device = device;
+    fn next_point(&mut self) -> io::Result<Option<Point>> {
+        loop {
+            match self.xml.next()? {
+                None => return Ok(None),
+                Some(Element::Open(element)) => match element.name.as_str() {
+                    "gpx" => self.ours = element.attribute("creator") == Some(CREATOR),
+                    "trkpt" => {
+                        let number = |name| element.attribute(name).and_then(|value| value.trim().parse().ok());
+                        let fix = FixBuilder::valid(true);
+                        self.point =
+                            Some(Point { line: element.line, lat: number("lat"), lon: number("lon"), time: None, fix });
+                    }
+                    _ => {}
+                },
+                Some(Element::Close { name, .. }) if name == "trkpt" => {
+                    if let Some(point) = self.point.take() {
+                        return Ok(Some(point));
+                    }
                 }
+                Some(Element::Close { name, text, .. }) => match &mut self.point {
+                    Some(point) => point.set(&name, text.trim()),
+                    None if self.ours && name == "name" && self.xml.parent() == Some("trk") => {
+                        if let Ok(device) = DeviceId::new(&text) {
+                            self.device = device;
+                        }
+                    }
+                    None => {}
+                },
             }
-            None => {}
         }
-        Step::More
     }
 }
 
@@ -203,36 +125,6 @@ impl Point {
         let time = Timestamp::parse(&time)
             .ok_or_else(|| Fault::new(FaultKind::BadTime, format!("{time:?} is not an ISO 8601 time")))?;
         self.fix.at(time, lat, lon)
-    }
-}
-
-fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
-}
-
-/// Counts the lines that have been read.
-struct CountedLines<R> {
-    inner: BufReader<R>,
-    lines: u64,
-}
-
-impl<R: Read> Read for CountedLines<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.fill_buf()?.read(out)?;
-        self.consume(read);
-        Ok(read)
-    }
-}
-
-impl<R: Read> BufRead for CountedLines<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, bytes: usize) {
-        let read = &self.inner.buffer()[..bytes];
-        self.lines += read.iter().filter(|byte| **byte == b'\n').count() as u64;
-        self.inner.consume(bytes);
     }
 }
 

@@ -4,8 +4,13 @@
 
 pub mod csv;
 pub mod gpx;
+pub mod kml;
 pub mod nmea;
+pub mod owntracks;
+pub mod traccar;
 pub mod write;
+pub mod xlsx;
+mod xml;
 
 use crate::protocol::{Fault, Fix};
 use flate2::read::MultiGzDecoder;
@@ -48,23 +53,25 @@ pub enum RowFault {
 /// The points of a file.
 pub type Points = Box<dyn Iterator<Item = Result<TrackPoint, RowFault>> + Send>;
 
-/// Opens a track file, gzipped or not, of any format that we read. GPX and NMEA do not say whose track they hold: it is that
-/// of a device named like the file, without its extensions.
+/// Opens a track file, gzipped or not, of any format that we read. GPX, KML and NMEA do not say whose track they hold: it is that
+/// of a device named like the file, without its extensions; that of a file of OwnTracks' recorder is named by its folders.
 pub fn open(path: &Path) -> io::Result<Points> {
+    open_with(path, &csv::Names::default())
+}
+
+/// Like [`open`], for CSV whose columns have names of their own.
+pub fn open_with(path: &Path, columns: &csv::Names) -> io::Result<Points> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let device = DeviceId::new(stem).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    open_as(path, device)
-}
-
-/// Like [`open`], for files that do not say whose track they hold: it is this device's.
-pub fn open_as(path: &Path, device: DeviceId) -> io::Result<Points> {
-    let mut input = plain(BufReader::new(File::open(path)?))?;
+    let device = DeviceId::new(stem).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error));
+    let mut input = open_plain(path)?;
     Ok(match Format::of(input.fill_buf()?, path) {
-        Format::Csv => Box::new(csv::read(input)),
-        Format::Gpx => Box::new(gpx::read(input, device)),
-        Format::Nmea => Box::new(nmea::read(input, device)),
+        Format::Csv => Box::new(csv::read(input, columns)),
+        Format::Gpx => Box::new(gpx::read(input, device?)),
+        Format::Kml => Box::new(kml::read(input, device?)),
+        Format::Nmea => Box::new(nmea::read(input, device?)),
+        Format::OwnTracks => Box::new(owntracks::read(input, owntracks::device(path).map_or(device, Ok)?)),
     })
 }
 
@@ -72,22 +79,32 @@ pub fn open_as(path: &Path, device: DeviceId) -> io::Result<Points> {
 enum Format {
     Csv,
     Gpx,
+    Kml,
     Nmea,
+    OwnTracks,
 }
 
 impl Format {
-    /// Told by what the file begins with; NMEA logs may begin with anything, but have names of their own.
+    /// Told by what the file begins with; NMEA logs may begin with anything, but have names of their own, as recordings of
+    /// OwnTracks do.
     fn of(beginning: &[u8], path: &Path) -> Self {
         let name = path.to_string_lossy().to_ascii_lowercase();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
         let beginning = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start();
         match beginning.first() {
+            Some(b'<') if name.ends_with(".kml") || beginning.windows(4).any(|tag| tag == b"<kml") => Self::Kml,
             Some(b'<') => Self::Gpx,
             Some(b'$' | b'!') => Self::Nmea,
+            _ if name.ends_with(".rec") => Self::OwnTracks,
             _ if [".nmea", ".log"].iter().any(|extension| name.ends_with(extension)) => Self::Nmea,
             _ => Self::Csv,
         }
     }
+}
+
+/// The bytes of a file, unpacked if it is gzipped.
+pub fn open_plain(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
+    plain(BufReader::new(File::open(path)?))
 }
 
 /// The bytes of a file that may be gzipped (told by its first two bytes, whatever its name).

@@ -1,5 +1,6 @@
-//! Writing positions as CSV (what [`super::csv`] reads), GPX 1.1 and GeoJSON, one at a time.
+//! Writing positions as CSV (what [`super::csv`] reads), GPX 1.1, GeoJSON and Excel workbooks, one at a time.
 
+use super::xlsx::Xlsx;
 use ::csv::WriterBuilder;
 use quick_xml::escape::escape;
 use serde_json::json;
@@ -18,15 +19,18 @@ pub enum Format {
     Gpx,
     /// A feature per position (RFC 7946).
     GeoJson,
+    /// An Excel workbook, a row per position.
+    Xlsx,
 }
 
 impl Format {
-    /// By its name: `csv`, `gpx`, `geojson`.
+    /// By its name: `csv`, `gpx`, `geojson`, `xlsx`.
     pub fn by_name(name: &str) -> Option<Self> {
         match name {
             "csv" => Some(Self::Csv),
             "gpx" => Some(Self::Gpx),
             "geojson" => Some(Self::GeoJson),
+            "xlsx" => Some(Self::Xlsx),
             _ => None,
         }
     }
@@ -37,6 +41,7 @@ impl Format {
             Self::Csv => "text/csv; charset=utf-8",
             Self::Gpx => "application/gpx+xml",
             Self::GeoJson => "application/geo+json",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         }
     }
 }
@@ -55,6 +60,7 @@ pub fn writer<W: Write + Send + 'static>(format: Format, output: W) -> io::Resul
         Format::Csv => Box::new(Csv::new(output)?),
         Format::Gpx => Box::new(Gpx::new(output)?),
         Format::GeoJson => Box::new(GeoJson::new(output)?),
+        Format::Xlsx => Box::new(Xlsx::new(output)?),
     })
 }
 

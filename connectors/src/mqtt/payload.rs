@@ -5,7 +5,7 @@ use super::topic::{Template, Told};
 use crate::config::{ConnectorsConfig, ListenerName};
 use crate::protocol::{Context, Decoded, Decoder, Fault, Fix, Protocol, Transport};
 use crate::protocols::{self, json, owntracks};
-use crate::readers::{frames_of, malformed};
+use crate::readers::{frames_of, malformed, parse_hex};
 use crate::senders::Senders;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -180,7 +180,7 @@ pub(super) fn understand(
     };
     match &subscription.payload {
         Payload::OwnTracks => one("owntracks", owntracks::decode_mqtt(topic, payload), told),
-        Payload::Json => one("json", of_all(positions(payload, around.received_at), told.device.is_some()), told),
+        Payload::Json => one("json", of_all(json::positions(payload, around.received_at), told.device.is_some()), told),
         Payload::Template(mapping) => {
             let read = match serde_json::from_slice::<Value>(payload) {
                 Ok(message) => mapping.read(&message, around.received_at),
@@ -211,17 +211,6 @@ fn of_all(read: Vec<Result<Fix, Fault>>, told_by_topic: bool) -> Decoded {
     decoded
 }
 
-fn positions(payload: &[u8], received_at: Timestamp) -> Vec<Result<Fix, Fault>> {
-    match serde_json::from_slice(payload) {
-        Ok(Value::Array(list)) => list.into_iter().map(|one| json::position_of(one, received_at)).collect(),
-        Ok(one) => vec![json::position_of(one, received_at)],
-        Err(_) => {
-            let lines = payload.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-            lines.map(|line| json::position(line, received_at)).collect()
-        }
-    }
-}
-
 fn raw(
     protocol: &'static Protocol,
     hex: bool,
@@ -232,11 +221,11 @@ fn raw(
 ) -> Vec<Understood> {
     let Transport::Socket { framing, decoder, .. } = protocol.transport else { return Vec::new() };
     let understood = |decoded, frame| Understood { protocol: protocol.name, fleet: told.fleet.clone(), decoded, frame };
-    let payload = match hex.then(|| crate::decode::parse_hex(&String::from_utf8_lossy(payload))) {
+    let payload = match hex.then(|| parse_hex(&String::from_utf8_lossy(payload))) {
         None => payload.clone(),
         Some(Ok(bytes)) => bytes.into(),
         Some(Err(error)) => {
-            return vec![understood(Decoded { faults: vec![malformed(error)], ..Decoded::default() }, None)];
+            return vec![understood(Decoded { faults: malformed(error).into(), ..Decoded::default() }, None)];
         }
     };
     let context = Context { checksums: around.config.checksums(protocol.name), ..Context::stream(around.received_at) };
@@ -258,7 +247,7 @@ fn raw(
         all.push(understood(decoded, Some(frame)));
     }
     if let Some(fault) = lost {
-        all.push(understood(Decoded { device: told.device.clone(), faults: vec![fault], ..Decoded::default() }, None));
+        all.push(understood(Decoded { device: told.device.clone(), faults: fault.into(), ..Decoded::default() }, None));
     }
     around.sessions.remember(key, decoder, now);
     all

@@ -31,7 +31,12 @@ const RECORDS: u8 = 0x04;
 /// Asks whether the records are kept.
 const COMMIT: u8 = 0x05;
 const COMPACT: u8 = 0x10;
+/// Of the parts of the device. Later makes wait for an answer.
+const VERSIONS: u8 = 0x14;
+/// Asks whether we have anything to say.
 const ALIVE: u8 = 0x22;
+const CLOSING: u8 = 0x26;
+const TIME_REQUEST: u8 = 0x30;
 /// A login of this length comes from makes that do not take the time from us.
 const LOGIN_WITHOUT_TIME: usize = 51;
 
@@ -68,23 +73,26 @@ impl Decoder for Dmt {
                 body.skip(4)?; // its serial number
                 let imei = body.take(16)?;
                 self.device = Some(device_id(String::from_utf8_lossy(imei).trim_end_matches('\0'))?);
-                let answer = if length == LOGIN_WITHOUT_TIME {
-                    vec![0; 5]
-                } else {
-                    let since_2013 = (context.received_at.as_millis() / 1000 - EPOCH_SECS) as u32;
-                    [since_2013.to_le_bytes(), [0; 4]].concat()
-                };
+                let answer = if length == LOGIN_WITHOUT_TIME { vec![0; 5] } else { [now(context), [0; 4]].concat() };
                 decoded.replies.push(message(0x01, &answer));
             }
             _ if self.device.is_none() => return Err(Fault::new(FaultKind::NoDevice, "records before a login")),
             RECORDS => records(&mut body, decoded)?,
             COMPACT => decoded.fixes.push(compact(&mut body)?),
             COMMIT => decoded.replies.push(message(0x06, &[1])),
+            VERSIONS => decoded.replies.push(message(0x15, &[])),
             ALIVE => decoded.replies.push(message(0x23, &[])),
+            TIME_REQUEST => decoded.replies.push(message(0x31, &now(context))),
+            CLOSING => {}
             other => return Err(Fault::new(FaultKind::UnknownMessage, format_smolstr!("message {other:02x}"))),
         }
         Ok(())
     }
+}
+
+/// Seconds since 2013.
+fn now(context: &Context) -> [u8; 4] {
+    ((context.received_at.as_millis() / 1000 - EPOCH_SECS) as u32).to_le_bytes()
 }
 
 fn message(kind: u8, body: &[u8]) -> Bytes {

@@ -22,6 +22,8 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 
 /// The standard's largest packet.
 const MAX_FRAME_BYTES: usize = 65_535;
+/// A record with a place has 31 bytes. Each is answered, so of shorter ones there may not be more either.
+const MAX_RECORDS: usize = MAX_FRAME_BYTES / 31;
 const HEADER_CRC: Crc<u8> = Crc::<u8>::new(&CRC_8_NRSC_5);
 const DATA_CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_IBM_3740);
 
@@ -107,10 +109,13 @@ impl Decoder for Egts {
             }
             _ => return Err(Fault::new(FaultKind::UnknownMessage, format_smolstr!("a packet of type {kind}"))),
         }
-        while records.left() > 0 {
+        for _ in 0..MAX_RECORDS {
+            if records.left() == 0 {
+                return Ok(());
+            }
             self.record(packet, &mut records, decoded)?;
         }
-        Ok(())
+        Err(malformed("more records than places fit into a packet"))
     }
 }
 

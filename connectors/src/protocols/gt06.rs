@@ -121,20 +121,20 @@ impl Decoder for Gt06 {
             Some(Err(fault)) => {
                 return Err(Fault::new(fault.kind, format_smolstr!("message {:02x}: {}", message.kind, fault.detail)));
             }
-            None if !is_known(&message) => decoded.unread = Some("a message type"),
+            None if !is_known(message.extended, message.kind) => decoded.unread = Some("a message type"),
             None => {}
         }
         Ok(())
     }
 }
 
-/// Whether a message without a fix is of a type that is known: heartbeats, stations, texts, readings.
-const fn is_known(message: &Message<'_>) -> bool {
-    if message.extended {
-        return matches!(message.kind, 0x21 | 0x32 | 0x33 | 0x38 | 0x66 | 0x70 | 0x84 | 0x8c | 0x94 | 0x9b | 0xf1 | 0xf2);
+/// Whether a type of message is known: of fixes, heartbeats, stations, texts, readings.
+const fn is_known(extended: bool, kind: u8) -> bool {
+    if extended {
+        return matches!(kind, 0x21 | 0x32 | 0x33 | 0x38 | 0x66 | 0x70 | 0x84 | 0x8c | 0x94 | 0x9b | 0xf1 | 0xf2);
     }
     matches!(
-        message.kind,
+        kind,
         0x08 | 0x10..=0x19
             | 0x1a
             | 0x1e

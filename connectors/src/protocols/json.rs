@@ -2,11 +2,10 @@
 //!
 //! `{"device": "van-1", "fix_time": "2026-11-25T08:00:00Z", "lat": 52.1, "lon": 21.0, "speed_mps": 10.5, "attributes": {"ignition": true}}`
 
-use crate::clocks::MAX_FUTURE_MS;
 use crate::protocol::{
     Batch, Context, Decoded, Fault, FaultKind, Fix, HttpAnswer, HttpDecoded, HttpRequest, Protocol, Transport,
 };
-use crate::readers::{FixBuilder, from_unix_millis, malformed};
+use crate::readers::{Each, FixBuilder, MAX_FUTURE_MS, from_unix_millis, malformed, read_json};
 use serde::Deserialize;
 use smol_str::{SmolStr, format_smolstr};
 use waystream_domain::{Attributes, DeviceId, Timestamp};
@@ -52,13 +51,25 @@ const fn yes() -> bool {
 }
 
 /// Understands one position. Its device stays empty if the text does not tell it.
-pub(crate) fn position(text: &[u8], received_at: Timestamp) -> Result<Fix, Fault> {
+fn position(text: &[u8], received_at: Timestamp) -> Result<Fix, Fault> {
     of(serde_json::from_slice(text).map_err(malformed)?, received_at)
 }
 
-/// Understands one position that was read already.
-pub(crate) fn position_of(value: serde_json::Value, received_at: Timestamp) -> Result<Fix, Fault> {
-    of(serde_json::from_value(value).map_err(malformed)?, received_at)
+/// Understands positions as one object, a list of them, or one a line: each for itself.
+pub(crate) fn positions(payload: &[u8], received_at: Timestamp) -> Vec<Result<Fix, Fault>> {
+    let mut all = Vec::new();
+    // A position, and the object of its attributes.
+    let each = Each {
+        depth: 2,
+        then: |value: serde_json::Value| {
+            all.push(serde_json::from_value(value).map_err(malformed).and_then(|plain| of(plain, received_at)))
+        },
+    };
+    if read_json(payload, each).is_ok() {
+        return all;
+    }
+    let lines = payload.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    lines.map(|line| position(line, received_at)).collect()
 }
 
 fn of(plain: Plain, received_at: Timestamp) -> Result<Fix, Fault> {

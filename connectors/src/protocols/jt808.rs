@@ -192,7 +192,7 @@ impl Jt808 {
         Ok(())
     }
 
-    /// A part is answered only when the message is whole: until then nothing of it is durable.
+    /// A part of reports is answered only when the message is whole: until then nothing of it is durable.
     fn part(
         &mut self,
         header: &Header<'_>,
@@ -202,6 +202,12 @@ impl Jt808 {
         context: &Context,
         decoded: &mut Decoded,
     ) -> Result<(), Fault> {
+        // Of what nothing here reads (a picture) there may be any number: each is answered by itself.
+        if !matches!(header.kind, LOCATION | LOCATION_BATCH | POSITION_ANSWER) {
+            decoded.unread = Some("part of a message");
+            decoded.replies.extend(answer(header, header.serial, context));
+            return Ok(());
+        }
         if !(1..=MAX_PARTS).contains(&total) || !(1..=total).contains(&index) {
             return Err(malformed(format_args!("part {index} of {total}")));
         }
@@ -253,6 +259,10 @@ fn identity(id: &[u8]) -> String {
 /// Takes the fixes out of a whole message's body.
 fn whole(header: &Header<'_>, body: &[u8], decoded: &mut Decoded) {
     let mut reader = Reader::new(body);
+    if header.kind == LOCATION_BATCH {
+        // At once, as many as there is room for: growing step by step would take twice the memory.
+        decoded.fixes.reserve_exact(body.len() / (2 + location::FIXED_BYTES));
+    }
     let mut keep = |report: &mut Reader<'_>, kept: bool| match location::report(report) {
         Ok(mut fix) => {
             if kept {

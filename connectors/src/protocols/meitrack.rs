@@ -116,9 +116,15 @@ impl Decoder for Meitrack {
                 decoded.unread = Some("part of a picture");
                 decoded.replies.extend(next_parts(id, body));
             }
-            // Answers to commands have the command's letter and number.
+            // Answers to commands have the command's letter and number. One that asked for the place may bring it.
             _ if matches!(command.as_bytes(), [b'A'..=b'F', _, _]) => {
                 decoded.answer = Some(spoken(&[command.as_bytes(), body].join(&b',')));
+                if let Ok(body) = ascii(body)
+                    && let fields = Fields::new(body, ',')
+                    && is_report(&fields)
+                {
+                    decoded.fixes.extend(text(&fields)?);
+                }
             }
             _ => decoded.unread = Some("a command"),
         }
@@ -149,6 +155,12 @@ fn next_parts(id: &str, body: &[u8]) -> Option<Bytes> {
     let (total, index): (u32, u32) = (total.parse().ok()?, index.parse().ok()?);
     let next = index.checked_add(1)?;
     (next < total && next % PARTS_PER_REQUEST == 0).then(|| picture_request(id, file, next))
+}
+
+/// Whether a text is one of the form below: told by its time and validity.
+fn is_report(fields: &Fields<'_>) -> bool {
+    let time = fields.get(3);
+    time.len() == 12 && time.bytes().all(|digit| digit.is_ascii_digit()) && matches!(fields.get(4), "A" | "V")
 }
 
 /// `event,lat,lon,yymmddhhmmss,A,satellites,rssi,km/h,course,hdop,altitude,odometer,runtime,cell,in/out,volts|…`.

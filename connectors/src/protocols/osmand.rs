@@ -4,11 +4,13 @@
 //! understood 400.
 
 use crate::protocol::{Context, Decoded, Fault, FaultKind, Fix, HttpAnswer, HttpDecoded, HttpRequest, Protocol, Transport};
-use crate::readers::{FixBuilder, device_id, from_unix_millis, malformed};
+use crate::readers::{Each, FixBuilder, Flat, device_id, from_unix_millis, malformed, read_json};
 use crate::vocabulary as name;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use smol_str::SmolStr;
 use std::borrow::Cow;
+use std::fmt;
 use waystream_domain::{AttributeValue, Timestamp};
 
 pub(super) const PROTOCOL: Protocol =
@@ -22,7 +24,7 @@ fn decode(request: &HttpRequest<'_>, context: &Context) -> HttpDecoded {
     let mut decoded = Decoded::default();
     let body = request.body.trim_ascii();
     let understood = if body.starts_with(b"{") {
-        serde_json::from_slice(body).map_err(malformed).and_then(|message| json(&message, context, &mut decoded))
+        json(body, context, &mut decoded)
     } else {
         let form = std::str::from_utf8(body).unwrap_or_default();
         let pairs = pairs(request.query().unwrap_or_default()).chain(pairs(form));
@@ -134,26 +136,54 @@ fn our_value(text: &str) -> AttributeValue {
 }
 
 /// `{"location": {…} | [{…}, …], "device_id": …}`.
-fn json(message: &Value, context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
-    let id = match message.get("device_id") {
-        Some(Value::String(id)) => device_id(id)?,
-        Some(Value::Number(id)) => device_id(&id.to_string())?,
+fn json(body: &[u8], context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
+    let mut understood = Decoded::default();
+    let id = read_json(body, Message { context, decoded: &mut understood }).map_err(malformed)?;
+    let id = match id {
+        Value::String(id) => device_id(&id)?,
+        Value::Number(id) => device_id(&id.to_string())?,
         _ => return Err(Fault::new(FaultKind::NoDevice, "no device_id")),
     };
-    decoded.device = Some(id);
-    let locations = match message.get("location") {
-        Some(Value::Array(locations)) => &locations[..],
-        Some(location) => std::slice::from_ref(location),
-        None => &[],
-    };
-    for location in locations {
-        match json_location(location, context) {
-            Ok(Some(fix)) => decoded.fixes.push(fix),
-            Ok(None) => {}
-            Err(fault) => decoded.faults.push(fault),
-        }
-    }
+    *decoded = Decoded { device: Some(id), ..understood };
     Ok(())
+}
+
+/// Reads a message: each location is understood as it comes. Gives the id.
+struct Message<'a> {
+    context: &'a Context,
+    decoded: &'a mut Decoded,
+}
+
+impl<'de> DeserializeSeed<'de> for Message<'_> {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Value, D::Error> {
+        input.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Message<'_> {
+    type Value = Value;
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object with location and device_id")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut id = Value::Null;
+        while let Some(name) = entries.next_key::<String>()? {
+            match &*name {
+                "device_id" => id = entries.next_value_seed(Flat { depth: 0 })?,
+                "location" => {
+                    let then = |location: Value| match json_location(&location, self.context) {
+                        Ok(fix) => self.decoded.fixes.extend(fix),
+                        Err(fault) => self.decoded.faults.push(fault),
+                    };
+                    // Objects in it: coords, battery, activity, extras.
+                    entries.next_value_seed(Each { depth: 2, then })?;
+                }
+                _ => drop(entries.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(id)
+    }
 }
 
 fn json_location(location: &Value, context: &Context) -> Result<Option<Fix>, Fault> {

@@ -1,7 +1,7 @@
 //! OwnTracks: JSON messages of the apps for Android and iOS, over HTTP and MQTT. Only `location` is a fix.
 
 use crate::protocol::{Context, Decoded, Fault, FaultKind, Fix, HttpAnswer, HttpDecoded, HttpRequest, Protocol, Transport};
-use crate::readers::{FixBuilder, device_id, from_unix_millis, malformed};
+use crate::readers::{FixBuilder, device_id, flat, from_unix_millis, malformed};
 use crate::vocabulary as name;
 use serde_json::Value;
 use smol_str::format_smolstr;
@@ -22,9 +22,9 @@ fn decode_http(request: &HttpRequest<'_>, _context: &Context) -> HttpDecoded {
         (Some(user), Some(device)) => Some(format!("owntracks/{user}/{device}")),
         _ => None,
     };
-    let (decoded, status) = match serde_json::from_slice(request.body) {
+    let (decoded, status) = match flat(request.body) {
         Ok(message) => (decode_message(&message, topic.as_deref()), 200),
-        Err(error) => (Decoded { faults: vec![malformed(error)], ..Decoded::default() }, 400),
+        Err(error) => (Decoded { faults: malformed(error).into(), ..Decoded::default() }, 400),
     };
     let answer = if status == 200 { HttpAnswer::json(200, "[]") } else { HttpAnswer::status(status) };
     HttpDecoded { decoded, answer, refusal: HttpAnswer::status(403), batch: None }
@@ -34,13 +34,13 @@ fn decode_http(request: &HttpRequest<'_>, _context: &Context) -> HttpDecoded {
 pub fn decode_mqtt(topic: &str, payload: &[u8]) -> Decoded {
     if payload.len() > MAX_MESSAGE_BYTES {
         let fault = Fault::new(FaultKind::Oversized, format_smolstr!("a message of {} bytes", payload.len()));
-        return Decoded { faults: vec![fault], ..Decoded::default() };
+        return Decoded { faults: fault.into(), ..Decoded::default() };
     }
-    match serde_json::from_slice(payload) {
+    match flat(payload) {
         Ok(message) => decode_message(&message, Some(topic)),
         // An empty message clears a retained one.
         Err(_) if payload.is_empty() => Decoded::default(),
-        Err(error) => Decoded { faults: vec![malformed(error)], ..Decoded::default() },
+        Err(error) => Decoded { faults: malformed(error).into(), ..Decoded::default() },
     }
 }
 

@@ -1,8 +1,9 @@
 //! Wialon IPS, versions 1 and 2: lines `#type#fields`, each answered with `#Atype#…`; version 2 ends with a CRC.
 
-use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Protocol, Transport};
+use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
 use crate::readers::{Delimited, Fields, FixBuilder, device_id, dmy, malformed, number};
 use crate::vocabulary as name;
+use bytes::{Buf, Bytes, BytesMut};
 use crc::{CRC_16_ARC, Crc};
 use smol_str::{SmolStr, format_smolstr};
 use waystream_domain::{AttributeValue, DeviceId};
@@ -14,16 +15,39 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     transport: Transport::Socket {
         tcp: true,
         udp: true,
-        framing: || Box::new(Delimited::stripping(&[b"\r\n", b"\n"], MAX_FRAME_BYTES)),
+        framing: || {
+            Box::new(WialonFraming { lines: Delimited::stripping(&[b"\r\n", b"\n"], MAX_FRAME_BYTES), picture_bytes: 0 })
+        },
         decoder: || Box::new(Wialon { device: None, checked: false }),
     },
 };
 
 /// Black boxes (`#B#`) send many records in a line.
-const MAX_FRAME_BYTES: usize = 256 * 1024;
+const MAX_FRAME_BYTES: usize = 64 * 1024;
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_ARC);
 /// Parameters that one record may have: the names come from outside.
 const MAX_PARAMETERS: usize = 256;
+
+/// Lines. Behind one that begins a part of a picture (`#I#bytes;…`) stand its bytes, which are dropped.
+struct WialonFraming {
+    lines: Delimited,
+    picture_bytes: usize,
+}
+
+impl Framing for WialonFraming {
+    fn next_frame(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Fault> {
+        let dropped = self.picture_bytes.min(buffer.len());
+        buffer.advance(dropped);
+        self.picture_bytes -= dropped;
+        let frame = self.lines.next_frame(buffer)?;
+        if let Some(part) = frame.as_ref().and_then(|line| line.strip_prefix(b"#I#")) {
+            let digits = part.split(|byte| *byte == b';').next().unwrap_or_default();
+            let bytes = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+            self.picture_bytes = bytes.filter(|bytes| *bytes <= MAX_FRAME_BYTES).unwrap_or_default();
+        }
+        Ok(frame)
+    }
+}
 
 struct Wialon {
     device: Option<DeviceId>,
@@ -85,6 +109,16 @@ impl Wialon {
                 }
             }
             "M" => answer("1"),
+            // Bytes, number and count of the parts, date, time, name.
+            "I" => {
+                let mut fields = body.split(';').skip(1);
+                let (part, parts) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+                answer(&format!("{part:.10};1"));
+                if part == parts {
+                    answer("1");
+                }
+                decoded.unread = Some("part of a picture");
+            }
             _ => return Err(Fault::new(FaultKind::UnknownMessage, format_smolstr!("#{kind:.10}#"))),
         }
         Ok(())

@@ -87,15 +87,31 @@ pub(crate) fn frames_of(mut framing: Box<dyn Framing>, message: &[u8]) -> (Vec<B
     (frames, lost)
 }
 
-/// Where `needle` starts in `haystack`.
+/// Where `needle` starts in `haystack`; one without bytes is nowhere. By its first byte: comparing at every byte costs a call each.
 pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len().max(1)).position(|window| window == needle)
+    let (first, rest) = needle.split_first()?;
+    let mut at = 0;
+    loop {
+        at += haystack[at..].iter().position(|byte| byte == first)?;
+        if haystack[at + 1..].starts_with(rest) {
+            return Some(at);
+        }
+        at += 1;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn what_is_searched_for_is_found_where_it_first_stands_whole() {
+        assert_eq!(find(b"a\r\r\n\r\n", b"\r\n"), Some(2));
+        assert_eq!(find(b"a\r", b"\r\n"), None);
+        assert_eq!(find(b"a", b"a"), Some(0));
+        assert_eq!((find(b"a", b""), find(b"", b"a")), (None, None));
+    }
 
     #[test]
     fn the_longer_of_two_delimiters_at_one_place_is_taken() {

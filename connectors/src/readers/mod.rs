@@ -5,6 +5,7 @@ mod checksum;
 mod compact;
 mod fix;
 mod framing;
+mod json;
 mod packed;
 mod rmc;
 mod spoken;
@@ -16,10 +17,12 @@ pub(crate) use checksum::{checksum_holds, sum, xor};
 pub(crate) use compact::Compact;
 pub(crate) use fix::{FixBuilder, malformed};
 pub(crate) use framing::{Datagrams, Delimited, find, frames_of};
+pub(crate) use json::{Each, Flat, flat, read as read_json};
 pub(crate) use packed::{packed, packed_dmy, packed_place};
 pub(crate) use rmc::{Rmc, sentence_holds};
 pub(crate) use spoken::spoken_place;
 pub(crate) use text::{
     Fields, ascii, device_id, hex, luhn, nmea_angle, nmea_degrees, number, packed_imei, pairs, spoken, unhex, unsaid,
 };
-pub(crate) use time::{civil, dmy, from_unix_millis, from_unix_secs, time_of_day, ymd};
+pub use text::{NotHex, parse_hex};
+pub(crate) use time::{MAX_FUTURE_MS, civil, dmy, from_unix_millis, from_unix_secs, time_of_day, ymd};

@@ -22,6 +22,23 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Why a text is not hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not pairs of hexadecimal digits")]
+pub struct NotHex(String);
+
+/// Bytes from hexadecimal digits; white space is ignored.
+pub fn parse_hex(text: &str) -> Result<Vec<u8>, NotHex> {
+    let digits: Option<Vec<u8>> =
+        text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
+    match digits {
+        Some(digits) if digits.len().is_multiple_of(2) => {
+            Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+        }
+        _ => Err(NotHex(text.chars().take(40).collect())),
+    }
+}
+
 /// The bytes of pairs of hexadecimal digits; what is none counts as zero.
 pub(crate) fn unhex(digits: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
@@ -84,13 +101,16 @@ pub(crate) fn nmea_angle(text: &str) -> Option<f64> {
     Some(degrees + (value - degrees * 100.0) / 60.0)
 }
 
+/// More fields than any message has: what lies behind them is not looked at.
+const MAX_FIELDS: usize = 4096;
+
 /// The fields of a message between separators. A field that is not there is empty.
 #[derive(Debug)]
 pub(crate) struct Fields<'a>(Vec<&'a str>);
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(text: &'a str, separator: char) -> Self {
-        Self(text.split(separator).map(str::trim).collect())
+        Self(text.split(separator).take(MAX_FIELDS).map(str::trim).collect())
     }
 
     pub(crate) fn len(&self) -> usize {

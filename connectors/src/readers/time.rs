@@ -6,6 +6,9 @@ use chrono::NaiveDate;
 use smol_str::format_smolstr;
 use waystream_domain::Timestamp;
 
+/// A clock may be wrong by this much; fixes further in the future would hide all later ones.
+pub(crate) const MAX_FUTURE_MS: i64 = 24 * 3600 * 1000;
+
 /// From year, month, day, hour, minute, second, UTC. A year below 100 is of this century: no tracker is older.
 pub(crate) fn civil(date: [u32; 3], time: [u32; 3]) -> Result<Timestamp, Fault> {
     let [year, month, day] = date;

@@ -1,5 +1,7 @@
 //! How beginnings of streams are compared: patterns of bytes, each of which some bytes fit, do not fit, or do not fit yet.
 
+use crate::readers::find;
+
 /// Whether a stream of a protocol can begin with some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Verdict {
@@ -181,7 +183,7 @@ pub(super) fn http(bytes: &[u8]) -> Verdict {
 
 /// OwnTracks names its user in the head, or says what it sends in the body.
 pub(super) fn is_owntracks(bytes: &[u8]) -> Verdict {
-    let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+    let head_end = find(bytes, b"\r\n\r\n");
     let head = String::from_utf8_lossy(&bytes[..head_end.unwrap_or(bytes.len())]).to_ascii_lowercase();
     match head_end {
         _ if head.contains("\nx-limit-u:") => Yes,
@@ -192,7 +194,7 @@ pub(super) fn is_owntracks(bytes: &[u8]) -> Verdict {
             let body = bytes[end + 4..].trim_ascii_start();
             let told = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
             match body.first() {
-                Some(b'{') if body.windows(7).any(|window| window == b"\"_type\"") => Yes,
+                Some(b'{') if find(body, b"\"_type\"").is_some() => Yes,
                 Some(b'{') if told.is_some_and(|told| bytes.len() < end + 4 + told) => More,
                 None if told.is_some_and(|told| told > 0) => More,
                 _ => No,

@@ -1,20 +1,21 @@
 //! The gateway put together.
 
-use crate::auth::{OneTimeTokens, Origins, Passwords, Sessions, Throttle, require_same_origin};
+use crate::auth::{FIRST_LINK_MS, Links, Origins, Passwords, SecondFactors, Sessions, Throttle, require_same_origin};
 use crate::config::GatewayConfig;
 use crate::health::{ReadyCheck, operator_routes};
 use crate::live::{self, Board, BoardPositions, Command, Follow, Hub, HubStart, Kills, Live, SharedBoard, socket_router};
 use crate::nodes::{Adapter, Dashboards, Nodes, Supervisor};
 use crate::replay::ReplayContext;
-use crate::rest::{self, ExportFormat, Rest, sign_in_by_link};
+use crate::rest::{self, ExportFormat, Lists, Rest, sign_in_by_link};
 use crate::wire::PageConfig;
-use crate::{headers, listener, now, static_files};
+use crate::{headers, listener, now, static_files, tiles_file};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use socketioxide::SocketIo;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -22,10 +23,11 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
-use waystream_domain::UserId;
+use waystream_domain::{Actor, UserId};
 use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, LogError};
 use waystream_sql::SqlEngine;
+use waystream_tls::{Entrance, Open, TlsError};
 
 /// Commands of sockets that may wait for the hub.
 const COMMANDS: usize = 4_096;
@@ -43,9 +45,23 @@ pub enum GatewayError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Passwords and positions would be sent in the open.
+    #[error("dashboard: {0}; or behind_tls = true, if a proxy in front of it speaks TLS")]
+    Open(Open),
+    /// Certificate or key can't be used.
+    #[error("no TLS for the dashboard")]
+    Tls(#[from] TlsError),
     /// The address of Redis makes no sense.
     #[error("could not make out the address of Redis")]
     Redis(#[from] redis::RedisError),
+    /// The archive of map tiles can't be handed out.
+    #[error("could not use the map tiles in {file}")]
+    Tiles {
+        /// Which.
+        file: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The log can't be followed.
     #[error("gateway could not follow the log")]
     Log(#[from] LogError),
@@ -71,11 +87,12 @@ pub struct GatewayParts {
 pub struct Gateway {
     listener: TcpListener,
     address: SocketAddr,
+    entrance: Entrance,
     config: GatewayConfig,
     router: Router,
     io: SocketIo<Adapter>,
     nodes: Option<Supervisor>,
-    one_time: Arc<OneTimeTokens>,
+    links: Links,
     hub: Hub,
     commands: mpsc::Receiver<Command>,
     log: Arc<dyn Log>,
@@ -85,14 +102,16 @@ pub struct Gateway {
 /// Makes one-time sign-in links. Cheap to clone.
 #[derive(Clone)]
 pub struct SignInLinks {
-    one_time: Arc<OneTimeTokens>,
-    address: SocketAddr,
+    links: Links,
+    address: String,
 }
 
 impl SignInLinks {
     /// A link that signs this user in, once, within 15 minutes.
-    pub fn link(&self, user: &UserId) -> String {
-        format!("http://{}/sign-in?token={}", self.address, self.one_time.issue(user.clone(), now()))
+    pub async fn link(&self, user: &UserId) -> Result<String, LogError> {
+        let by = Actor::Program { doing: "a link for the first owner".into() };
+        let secret = self.links.issue(&by, user.clone(), FIRST_LINK_MS, now()).await?;
+        Ok(format!("{}sign-in?token={}", self.address, secret.as_str()))
     }
 }
 
@@ -100,9 +119,19 @@ impl Gateway {
     /// Listens, and reads the state of every vehicle. Requests are answered once it runs.
     pub async fn bind(config: GatewayConfig, parts: GatewayParts) -> Result<Self, GatewayError> {
         let GatewayParts { log, catalog, sql, ready, metrics, exports } = parts;
+        let encryption = config.encryption();
+        encryption.suffices(config.listen).map_err(GatewayError::Open)?;
+        let entrance = encryption.entrance("dashboard", &[b"http/1.1"])?;
         let failed = |source| GatewayError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let tiles = match &config.tiles_file {
+            Some(file) => {
+                let failed = |source| GatewayError::Tiles { file: file.clone(), source };
+                tiles_file::router(file).await.map_err(failed)?
+            }
+            None => Router::new(),
+        };
 
         // Subscribed under the lock: no edit is missed and none seen twice.
         let (edits, known) = {
@@ -115,7 +144,7 @@ impl Gateway {
         let board: SharedBoard = Arc::new(RwLock::new(board));
         sql.serve_latest(Arc::new(BoardPositions(Arc::clone(&board))));
 
-        let sessions = Sessions::new(catalog.clone(), config.behind_tls);
+        let sessions = Sessions::new(catalog.clone(), config.is_encrypted());
         let kills = Kills::default();
         let (to_hub, commands) = mpsc::channel(COMMANDS);
         let hub = Hub::new(HubStart {
@@ -128,6 +157,7 @@ impl Gateway {
             edits,
             cursor,
             cut_after: config.cut_after,
+            detail: config.detail.clone(),
             commands: to_hub.clone(),
         });
         let replay = Arc::new(ReplayContext::new(Arc::clone(&sql), sessions.clone(), catalog.shared()));
@@ -138,16 +168,18 @@ impl Gateway {
         let live = Live { hub: to_hub, sessions: sessions.clone(), kills: kills.clone(), replay };
         let (sockets, io) = socket_router(live, nodes).await;
 
-        let one_time = Arc::new(OneTimeTokens::default());
+        let links = Links::new(catalog.clone());
         let passwords = tokio::task::spawn_blocking(Passwords::new).await.expect("hashing does not panic");
         let rest = Arc::new(Rest {
             sessions,
             passwords,
             throttle: Throttle::default(),
-            one_time: Arc::clone(&one_time),
+            second_factors: SecondFactors::new(catalog.clone()),
+            links: links.clone(),
             log: Arc::clone(&log),
             catalog,
             board,
+            lists: Lists::default(),
             sql,
             exports,
             dashboards: Dashboards(io.clone()),
@@ -157,7 +189,12 @@ impl Gateway {
                 tiles: config.tiles.clone(),
             },
         });
-        let compressed = CompressionLayer::new().compress_when(SizeAbove::new(1_024).and(NotForContentType::IMAGES));
+        // Images, Parquet and workbooks are compressed as they are.
+        let worth_it = SizeAbove::new(1_024)
+            .and(NotForContentType::IMAGES)
+            .and(NotForContentType::const_new("application/vnd.apache.parquet"))
+            .and(NotForContentType::const_new("application/vnd.openxmlformats"));
+        let compressed = CompressionLayer::new().compress_when(worth_it);
         let pages = Router::new()
             .route("/sign-in", get(sign_in_by_link))
             .with_state(Arc::clone(&rest))
@@ -166,11 +203,11 @@ impl Gateway {
             .fallback(static_files::file)
             .layer(compressed);
         let origins = Origins { also: config.origins.clone().into() };
-        let router = headers::secure(pages.merge(sockets), config.tiles.as_ref())
+        let router = headers::secure(pages.merge(tiles).merge(sockets), config.tiles.as_ref(), config.is_encrypted())
             .layer(from_fn_with_state(kills, Kills::follow_upgrades))
             .layer(from_fn_with_state(origins, require_same_origin))
             .layer(CatchPanicLayer::new());
-        Ok(Self { listener, address, config, router, io, nodes: supervisor, one_time, hub, commands, log, follow })
+        Ok(Self { listener, address, entrance, config, router, io, nodes: supervisor, links, hub, commands, log, follow })
     }
 
     /// Where it listens.
@@ -178,19 +215,20 @@ impl Gateway {
         self.address
     }
 
-    /// For sign-in links, also while it runs.
-    pub fn sign_in_links(&self) -> SignInLinks {
+    /// Where a browser on this machine finds it.
+    pub fn url(&self) -> String {
+        let scheme = if self.entrance.tls().is_some() { "https" } else { "http" };
         // Whoever listens on all addresses is reached on this one from here.
         let mut address = self.address;
         if address.ip().is_unspecified() {
             address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }
-        SignInLinks { one_time: Arc::clone(&self.one_time), address }
+        format!("{scheme}://{address}/")
     }
 
-    /// A link that signs this user in, once, within 15 minutes.
-    pub fn one_time_link(&self, user: &UserId) -> String {
-        self.sign_in_links().link(user)
+    /// For sign-in links, also while it runs.
+    pub fn sign_in_links(&self) -> SignInLinks {
+        SignInLinks { links: self.links.clone(), address: self.url() }
     }
 
     /// Runs until cancelled; then sockets are closed and requests may finish.
@@ -198,7 +236,7 @@ impl Gateway {
         let stop = cancel.child_token();
         let _stop_all = stop.clone().drop_guard();
         let (to_hub, news) = mpsc::channel(NEWS);
-        let serving = listener::serve(self.listener, self.router, self.config.limits, stop.clone());
+        let serving = listener::serve(self.listener, self.entrance, self.router, self.config.limits, stop.clone());
         let following = live::follow(self.follow, to_hub, stop.clone());
         let hub = self.hub.run(self.commands, news, stop.clone());
         drop(self.log);

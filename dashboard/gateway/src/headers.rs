@@ -3,12 +3,13 @@
 use crate::wire::TileSource;
 use axum::Router;
 use axum::http::header::{
-    CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use tower_http::set_header::SetResponseHeaderLayer;
 
 /// Puts them on every answer.
-pub(crate) fn secure(router: Router, tiles: Option<&TileSource>) -> Router {
+pub(crate) fn secure(router: Router, tiles: Option<&TileSource>, encrypted: bool) -> Router {
     let images = tiles.and_then(|t| source(&t.url)).map_or_else(String::new, |source| format!(" {source}"));
     // Leaflet places its panes by style attributes.
     let policy = format!(
@@ -26,6 +27,11 @@ pub(crate) fn secure(router: Router, tiles: Option<&TileSource>) -> Router {
     let mut router = router.layer(SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, policy));
     for (name, value) in fixed {
         router = router.layer(SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value)));
+    }
+    if encrypted {
+        // Not for subdomains: they may be somebody else's.
+        let year = HeaderValue::from_static("max-age=31536000");
+        router = router.layer(SetResponseHeaderLayer::overriding(STRICT_TRANSPORT_SECURITY, year));
     }
     router
 }

@@ -15,14 +15,16 @@ mod nodes;
 mod replay;
 mod rest;
 mod static_files;
+mod tiles_file;
 pub mod wire;
 
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayError, GatewayParts, SignInLinks};
 pub use health::{ReadyCheck, operator_routes};
 pub use listener::ListenerLimits;
-pub use live::LinkLimits;
+pub use live::{DetailLimits, LinkLimits};
 pub use rest::{ExportFormat, OpenTrackFile, TrackSink};
+pub use tiles_file::TILES_PATH;
 
 use waystream_domain::Timestamp;
 

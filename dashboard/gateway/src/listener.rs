@@ -5,6 +5,10 @@
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{HOST, LOCATION};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tower::ServiceExt;
+use waystream_tls::{Entrance, TlsStream, Welcome};
 
 /// What one connection may cost.
 #[derive(Debug, Clone)]
@@ -60,7 +65,14 @@ pub(crate) struct Connection {
 }
 
 /// Serves until cancelled, then lets requests finish for [`ListenerLimits::drain`].
-pub(crate) async fn serve(listener: TcpListener, router: Router, limits: ListenerLimits, cancel: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    entrance: Entrance,
+    router: Router,
+    limits: ListenerLimits,
+    cancel: CancellationToken,
+) {
+    let entrance = Arc::new(entrance);
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     loop {
@@ -75,9 +87,16 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Listene
             continue;
         }
         let connection = Connection { peer, kill: CancellationToken::new() };
-        let serving = serve_connection(stream, connection, router.clone(), limits.clone(), cancel.clone());
+        let (entrance, router, limits, cancel) = (Arc::clone(&entrance), router.clone(), limits.clone(), cancel.clone());
         connections.spawn(async move {
-            serving.await;
+            match Box::pin(enter(stream, &connection, &entrance, &limits)).await {
+                Some(Entered::Plain(stream)) => serve_connection(stream, connection, router, limits, cancel).await,
+                Some(Entered::Tls(stream)) => serve_connection(stream, connection, router, limits, cancel).await,
+                Some(Entered::WithoutTls(stream)) => {
+                    serve_connection(stream, connection, encrypted_pages_only(), limits, cancel).await;
+                }
+                None => {}
+            }
             drop(place);
         });
     }
@@ -108,15 +127,52 @@ fn prepare(stream: &TcpStream, limits: &ListenerLimits) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(limits.write_stall))
 }
 
+/// A connection that is ready to be spoken HTTP on.
+enum Entered {
+    Plain(GuardedStream),
+    Tls(Box<TlsStream<GuardedStream>>),
+    /// It came without TLS although there is TLS.
+    WithoutTls(GuardedStream),
+}
+
+/// What TLS there has to be comes first, within the time for headers.
+async fn enter(stream: TcpStream, connection: &Connection, entrance: &Entrance, limits: &ListenerLimits) -> Option<Entered> {
+    let welcome = async {
+        let welcome = entrance.welcome(&stream, connection.peer.ip()).await?;
+        let stream = GuardedStream::new(stream, connection.kill.clone(), limits.write_stall);
+        Ok::<_, io::Error>(match welcome {
+            Welcome::Tls(acceptor) => Entered::Tls(Box::new(acceptor.accept(stream).await?)),
+            Welcome::Plain if entrance.tls().is_none() => Entered::Plain(stream),
+            Welcome::Plain | Welcome::Refused => Entered::WithoutTls(stream),
+        })
+    };
+    let entered = tokio::time::timeout(limits.headers, welcome).await.ok()?;
+    entered
+        .inspect_err(|error| tracing::debug!(peer = %connection.peer, %error, "connection lost before its first request"))
+        .ok()
+}
+
+/// Where there is TLS nobody speaks without: browsers are sent to the same page with it.
+fn encrypted_pages_only() -> Router {
+    Router::new().fallback(|request: Request| async move {
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let page = request.uri().path_and_query().map_or("/", |page| page.as_str());
+        let target = host.and_then(|host| HeaderValue::from_str(&format!("https://{host}{page}")).ok());
+        match target {
+            Some(target) => (StatusCode::PERMANENT_REDIRECT, [(LOCATION, target)]).into_response(),
+            None => StatusCode::BAD_REQUEST.into_response(),
+        }
+    })
+}
+
 async fn serve_connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     connection: Connection,
     router: Router,
     limits: ListenerLimits,
     cancel: CancellationToken,
 ) {
-    let kill = connection.kill.clone();
-    let io = TokioIo::new(GuardedStream::new(stream, kill.clone(), limits.write_stall));
+    let io = TokioIo::new(stream);
     let spoke = Arc::new(AtomicBool::new(false));
     let service = {
         let spoke = Arc::clone(&spoke);
@@ -256,6 +312,7 @@ mod tests {
     use super::*;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use waystream_tls::Encryption;
 
     async fn start(limits: ListenerLimits) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -268,7 +325,8 @@ mod tests {
                 "/endless",
                 get(|| async { Body::from_stream(futures::stream::repeat_with(|| Ok::<_, io::Error>(vec![0u8; 65536]))) }),
             );
-        let serving = tokio::spawn(serve(listener, router, limits, cancel.clone()));
+        let entrance = Encryption::default().entrance("test", &[]).unwrap();
+        let serving = tokio::spawn(serve(listener, entrance, router, limits, cancel.clone()));
         (address, cancel, serving)
     }
 

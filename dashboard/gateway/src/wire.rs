@@ -5,31 +5,50 @@
 //!
 //! | event | arguments | kept in order, never lost |
 //! | --- | --- | --- |
-//! | `f` | one FT1 [`frame`] | merged for a slow client |
+//! | `f` | one FT1 [`frame`], of vehicles or of [`cells`] | merged for a slow client |
 //! | `slots` | [`SlotsMessage`]: before the first frame that uses them, and when a name or fleet changes | yes |
 //! | `alert` | [`AlertEvent`] | yes |
 //! | `catalog` | [`CatalogMessage`] | yes |
+//! | `detail` | [`DetailMessage`] | yes |
 //! | `notice` | [`NoticeMessage`]: answered when it is shown | no |
 //! | `r` | replay id, one FT1 frame with [`frame::flags::REPLAY`] | yes |
 //! | `replay_state` | [`ReplayState`] | yes |
 //! | `replay_alert` | [`ReplayAlert`] | yes |
 //!
-//! Client to server: `watch` ([`WatchRequest`], answered by [`WatchAnswer`]), `ack` (seq of a live frame), `replay`
-//! ([`ReplayRequest`], opening is answered by [`ReplayAnswer`]), `replay_ack` ([`ReplayAck`]).
+//! Client to server: `watch` ([`WatchRequest`], answered by [`WatchAnswer`]), `viewport` ([`Viewport`]), `follow` ([`FollowRequest`]),
+//! `only` ([`OnlyRequest`]), `ack` (seq of a live frame), `replay` ([`ReplayRequest`], opening is answered by [`ReplayAnswer`]), `replay_ack` ([`ReplayAck`]).
 
+mod acknowledgements;
+mod audit;
+pub mod cells;
 pub mod frame;
 mod notices;
 mod notifications;
+mod second_factor;
 mod sql;
+mod tokens;
 #[cfg(test)]
 mod typescript;
+mod unknown_devices;
+mod users;
+mod vehicles;
+mod viewport;
 
+pub(crate) use acknowledgements::acknowledgement_info;
+pub use acknowledgements::{AcknowledgementInfo, NewAcknowledgement, NewAcknowledgements};
+pub use audit::{AuditAnswer, ChangeInfo};
 pub use notices::{NewNotice, NoticeAnswer, NoticeMessage, PresenceAnswer};
 pub use notifications::{
     ChannelEdit, ChannelInfo, DeliveriesAnswer, DeliveryInfo, NotificationRuleEdit, NotificationRuleInfo, QuietHours,
-    TestAnswer,
+    ReportEdit, ReportInfo, TestAnswer,
 };
+pub use second_factor::{RecoveryCodes, SecondFactorCode, SecondFactorInfo, SecondFactorProposal, SecondFactorStart};
 pub use sql::{SavedQueryEdit, SavedQueryInfo, SqlAnswer, SqlColumn, SqlRequest};
+pub use tokens::{NewTokenAnswer, NewTokenRequest, TokenInfo, TokenScopeName};
+pub use unknown_devices::UnknownDeviceInfo;
+pub use users::{NewUserRequest, RoleName, UserEdit, UserInfo, UserLink};
+pub use vehicles::{ListedVehicle, VehicleListAnswer, VehicleListRequest, VehicleSort};
+pub use viewport::{DetailMessage, OnlyRequest, Viewport};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,11 +78,13 @@ pub struct PageConfig {
 /// Where map tiles come from.
 #[derive(Debug, Clone, Serialize, Deserialize, TS, ToSchema)]
 pub struct TileSource {
-    /// With `{z}`, `{x}`, `{y}` and perhaps `{s}`.
+    /// With `{z}`, `{x}`, `{y}` and perhaps `{s}`; or of a PMTiles archive.
     pub url: String,
+    /// Whether all tiles are in one archive, read piece by piece: pictures, or shapes that the page draws.
+    pub archive: bool,
     /// HTML to show on the map.
     pub attribution: String,
-    /// Deepest zoom level there is.
+    /// Deepest zoom level there is. An archive says so itself.
     pub max_zoom: u8,
 }
 
@@ -74,6 +95,10 @@ pub struct SignIn {
     pub user: String,
     /// As typed.
     pub password: String,
+    /// Of the second factor, where one is asked for (status 428 says so).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub code: Option<String>,
 }
 
 /// Choosing a password.
@@ -334,6 +359,8 @@ pub struct AlertEvent {
     pub lon: f64,
     /// A later report showed that this did not happen.
     pub retracted: bool,
+    /// Who had seen to it when this was told; `null`: nobody. Later ones come as [`CatalogMessage::Acknowledgements`].
+    pub acknowledged: Option<AcknowledgementInfo>,
     /// Figures that belong to it.
     #[ts(type = "Record<string, boolean | number | string>")]
     #[schema(value_type = Object)]
@@ -484,6 +511,25 @@ pub struct WatchRequest {
     /// Cursor of the last alert seen: those after it are sent first. `null`: only new ones.
     #[serde(default)]
     pub alerts_after: Option<String>,
+    /// What the map shows; `null`: all vehicles are told of, however many.
+    #[serde(default)]
+    #[ts(optional)]
+    pub viewport: Option<Viewport>,
+    /// See [`FollowRequest`].
+    #[serde(default)]
+    #[ts(optional, as = "Option<Vec<String>>")]
+    pub follow: Vec<String>,
+    /// See [`OnlyRequest`]; `null`: all that are watched.
+    #[serde(default)]
+    #[ts(optional)]
+    pub only: Option<String>,
+}
+
+/// Socket.IO `follow`: the vehicles to be told of wherever they are, instead of those before. At most 16 count.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+pub struct FollowRequest {
+    /// Ids of devices; who may not be seen is left out.
+    pub devices: Vec<String>,
 }
 
 /// Answer to `watch`.
@@ -493,6 +539,8 @@ pub struct WatchAnswer {
     pub epoch: u32,
     /// What is watched.
     pub fleets: Vec<String>,
+    /// See [`DetailMessage`].
+    pub whole: bool,
     /// Where alerts go on from.
     pub cursor: String,
     /// Set if nothing is watched: why.
@@ -501,7 +549,8 @@ pub struct WatchAnswer {
     pub error: Option<String>,
 }
 
-/// Socket.IO `catalog`: something was edited; `value` is `null` if it is gone.
+/// Socket.IO `catalog`: something was edited; `value` is `null` if it is gone. Who watches and says an alert that was seen last is
+/// also told which alerts are acknowledged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CatalogMessage {
@@ -525,6 +574,15 @@ pub enum CatalogMessage {
         id: String,
         /// As it is now.
         value: Option<Box<GeofenceFeature>>,
+    },
+    /// Alerts of the organisation have been acknowledged, or that was taken back.
+    Acknowledgements {
+        /// Forget all that were told before; if they are many, further messages with the others follow.
+        whole: bool,
+        /// New ones, and changed ones.
+        given: Vec<AcknowledgementInfo>,
+        /// Ids of events that are no longer acknowledged.
+        taken_back: Vec<String>,
     },
 }
 

@@ -64,9 +64,22 @@ async fn edits_of_the_catalog_reach_an_open_map() {
     // To another fleet: gone from who watches the old one, without a new position.
     system.edit(device("Truck", "new", "south")).await;
     north.until_so(|b| !b.map.contains_key("new")).await;
-    // To another organisation: gone.
+    // To another organisation: gone, and where it was is not told there, nor after a restart.
+    let other = system.cookie("other").await;
+    let (mut theirs, _) = Browser::watching(&system.url, &other, "websocket", EVERYTHING()).await;
+    system.remember(live("new", "south", 2, 1.0)).await;
     system.edit(device("Truck", "new", "their")).await;
     browser.until_so(|b| !b.map.contains_key("new")).await;
+    system.move_to("their", vec![live("marker", "their", 1, 3.0)]).await;
+    theirs.until_so(|b| b.map.contains_key("marker")).await;
+    assert!(!theirs.map.contains_key("new"), "{:?}", theirs.map);
+    let system = system.restart(GatewayConfig::default()).await;
+    let (mut theirs, _) = Browser::watching(&system.url, &other, "websocket", EVERYTHING()).await;
+    theirs.until_so(|b| b.complete).await;
+    assert!(!theirs.map.contains_key("new"), "{:?}", theirs.map);
+    // Until it reports there.
+    system.move_to("their", vec![live("new", "their", 3, 4.0)]).await;
+    theirs.until_so(|b| b.map.get("new") == Some(&4.0)).await;
     system.stop().await;
 }
 
@@ -180,7 +193,11 @@ async fn a_session_that_ends_takes_its_sockets_with_it() {
         role: Role::Viewer,
         password_hash: None,
     };
-    system.catalog.edit(vec![CatalogEdit::Put(waystream_domain::CatalogEntry::User(user))]).await.unwrap();
+    system
+        .catalog
+        .edit(&waystream_domain::Actor::CommandLine, vec![CatalogEdit::Put(waystream_domain::CatalogEntry::User(user))])
+        .await
+        .unwrap();
     viewer.until("disconnect").await;
     system.stop().await;
 }

@@ -170,3 +170,51 @@ async fn deliveries_are_listed_newest_first_and_a_dead_one_is_tried_again() {
     assert_eq!(ids(admin.get("/api/notifications/deliveries?state=dead").await), ["three"]);
     system.stop().await;
 }
+
+#[tokio::test]
+async fn reports_are_edited_and_each_organisation_has_its_own() {
+    let system = System::start().await;
+    let admin = User::sign_in(&system, "admin").await;
+    let (viewer, other) = (User::sign_in(&system, "viewer").await, User::sign_in(&system, "other").await);
+    let (hook, _) = channel_and_rule(&admin).await;
+    let mail = json!({ "name": "Boss", "type": "email", "to": ["boss@example.org"] });
+    let mail = admin.ask(Method::POST, "/api/notifications/channels", Some(&mail)).await.1;
+    let path = "/api/notifications/reports";
+    let plain = json!({
+        "name": "Daily", "enabled": true, "fleets": ["north"], "every": "day", "time": "07:00", "time_zone": "Europe/Warsaw",
+        "format": "xlsx", "channel": mail["id"],
+    });
+    let (status, made) = admin.ask(Method::POST, path, Some(&plain)).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let of_report = format!("{path}/{}", made["id"].as_str().unwrap());
+    let mut weekly = plain.clone();
+    weekly["every"] = json!("week");
+    assert_eq!(admin.ask(Method::PUT, &of_report, Some(&weekly)).await.0, 200);
+    let mut expected = json!({ "id": made["id"] });
+    expected.as_object_mut().unwrap().extend(weekly.as_object().unwrap().clone());
+    assert_eq!(viewer.get(path).await, json!([expected]));
+    for (field, value, beginning) in [
+        ("name", json!(""), "a name "),
+        ("fleets", json!(["their"]), "fleets: "),
+        ("every", json!("hour"), "every: \"hour\""),
+        ("time", json!("7 am"), "time: "),
+        ("time_zone", json!("Mars"), "time_zone: "),
+        ("format", json!("pdf"), "format: "),
+        ("channel", json!("gone"), "channel: there is no"),
+        ("channel", json!(hook), "channel: a report goes by e-mail, not by webhook"),
+    ] {
+        let mut wrong = plain.clone();
+        wrong[field] = value;
+        let (status, answer) = admin.ask(Method::POST, path, Some(&wrong)).await;
+        assert_eq!(status, 400, "{wrong}");
+        assert!(answer["error"].as_str().unwrap().starts_with(beginning), "{wrong}: {answer}");
+    }
+    assert_eq!(viewer.ask(Method::POST, path, Some(&plain)).await.0, 403);
+    assert_eq!(other.get(path).await, json!([]));
+    assert_eq!(other.ask(Method::PUT, &of_report, Some(&plain)).await.0, 404);
+    let of_mail = format!("/api/notifications/channels/{}", mail["id"].as_str().unwrap());
+    assert_eq!(admin.ask(Method::DELETE, &of_mail, None).await.0, 409);
+    assert_eq!(admin.ask(Method::DELETE, &of_report, None).await.0, 204);
+    assert_eq!(admin.ask(Method::DELETE, &of_mail, None).await.0, 204);
+    system.stop().await;
+}

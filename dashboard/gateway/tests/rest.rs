@@ -7,7 +7,7 @@ mod system;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use system::user::{User, channel_and_rule};
-use system::{START_MS, System, device, event, live, position};
+use system::{START_MS, System, device, event, live, position, unknown_device};
 use waystream_gateway::GatewayConfig;
 use waystream_sql::{Scope, SqlError, SqlOptions};
 
@@ -16,7 +16,7 @@ async fn signing_in_works_once_by_link_then_by_password() {
     let system = System::start().await;
     let nobody = User::nobody(&system);
     assert_eq!(nobody.ask(Method::GET, "/api/session", None).await.0, 401);
-    let link = system.links.link(&system::id("admin"));
+    let link = system.links.link(&system::id("admin")).await.unwrap();
     let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let first = http.get(&link).send().await.unwrap();
     assert_eq!((first.status(), first.headers()["location"].to_str().unwrap()), (StatusCode::SEE_OTHER, "/"));
@@ -221,6 +221,7 @@ async fn commands_are_queued_listed_and_taken_back() {
 async fn nobody_reaches_what_is_not_theirs() {
     let system = System::start().await;
     system.edit(device("Secret van", "ours-1", "north")).await;
+    system.edit(unknown_device("stray-1", "Secret protocol", "north")).await;
     system.move_to("north", vec![live("ours-1", "north", 1, 10.0)]).await;
     system.archive(vec![position("ours-1", "north", 1, 10.0)], vec![event("ours-1", "north", 1)]).await;
     let admin = User::sign_in(&system, "admin").await;
@@ -238,8 +239,23 @@ async fn nobody_reaches_what_is_not_theirs() {
     let query = query["id"].as_str().unwrap();
 
     let (channel, rule) = channel_and_rule(&admin).await;
+    let mail = json!({ "name": "Secret mail", "type": "email", "to": ["boss@example.org"] });
+    let mail = admin.ask(Method::POST, "/api/notifications/channels", Some(&mail)).await.1;
+    let summary = json!({
+        "name": "Mine", "every": "day", "time": "07:00", "time_zone": "UTC", "format": "csv", "channel": mail["id"],
+    });
+    let mut secret = summary.clone();
+    secret["name"] = json!("Secret summary");
+    let report = admin.ask(Method::POST, "/api/notifications/reports", Some(&secret)).await.1;
+    let report = report["id"].as_str().unwrap();
     let test = admin.ask(Method::POST, &format!("/api/notifications/channels/{channel}/test"), None).await.1;
     let delivery = test["delivery"].as_str().unwrap();
+
+    let alert = event("ours-1", "north", 1).id.to_string();
+    let alert_in_path = alert.replace('/', "%2F");
+    let acknowledgement = format!("/api/alerts/{alert_in_path}/acknowledgement");
+    let seen = json!({ "note": "Secret note" });
+    assert_eq!(admin.ask(Method::POST, &acknowledgement, Some(&seen)).await.0, 200);
 
     let mut mine = square.clone();
     mine["properties"]["name"] = json!("Mine");
@@ -249,11 +265,15 @@ async fn nobody_reaches_what_is_not_theirs() {
         for method in operations.as_object().unwrap().keys() {
             let id = match path.as_str() {
                 p if p.starts_with("/api/fleets") => "north",
+                p if p.starts_with("/api/users") => "admin",
                 p if p.starts_with("/api/geofences") => yard,
                 p if p.starts_with("/api/queries") => query,
+                p if p.starts_with("/api/alerts") => &alert_in_path,
                 p if p.starts_with("/api/notifications/channels") => &channel,
                 p if p.starts_with("/api/notifications/rules") => &rule,
+                p if p.starts_with("/api/notifications/reports") => report,
                 p if p.starts_with("/api/notifications/deliveries") => delivery,
+                p if p.starts_with("/api/unknown-devices") => "stray-1",
                 _ => "ours-1",
             };
             let mut address = path.replace("{id}", id).replace("{command}", &command);
@@ -271,9 +291,14 @@ async fn nobody_reaches_what_is_not_theirs() {
                 p if p.starts_with("/api/notifications/rules") => {
                     Some(json!({ "name": "Mine", "kinds": ["enter"], "channel": channel }))
                 }
+                "/api/users/{id}" => Some(json!({ "role": "viewer" })),
+                "/api/alerts/acknowledgements" => Some(json!({ "event_ids": [alert], "note": "Mine" })),
+                p if p.starts_with("/api/notifications/reports") => Some(summary.clone()),
                 p if p.ends_with("/commands") => Some(json!({ "instruction": "engine_stop" })),
                 "/api/sql" => Some(json!({ "query": "SELECT device, lat FROM positions" })),
-                p if p.starts_with("/api/devices") => Some(json!({ "name": "Mine", "fleet": "their" })),
+                p if p.starts_with("/api/devices") || p.starts_with("/api/unknown-devices") => {
+                    Some(json!({ "name": "Mine", "fleet": "their" }))
+                }
                 "/api/session" | "/api/session/password" => continue,
                 _ => Some(json!({ "id": "north", "name": "Mine" })),
             };
@@ -291,12 +316,15 @@ async fn nobody_reaches_what_is_not_theirs() {
             asked += 1;
         }
     }
-    assert!(asked >= 33, "{asked} operations");
+    assert!(asked >= 36, "{asked} operations");
+    assert_eq!(admin.get("/api/alerts/acknowledgements").await[0]["note"], "Secret note");
     let commands = admin.get("/api/devices/ours-1/commands").await;
     assert_eq!((commands.as_array().unwrap().len(), &commands[0]["state"]), (1, &json!("queued")));
     assert_eq!(admin.get("/api/notifications/channels").await[0]["name"], "Secret hook");
+    assert_eq!(admin.get("/api/notifications/reports").await[0]["name"], "Secret summary");
     assert_eq!(admin.get("/api/notifications/rules").await[0]["name"], "Secret depot");
     assert_eq!(admin.get("/api/devices/ours-1").await["name"], "Secret van");
+    assert_eq!(admin.get("/api/unknown-devices").await[0]["protocol"], "Secret protocol");
     assert_eq!(admin.get("/api/geofences").await["features"][0]["properties"]["name"], "Secret yard");
     system.stop().await;
 }

@@ -3,6 +3,9 @@
 import './stage';
 import './cases/entering';
 import './cases/fences';
+import './cases/notifications';
+import './cases/people';
+import './cases/changes';
 import './cases/map';
 import './cases/history';
 import './cases/everybody';

@@ -4,16 +4,13 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll } from 'vitest';
+import { FLAGS, PASSWORD, SHOTS } from './browser';
 import { System } from './system';
 
-const SHOTS = join(import.meta.dirname, '../test-results');
-export const PASSWORD = 'correct horse battery staple';
+export { PASSWORD };
+
 export const FENCE = 'Test yard';
 export const VEHICLES = 400;
-const FLAGS = [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run',
-  '--disable-quic',
-];
 
 export interface Finding { id: string; impact: string; nodes: { html: string }[] }
 

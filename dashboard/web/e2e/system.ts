@@ -26,7 +26,8 @@ export class System {
 
   private constructor(private binary: string, readonly data: string, private environment: NodeJS.ProcessEnv, readonly origin: string) {}
 
-  static async create(): Promise<System> {
+  /** `settings`: more variables of the environment. */
+  static async create(settings: NodeJS.ProcessEnv = {}): Promise<System> {
     const { WAYSTREAM_BIN, WAYSTREAM_WEB_OUT: _, ...inherited } = process.env;
     if (!WAYSTREAM_BIN) throw new Error('set WAYSTREAM_BIN to the waystream binary');
     const web = await freePort();
@@ -34,7 +35,10 @@ export class System {
     const octet = (): number => 1 + Math.floor(Math.random() * 254);
     const environment: NodeJS.ProcessEnv = {
       ...inherited,
+      ...settings,
       WAYSTREAM_GATEWAY__ADDRESS: `127.0.0.1:${web}`,
+      // Receivers of notifications are on this machine too.
+      WAYSTREAM_NOTIFY__ALLOW_PRIVATE_ADDRESSES: 'true',
       WAYSTREAM_CONNECTORS__ADDRESS: `127.${octet()}.${octet()}.${octet()}`,
     };
     return new System(WAYSTREAM_BIN, await mkdtemp(join(tmpdir(), 'waystream-e2e-')), environment, `http://127.0.0.1:${web}`);

@@ -2,8 +2,10 @@
 
 import { texts } from './texts';
 import type {
-  DeviceDetails, DeviceInfo, EventsAnswer, GeofenceCollection, GeofenceFeature, PageConfig, RangeAnswer, SessionInfo, SqlAnswer,
-  TrackAnswer,
+  AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
+  NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
+  SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
+  UnknownDeviceInfo, UserInfo, UserLink,
 } from './wire/types';
 
 export class ApiError extends Error {
@@ -50,27 +52,66 @@ const id = encodeURIComponent;
 export const api = {
   config: () => json<PageConfig>('GET', address('config')),
   session: () => json<SessionInfo>('GET', address('session')),
-  signIn: (user: string, password: string) => send('POST', address('session'), { user, password }),
+  /** `code` of the second factor: empty until it has been asked for, with status 428. */
+  signIn: (user: string, password: string, code: string) => send('POST', address('session'), { user, password, ...(code === '' ? {} : { code }) }),
   signOut: () => send('DELETE', address('session')),
   setPassword: (password: string) => send('PUT', address('session/password'), { password }),
+  secondFactor: () => json<SecondFactorInfo>('GET', address('session/second-factor')),
+  proposeSecondFactor: () => json<SecondFactorProposal>('POST', address('session/second-factor')),
+  startSecondFactor: (start: SecondFactorStart) => json<RecoveryCodes>('PUT', address('session/second-factor'), start),
+  endSecondFactor: (code: string) => send('POST', address('session/second-factor/removal'), { code }),
+  resetSecondFactor: (user: string) => send('DELETE', address(`users/${id(user)}/second-factor`)),
+  users: () => json<UserInfo[]>('GET', address('users')),
+  inviteUser: (user: NewUserRequest) => json<UserLink>('POST', address('users'), user),
+  changeUser: (user: string, edit: UserEdit) => send('PUT', address(`users/${id(user)}`), edit),
+  deleteUser: (user: string) => send('DELETE', address(`users/${id(user)}`)),
+  linkOfUser: (user: string) => json<UserLink>('POST', address(`users/${id(user)}/link`)),
+  tokens: () => json<TokenInfo[]>('GET', address('tokens')),
+  createToken: (token: NewTokenRequest) => json<NewTokenAnswer>('POST', address('tokens'), token),
+  deleteToken: (token: string) => send('DELETE', address(`tokens/${id(token)}`)),
   device: (device: string) => json<DeviceDetails>('GET', address(`devices/${id(device)}`)),
   editDevice: (device: DeviceInfo) =>
     send('PUT', address(`devices/${id(device.id)}`), { name: device.name, fleet: device.fleet }),
+  unknownDevices: () => json<UnknownDeviceInfo[]>('GET', address('unknown-devices')),
+  adoptUnknownDevice: (device: string, edit: DeviceEdit) => send('POST', address(`unknown-devices/${id(device)}/adopt`), edit),
+  dismissUnknownDevice: (device: string) => send('DELETE', address(`unknown-devices/${id(device)}`)),
   track: (device: string, from: number, to: number, limit?: number) =>
     json<TrackAnswer>('GET', address(`devices/${id(device)}/track`, { from, to, limit })),
   historyRange: () => json<RangeAnswer>('GET', address('history/range')),
   events: (query: { after?: string; from?: number; to?: number; kind?: string; device?: string; limit?: number }) =>
     json<EventsAnswer>('GET', address('events', query)),
+  /** At most 1,000. */
+  acknowledge: (event_ids: readonly string[], note?: string) =>
+    json<AcknowledgementInfo[]>('POST', address('alerts/acknowledgements'), { event_ids, note }),
+  takeBackAcknowledgement: (event: string) => send('DELETE', address(`alerts/${id(event)}/acknowledgement`)),
   fences: () => json<GeofenceCollection>('GET', address('geofences')),
   createFence: (fence: GeofenceFeature) => json<GeofenceFeature>('POST', address('geofences'), fence),
   /** GeoJSON, KML or well-known text. */
   importFences: (text: string) => json<GeofenceCollection>('POST', address('geofences/import'), text),
   changeFence: (fence: GeofenceFeature) => send('PUT', address(`geofences/${id(fence.properties.id)}`), fence),
   deleteFence: (fence: string) => send('DELETE', address(`geofences/${id(fence)}`)),
+  channels: () => json<ChannelInfo[]>('GET', address('notifications/channels')),
+  createChannel: (channel: ChannelEdit) => send('POST', address('notifications/channels'), channel),
+  changeChannel: (channel: string, edit: ChannelEdit) => send('PUT', address(`notifications/channels/${id(channel)}`), edit),
+  deleteChannel: (channel: string) => send('DELETE', address(`notifications/channels/${id(channel)}`)),
+  /** What becomes of it is a delivery. */
+  testChannel: (channel: string) => send('POST', address(`notifications/channels/${id(channel)}/test`)),
+  notificationRules: () => json<NotificationRuleInfo[]>('GET', address('notifications/rules')),
+  createNotificationRule: (rule: NotificationRuleEdit) => send('POST', address('notifications/rules'), rule),
+  changeNotificationRule: (rule: string, edit: NotificationRuleEdit) => send('PUT', address(`notifications/rules/${id(rule)}`), edit),
+  deleteNotificationRule: (rule: string) => send('DELETE', address(`notifications/rules/${id(rule)}`)),
+  reports: () => json<ReportInfo[]>('GET', address('notifications/reports')),
+  createReport: (report: ReportEdit) => send('POST', address('notifications/reports'), report),
+  changeReport: (report: string, edit: ReportEdit) => send('PUT', address(`notifications/reports/${id(report)}`), edit),
+  deleteReport: (report: string) => send('DELETE', address(`notifications/reports/${id(report)}`)),
+  deliveries: (state: string) => json<DeliveriesAnswer>('GET', address('notifications/deliveries', { state: state || null })),
+  retryDelivery: (delivery: string) => send('POST', address(`notifications/deliveries/${id(delivery)}/retry`)),
+  /** For owners. `before`: the cursor of the page before. */
+  changes: (query: { kind: string | null; user: string | null; before: string | null }) => json<AuditAnswer>('GET', address('audit', query)),
   sql: (query: string) => json<SqlAnswer>('POST', address('sql'), { query, format: 'json' }),
   sqlCsv: async (query: string): Promise<Blob> => (await send('POST', address('sql'), { query, format: 'csv' })).blob(),
   /** `device` null: all. */
-  exportUrl: (format: 'csv' | 'gpx' | 'geojson', device: string | null, from: number, to: number): string =>
+  exportUrl: (format: 'csv' | 'gpx' | 'geojson' | 'parquet' | 'xlsx', device: string | null, from: number, to: number): string =>
     address('export', { format, device, from, to }),
 };
 

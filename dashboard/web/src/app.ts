@@ -22,7 +22,8 @@ export interface App {
   cycleGrouping: () => void;
   cycleColouring: () => void;
   toggleTheme: () => void;
-  toast: (content: HTMLElement | string, options?: { kind?: 'info' | 'error' | 'alert'; onclick?: () => void }) => void;
+  /** Answers the way to take it away. */
+  toast: (content: HTMLElement | string, options?: { kind?: 'info' | 'error' | 'alert'; onclick?: () => void }) => () => void;
   /** Tells of an error that has no better place. */
   report: (error: unknown) => void;
 }

@@ -44,7 +44,7 @@ export class Engine {
 
   connect(alertsAfter: string | null): void {
     // The page may live under a prefix; Socket.IO's path is fixed by the contract.
-    this.post({ type: 'connect', origin: location.origin, alertsAfter });
+    this.post({ type: 'connect', origin: location.origin, base: document.baseURI, alertsAfter });
   }
 
   draw(view: View, buffer: ArrayBuffer | null): void {

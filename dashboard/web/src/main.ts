@@ -2,7 +2,7 @@
 
 import 'leaflet/dist/leaflet.css';
 import './styles/app.css';
-import { loadAcknowledged } from './acknowledged';
+import { acknowledgedOf, apply as applyAcknowledged } from './acknowledged';
 import { parseAddress } from './address';
 import { ApiError, api, messageOf } from './api';
 import type { App } from './app';
@@ -17,7 +17,7 @@ import { replayPanel } from './panels/replay';
 import { sqlPanel } from './panels/sql';
 import { vehiclesPanel } from './panels/vehicles';
 import { install } from './pwa/install';
-import { prefer, preferred, preferredTimeZone, preferredUnits } from './prefs';
+import { forgetOne, prefer, preferred, preferredTimeZone, preferredUnits } from './prefs';
 import { Store } from './state';
 import { texts } from './texts';
 import { exposeForTests } from './testhook';
@@ -72,7 +72,7 @@ async function start(): Promise<void> {
     config, session, fleets: session.fleets, panel: asked.panel === undefined ? (isNarrow() ? null : 'vehicles') : asked.panel, stats: null,
     fences: new Map(fences.features.map((f) => [f.properties.id, f])),
     alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
-    acknowledged: loadAcknowledged(), query: asked.query,
+    acknowledged: acknowledgedOf(recent.events), query: asked.query,
     filter: { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null, ...asked.filter },
     options: { theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off', colouring: preferred('colouring') === 'speed' ? 'speed' : 'status', live: true },
     selected: null, vehicle: null, follow: false, replay: null, drawing: null, measuring: false, tilesFailing: false,
@@ -85,11 +85,13 @@ async function start(): Promise<void> {
     prefer('labels', options.labels ? 'on' : 'off');
     prefer('toasts', shown ? 'on' : 'off');
   });
+  // Browsers once kept what was acknowledged for themselves.
+  forgetOne('acknowledged');
   const app = build(store);
   app.engine.connect(recent.cursor);
   if (asked.replay) app.replay(asked.replay.device, asked.replay);
   else if (asked.device !== null) app.select('live', asked.device);
-  const renewed = (): void => app.toast(texts.newVersion, { onclick: () => location.reload() });
+  const renewed = (): void => void app.toast(texts.newVersion, { onclick: () => location.reload() });
   // Without it the page only opens slower.
   install(renewed).catch(() => undefined);
   // A part of the version that runs here is gone from the server.
@@ -168,17 +170,23 @@ function listen(app: App): void {
   const { store, engine } = app;
   let toastedAt = 0;
   let chimedAt = 0;
+  /** Takes the last pop-up of an alert away. */
+  let ofToasted: { id: string; close: () => void } = { id: '', close: () => undefined };
   const alertToast = (alert: AlertEvent, text: string, layer: LayerName): void => {
     // A busy fleet has more alerts than anybody reads: the feed has them all.
     if (!store.now.toasts || Date.now() - toastedAt < TOAST_EVERY_MS) return;
     toastedAt = Date.now();
-    app.toast(h('span', { class: `toast-alert alert-${alert.kind}` }, text), {
+    const close = app.toast(h('span', { class: `toast-alert alert-${alert.kind}` }, text), {
       kind: 'alert', onclick: () => {
         app.select(layer, alert.device);
-        app.view.flyTo(alert.lat, alert.lon);
+        // 0,0: the device has not said where it is.
+        if (alert.lat !== 0 || alert.lon !== 0) app.view.flyTo(alert.lat, alert.lon);
       },
     });
+    if (layer === 'live') ofToasted = { id: alert.event_id, close };
   };
+  // What somebody has seen to need not pop up here.
+  store.on(['acknowledged'], ({ acknowledged }) => acknowledged.has(ofToasted.id) && ofToasted.close());
   let lastVehicle = 0;
   engine.on('frame', ({ selected }) => {
     // Panels need no more than 4 Hz; the map follows each frame by itself.
@@ -201,7 +209,7 @@ function listen(app: App): void {
     const old = Date.now() + (stats?.clockOffset ?? 0) - alert.fix_time > TOAST_AGE_MS;
     // While somebody looks at the past, the present only counts up the badge.
     const watching = store.now.replay === null && panel !== 'alerts';
-    if (known < 0 && !old && watching && !alert.retracted && isNotable(alert)) {
+    if (known < 0 && !old && watching && !alert.retracted && isNotable(alert) && !store.now.acknowledged.has(alert.event_id)) {
       if (store.now.sound && Date.now() - chimedAt > TOAST_EVERY_MS) {
         chimedAt = Date.now();
         chime();
@@ -231,6 +239,9 @@ function applyCatalog({ store, engine }: App, change: CatalogMessage): void {
       store.set({ fleets: change.value ? [...others, change.value].sort((a, b) => a.name.localeCompare(b.name)) : others });
       return;
     }
+    case 'acknowledgements':
+      store.set({ acknowledged: applyAcknowledged(store.now.acknowledged, change) });
+      return;
     case 'device':
       if (change.value) engine.rename(change.id, change.value.name, change.value.fleet);
   }

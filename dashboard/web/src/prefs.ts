@@ -21,6 +21,14 @@ export function prefer(key: string, value: string): void {
   }
 }
 
+export function forgetOne(key: string): void {
+  try {
+    localStorage.removeItem(PREFIX + key);
+  } catch {
+    // Nothing was kept.
+  }
+}
+
 export function forget(): void {
   try {
     for (const key of Object.keys(localStorage)) if (key.startsWith(PREFIX)) localStorage.removeItem(key);

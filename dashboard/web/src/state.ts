@@ -1,5 +1,6 @@
 /** The page's state in one place; panels and layers subscribe to the parts they show. */
 
+import type { Acknowledged } from './acknowledged';
 import type { DrawKind } from './map/draw';
 import type { AlertEvent, FleetInfo, GeofenceFeature, PageConfig, SessionInfo } from './wire/types';
 import type { DrawOptions, Filter, LayerName, Selected, Stats } from './worker/protocol';
@@ -42,8 +43,8 @@ export interface State {
   toasts: boolean;
   /** Alerts make a sound. */
   sound: boolean;
-  /** Ids of alerts that somebody has seen to. */
-  acknowledged: ReadonlySet<string>;
+  /** Alerts that somebody of the organisation has seen to. */
+  acknowledged: Acknowledged;
   /** The SQL that was run last. */
   query: string | null;
   filter: Filter;

@@ -53,6 +53,8 @@ struct Changes {
     /// To be written and shown.
     moved: Vec<u32>,
     left: BTreeMap<FleetId, Vec<DeviceId>>,
+    /// Devices that are another organisation's now.
+    handed_over: Vec<DeviceId>,
     /// Late positions that have not found their place yet: those of one device that came one after the other are corrected together.
     late: BTreeMap<u32, Vec<Position>>,
     tally: Tally,
@@ -153,6 +155,15 @@ impl Fold {
     }
 
     fn advance(&mut self, position: Position, seq: u64, changes: &mut Changes) {
+        let belongs_to = self.index.fleet_of(&position.device);
+        if belongs_to.is_some_and(|fleet| self.index.are_of_different_owners(fleet, &position.fleet)) {
+            // It was under way when the device changed hands: history, and nothing to its new owner.
+            changes.tally.late += 1;
+            return;
+        }
+        if let Some(known) = self.states.find(&position.device) {
+            self.hand_over(known, &position.fleet, changes);
+        }
         let number = match self.states.find(&position.device) {
             Some(known) => known,
             None if !position.valid => {
@@ -204,8 +215,27 @@ impl Fold {
         changes.tally.late += beyond;
     }
 
+    /// What is remembered of a device is its organisation's: for the next one it begins anew. Whether it was so.
+    fn hand_over(&mut self, number: u32, to: &FleetId, changes: &mut Changes) -> bool {
+        let state = self.states.get(number);
+        if !self.index.are_of_different_owners(&state.standing.fleet, to) {
+            return false;
+        }
+        let device = state.device.clone();
+        changes.left.entry(state.standing.fleet.clone()).or_default().push(device.clone());
+        changes.late.remove(&number);
+        changes.states.push(number);
+        changes.handed_over.push(device.clone());
+        self.states.put(DeviceState::new(device, to.clone()));
+        true
+    }
+
     /// Decides anew where a device is.
     fn reconsider(&mut self, number: u32, changes: &mut Changes) {
+        let belongs_to = self.index.fleet_of(&self.states.get(number).device).cloned();
+        if belongs_to.is_some_and(|fleet| self.hand_over(number, &fleet, changes)) {
+            return;
+        }
         let state = self.states.get_mut(number);
         let before = state.standing.clone();
         changes.events.append(&mut state.reconsider(&self.index, &self.rules));
@@ -222,7 +252,7 @@ impl Fold {
 
     /// Writes down what has changed.
     fn close(&mut self, changes: Changes, offsets: Offsets, closed_at: Timestamp) -> Closed {
-        let Changes { events, mut states, mut moved, left, late: _, mut tally } = changes;
+        let Changes { events, mut states, mut moved, left, handed_over, late: _, mut tally } = changes;
         states.extend(&moved);
         for numbers in [&mut states, &mut moved] {
             numbers.sort_unstable();
@@ -234,6 +264,8 @@ impl Fold {
             *tally.events.entry(event.kind.as_str()).or_default() += 1;
             records.push((Topic::Events, Record::new(event.device.to_string(), encode_event(event))));
         }
+        // Before what is remembered since.
+        records.extend(handed_over.iter().map(|device| (Topic::Recent, Record::removal(device.to_string()))));
         for number in states {
             self.states.file(number, &self.index);
             let state = self.states.get_mut(number);

@@ -4,14 +4,15 @@
 mod common;
 
 use common::{
-    append, box_of, caught_up, edit, events, fix, open, out_of_order, own, place, put, put_for, records, remove, snapshots,
-    start, start_with, told,
+    all_events, append, box_of, caught_up, edit, events, fix, open, out_of_order, own, place, put, put_for, records, remove,
+    snapshots, start, start_with, told,
 };
 use std::collections::HashMap;
 use waystream_dataflow::DataflowConfig;
-use waystream_domain::Position;
+use waystream_domain::catalog::Fleet;
 use waystream_domain::codec::decode_state;
 use waystream_domain::geofence::validate::{self, Checks, MAX_VERTICES};
+use waystream_domain::{CatalogEdit, CatalogEntry, EventKind, Position};
 use waystream_log::{Log, Record, Topic};
 
 /// Trucks on a round trip through two geofences, seen at every whole degree of longitude from 0 to 9 and back.
@@ -268,4 +269,55 @@ async fn rubbish_in_the_log_harms_nobody() {
     caught_up(&*log).await;
     running.stop().await.unwrap();
     assert_eq!(told(&events(&*log).await), ["truck enter a@1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_known_of_a_device_stays_with_the_organisation_that_had_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let theirs = Fleet {
+        id: "their".parse().unwrap(),
+        organisation: "others".parse().unwrap(),
+        name: "Theirs".into(),
+        rules: Default::default(),
+    };
+    edit(&*log, vec![own("north"), CatalogEdit::Put(CatalogEntry::Fleet(theirs)), place("truck", "north")]).await;
+    let on_its_way = |from: i64, fleet: &str| -> Vec<_> {
+        (0..20).map(|n| fix("truck", fleet, from + n * 30, 1.0 + n as f64 * 0.01, 1.0)).collect()
+    };
+    let running = start(log.clone(), 2);
+    append(&*log, &on_its_way(0, "north")).await;
+    caught_up(&*log).await;
+    assert!(all_events(&*log).await.iter().any(|e| e.kind == EventKind::TripStart), "a trip is under way");
+
+    // While it runs; then, as if it had been removed and taken in again, while it doesn't.
+    edit(&*log, vec![place("truck", "their")]).await;
+    caught_up(&*log).await;
+    let state = decode_state(records(&*log, Topic::States).await.last().unwrap()).unwrap();
+    assert_eq!((state.standing.fleet.as_str(), state.latest), ("their", None));
+    // One that was under way is nobody's.
+    append(&*log, &[fix("truck", "north", 700, 9.0, 9.0)]).await;
+    append(&*log, &on_its_way(1_000, "their")).await;
+    caught_up(&*log).await;
+    running.stop().await.unwrap();
+    edit(&*log, vec![place("truck", "north")]).await;
+    let running = start(log.clone(), 1);
+    append(&*log, &on_its_way(2_000, "north")).await;
+    caught_up(&*log).await;
+    running.stop().await.unwrap();
+
+    // Each stretch begins with itself, and nothing that either is told is of the other's time.
+    let starts: Vec<_> = all_events(&*log)
+        .await
+        .into_iter()
+        .filter(|e| e.kind == EventKind::TripStart)
+        .map(|e| (e.fleet.to_string(), e.fix_time.as_millis() / 1_000_000))
+        .collect();
+    assert_eq!(starts, [("north".to_owned(), 0), ("their".to_owned(), 1), ("north".to_owned(), 2)]);
+    for event in all_events(&*log).await {
+        let told = format!("{:?}", event.attributes);
+        let of_their_time = (1_000..2_000).contains(&(event.fix_time.as_millis() / 1_000));
+        assert_eq!(event.fleet.as_str() == "their", of_their_time, "{event:?}");
+        assert!(event.fleet.as_str() != "their" || !told.contains("1970-01-01T00:0"), "{told}");
+    }
 }

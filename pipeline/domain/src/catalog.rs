@@ -2,10 +2,13 @@
 
 use crate::command::Command;
 use crate::geofence::Geofence;
-use crate::notify::{Channel, NotificationRule};
+use crate::notify::{Channel, NotificationRule, Report};
+use crate::second_factor::SecondFactor;
+use crate::sign_in::SignInLink;
+use crate::unknown::UnknownDevice;
 use crate::{
-    ChannelId, CommandId, DeviceId, FleetId, FleetRules, GeofenceId, NotificationRuleId, OrganisationId, QueryId, Timestamp,
-    UserId,
+    Acknowledgement, ApiToken, ChannelId, CommandId, DeviceId, EventId, FleetId, FleetRules, GeofenceId, NotificationRuleId,
+    OrganisationId, QueryId, ReportId, Timestamp, TokenId, UserId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -125,6 +128,18 @@ pub enum CatalogEntry {
     Channel(Channel),
     /// What is notified.
     NotificationRule(NotificationRule),
+    /// What is sent by itself.
+    Report(Report),
+    /// How a program signs in.
+    ApiToken(ApiToken),
+    /// How somebody signs in once.
+    SignInLink(SignInLink),
+    /// What else is asked for than a password.
+    SecondFactor(SecondFactor),
+    /// A tracker that was refused.
+    UnknownDevice(UnknownDevice),
+    /// That somebody has seen to an alert.
+    Acknowledgement(Acknowledgement),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -150,6 +165,18 @@ pub enum CatalogKey {
     Channel(ChannelId),
     /// A rule of notifications.
     NotificationRule(NotificationRuleId),
+    /// A report.
+    Report(ReportId),
+    /// How a program signs in.
+    ApiToken(TokenId),
+    /// How somebody signs in once, by its secret's hash.
+    SignInLink(String),
+    /// What else is asked for than a user's password.
+    SecondFactor(UserId),
+    /// A device that was refused, by what it calls itself.
+    UnknownDevice(DeviceId),
+    /// That somebody has seen to an alert, by the event.
+    Acknowledgement(EventId),
 }
 
 impl CatalogEntry {
@@ -166,6 +193,12 @@ impl CatalogEntry {
             Self::Command(c) => CatalogKey::Command(c.device.clone(), c.id.clone()),
             Self::Channel(c) => CatalogKey::Channel(c.id.clone()),
             Self::NotificationRule(r) => CatalogKey::NotificationRule(r.id.clone()),
+            Self::Report(r) => CatalogKey::Report(r.id.clone()),
+            Self::ApiToken(t) => CatalogKey::ApiToken(t.id.clone()),
+            Self::SignInLink(l) => CatalogKey::SignInLink(l.token_sha256.clone()),
+            Self::SecondFactor(f) => CatalogKey::SecondFactor(f.user.clone()),
+            Self::UnknownDevice(u) => CatalogKey::UnknownDevice(u.id.clone()),
+            Self::Acknowledgement(a) => CatalogKey::Acknowledgement(a.event.clone()),
         }
     }
 }
@@ -183,6 +216,12 @@ impl fmt::Display for CatalogKey {
             Self::Command(device, id) => write!(f, "command/{id}/{device}"),
             Self::Channel(id) => write!(f, "channel/{id}"),
             Self::NotificationRule(id) => write!(f, "notification_rule/{id}"),
+            Self::Report(id) => write!(f, "report/{id}"),
+            Self::ApiToken(id) => write!(f, "api_token/{id}"),
+            Self::SignInLink(hash) => write!(f, "sign_in_link/{hash}"),
+            Self::SecondFactor(user) => write!(f, "second_factor/{user}"),
+            Self::UnknownDevice(id) => write!(f, "unknown_device/{id}"),
+            Self::Acknowledgement(event) => write!(f, "acknowledgement/{event}"),
         }
     }
 }
@@ -205,6 +244,12 @@ impl CatalogKey {
             }
             "channel" => Self::Channel(id.parse().ok()?),
             "notification_rule" => Self::NotificationRule(id.parse().ok()?),
+            "report" => Self::Report(id.parse().ok()?),
+            "api_token" => Self::ApiToken(id.parse().ok()?),
+            "sign_in_link" => Self::SignInLink(id.to_owned()),
+            "second_factor" => Self::SecondFactor(id.parse().ok()?),
+            "unknown_device" => Self::UnknownDevice(id.parse().ok()?),
+            "acknowledgement" => Self::Acknowledgement(EventId::from_text(id)),
             _ => return None,
         })
     }
@@ -243,6 +288,18 @@ pub struct Catalog {
     pub channels: BTreeMap<ChannelId, Arc<Channel>>,
     /// By id.
     pub notification_rules: BTreeMap<NotificationRuleId, Arc<NotificationRule>>,
+    /// By id.
+    pub reports: BTreeMap<ReportId, Arc<Report>>,
+    /// By id.
+    pub api_tokens: BTreeMap<TokenId, Arc<ApiToken>>,
+    /// By their secret's hash.
+    pub sign_in_links: BTreeMap<String, Arc<SignInLink>>,
+    /// By user.
+    pub second_factors: BTreeMap<UserId, Arc<SecondFactor>>,
+    /// By what they call themselves; also dismissed ones, and those that have come into the catalog since.
+    pub unknown_devices: BTreeMap<DeviceId, Arc<UnknownDevice>>,
+    /// By event.
+    pub acknowledgements: BTreeMap<EventId, Arc<Acknowledgement>>,
 }
 
 impl Catalog {
@@ -260,6 +317,12 @@ impl Catalog {
                 CatalogEntry::Command(e) => self.advance(e),
                 CatalogEntry::Channel(e) => drop(self.channels.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::NotificationRule(e) => drop(self.notification_rules.insert(e.id.clone(), Arc::new(e))),
+                CatalogEntry::Report(e) => drop(self.reports.insert(e.id.clone(), Arc::new(e))),
+                CatalogEntry::ApiToken(e) => drop(self.api_tokens.insert(e.id.clone(), Arc::new(e))),
+                CatalogEntry::SignInLink(e) => drop(self.sign_in_links.insert(e.token_sha256.clone(), Arc::new(e))),
+                CatalogEntry::SecondFactor(e) => drop(self.second_factors.insert(e.user.clone(), Arc::new(e))),
+                CatalogEntry::UnknownDevice(e) => drop(self.unknown_devices.insert(e.id.clone(), Arc::new(e))),
+                CatalogEntry::Acknowledgement(e) => drop(self.acknowledgements.insert(e.event.clone(), Arc::new(e))),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -271,6 +334,12 @@ impl Catalog {
                 CatalogKey::Query(id) => drop(self.queries.remove(&id)),
                 CatalogKey::Channel(id) => drop(self.channels.remove(&id)),
                 CatalogKey::NotificationRule(id) => drop(self.notification_rules.remove(&id)),
+                CatalogKey::Report(id) => drop(self.reports.remove(&id)),
+                CatalogKey::ApiToken(id) => drop(self.api_tokens.remove(&id)),
+                CatalogKey::SignInLink(hash) => drop(self.sign_in_links.remove(&hash)),
+                CatalogKey::SecondFactor(user) => drop(self.second_factors.remove(&user)),
+                CatalogKey::UnknownDevice(id) => drop(self.unknown_devices.remove(&id)),
+                CatalogKey::Acknowledgement(event) => drop(self.acknowledgements.remove(&event)),
                 CatalogKey::Command(device, id) => {
                     if let Some(of_device) = self.commands.get_mut(&device) {
                         of_device.remove(&id);
@@ -281,6 +350,54 @@ impl Catalog {
                 }
             },
         }
+    }
+
+    /// Whether there is an entry of this key.
+    pub fn knows(&self, key: &CatalogKey) -> bool {
+        match key {
+            CatalogKey::Organisation(id) => self.organisations.contains_key(id),
+            CatalogKey::Fleet(id) => self.fleets.contains_key(id),
+            CatalogKey::Device(id) => self.devices.contains_key(id),
+            CatalogKey::Geofence(id) => self.geofences.contains_key(id),
+            CatalogKey::User(id) => self.users.contains_key(id),
+            CatalogKey::Session(hash) => self.sessions.contains_key(hash),
+            CatalogKey::Query(id) => self.queries.contains_key(id),
+            CatalogKey::Channel(id) => self.channels.contains_key(id),
+            CatalogKey::NotificationRule(id) => self.notification_rules.contains_key(id),
+            CatalogKey::Report(id) => self.reports.contains_key(id),
+            CatalogKey::Command(device, id) => self.commands.get(device).is_some_and(|of_device| of_device.contains_key(id)),
+            CatalogKey::ApiToken(id) => self.api_tokens.contains_key(id),
+            CatalogKey::SignInLink(hash) => self.sign_in_links.contains_key(hash),
+            CatalogKey::SecondFactor(user) => self.second_factors.contains_key(user),
+            CatalogKey::UnknownDevice(id) => self.unknown_devices.contains_key(id),
+            CatalogKey::Acknowledgement(event) => self.acknowledgements.contains_key(event),
+        }
+    }
+
+    /// The entry of this key.
+    pub fn get(&self, key: &CatalogKey) -> Option<CatalogEntry> {
+        Some(match key {
+            CatalogKey::Organisation(id) => CatalogEntry::Organisation(self.organisations.get(id)?.as_ref().clone()),
+            CatalogKey::Fleet(id) => CatalogEntry::Fleet(self.fleets.get(id)?.as_ref().clone()),
+            CatalogKey::Device(id) => CatalogEntry::Device(self.devices.get(id)?.as_ref().clone()),
+            CatalogKey::Geofence(id) => CatalogEntry::Geofence(self.geofences.get(id)?.as_ref().clone()),
+            CatalogKey::User(id) => CatalogEntry::User(self.users.get(id)?.as_ref().clone()),
+            CatalogKey::Session(hash) => CatalogEntry::Session(self.sessions.get(hash)?.as_ref().clone()),
+            CatalogKey::Query(id) => CatalogEntry::Query(self.queries.get(id)?.as_ref().clone()),
+            CatalogKey::Command(device, id) => CatalogEntry::Command(self.commands.get(device)?.get(id)?.as_ref().clone()),
+            CatalogKey::Channel(id) => CatalogEntry::Channel(self.channels.get(id)?.as_ref().clone()),
+            CatalogKey::NotificationRule(id) => {
+                CatalogEntry::NotificationRule(self.notification_rules.get(id)?.as_ref().clone())
+            }
+            CatalogKey::ApiToken(id) => CatalogEntry::ApiToken(self.api_tokens.get(id)?.as_ref().clone()),
+            CatalogKey::Report(id) => CatalogEntry::Report(self.reports.get(id)?.as_ref().clone()),
+            CatalogKey::SignInLink(hash) => CatalogEntry::SignInLink(self.sign_in_links.get(hash)?.as_ref().clone()),
+            CatalogKey::SecondFactor(user) => CatalogEntry::SecondFactor(self.second_factors.get(user)?.as_ref().clone()),
+            CatalogKey::UnknownDevice(id) => CatalogEntry::UnknownDevice(self.unknown_devices.get(id)?.as_ref().clone()),
+            CatalogKey::Acknowledgement(event) => {
+                CatalogEntry::Acknowledgement(self.acknowledgements.get(event)?.as_ref().clone())
+            }
+        })
     }
 
     /// A command goes forward only. Whoever reads the catalog reads the same order, so of two that claim one command at once all
@@ -295,6 +412,28 @@ impl Catalog {
     /// The commands of a device, oldest first.
     pub fn commands_of(&self, device: &DeviceId) -> impl DoubleEndedIterator<Item = &Arc<Command>> {
         self.commands.get(device).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// The tokens of a user that are valid now; none if there is no such user.
+    pub fn tokens_of<'a>(&'a self, user: &'a UserId, now: Timestamp) -> impl Iterator<Item = &'a Arc<ApiToken>> {
+        let known = self.users.contains_key(user);
+        self.api_tokens.values().filter(move |t| known && t.user == *user && t.is_valid(now))
+    }
+
+    /// The devices that were refused and that an organisation may adopt: neither dismissed, nor in the catalog by now.
+    pub fn unknown_devices_of<'a>(&'a self, organisation: &'a OrganisationId) -> impl Iterator<Item = &'a Arc<UnknownDevice>> {
+        let is_own = move |u: &UnknownDevice| self.fleets.get(&u.fleet).is_some_and(|f| f.organisation == *organisation);
+        let is_known =
+            move |u: &UnknownDevice| std::iter::once(&u.id).chain(&u.aliases).any(|id| self.devices.contains_key(id));
+        self.unknown_devices.values().filter(move |u| !u.dismissed && is_own(u) && !is_known(u))
+    }
+
+    /// What the people of one organisation have seen to.
+    pub fn acknowledgements_of<'a>(
+        &'a self,
+        organisation: &'a OrganisationId,
+    ) -> impl Iterator<Item = &'a Arc<Acknowledgement>> {
+        self.acknowledgements.values().filter(move |a| &a.organisation == organisation)
     }
 
     /// The fleets of one organisation.

@@ -1,13 +1,16 @@
 //! How values are written into the log, so that other programs can read them.
 //!
 //! Positions, events, states and snapshots are protobuf messages behind one version byte; the message definitions below are
-//! the published schema (field numbers never change their meaning; unknown fields are skipped). Catalog entries are JSON:
-//! they are few, and people look at them. A record's key is the device, the fleet, or `kind/id` of the catalog, as text.
+//! the published schema (field numbers never change their meaning; unknown fields are skipped). Catalog entries and what was
+//! changed about them are JSON: they are few, and people look at them. A record's key is the device, the fleet, or `kind/id` of the
+//! catalog, as text.
 
+mod audit;
 mod motion;
 mod position;
 mod state;
 
+pub use audit::{decode_audit, encode_audit};
 pub use motion::{MotionMessage, TripMessage};
 pub use state::{
     DeviceStateMessage, InsideMessage, MemberMessage, PendingMessage, SegmentMessage, SegmentsMessage, SpeedingMessage,

@@ -56,11 +56,14 @@ pub enum EventKind {
     /// A command did not go to the device: what [`Self::CommandSent`] has, `reason` (`expired`, `uncertain` if nobody knows whether
     /// it arrived, or why it can't be said to this device).
     CommandFailed,
+    /// Two senders speak as the device by turns: `address` and `other_address` (of the network), `protocol`. At most once in ten
+    /// minutes, as long as it goes on; the time is when that was, the place is where the newer sender says it is (0,0 if not yet).
+    DeviceContested,
 }
 
 impl EventKind {
     /// Every kind; the position in this list is the kind's number in the log encoding, so only append.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Enter,
         Self::Exit,
         Self::TripStart,
@@ -81,6 +84,7 @@ impl EventKind {
         Self::CommandSent,
         Self::CommandAnswered,
         Self::CommandFailed,
+        Self::DeviceContested,
     ];
 
     /// The name used in tables, addresses and JSON.
@@ -106,6 +110,7 @@ impl EventKind {
             Self::CommandSent => "command_sent",
             Self::CommandAnswered => "command_answered",
             Self::CommandFailed => "command_failed",
+            Self::DeviceContested => "device_contested",
         }
     }
 
@@ -157,6 +162,18 @@ impl EventId {
     /// An id read back from where one was written.
     pub fn from_text(text: &str) -> Self {
         Self(SmolStr::new(text))
+    }
+
+    /// What the id itself says of where to look the event up: the devices that it may be of, as those and geofences may have
+    /// slashes in their ids, and the fix time, which ids of commands don't tell. Empty if no event has such an id.
+    pub fn clues(&self) -> (Vec<DeviceId>, Option<Timestamp>) {
+        let parts: Vec<&str> = self.0.split('/').collect();
+        // Behind the kind there are numbers only.
+        let Some(kind) = parts.iter().rposition(|part| EventKind::parse(part).is_some()) else { return (Vec::new(), None) };
+        let fix_time = parts.get(kind + 1).and_then(|ms| ms.parse().ok()).and_then(Timestamp::from_millis);
+        // A device and a geofence have at least one part each.
+        let devices = (1..kind).filter_map(|end| DeviceId::new(parts[..end].join("/")).ok());
+        (devices.collect(), fix_time)
     }
 
     /// As text.
@@ -217,5 +234,28 @@ mod tests {
             assert_eq!(EventKind::parse(kind.as_str()), Some(kind));
         }
         assert_eq!(EventKind::parse("flying"), None);
+    }
+
+    #[test]
+    fn an_id_says_where_to_look_its_event_up() {
+        let (at, plain, slashed) = (Timestamp::from_millis(1_761_955_200_000), "356307042441013", "jo/phone");
+        let fence: GeofenceId = "yard".parse().expect("id");
+        for device in [plain, slashed] {
+            let (device, time): (DeviceId, _) = (device.parse().expect("id"), at.expect("time"));
+            for id in [
+                EventId::of(&device, Some(&fence), EventKind::Enter, time),
+                EventId::of(&device, None, EventKind::TripStart, time),
+                EventId::of_edit(&device, &fence, EventKind::Exit, time, 7),
+            ] {
+                let (devices, told) = id.clues();
+                assert!(devices.contains(&device) && told == at, "{id}: {devices:?}, {told:?}");
+            }
+            let command: CommandId = "019a3c3f6c00-0000abcd".parse().expect("id");
+            let (devices, told) = EventId::of_command(&device, &command, EventKind::CommandFailed).clues();
+            assert!(devices.contains(&device) && told.is_none());
+        }
+        for nonsense in ["", "/", "enter/5", "a/enter/5", "a/b/c/5", "a/-/flying/5"] {
+            assert_eq!(EventId::from_text(nonsense).clues().0, [], "{nonsense}");
+        }
     }
 }

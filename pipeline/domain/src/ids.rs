@@ -130,10 +130,18 @@ id!(
     NotificationRuleId
 );
 id!(
+    /// A report that is sent by itself.
+    ReportId
+);
+id!(
     /// A way to notify.
     ChannelId
 );
 id!(
     /// One notification over one channel: the same however often it is tried.
     DeliveryId
+);
+id!(
+    /// An API token: not the secret, which only begins with it.
+    TokenId
 );

@@ -4,7 +4,9 @@
 //! bytes in and carry values out. This crate is *not* a wire format for browsers (that is the gateway's `wire.rs`) and
 //! not a table layout (that is the store's).
 
+mod acknowledgement;
 mod attributes;
+pub mod audit;
 pub mod catalog;
 mod cell;
 pub mod codec;
@@ -21,16 +23,23 @@ pub mod notify;
 mod position;
 mod recent;
 mod rules;
+pub mod scram;
+pub mod second_factor;
+mod sign_in;
 mod snapshot;
 mod standing;
 mod state;
 mod states;
 mod timestamp;
+mod token;
 mod trip;
 pub mod units;
+mod unknown;
 mod vitals;
 
+pub use acknowledgement::{Acknowledgement, to_forget};
 pub use attributes::{AttributeValue, Attributes};
+pub use audit::{Actor, AuditRecord};
 pub use catalog::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, SharedCatalog};
 pub use command::{Command, Instruction, Progress};
 pub use event::{Event, EventId, EventKind};
@@ -38,7 +47,7 @@ pub use fix::{Fix, Fuel};
 pub use geofence::Geofence;
 pub use ids::{
     ChannelId, CommandId, DeliveryId, DeviceId, FleetId, GeofenceId, IdError, NotificationRuleId, OrganisationId, QueryId,
-    UserId,
+    ReportId, TokenId, UserId,
 };
 pub use late::Corrected;
 pub use latest::Latest;
@@ -49,10 +58,13 @@ pub use location::{
 pub use position::Position;
 pub use recent::{ClosedSegments, Horizon, Recent, SavedSegments};
 pub use rules::{FleetRules, FuelDrop, LinkRules, Rules};
+pub use sign_in::SignInLink;
 pub use snapshot::{FleetSnapshot, LivePosition};
 pub use standing::{Inside, Member, Phase, Standing};
 pub use state::{Advance, DeviceState};
 pub use states::States;
 pub use timestamp::Timestamp;
+pub use token::{ApiToken, NewToken, TokenScope, TokenSecret};
 pub use trip::{Motion, Pause, Stop, Travelled, Trip, TripRules};
+pub use unknown::{MAX_UNKNOWN_DEVICES, UnknownDevice};
 pub use vitals::{Speeding, Tank, Vitals};

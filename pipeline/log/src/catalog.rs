@@ -1,12 +1,16 @@
 //! The catalog as the log tells it: read whole at start, then followed; edits go into the log first and come back from there.
+//!
+//! This is the only way to edit it, and who does has to say who it is: a record of each change is in the topic `audit` before the
+//! change is made. So no change is without a record; a record may be without its change, if the log failed between the two.
 
 use crate::{Log, LogError, Offsets, Record, Topic, metrics};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-use waystream_domain::codec::{decode_catalog, encode_catalog};
-use waystream_domain::{Catalog, CatalogEdit, SharedCatalog};
+use waystream_domain::codec::{decode_catalog, encode_audit, encode_catalog};
+use waystream_domain::{Actor, AuditRecord, Catalog, CatalogEdit, SharedCatalog, Timestamp};
 
 /// Edits that a subscriber may be behind; further ones are lost to it, and it must look at the whole catalog again.
 const SUBSCRIBER_EDITS: usize = 4096;
@@ -91,16 +95,13 @@ impl CatalogHandle {
         self.edits.subscribe()
     }
 
-    /// Makes edits, in order. Returns when they are durable and this process's view has them.
-    pub async fn edit(&self, edits: Vec<CatalogEdit>) -> Result<(), LogError> {
-        let records = edits
-            .iter()
-            .map(|edit| {
-                let (key, value) = encode_catalog(edit);
-                Record { key: key.into(), value: value.map(Into::into) }
-            })
-            .collect();
-        self.log.append(Topic::Catalog, records).await?;
+    /// Makes edits, in order, and records who made them. Returns when they are durable and this process's view has them.
+    pub async fn edit(&self, by: &Actor, edits: Vec<CatalogEdit>) -> Result<(), LogError> {
+        let records = {
+            let known = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+            AuditRecord::of_edits(now(), by, &edits, &known)
+        };
+        write(&*self.log, &records, &edits).await?;
         let end = self.log.bounds(Topic::Catalog).await?.first().map_or(0, |b| b.next);
         let mut applied = self.applied.clone();
         match applied.wait_for(|at| *at >= end).await {
@@ -108,12 +109,46 @@ impl CatalogHandle {
             Err(_) => Err(LogError::Closed("the catalog is no longer followed".into())),
         }
     }
+
+    /// Records what is no edit, such as a sign-in that failed. Returns when it is durable.
+    pub async fn record(&self, what: &AuditRecord) -> Result<(), LogError> {
+        self.log.append(Topic::Audit, vec![audit_record(what)]).await
+    }
+}
+
+/// Makes the first edits of a log that has no catalog and that nobody follows yet, and records who made them.
+pub async fn begin(log: &dyn Log, by: &Actor, edits: &[CatalogEdit]) -> Result<(), LogError> {
+    write(log, &AuditRecord::of_edits(now(), by, edits, &Catalog::default()), edits).await
+}
+
+async fn write(log: &dyn Log, records: &[AuditRecord], edits: &[CatalogEdit]) -> Result<(), LogError> {
+    if !records.is_empty() {
+        log.append(Topic::Audit, records.iter().map(audit_record).collect()).await?;
+    }
+    let edits = edits.iter().map(|edit| {
+        let (key, value) = encode_catalog(edit);
+        Record { key: key.into(), value: value.map(Into::into) }
+    });
+    log.append(Topic::Catalog, edits.collect()).await
+}
+
+fn audit_record(record: &AuditRecord) -> Record {
+    let (key, value) = encode_audit(record);
+    Record::new(key, value)
+}
+
+/// The wall clock: when a change is made is part of its record.
+fn now() -> Timestamp {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    Timestamp::default().plus_millis(since_1970.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::embedded::{EmbeddedLog, EmbeddedOptions};
+    use crate::{Bounds, Group, LogReader, Membership};
+    use async_trait::async_trait;
     use waystream_domain::catalog::{Fleet, Organisation};
     use waystream_domain::{CatalogEntry, CatalogKey, FleetId};
 
@@ -143,10 +178,12 @@ mod tests {
 
         let organisation = Organisation { id: "o".parse().expect("id"), name: "O".into() };
         let put = CatalogEdit::Put(CatalogEntry::Organisation(organisation));
-        one.edit(vec![put.clone(), fleet("a"), fleet("b")]).await.expect("edits");
+        one.edit(&Actor::CommandLine, vec![put.clone(), fleet("a"), fleet("b")]).await.expect("edits");
         assert_eq!(ids(&one), ["a".parse().expect("id"), "b".parse().expect("id")]);
         assert_eq!(*seen.recv().await.expect("told"), put);
-        one.edit(vec![CatalogEdit::Remove(CatalogKey::Fleet("a".parse().expect("id")))]).await.expect("edits");
+        one.edit(&Actor::CommandLine, vec![CatalogEdit::Remove(CatalogKey::Fleet("a".parse().expect("id")))])
+            .await
+            .expect("edits");
         assert_eq!(ids(&one), ["b".parse().expect("id")]);
         for _ in 0..3 {
             seen.recv().await.expect("told");
@@ -161,6 +198,62 @@ mod tests {
         let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("opens again");
         let (again, _follower) = CatalogFollower::start(log).await.expect("starts");
         assert_eq!(ids(&again), ["b".parse().expect("id")]);
+    }
+
+    /// A log that takes nothing more into one topic.
+    struct Refusing(Arc<EmbeddedLog>, Topic);
+
+    #[async_trait]
+    impl Log for Refusing {
+        fn partitions(&self, topic: Topic) -> u32 {
+            self.0.partitions(topic)
+        }
+
+        async fn append(&self, topic: Topic, records: Vec<Record>) -> Result<(), LogError> {
+            match topic == self.1 {
+                true => Err(LogError::Unavailable("refusing".into())),
+                false => self.0.append(topic, records).await,
+            }
+        }
+
+        async fn read(&self, topic: Topic, from: &Offsets) -> Result<Box<dyn LogReader>, LogError> {
+            self.0.read(topic, from).await
+        }
+
+        async fn join(&self, group: &str) -> Result<Box<dyn Membership>, LogError> {
+            self.0.join(group).await
+        }
+
+        async fn commit(&self, group: &Group, records: Vec<(Topic, Record)>, offsets: &Offsets) -> Result<(), LogError> {
+            self.0.commit(group, records, offsets).await
+        }
+
+        async fn committed(&self, group: &str, topic: Topic) -> Result<Offsets, LogError> {
+            self.0.committed(group, topic).await
+        }
+
+        async fn bounds(&self, topic: Topic) -> Result<Vec<Bounds>, LogError> {
+            self.0.bounds(topic).await
+        }
+
+        async fn offsets_at(&self, topic: Topic, time_ms: i64) -> Result<Offsets, LogError> {
+            self.0.offsets_at(topic, time_ms).await
+        }
+    }
+
+    #[tokio::test]
+    async fn no_change_is_made_without_a_record_of_it() {
+        let dir = tempfile::tempdir().expect("folder");
+        let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("opens");
+        let end = async |topic: Topic| log.bounds(topic).await.expect("bounds")[0].next;
+        // The record can't be written: nothing is changed. The change can't: the record stays.
+        for (refused, changed, recorded) in [(Topic::Audit, 0, 0), (Topic::Catalog, 0, 1)] {
+            let refusing = Arc::new(Refusing(log.clone(), refused));
+            let (catalog, _follower) = CatalogFollower::start(refusing).await.expect("starts");
+            let edited = catalog.edit(&Actor::CommandLine, vec![fleet("a")]).await;
+            assert!(matches!(edited, Err(LogError::Unavailable(_))), "{edited:?}");
+            assert_eq!((end(Topic::Catalog).await, end(Topic::Audit).await), (changed, recorded));
+        }
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! (redb, in this process) and [`kafka`] (for several processes). This crate is *not* a message bus: nobody is called back,
 //! readers pull.
 
+pub mod audit;
 pub mod catalog;
 pub mod contract;
 pub mod embedded;

@@ -20,6 +20,9 @@ pub enum Topic {
     /// Key delivery. Written by the notifier, and by the gateway where somebody wants one tried again; read by the notifier, and by the
     /// gateway when somebody asks.
     Deliveries,
+    /// Key `kind/id` of what was changed. Written by whoever edits the catalog; read by the gateway and the command line when somebody
+    /// asks who changed what.
+    Audit,
 }
 
 /// How long records stay.
@@ -33,8 +36,16 @@ pub enum Keep {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 7] =
-        [Self::Positions, Self::Catalog, Self::Events, Self::States, Self::Snapshots, Self::Recent, Self::Deliveries];
+    pub const ALL: [Self; 8] = [
+        Self::Positions,
+        Self::Catalog,
+        Self::Events,
+        Self::States,
+        Self::Snapshots,
+        Self::Recent,
+        Self::Deliveries,
+        Self::Audit,
+    ];
 
     /// Name in metrics, in Kafka and on the command line.
     pub const fn name(self) -> &'static str {
@@ -46,6 +57,7 @@ impl Topic {
             Self::Recent => "recent",
             Self::Snapshots => "snapshots",
             Self::Deliveries => "deliveries",
+            Self::Audit => "audit",
         }
     }
 
@@ -56,6 +68,8 @@ impl Topic {
             Self::Positions => Keep::For(Duration::from_secs(7 * 24 * 3600)),
             Self::Events => Keep::For(Duration::from_secs(30 * 24 * 3600)),
             Self::Snapshots => Keep::For(HOUR),
+            // A year and the weeks until somebody looks back at it.
+            Self::Audit => Keep::For(Duration::from_secs(400 * 24 * 3600)),
             Self::Catalog | Self::States | Self::Recent | Self::Deliveries => Keep::Newest,
         }
     }
@@ -65,16 +79,17 @@ impl Topic {
     pub const fn is_shared_out(self) -> bool {
         match self {
             Self::Positions | Self::Events | Self::States | Self::Recent | Self::Deliveries => true,
-            Self::Catalog | Self::Snapshots => false,
+            Self::Catalog | Self::Snapshots | Self::Audit => false,
         }
     }
 
     /// Default number of partitions. `positions`, `states` and `recent` share keys and number, so that a worker which owns a partition of
-    /// one owns the same of the other. The catalog has one, because all read all of it, in one order.
+    /// one owns the same of the other. The catalog and what was changed about it have one each, because they are read
+    /// in one order.
     pub const fn partitions(self) -> u32 {
         match self {
             Self::Positions | Self::States | Self::Recent | Self::Events | Self::Deliveries => 16,
-            Self::Catalog => 1,
+            Self::Catalog | Self::Audit => 1,
             Self::Snapshots => 8,
         }
     }

@@ -143,6 +143,30 @@ async fn partitions_are_handed_over_after_the_last_commit() {
     assert_eq!(all.partitions, [0, 1, 2, 3, 4, 5]);
 }
 
+/// What one gives up and another does not have yet is not forgotten if the first is killed meanwhile and comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_comes_back_in_a_hand_over_leaves_no_partition_alone() {
+    let options = shared().await.options();
+    let named = |name: &str| KafkaOptions { instance: name.into(), ..options.clone() };
+    let (a, b) = (open(&named("a")).await, open(&named("b")).await);
+    let mut in_a = a.join("dataflow").await.expect("joins");
+    let alone = share_of(&mut *in_a, 6).await;
+    let mut in_b = b.join("dataflow").await.expect("joins");
+    let waiting = tokio::spawn(async move {
+        let share = share_of(&mut *in_b, 3).await;
+        (in_b, share)
+    });
+    soon("the end of the share", alone.ends.cancelled()).await;
+    // As if it had been killed: it gives nothing back, and one of its name is there.
+    let again = open(&named("a")).await;
+    let mut in_again = again.join("dataflow").await.expect("joins");
+    let rest = share_of(&mut *in_again, 3).await;
+    let (_in_b, of_b) = soon("the other's share", waiting).await.expect("gets it");
+    let both: BTreeSet<u32> = rest.partitions.iter().chain(&of_b.partitions).copied().collect();
+    assert_eq!(both.len(), 6, "each partition is somebody's: {rest:?} {of_b:?}");
+    drop(in_a);
+}
+
 /// Each partition is one process's at any time and may be committed by that one only; the rest share out what others leave.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_processes_share_sixty_four_partitions() {

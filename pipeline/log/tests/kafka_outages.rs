@@ -230,3 +230,42 @@ async fn partitions_find_their_owners_after_the_only_broker_was_killed() {
 async fn partitions_find_their_owners_without_a_node_of_the_cluster() {
     partitions_find_their_owners(3, &[kill(1, 0, true), kill(2, 0, true), kill(3, 0, true)]).await;
 }
+
+/// Seconds of processor time that threads of this name have used, in this process.
+fn processor_s(thread: &str) -> f64 {
+    const TICKS_PER_S: f64 = 100.0;
+    let mut ticks = 0.0;
+    for task in std::fs::read_dir("/proc/self/task").expect("linux").flatten() {
+        // A thread may end meanwhile.
+        let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else { continue };
+        let (named, times) = stat.rsplit_once(") ").expect("a name in brackets");
+        if named.ends_with(&format!("({thread}")) {
+            ticks += times.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().expect("a number")).sum::<f64>();
+        }
+    }
+    ticks / TICKS_PER_S
+}
+
+/// What comes back needs the processors itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_waits_quietly_while_kafka_is_away() {
+    const AWAY_S: u64 = 10;
+    let _turn = TURN.lock().await;
+    let broker = Arc::new(tokio::task::spawn_blocking(|| Broker::start_cluster(1)).await.expect("starts"));
+    let log = open(&broker.options()).await;
+    let stop = CancellationToken::new();
+    let going_on = tokio::spawn(commit_until(stop.clone(), log.clone()));
+    let is_under_way =
+        async || while log.committed("dataflow", Topic::Positions).await.expect("is there")[&(Topic::Positions, 0)] == 0 {};
+    soon("a first commit", is_under_way()).await;
+    let mut used = f64::NAN;
+    outage(&broker, kill(1, 0, true), async {
+        let before = processor_s("kafka-commit");
+        tokio::time::sleep(Duration::from_secs(AWAY_S)).await;
+        used = processor_s("kafka-commit") - before;
+    })
+    .await;
+    stop.cancel();
+    soon("the commit that waited", going_on).await.expect("ends");
+    assert!(used < AWAY_S as f64 / 10.0, "{used} s of processor time in {AWAY_S} s of waiting");
+}

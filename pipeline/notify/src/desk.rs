@@ -5,7 +5,7 @@ use crate::config::NotifyConfig;
 use crate::send::Senders;
 use crate::tidy::tidy;
 use crate::{GROUP, group, metrics, now};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -13,9 +13,9 @@ use tokio::time::{Instant, MissedTickBehavior, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use waystream_domain::codec::decode_event;
-use waystream_domain::notify::{Delivery, DeliveryState, MAX_AGE_MS, Matcher, Retries, Verdict};
-use waystream_domain::{SharedCatalog, Timestamp};
-use waystream_log::{Batch, Entry, Log, LogError, LogReader, Offsets, Record, Topic};
+use waystream_domain::notify::{Content, Delivery, DeliveryState, LATEST_MS, MAX_AGE_MS, Matcher, Retries, Verdict};
+use waystream_domain::{DeliveryId, SharedCatalog, Timestamp};
+use waystream_log::{Batch, Entry, Log, LogError, LogReader, Offsets, Record, Topic, partition_of};
 
 /// Records read at a time.
 const BATCH: usize = 512;
@@ -23,6 +23,8 @@ const BATCH: usize = 512;
 const COMMIT_EVERY: Duration = Duration::from_secs(5);
 /// Old deliveries are forgotten so often.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
+/// It is looked so often whether a report is due.
+const REPORTS_EVERY: Duration = Duration::from_secs(20);
 /// What is being tried at the end gets so long.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
 /// Between attempts to write down what came of attempts.
@@ -42,6 +44,8 @@ pub(crate) struct Desk {
     book: Book,
     events: Box<dyn LogReader>,
     deliveries: Box<dyn LogReader>,
+    /// Reports that were begun lately, and when.
+    reported: HashMap<DeliveryId, Timestamp>,
     /// How far events were read since the last commit.
     read: Offsets,
     trying: JoinSet<Delivery>,
@@ -56,6 +60,7 @@ enum Turn {
     Tried(Delivery),
     Due,
     Commit,
+    Reports,
     Tidy,
 }
 
@@ -91,6 +96,7 @@ impl Desk {
             book: Book::default(),
             events,
             deliveries,
+            reported: HashMap::new(),
             read: Offsets::new(),
             trying: JoinSet::new(),
         };
@@ -106,8 +112,9 @@ impl Desk {
     /// Until cancelled, until the share ends, or the first error.
     pub(crate) async fn run(mut self, token: &CancellationToken, ends: &CancellationToken) -> Result<(), LogError> {
         let mut commit = tokio::time::interval(COMMIT_EVERY);
+        let mut reports = tokio::time::interval(REPORTS_EVERY);
         let mut tidying = tokio::time::interval(TIDY_EVERY);
-        for ticks in [&mut commit, &mut tidying] {
+        for ticks in [&mut commit, &mut reports, &mut tidying] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         loop {
@@ -121,6 +128,7 @@ impl Desk {
                 batch = self.deliveries.next(BATCH) => Turn::Deliveries(batch?),
                 () = sleep(due.unwrap_or_default()), if due.is_some() => Turn::Due,
                 _ = commit.tick() => Turn::Commit,
+                _ = reports.tick() => Turn::Reports,
                 _ = tidying.tick() => Turn::Tidy,
                 batch = self.events.next(BATCH) => Turn::Events(batch?),
             };
@@ -135,8 +143,11 @@ impl Desk {
                 Turn::Tried(delivery) => self.conclude(delivery, token).await?,
                 Turn::Due => {}
                 Turn::Commit => self.commit(Vec::new()).await?,
+                Turn::Reports => self.report().await?,
                 Turn::Tidy => {
-                    self.matcher.forget(now());
+                    let now_is = now();
+                    self.matcher.forget(now_is);
+                    self.reported.retain(|_, begun| now_is.millis_since(*begun) <= 2 * LATEST_MS);
                     let mine: Vec<u32> = self.partitions.iter().copied().collect();
                     tidy(self.log.as_ref(), &mine, &self.config, now()).await?;
                 }
@@ -175,6 +186,9 @@ impl Desk {
                         self.matcher.recall(&delivery);
                     }
                     corrections |= delivery.earlier_turn().is_some();
+                    if matches!(delivery.content, Content::Report { .. }) {
+                        self.reported.insert(delivery.id.clone(), delivery.matched_at);
+                    }
                     self.book.apply(delivery, mine);
                 }
                 Some(Err(error)) => {
@@ -221,6 +235,25 @@ impl Desk {
             true => Ok(()),
             false => self.commit(told.iter().map(record).collect()).await,
         }
+    }
+
+    /// Begins the reports that are due. Each is the business of who has its partition, and in the log before it is tried, so that
+    /// another process, or this one after a restart, doesn't begin it again.
+    async fn report(&mut self) -> Result<(), LogError> {
+        let (now, partitions) = (now(), self.log.partitions(Topic::Deliveries));
+        let due: Vec<Delivery> = {
+            let is_new = |id: &DeliveryId| {
+                let partition = partition_of(id.as_str().as_bytes(), partitions);
+                self.partitions.contains(&partition) && !self.reported.contains_key(id)
+            };
+            let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
+            catalog.reports.values().filter_map(|report| report.due(now, is_new)).collect()
+        };
+        if due.is_empty() {
+            return Ok(());
+        }
+        self.reported.extend(due.iter().map(|delivery| (delivery.id.clone(), now)));
+        self.commit(due.iter().map(record).collect()).await
     }
 
     /// A channel for which too much waits takes no more: what is over is dead, and can be tried again by hand.

@@ -10,10 +10,12 @@ mod config;
 mod desk;
 mod metrics;
 mod payload;
+mod reports;
 mod send;
 mod tidy;
 
 pub use config::{Encryption, MqttConfig, MqttTls, NotifyConfig, Password, SmtpConfig};
+pub use reports::{Making, Reports};
 pub use send::is_public;
 
 use desk::Desk;
@@ -55,8 +57,16 @@ impl Notifier {
     /// # Errors
     /// A setting is wrong.
     pub fn new(config: NotifyConfig) -> Result<Self, NotifyError> {
+        Self::with_reports(config, None)
+    }
+
+    /// The same, with who makes reports; without, none can be sent.
+    ///
+    /// # Errors
+    /// A setting is wrong.
+    pub fn with_reports(config: NotifyConfig, reports: Option<Arc<dyn Reports>>) -> Result<Self, NotifyError> {
         config.check()?;
-        let senders = Arc::new(Senders::new(&config)?);
+        let senders = Arc::new(Senders::new(&config, reports)?);
         Ok(Self { config, senders })
     }
 

@@ -32,6 +32,15 @@ pub(crate) fn json(delivery: &Delivery) -> Vec<u8> {
                 "attributes": event.attributes,
             },
         }),
+        // Reports have files and go by e-mail only; this is what they are about.
+        Content::Report { report, period, .. } => json!({
+            "delivery": delivery.id,
+            "test": false,
+            "headline": headline(delivery),
+            "report": report,
+            "from": period.from,
+            "to": period.to,
+        }),
         Content::Test { .. } => json!({
             "delivery": delivery.id,
             "test": true,
@@ -69,6 +78,9 @@ pub(crate) fn text(delivery: &Delivery) -> String {
             }
         }
         line("Rule", &names.rule);
+    }
+    if let Content::Report { period, file, .. } = &delivery.content {
+        write!(out, "\n{file}: from {} until {}", period.from, period.to).expect("a String grows as needed");
     }
     write!(out, "\n\nNotification {}\n", delivery.id).expect("a String grows as needed");
     out

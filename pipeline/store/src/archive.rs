@@ -19,6 +19,9 @@ pub const GROUP: &str = "archive";
 /// The topics that are archived. Both are keyed by device and have the same partitions.
 const TOPICS: [Topic; 2] = [Topic::Positions, Topic::Events];
 
+/// Nothing that the archive waits for takes so long if all is well.
+const SLOW: Duration = Duration::from_secs(10);
+
 /// How the archive behaves.
 #[derive(Debug, Clone)]
 pub struct ArchiveConfig {
@@ -216,7 +219,8 @@ impl Archive {
         };
         offsets.retain(|(_, partition), _| partitions.contains(partition));
         // A commit that fails loses nothing: the store itself says what it covers. But others wait for what is committed.
-        match log.commit(&Group { name: GROUP.into(), member: 0 }, Vec::new(), &offsets).await {
+        let group = Group { name: GROUP.into(), member: 0 };
+        match told_if_slow("commit", log.commit(&group, Vec::new(), &offsets)).await {
             Ok(()) => Ok(Flushed::Committed),
             Err(error @ (LogError::Unavailable(_) | LogError::Indeterminate(_))) => {
                 warn!(error = &error as &dyn std::error::Error, "offsets could not be committed, will be repeated");
@@ -235,7 +239,7 @@ impl Archive {
     ) -> Result<Option<T>, ArchiveError> {
         let mut wait = Duration::from_millis(100);
         loop {
-            let reason = match call().await {
+            let reason = match told_if_slow(what, call()).await {
                 Ok(done) => return Ok(Some(done)),
                 Err(StoreError::Unavailable(reason)) => reason,
                 Err(error) => return Err(error.into()),
@@ -285,9 +289,21 @@ pub async fn again(log: &dyn Log, store: &dyn Store, from_ms: i64) -> Result<u64
 
 async fn flush(store: Arc<dyn Store>) -> Result<Offsets, StoreError> {
     let started = Instant::now();
-    let flushed = store.flush().await;
+    let flushed = told_if_slow("flush", store.flush()).await;
     metrics::flushed(started.elapsed());
     flushed
+}
+
+/// What it waits for looks like standing still from outside.
+async fn told_if_slow<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let started = Instant::now();
+    let mut work = std::pin::pin!(work);
+    loop {
+        match tokio::time::timeout(SLOW, &mut work).await {
+            Ok(done) => return done,
+            Err(_) => warn!(what, for_s = started.elapsed().as_secs(), "the archive still waits"),
+        }
+    }
 }
 
 /// Ends when the future does; never if there is none. Cancel-safe.
@@ -354,12 +370,15 @@ impl Readers {
         })
     }
 
-    /// Waits for records, then takes what else is there, up to about `max`. Cancel-safe: what has been taken stays in `taken`.
+    /// Waits for records, then takes what else is there, up to about `max`. Cancel-safe: what has been taken stays in `taken`, and is
+    /// returned the next time even if nothing more comes.
     async fn next(&mut self, max: usize) -> Result<ArchiveBatch, LogError> {
-        // Unbiased: neither topic may starve the other.
-        tokio::select! {
-            batch = self.positions.next(max) => take(Topic::Positions, batch?, &mut self.taken),
-            batch = self.events.next(max) => take(Topic::Events, batch?, &mut self.taken),
+        if self.taken.offsets.is_empty() {
+            // Unbiased: neither topic may starve the other.
+            tokio::select! {
+                batch = self.positions.next(max) => take(Topic::Positions, batch?, &mut self.taken),
+                batch = self.events.next(max) => take(Topic::Events, batch?, &mut self.taken),
+            }
         }
         while self.taken.positions.len() < max
             && let Some(batch) = self.positions.try_next(max).await?
@@ -413,5 +432,51 @@ fn decode<T>(topic: Topic, batch: &Batch, decode: fn(&[u8]) -> Result<T, CodecEr
     metrics::undecodable(topic, faults);
     if faults > 1 {
         info!(topic = topic.name(), partition = batch.partition, faults, "more undecodable records in the same batch");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::contract::{at, event, position};
+    use async_trait::async_trait;
+    use std::task::Poll;
+    use waystream_domain::EventKind;
+    use waystream_log::Record;
+    use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
+
+    /// A cursor that, like those of Kafka, has to ask whether there is more.
+    struct Asking(Box<dyn LogReader>);
+
+    #[async_trait]
+    impl LogReader for Asking {
+        async fn next(&mut self, max: usize) -> Result<Batch, LogError> {
+            self.0.next(max).await
+        }
+
+        async fn try_next(&mut self, max: usize) -> Result<Option<Batch>, LogError> {
+            tokio::task::yield_now().await;
+            self.0.try_next(max).await
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_when_reading_was_given_up_comes_next_though_nothing_more_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(folder.path(), EmbeddedOptions::default()).unwrap();
+        let told = event(&position("a", at("2026-03-04T10:00:00Z")), EventKind::Enter);
+        log.append(Topic::Events, vec![Record::new("a".to_owned(), codec::encode_event(&told))]).await.unwrap();
+        let places =
+            TOPICS.into_iter().flat_map(|topic| (0..log.partitions(topic)).map(move |partition| ((topic, partition), 0)));
+        let mut readers = Readers::from(log.as_ref(), &places.collect()).await.unwrap();
+        readers.positions = Box::new(Asking(readers.positions));
+        {
+            let given_up = std::pin::pin!(readers.next(10));
+            assert!(matches!(futures::poll!(given_up), Poll::Pending), "it asks for positions");
+        }
+        let batch = tokio::time::timeout(Duration::from_secs(10), readers.next(10)).await.expect("is there").unwrap();
+        assert_eq!(batch.events.len(), 1);
+        log.close().await;
     }
 }

@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod contract;
 mod cursor;
+mod export;
 mod memory;
 mod merge;
 pub mod metrics;
@@ -17,6 +18,7 @@ mod table;
 
 pub use archive::{Archive, ArchiveConfig, ArchiveError};
 pub use cursor::EventCursor;
+pub use export::PositionsFile;
 pub use table::{EVENT_COLUMNS, POSITION_COLUMNS, Table};
 
 use async_trait::async_trait;

@@ -57,10 +57,24 @@ fn offset(offset: u64) -> i64 {
 
 /// Positions as one batch of [`Table::Positions`], in the given order.
 pub fn positions_batch(rows: &[Archived<Position>]) -> RecordBatch {
-    let all = || rows.iter().map(|r| &r.row);
+    let mut columns = position_columns(rows.iter().map(|r| &r.row));
+    columns.push(Arc::new(rows.iter().map(|r| r.partition as i32).collect::<Int32Array>()));
+    columns.push(Arc::new(rows.iter().map(|r| offset(r.offset)).collect::<Int64Array>()));
+    RecordBatch::try_new(Table::Positions.schema(), columns).expect("columns are built in the schema's order and types")
+}
+
+/// Positions as one batch of what people see of them ([`POSITION_COLUMNS`](crate::POSITION_COLUMNS)), in the given order.
+pub fn positions_for_people(rows: &[Position]) -> RecordBatch {
+    let schema = Table::Positions.schema_for_people();
+    RecordBatch::try_new(schema, position_columns(rows.iter())).expect("columns are built in the schema's order and types")
+}
+
+/// The columns that people see, in the order of [`POSITION_COLUMNS`](crate::POSITION_COLUMNS).
+fn position_columns<'a>(all: impl Iterator<Item = &'a Position> + Clone) -> Vec<ArrayRef> {
+    let all = || all.clone();
     let f32s = |f: fn(&Position) -> Option<f32>| Arc::new(all().map(f).collect::<Float32Array>()) as ArrayRef;
     let f64s = |f: fn(&Position) -> f64| Arc::new(all().map(f).map(Some).collect::<Float64Array>()) as ArrayRef;
-    let columns = vec![
+    vec![
         times(all().map(|p| p.fix_time)),
         times(all().map(|p| p.received_at)),
         texts(all().map(|p| p.device.as_str())),
@@ -74,10 +88,7 @@ pub fn positions_batch(rows: &[Archived<Position>]) -> RecordBatch {
         Arc::new(all().map(|p| Some(p.valid)).collect::<BooleanArray>()),
         texts(all().map(|p| p.protocol.as_str())),
         attributes(all().map(|p| &p.attributes)),
-        Arc::new(rows.iter().map(|r| r.partition as i32).collect::<Int32Array>()),
-        Arc::new(rows.iter().map(|r| offset(r.offset)).collect::<Int64Array>()),
-    ];
-    RecordBatch::try_new(Table::Positions.schema(), columns).expect("columns are built in the schema's order and types")
+    ]
 }
 
 /// Events as one batch of [`Table::Events`], in the given order.

@@ -112,6 +112,17 @@ impl Table {
         }
     }
 
+    /// The columns that people see, in order.
+    pub(crate) fn schema_for_people(self) -> SchemaRef {
+        let names: &[&str] = match self {
+            Self::Positions => &POSITION_COLUMNS,
+            Self::Events => &EVENT_COLUMNS,
+        };
+        let schema = self.schema();
+        let field = |name: &&str| schema.fields().find(name).map(|(_, field)| Arc::clone(field));
+        Arc::new(Schema::new(names.iter().filter_map(field).collect::<Vec<_>>()))
+    }
+
     /// Rows are kept sorted by these columns, and rows equal in all of them are versions of one row. (An event's id implies its
     /// device and fix time, so events too lie by device and time.)
     pub const fn key(self) -> &'static [&'static str] {

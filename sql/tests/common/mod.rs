@@ -6,7 +6,7 @@ use waystream_domain::catalog::{Device, Fleet, Organisation};
 use waystream_domain::geofence::{Geofence, Shape};
 use waystream_domain::{
     Catalog, CatalogEdit, CatalogEntry, DeviceId, Event, EventId, EventKind, FleetId, LatLon, OrganisationId, Position,
-    Timestamp,
+    SharedCatalog, Timestamp,
 };
 use waystream_sql::{Scope, SqlEngine, SqlOptions};
 use waystream_store::parquet::{ParquetOptions, ParquetStore};
@@ -63,7 +63,8 @@ pub(crate) fn event(p: &Position, kind: EventKind) -> Event {
 }
 
 pub(crate) struct Fixture {
-    pub(crate) engine: SqlEngine,
+    pub(crate) engine: Arc<SqlEngine>,
+    pub(crate) catalog: SharedCatalog,
     pub(crate) store: Arc<dyn Store>,
     /// Organisation `acme` with fleets `north` and `south`.
     pub(crate) acme: Scope,
@@ -119,6 +120,7 @@ pub(crate) async fn fixture(options: SqlOptions) -> Fixture {
     store.append(Arc::new(batch)).await.unwrap();
     let acme = Scope::of_organisation(organisation("acme"), &catalog);
     let bolt = Scope::of_organisation(organisation("bolt"), &catalog);
-    let engine = SqlEngine::new(store.clone(), Arc::new(RwLock::new(catalog)), options).unwrap();
-    Fixture { engine, store, acme, bolt, _dir: dir }
+    let catalog = Arc::new(RwLock::new(catalog));
+    let engine = Arc::new(SqlEngine::new(store.clone(), catalog.clone(), options).unwrap());
+    Fixture { engine, catalog, store, acme, bolt, _dir: dir }
 }

@@ -1,6 +1,6 @@
 //! The messages of GT06 that hold a fix, and what stands behind the fix in each.
 
-use super::others;
+use super::{is_known, others};
 use crate::protocol::{Fault, Fix};
 use crate::readers::{FixBuilder, Reader, bit, civil, hex, spoken_place};
 use crate::vocabulary::{self as name, alarm};
@@ -38,6 +38,10 @@ pub(super) fn fix(extended: bool, kind: u8, content: &[u8], utc_offset_ms: i64) 
         (true, 0x32) => others::az735(reader, zone),
         (true, 0x38) => Some(place(reader, zone).and_then(|place| place.finish(|_| Ok(())))),
         (true, 0x70) => others::modular(content),
+        // Makes add types: what begins as a fix does is one.
+        _ if !is_known(extended, kind) && has_fix(content) => {
+            Some(place(reader, zone).and_then(|place| place.finish(|_| Ok(()))))
+        }
         _ => None,
     }
 }

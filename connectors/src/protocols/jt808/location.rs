@@ -7,6 +7,9 @@ use crate::vocabulary::{self as name, alarm};
 /// The standard has Beijing time everywhere.
 const UTC_OFFSET_MS: i64 = 8 * 3_600_000;
 
+/// What every report has.
+pub(super) const FIXED_BYTES: usize = 28;
+
 /// Alarms, status, latitude, longitude, altitude, speed, course, time, elements.
 pub(super) fn report(reader: &mut Reader<'_>) -> Result<Fix, Fault> {
     let alarms = reader.u32()?;

@@ -13,14 +13,26 @@ const ARCHIVE: u8 = b'A';
 const EVENT: u8 = b'T';
 const NOW: u8 = b'C';
 
-/// What columns 1 to 77 hold, bytes.
-const WIDTHS: [u8; 77] = [
+/// What columns 1 to 255 hold, bytes: the maker's table.
+#[rustfmt::skip] // by what they are of
+const WIDTHS: [u8; 255] = [
     4, 2, 4, 1, 1, 1, 1, 1, 4, 4, 4, 4, 4, 2, 4, 4, 2, 2, 2, 2, // number, event, time, states, place, motion, voltages
     2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 4, 4, 2, 2, 4, // inputs and outputs, counters, engine hours
     2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, // levels and temperatures
     2, 4, 2, 1, 4, 2, 2, 2, 2, 2, 1, 1, 1, 2, 4, 2, 1, // the vehicle's bus
-    8, 2, 1, 16, 4, 2, 4, 37, // from version 2 on
+    8, 2, 1, 16, 4, 2, 4, 37, // from version 2 on: satellites, the exact receiver, cells
+    1, 1, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 6, 12, 24, 48, // levels and temperatures, tyres
+    1, 1, 2, 1, 4, 4, 1, 4, 2, 6, 2, 6, 2, 2, 2, 2, 2, 2, 2, 2, 1, 2, 2, 2, 1, // tachograph, driver's display, acceleration, passengers, stops, camera
+    1, 1, 1, 1, 4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2, 1, 1, 2, 3, 2, 1, 1, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 2, 4, 4, 4, 2, 4, 2, 2, 4, 2, 2, 2, 2, 2, 2, 2, 2, 2,
+    2, 2, 2, 2, 4, 4, 4, 4, 6, 3, 1, 2, 2, 1, 4, 5, 4, 4, // from version 3 on
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 4, 4,
+    4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 8, 8, 8, // the owner's own
 ];
+
+fn width(column: u8) -> usize {
+    WIDTHS[usize::from(column) - 1].into()
+}
 
 /// The columns that a device sends.
 pub(super) struct Flex {
@@ -56,8 +68,7 @@ impl Flex {
         };
         let mut record = 0;
         for column in &self.columns {
-            let width = WIDTHS.get(usize::from(*column) - 1);
-            record += usize::from(*width.ok_or_else(|| malformed(format_args!("column {column} has no known length")))?);
+            record += width(*column);
         }
         Ok(Some(2 + head + count * record + 1))
     }
@@ -80,7 +91,7 @@ impl Flex {
         let mut answer = [b"~", &[kind][..], number].concat();
         answer.push(CRC.checksum(&answer));
         decoded.replies.push(answer.into());
-        // All have the same columns, so the same length, whatever the columns are of which that is not known.
+        // All have the same columns, so the same length.
         let count = if kind == ARCHIVE { usize::from(number[0]) } else { 1 };
         let length = reader.left() / count.max(1);
         for record in reader.rest().chunks_exact(length.max(1)).take(count) {
@@ -97,9 +108,7 @@ impl Flex {
         let mut fix = FixBuilder::default();
         let (mut time, mut lat, mut lon) = (None, None, None);
         for column in &self.columns {
-            // Behind the first one of unknown length nothing can be found.
-            let Some(width) = WIDTHS.get(usize::from(*column) - 1) else { break };
-            let mut value = reader.part(usize::from(*width))?;
+            let mut value = reader.part(width(*column))?;
             match *column {
                 9 => time = Some(value.u32_le()?),
                 10 => lat = Some(f64::from(value.i32_le()?) / 600_000.0),

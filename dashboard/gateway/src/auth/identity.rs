@@ -1,11 +1,20 @@
-//! Sessions: a random token in a cookie, its hash in the catalog, and the identity that a checked session gives.
+//! Who is asking: the identity that a checked session or API token gives. A session is a random token in a cookie, its hash in
+//! the catalog.
 
 use super::{random_token, token_hash};
 use axum::http::HeaderMap;
-use axum::http::header::COOKIE;
+use axum::http::header::{AUTHORIZATION, COOKIE};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::PoisonError;
+use std::time::Duration;
+use waystream_domain::audit::{Access, session_name};
 use waystream_domain::catalog::{Role, Session, User};
-use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, FleetId, OrganisationId, Timestamp, UserId};
+use waystream_domain::{
+    Actor, ApiToken, Catalog, CatalogEdit, CatalogEntry, CatalogKey, FleetId, OrganisationId, Timestamp, TokenId, TokenScope,
+    UserId,
+};
 use waystream_log::LogError;
 use waystream_log::catalog::CatalogHandle;
 use waystream_sql::Scope;
@@ -14,18 +23,88 @@ use waystream_sql::Scope;
 pub(crate) const COOKIE_NAME: &str = "waystream_session";
 /// A session ends so long after signing in.
 const VALID_MS: i64 = 30 * 24 * 3_600 * 1_000;
+/// How often it is looked whether an identity still holds: an answer under way goes on no longer than this.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Who is asking. Made by [`Sessions::check`] only, so whoever holds one has shown a valid session.
+/// Who is asking. Made by [`Sessions`] only, so whoever holds one has shown a valid session or token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     user: UserId,
     organisation: OrganisationId,
     role: Role,
     has_password: bool,
+    grant: Grant,
+    /// What a token is for; `None`: people in a session may do all that their role allows.
+    scopes: Option<BTreeSet<TokenScope>>,
+    /// Where the request came from, if it is one.
+    address: Option<IpAddr>,
+}
+
+/// What an identity was shown by. Without it nothing goes on that was begun with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Grant {
+    /// A session, by the hash of its token.
+    Session(String),
+    /// An API token.
+    Token(TokenId),
+}
+
+/// Somebody in a browser: what only people may do (passwords, tokens, sockets) asks for this. A token never gives one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SignedIn {
+    identity: Identity,
     session: String,
 }
 
+impl Deref for SignedIn {
+    type Target = Identity;
+
+    fn deref(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+impl SignedIn {
+    /// Hash of the session's token: names the session without giving it away.
+    pub(crate) fn session(&self) -> &str {
+        &self.session
+    }
+
+    /// The same, asking from this address.
+    #[must_use]
+    pub(crate) fn asking_from(self, address: Option<IpAddr>) -> Self {
+        Self { identity: self.identity.asking_from(address), ..self }
+    }
+}
+
 impl Identity {
+    fn new(user: &User, grant: Grant, scopes: Option<BTreeSet<TokenScope>>) -> Self {
+        Self {
+            user: user.id.clone(),
+            organisation: user.organisation.clone(),
+            role: user.role,
+            has_password: user.password_hash.is_some(),
+            grant,
+            scopes,
+            address: None,
+        }
+    }
+
+    /// The same, asking from this address.
+    #[must_use]
+    pub(crate) fn asking_from(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
+    }
+
+    /// Who it is in records of changes.
+    pub(crate) fn actor(&self) -> Actor {
+        let via = match &self.grant {
+            Grant::Session(session) => Access::Session { session: session_name(session) },
+            Grant::Token(token) => Access::Token { token: token.clone() },
+        };
+        Actor::User { user: self.user.clone(), organisation: self.organisation.clone(), via, address: self.address }
+    }
+
     /// Sign-in name.
     pub(crate) fn user(&self) -> &UserId {
         &self.user
@@ -46,15 +125,24 @@ impl Identity {
         self.has_password
     }
 
-    /// Hash of the session's token: names the session without giving it away.
-    pub(crate) fn session(&self) -> &str {
-        &self.session
+    /// Whether it was given for this.
+    pub(crate) fn is_for(&self, scope: TokenScope) -> bool {
+        self.scopes.as_ref().is_none_or(|scopes| scopes.contains(&scope))
     }
 
     /// May change devices, fleets and geofences.
     pub(crate) fn may_edit(&self) -> bool {
-        matches!(self.role, Role::Owner | Role::Dispatcher)
+        matches!(self.role, Role::Owner | Role::Dispatcher) && self.is_for(TokenScope::Edit)
     }
+}
+
+/// Why nobody is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// No valid session or token.
+    Nobody,
+    /// A valid token, but not for this.
+    NotFor(TokenScope),
 }
 
 /// Checks and makes sessions.
@@ -71,36 +159,85 @@ impl Sessions {
         Self { catalog, secure }
     }
 
-    /// Who sent these headers; `None` if the cookie is missing, unknown or over its time.
-    pub(crate) fn check(&self, headers: &HeaderMap, now: Timestamp) -> Option<Identity> {
+    /// Whose cookie these headers have; `None` if it is missing, unknown or over its time.
+    pub(crate) fn check(&self, headers: &HeaderMap, now: Timestamp) -> Option<SignedIn> {
         self.identity(&token_hash(cookie(headers)?), now)
     }
 
-    /// Who a session belongs to, if it is still valid: for connections that live longer than a request.
-    pub(crate) fn identity(&self, session: &str, now: Timestamp) -> Option<Identity> {
+    /// Who sent these headers, by token or cookie. Where there is an `Authorization` the cookie says nothing: another site can
+    /// make a browser send the one, but not the other.
+    pub(crate) fn asking(&self, headers: &HeaderMap, scope: TokenScope, now: Timestamp) -> Result<Identity, Unknown> {
+        if !headers.contains_key(AUTHORIZATION) {
+            return self.check(headers, now).map(|signed_in| signed_in.identity).ok_or(Unknown::Nobody);
+        }
+        let text = bearer(headers).ok_or(Unknown::Nobody)?;
         let shared = self.catalog.shared();
         let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-        let found = catalog.sessions.get(session).filter(|s| s.expires_at > now)?;
-        let user = catalog.users.get(&found.user)?;
-        Some(Identity {
-            user: user.id.clone(),
-            organisation: user.organisation.clone(),
-            role: user.role,
-            has_password: user.password_hash.is_some(),
-            session: session.to_owned(),
-        })
+        let identity = by_token(&catalog, text, now).ok_or(Unknown::Nobody)?;
+        if identity.is_for(scope) { Ok(identity) } else { Err(Unknown::NotFor(scope)) }
     }
 
-    /// A new session: the `Set-Cookie` value, and who it is for (`None` if there is no such user). Sessions of anybody that
-    /// are over their time are cleared away.
-    pub(crate) async fn open(&self, user: &UserId, now: Timestamp) -> Result<(String, Option<Identity>), LogError> {
+    /// Who a session belongs to, if it is still valid: for connections that live longer than a request.
+    pub(crate) fn identity(&self, session: &str, now: Timestamp) -> Option<SignedIn> {
+        let shared = self.catalog.shared();
+        let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+        let user = user_of_session(&catalog, session, now)?;
+        let grant = Grant::Session(session.to_owned());
+        Some(SignedIn { identity: Identity::new(user, grant, None), session: session.to_owned() })
+    }
+
+    /// Returns when an identity has ended: its session or token is no more, or its user is gone or has moved to another
+    /// organisation. For answers that take longer than a look at the headers.
+    pub(crate) async fn ended(&self, identity: &Identity) {
+        while self.holds(identity, crate::now()) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn holds(&self, identity: &Identity, now: Timestamp) -> bool {
+        let shared = self.catalog.shared();
+        let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+        let user = match &identity.grant {
+            Grant::Session(session) => user_of_session(&catalog, session, now),
+            Grant::Token(token) => {
+                let token = catalog.api_tokens.get(token).filter(|token| token.is_valid(now));
+                token.and_then(|token| catalog.users.get(&token.user)).map(|user| user.as_ref())
+            }
+        };
+        user.is_some_and(|user| user.id == identity.user && user.organisation == identity.organisation)
+    }
+
+    /// A new session of who has shown this, from this address: the `Set-Cookie` value, and who it is for (`None` if there is no such
+    /// user). Sessions of anybody that are over their time are cleared away.
+    pub(crate) async fn open(
+        &self,
+        user: &UserId,
+        via: Access,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<(String, Option<SignedIn>), LogError> {
         let token = random_token();
         let hash = token_hash(&token);
         let session = Session { token_sha256: hash.clone(), user: user.clone(), expires_at: now.plus_millis(VALID_MS) };
-        let mut edits = self.expired(now);
-        edits.push(CatalogEdit::Put(CatalogEntry::Session(session)));
-        self.catalog.edit(edits).await?;
+        let expired = self.expired(now);
+        if !expired.is_empty() {
+            self.catalog.edit(&Actor::Program { doing: "clearing away what is over its time".into() }, expired).await?;
+        }
+        let by = self.actor(user, via, address);
+        self.catalog.edit(&by, vec![CatalogEdit::Put(CatalogEntry::Session(session))]).await?;
         Ok((self.set_cookie(&token, VALID_MS / 1_000), self.identity(&hash, now)))
+    }
+
+    fn actor(&self, user: &UserId, via: Access, address: IpAddr) -> Actor {
+        let shared = self.catalog.shared();
+        let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+        match catalog.users.get(user) {
+            Some(known) => {
+                let (user, organisation) = (known.id.clone(), known.organisation.clone());
+                Actor::User { user, organisation, via, address: Some(address) }
+            }
+            None => Actor::Nobody { address: Some(address) },
+        }
     }
 
     fn expired(&self, now: Timestamp) -> Vec<CatalogEdit> {
@@ -111,25 +248,25 @@ impl Sessions {
     }
 
     /// Ends a session; answers the `Set-Cookie` value that removes the cookie.
-    pub(crate) async fn close(&self, identity: &Identity) -> Result<String, LogError> {
-        self.catalog.edit(vec![CatalogEdit::Remove(CatalogKey::Session(identity.session.clone()))]).await?;
+    pub(crate) async fn close(&self, identity: &SignedIn) -> Result<String, LogError> {
+        self.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::Session(identity.session.clone()))]).await?;
         Ok(self.set_cookie("", 0))
     }
 
     /// Keeps a new password hash, and ends the user's other sessions.
-    pub(crate) async fn set_password(&self, identity: &Identity, hash: String) -> Result<(), LogError> {
+    pub(crate) async fn set_password(&self, identity: &SignedIn, hash: String) -> Result<(), LogError> {
         let mut edits = Vec::new();
         {
             let shared = self.catalog.shared();
             let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(user) = catalog.users.get(&identity.user) {
+            if let Some(user) = catalog.users.get(identity.user()) {
                 let user = User { password_hash: Some(hash), ..user.as_ref().clone() };
                 edits.push(CatalogEdit::Put(CatalogEntry::User(user)));
             }
-            let others = catalog.sessions.values().filter(|s| s.user == identity.user && s.token_sha256 != identity.session);
+            let others = catalog.sessions.values().filter(|s| s.user == *identity.user() && s.token_sha256 != identity.session);
             edits.extend(others.map(|s| CatalogEdit::Remove(CatalogKey::Session(s.token_sha256.clone()))));
         }
-        self.catalog.edit(edits).await
+        self.catalog.edit(&identity.actor(), edits).await
     }
 
     /// Everything that an identity may see in history.
@@ -150,6 +287,22 @@ impl Sessions {
         let secure = if self.secure { "; Secure" } else { "" };
         format!("{COOKIE_NAME}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={max_age_s}{secure}")
     }
+}
+
+fn by_token(catalog: &Catalog, text: &str, now: Timestamp) -> Option<Identity> {
+    let token = catalog.api_tokens.get(&ApiToken::id_of(text)?).filter(|token| token.is(text) && token.is_valid(now))?;
+    let grant = Grant::Token(token.id.clone());
+    Some(Identity::new(catalog.users.get(&token.user)?, grant, Some(token.scopes.clone())))
+}
+
+fn user_of_session<'a>(catalog: &'a Catalog, session: &str, now: Timestamp) -> Option<&'a User> {
+    let session = catalog.sessions.get(session).filter(|session| session.expires_at > now)?;
+    catalog.users.get(&session.user).map(|user| user.as_ref())
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {

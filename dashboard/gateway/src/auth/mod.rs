@@ -1,15 +1,17 @@
-//! Who is asking: passwords, sessions, one-time sign-in links, throttling, origins.
+//! Who is asking: passwords, second factors, sessions, links that sign in once, throttling, origins.
 
 mod identity;
-mod one_time;
+mod links;
 mod origin;
 mod passwords;
+mod second_factor;
 mod throttle;
 
-pub(crate) use identity::{Identity, Sessions};
-pub(crate) use one_time::OneTimeTokens;
+pub(crate) use identity::{Identity, Sessions, SignedIn, Unknown};
+pub(crate) use links::{FIRST_LINK_MS, INVITATION_MS, Links};
 pub(crate) use origin::{Origins, require_same_origin};
 pub(crate) use passwords::{PasswordError, Passwords};
+pub(crate) use second_factor::SecondFactors;
 pub(crate) use throttle::Throttle;
 
 use sha2::{Digest, Sha256};

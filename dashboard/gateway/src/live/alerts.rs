@@ -3,10 +3,10 @@
 //! A cursor says how far every partition of the topic `events` has been told. Live alerts come in the order in which the hub
 //! read them; alerts that were missed are read from the log again, merged by the time at which they were appended.
 
-use crate::wire::AlertEvent;
+use crate::wire::{AlertEvent, acknowledgement_info};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use waystream_domain::{Catalog, Event, codec};
+use waystream_domain::{Catalog, Event, OrganisationId, codec};
 use waystream_log::{Entry, Log, LogError, LogReader, Offsets, Topic};
 use waystream_sql::EventCursor;
 
@@ -16,6 +16,8 @@ const BATCH: usize = 256;
 /// An event as a browser sees it.
 pub(crate) fn alert(event: &Event, cursor: Option<&EventCursor>, catalog: &Catalog) -> AlertEvent {
     let fence_name = event.geofence.as_ref().and_then(|id| Some(catalog.geofences.get(id)?.name.clone()));
+    let of = |organisation: &OrganisationId| catalog.fleets.get(&event.fleet).is_some_and(|f| f.organisation == *organisation);
+    let acknowledged = catalog.acknowledgements.get(&event.id).filter(|a| of(&a.organisation));
     AlertEvent {
         event_id: event.id.to_string(),
         cursor: cursor.map(ToString::to_string),
@@ -30,6 +32,7 @@ pub(crate) fn alert(event: &Event, cursor: Option<&EventCursor>, catalog: &Catal
         lat: event.location.lat_deg(),
         lon: event.location.lon_deg(),
         retracted: event.retracted,
+        acknowledged: acknowledged.map(|a| acknowledgement_info(a)),
         attributes: event.attributes.clone(),
     }
 }

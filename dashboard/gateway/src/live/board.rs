@@ -1,13 +1,14 @@
 //! The newest position of every vehicle, and the slot table: dense numbers that stand for vehicles in frames.
 
 use super::motion::Motion;
+use super::recent::RecentEvents;
 use crate::wire::SlotRow;
 use crate::wire::frame::{FrameRecord, SPEED_UNKNOWN, status};
 use std::collections::HashMap;
 use std::time::Duration;
 use waystream_domain::{
-    AttributeValue, Catalog, DeviceId, DeviceState, Event, EventKind, FleetId, GeofenceId, LivePosition, Position, Timestamp,
-    units,
+    AttributeValue, Catalog, DeviceId, DeviceState, Event, EventId, EventKind, FleetId, GeofenceId, LivePosition, Position,
+    Timestamp, units,
 };
 
 /// Exits of a vehicle that are remembered, so that a correction of the time before is known as such.
@@ -78,12 +79,19 @@ pub(crate) struct Board {
     limits: LinkLimits,
     by_device: HashMap<DeviceId, u32>,
     vehicles: Vec<Vehicle>,
+    /// Vehicles of each fleet.
+    counts: HashMap<FleetId, usize>,
+    /// Grows with every new vehicle and name.
+    names: u64,
+    /// What happened last.
+    recent: RecentEvents,
 }
 
 impl Board {
     /// Nothing seen yet. `epoch` tells this board's slots from those of other runs.
     pub(crate) fn new(epoch: u32, limits: LinkLimits) -> Self {
-        Self { epoch, limits, by_device: HashMap::new(), vehicles: Vec::new() }
+        let (by_device, vehicles, counts, recent) = Default::default();
+        Self { epoch, limits, by_device, vehicles, counts, names: 0, recent }
     }
 
     /// See [`Self::new`].
@@ -102,6 +110,31 @@ impl Board {
         Some((slot, self.vehicle(slot)))
     }
 
+    /// How many vehicles a fleet has.
+    pub(crate) fn vehicles_in(&self, fleet: &FleetId) -> usize {
+        self.counts.get(fleet).copied().unwrap_or(0)
+    }
+
+    /// Which state of the vehicles' names this is.
+    pub(crate) fn names(&self) -> u64 {
+        self.names
+    }
+
+    /// Highest slot and one.
+    pub(crate) fn len(&self) -> usize {
+        self.vehicles.len()
+    }
+
+    /// A vehicle belongs to another fleet, or to one at all.
+    fn recount(&mut self, before: Option<&FleetId>, after: Option<&FleetId>) {
+        if let Some(count) = before.and_then(|fleet| self.counts.get_mut(fleet)) {
+            *count -= 1;
+        }
+        if let Some(fleet) = after {
+            *self.counts.entry(fleet.clone()).or_default() += 1;
+        }
+    }
+
     /// Every slot with its vehicle.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Vehicle)> {
         (0..).zip(&self.vehicles)
@@ -116,6 +149,8 @@ impl Board {
         let Some(&slot) = self.by_device.get(device) else {
             let slot = u32::try_from(self.vehicles.len()).expect("fewer than 2^32 devices fit into memory");
             self.by_device.insert(device.clone(), slot);
+            self.recount(None, Some(fleet));
+            self.names += 1;
             let motion = Motion::at(&live.position, None);
             self.vehicles.push(Vehicle {
                 device: device.clone(),
@@ -135,26 +170,42 @@ impl Board {
             return (slot, Update::None);
         }
         let placed = vehicle.removed || vehicle.fleet != *fleet;
-        if placed {
-            vehicle.fleet = fleet.clone();
-        }
-        vehicle.removed = false;
-        vehicle.motion = Motion::at(&live.position, Some(&vehicle.live.position));
+        let before = placed.then(|| std::mem::replace(&mut vehicle.fleet, fleet.clone())).filter(|_| !vehicle.removed);
+        let was_removed = std::mem::replace(&mut vehicle.removed, false);
+        let last = (!was_removed).then_some(&vehicle.live.position);
+        vehicle.motion = Motion::at(&live.position, last);
+        let after = placed.then(|| vehicle.fleet.clone());
         vehicle.live = live;
         vehicle.link = link;
+        self.recount(before.as_ref(), after.as_ref());
         (slot, if placed { Update::Placed } else { Update::Moved })
     }
 
     /// Takes in what the dataflow remembered of a device, at start.
     pub(crate) fn restore(&mut self, state: DeviceState, catalog: &Catalog, now: Timestamp) {
         let Some(latest) = state.latest else { return };
-        let (slot, _) = self.apply(latest.into_live(), catalog, now);
+        let live = latest.into_live();
+        if is_of_a_former_owner(&live, catalog) {
+            return;
+        }
+        let (slot, _) = self.apply(live, catalog, now);
         let inside = state.standing.inside.into_iter().filter(|i| i.is_told());
         self.vehicles[slot as usize].inside = inside.map(|i| (i.geofence, i.since)).collect();
     }
 
+    /// See [`RecentEvents`].
+    pub(crate) fn recent(&self) -> &RecentEvents {
+        &self.recent
+    }
+
+    /// Somebody is told of this event.
+    pub(crate) fn remember(&mut self, event: &EventId, fleet: &FleetId) {
+        self.recent.note(event, fleet);
+    }
+
     /// Keeps [`Vehicle::inside`] by what happened since. Corrections of the past change it only as far as they are the last word.
     pub(crate) fn note_event(&mut self, event: &Event) {
+        self.remember(&event.id, &event.fleet);
         let (Some(&slot), Some(geofence)) = (self.by_device.get(&event.device), &event.geofence) else { return };
         let Vehicle { inside, left, .. } = &mut self.vehicles[slot as usize];
         let at = event.fix_time;
@@ -200,19 +251,24 @@ impl Board {
     pub(crate) fn edit(&mut self, device: &DeviceId, entry: Option<&waystream_domain::catalog::Device>) -> Option<u32> {
         let slot = *self.by_device.get(device)?;
         let vehicle = &mut self.vehicles[slot as usize];
-        match entry {
+        let before = (!vehicle.removed).then(|| vehicle.fleet.clone());
+        let changed = match entry {
             Some(entry) => {
-                let changed = vehicle.removed || vehicle.name != entry.name || vehicle.fleet != entry.fleet;
-                vehicle.removed = false;
+                let changed = vehicle.name != entry.name || vehicle.fleet != entry.fleet;
                 vehicle.name.clone_from(&entry.name);
                 vehicle.fleet = entry.fleet.clone();
-                changed.then_some(slot)
+                // What was removed stays hidden: where it was may be another's to know.
+                changed && !vehicle.removed
             }
             None => {
                 vehicle.name = device.to_string();
-                (!std::mem::replace(&mut vehicle.removed, true)).then_some(slot)
+                !std::mem::replace(&mut vehicle.removed, true)
             }
-        }
+        };
+        let after = (!vehicle.removed).then(|| vehicle.fleet.clone());
+        self.recount(before.as_ref(), after.as_ref());
+        self.names += u64::from(changed);
+        changed.then_some(slot)
     }
 
     /// Finds the vehicles whose link has changed by the mere passing of time.
@@ -276,6 +332,18 @@ pub(crate) fn frame_record(slot: u32, p: &Position, motion: Motion, link: Link) 
             | bit(is_on("charging"), status::CHARGING)
             | bit(p.attributes.get("alarm").is_some(), status::ALARM),
     }
+}
+
+/// Whether the position was told while the device was another organisation's.
+pub(crate) fn is_of_a_former_owner(live: &LivePosition, catalog: &Catalog) -> bool {
+    let entry = catalog.devices.get(&live.position.device);
+    entry.is_some_and(|device| changes_hands(catalog, &live.position.fleet, &device.fleet))
+}
+
+/// Whether two fleets are known to be of different organisations: what was known of a device in the one is nothing to the other.
+pub(crate) fn changes_hands(catalog: &Catalog, from: &FleetId, to: &FleetId) -> bool {
+    let owner = |fleet| catalog.fleets.get(fleet).map(|f| &f.organisation);
+    matches!((owner(from), owner(to)), (Some(from), Some(to)) if from != to)
 }
 
 #[cfg(test)]
@@ -376,13 +444,18 @@ pub(crate) mod tests {
         board.apply(live("a", "f", 1, 1.0, 2.0), &catalog, at(0));
         assert_eq!(board.edit(&device.id, Some(&device)), Some(0));
         assert_eq!(board.edit(&device.id, Some(&device)), None);
+        let counts = |board: &Board| ["f", "g"].map(|fleet| board.vehicles_in(&fleet.parse().expect("id")));
+        assert_eq!(counts(&board), [0, 1]);
         assert_eq!(board.row(0), (0, "a".into(), "Van".into(), "g".into()));
         catalog.apply(CatalogEdit::Put(CatalogEntry::Device(device.clone())));
         assert_eq!(board.apply(live("a", "f", 2, 1.0, 2.0), &catalog, at(0)), (0, Update::Moved));
         assert_eq!(board.edit(&device.id, None), Some(0));
         assert!(board.vehicle(0).removed);
+        assert_eq!(board.edit(&device.id, None), None);
+        assert_eq!(counts(&board), [0, 0]);
         catalog.apply(CatalogEdit::Remove(waystream_domain::CatalogKey::Device(device.id)));
         assert_eq!(board.apply(live("a", "f", 3, 1.0, 2.0), &catalog, at(0)), (0, Update::Placed));
         assert_eq!(board.row(0), (0, "a".into(), "a".into(), "f".into()));
+        assert_eq!(counts(&board), [1, 0]);
     }
 }

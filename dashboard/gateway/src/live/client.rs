@@ -6,10 +6,11 @@
 
 use super::board::Board;
 use super::view::{TickFrames, View, encode_some, removed_frames, slots_message};
+use super::window::Window;
 use crate::wire::SlotsMessage;
 use crate::wire::frame::{FrameHead, FrameKind, MAX_REMOVED, flags};
 use bytes::Bytes;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use waystream_domain::Timestamp;
@@ -23,8 +24,6 @@ pub(crate) struct Now {
     pub(crate) up: Duration,
 }
 
-/// Frames in flight at most.
-pub(crate) const WINDOW: usize = 3;
 /// Vehicles in one frame of a snapshot: the longest records of so many fit.
 const SNAPSHOT_RECORDS: usize = 2_000;
 
@@ -42,69 +41,90 @@ pub(crate) struct Outgoing {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct ClientView {
-    in_flight: VecDeque<u32>,
-    /// Joins of the view that the client knows.
+    window: Window,
+    /// Joins of the view that the client knows, but for those that are missing.
     known: usize,
     /// Joins that make up the snapshot; `None` once it is complete.
     snapshot_end: Option<usize>,
+    /// After a change of the view: who is in it and has not been told of.
+    missing: BTreeSet<u32>,
     dirty: BTreeSet<u32>,
     gone: BTreeSet<u32>,
-    waiting_since: Duration,
 }
 
 impl ClientView {
     /// A client that knows nothing of a view yet. It starts with a snapshot of what is in it now.
     pub(crate) fn new(view: &View, now: Now) -> Self {
         Self {
-            in_flight: VecDeque::new(),
+            window: Window::new(now),
             known: 0,
-            snapshot_end: Some(view.len()),
+            snapshot_end: Some(view.ticked()),
+            missing: BTreeSet::new(),
             dirty: BTreeSet::new(),
             gone: BTreeSet::new(),
-            waiting_since: now.up,
         }
     }
 
     /// Starts with a snapshot of another view; what is in flight still counts.
     pub(crate) fn change_view(&mut self, view: &View, now: Now) {
-        let in_flight = std::mem::take(&mut self.in_flight);
-        let waiting_since = self.waiting_since;
-        *self = Self { in_flight, waiting_since, ..Self::new(view, now) };
+        let window = std::mem::take(&mut self.window);
+        *self = Self { window, ..Self::new(view, now) };
     }
 
-    /// The client has `seq`, and everything sent before it.
+    /// Goes on with another view: only what differs is told. Both as they are now; the client has been with `from` until now.
+    pub(crate) fn move_to(&mut self, from: &View, to: &View) {
+        let told = self.told(from);
+        let stays = |slot: &u32| to.is_known(*slot, to.ticked());
+        let stale = self.dirty.iter().chain(&self.gone).copied().chain(from.unsaid(self.known));
+        self.dirty = stale.filter(|slot| told.contains(slot) && stays(slot)).collect();
+        // Whoever has another name since the last tick goes and comes again with it.
+        self.missing = to.joined(0, to.ticked()).filter(|slot| !told.contains(slot) || from.is_renamed(*slot)).collect();
+        self.gone = told.into_iter().filter(|slot| !stays(slot) || from.is_renamed(*slot)).collect();
+        self.known = to.ticked();
+        // A snapshot that has begun has to end, or the client waits for it for ever.
+        self.snapshot_end = self.snapshot_end.map(|_| to.ticked());
+    }
+
+    /// Who is on the client's map, up to date or not.
+    fn told(&self, view: &View) -> BTreeSet<u32> {
+        let known = view.joined(0, self.known).chain(view.just_left(self.known));
+        known.filter(|slot| !self.missing.contains(slot)).chain(self.gone.iter().copied()).collect()
+    }
+
+    /// See [`Window::acknowledge`].
     pub(crate) fn acknowledge(&mut self, seq: u32, now: Now) {
-        if let Some(at) = self.in_flight.iter().position(|&s| s == seq) {
-            self.in_flight.drain(..=at);
-            self.waiting_since = now.up;
-        }
+        self.window.acknowledge(seq, now);
     }
 
-    /// How long a frame has been waiting for its acknowledgement.
+    /// See [`Window::waiting`].
     pub(crate) fn waiting(&self, now: Now) -> Duration {
-        if self.in_flight.is_empty() { Duration::ZERO } else { now.up.saturating_sub(self.waiting_since) }
+        self.window.waiting(now)
     }
 
     /// Whether it knows everything that the view has.
     pub(crate) fn is_up_to_date(&self, view: &View) -> bool {
-        self.known == view.len() && self.snapshot_end.is_none() && self.dirty.is_empty() && self.gone.is_empty()
+        self.known == view.ticked() && !self.is_behind()
+    }
+
+    fn is_behind(&self) -> bool {
+        self.snapshot_end.is_some() || !self.missing.is_empty() || !self.dirty.is_empty() || !self.gone.is_empty()
     }
 
     /// After [`View::compact`], which is for clients that are up to date only.
     pub(crate) fn view_compacted(&mut self, view: &View) {
-        self.known = view.len();
+        self.known = view.ticked();
     }
 
     /// Takes a tick's frames: to be sent as they are, or, if the client is behind, nothing but notes.
     pub(crate) fn take_tick(&mut self, tick: &TickFrames, view: &View) -> Vec<Outgoing> {
-        let behind = self.known < tick.start
-            || self.snapshot_end.is_some()
-            || !self.dirty.is_empty()
-            || !self.gone.is_empty()
-            || self.in_flight.len() + tick.frames.len() > WINDOW;
+        let behind = self.known < tick.start || self.is_behind() || !self.window.has_room(tick.frames.len());
         if behind {
             self.dirty.extend(tick.changed.iter().filter(|&&slot| view.is_known(slot, self.known)));
-            self.gone.extend(&tick.left);
+            for (&slot, &place) in &tick.left {
+                if place < self.known && !self.missing.remove(&slot) {
+                    self.gone.insert(slot);
+                }
+            }
             return Vec::new();
         }
         let mut slots = tick.slots.clone();
@@ -114,22 +134,15 @@ impl ClientView {
     /// The tick's frames have all been sent.
     pub(crate) fn tick_sent(&mut self, tick: &TickFrames, view: &View, now: Now) {
         for (seq, _) in &tick.frames {
-            self.sent(*seq, now);
+            self.window.sent(*seq, now);
         }
-        self.known = view.len();
+        self.known = view.ticked();
     }
 
     /// The tick's frames could not be sent: they become notes.
     pub(crate) fn tick_refused(&mut self, tick: &TickFrames) {
         self.dirty.extend(&tick.changed);
-        self.gone.extend(&tick.left);
-    }
-
-    fn sent(&mut self, seq: u32, now: Now) {
-        if self.in_flight.is_empty() {
-            self.waiting_since = now.up;
-        }
-        self.in_flight.push_back(seq);
+        self.gone.extend(tick.left.keys());
     }
 
     /// Sends what the client is behind with, as far as the window is open. `send` answers whether the socket took it.
@@ -141,14 +154,15 @@ impl ClientView {
         next_seq: &mut impl FnMut() -> u32,
         mut send: impl FnMut(&Outgoing) -> bool,
     ) {
-        while self.in_flight.len() < WINDOW {
+        while self.window.has_room(1) {
             let Some((outgoing, done)) = self.next(view, board, now, next_seq) else { return };
             if !send(&outgoing) {
                 return;
             }
-            self.sent(outgoing.seq, now);
+            self.window.sent(outgoing.seq, now);
             match done {
                 Done::Gone(last) => self.gone = self.gone.split_off(&last.saturating_add(1)),
+                Done::Missing(last) => self.missing = self.missing.split_off(&last.saturating_add(1)),
                 Done::Known(known) => {
                     self.known = known;
                     if self.snapshot_end.is_some_and(|end| end <= known) {
@@ -161,33 +175,38 @@ impl ClientView {
     }
 
     fn next(&mut self, view: &View, board: &Board, now: Now, next_seq: &mut impl FnMut() -> u32) -> Option<(Outgoing, Done)> {
-        let epoch = board.epoch();
+        let (epoch, flags) = (board.epoch(), view.flags());
         // Leaves first: a vehicle that left and came back joins again after that.
         if !self.gone.is_empty() {
             let some: Vec<u32> = self.gone.iter().copied().take(MAX_REMOVED).collect();
             let last = *some.last()?;
-            let (seq, frame) = removed_frames(&some, epoch, now.wall, next_seq).pop()?;
+            let (seq, frame) = removed_frames(&some, (epoch, flags), now.wall, next_seq).pop()?;
             return Some((Outgoing { slots: None, seq, frame }, Done::Gone(last)));
         }
-        if self.snapshot_end.is_some() || self.known < view.len() {
-            let end = self.snapshot_end.unwrap_or(view.len());
-            let to = (self.known + SNAPSHOT_RECORDS).min(end);
-            let some: BTreeSet<u32> = view.joined(self.known, to).collect();
-            let (kind, flags) = match self.snapshot_end {
-                Some(end) if to == end => (FrameKind::Snapshot, flags::LAST),
-                Some(_) => (FrameKind::Snapshot, 0),
-                None => (FrameKind::Delta, 0),
-            };
+        let kind = if self.snapshot_end.is_some() { FrameKind::Snapshot } else { FrameKind::Delta };
+        let mut with_rows = |some: BTreeSet<u32>, kind, flags| {
             let head = FrameHead { kind, flags, epoch, seq: next_seq() };
             let (_, frame) = encode_some(some.iter().map(|&slot| board.record(slot)), now.wall, &head);
             let slots = (!some.is_empty()).then(|| slots_message(some, board));
-            return Some((Outgoing { slots, seq: head.seq, frame }, Done::Known(to)));
+            Outgoing { slots, seq: head.seq, frame }
+        };
+        self.missing.retain(|&slot| view.is_known(slot, self.known));
+        if !self.missing.is_empty() {
+            let some: BTreeSet<u32> = self.missing.iter().copied().take(SNAPSHOT_RECORDS).collect();
+            let last = *some.last()?;
+            return Some((with_rows(some, kind, flags), Done::Missing(last)));
+        }
+        if self.snapshot_end.is_some() || self.known < view.ticked() {
+            let end = self.snapshot_end.unwrap_or(view.ticked());
+            let to = (self.known + SNAPSHOT_RECORDS).min(end);
+            let last = if self.snapshot_end == Some(to) { flags::LAST } else { 0 };
+            return Some((with_rows(view.joined(self.known, to).collect(), kind, flags | last), Done::Known(to)));
         }
         self.dirty.retain(|&slot| view.is_known(slot, self.known));
         if self.dirty.is_empty() {
             return None;
         }
-        let head = FrameHead { kind: FrameKind::Delta, flags: 0, epoch, seq: next_seq() };
+        let head = FrameHead { kind: FrameKind::Delta, flags, epoch, seq: next_seq() };
         let (taken, frame) = encode_some(self.dirty.iter().map(|&slot| board.record(slot)), now.wall, &head);
         let last = *self.dirty.iter().nth(taken.checked_sub(1)?)?;
         Some((Outgoing { slots: None, seq: head.seq, frame }, Done::Dirty(last)))
@@ -197,6 +216,7 @@ impl ClientView {
 /// What a frame that was sent has done away with.
 enum Done {
     Gone(u32),
+    Missing(u32),
     Known(usize),
     Dirty(u32),
 }
@@ -206,6 +226,7 @@ mod tests {
     use super::*;
     use crate::live::board::LinkLimits;
     use crate::live::board::tests::{at, live};
+    use crate::live::window::WINDOW;
     use crate::wire::frame::decode_frame;
     use std::collections::BTreeMap;
     use waystream_domain::Catalog;
@@ -309,8 +330,7 @@ mod tests {
         }
 
         fn check(&self) {
-            let truth: BTreeMap<u32, i32> =
-                self.view.joined(0, self.view.len()).map(|slot| (slot, self.board.record(slot).lat_e6)).collect();
+            let truth: BTreeMap<u32, i32> = self.view.slots().map(|slot| (slot, self.board.record(slot).lat_e6)).collect();
             assert_eq!(self.seen, truth);
             assert!(self.client.is_up_to_date(&self.view));
         }
@@ -327,6 +347,35 @@ mod tests {
         assert_eq!(scene.frames, 3);
         scene.settle();
         assert_eq!(scene.last_flags, 1);
+    }
+
+    #[test]
+    fn who_joins_and_leaves_within_one_tick_is_told_to_nobody() {
+        let mut scene = Scene::new(3);
+        scene.view.leave(2);
+        scene.tick(true);
+        scene.settle();
+        scene.view.join(2);
+        // A client that comes in the midst of a tick, and is sent its snapshot at once.
+        scene.client = ClientView::new(&scene.view, NOW);
+        let Scene { client, view, board, seq, .. } = &mut scene;
+        let mut sent = Vec::new();
+        client.catch_up(
+            view,
+            board,
+            NOW,
+            &mut || {
+                *seq += 1;
+                *seq
+            },
+            |o| {
+                sent.push(o.clone());
+                true
+            },
+        );
+        scene.receive(sent);
+        scene.view.leave(2);
+        scene.settle();
     }
 
     #[test]

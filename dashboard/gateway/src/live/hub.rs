@@ -1,52 +1,64 @@
 //! The hub: one task that owns the board, the views and every socket's place in them.
 
+mod acknowledged;
 mod editing;
+mod seats;
+mod sending;
 mod watching;
 
 use super::alerts::alert;
-use super::board::{Board, Update};
-use super::client::{ClientView, Now, Outgoing};
+use super::area::DetailLimits;
+use super::board::{Board, Update, is_of_a_former_owner};
+use super::client::{ClientView, Now};
+use super::client_cells::ClientCells;
 use super::feed::News;
 use super::kills::Kills;
-use super::outbox::{Message, Outbox, taken};
-use super::view::{View, ViewKey};
-use crate::auth::{Identity, Sessions};
+use super::outbox::{Message, Outbox};
+use super::tiles::Tiles;
+use super::view::ViewKey;
+use crate::auth::{Sessions, SignedIn};
 use crate::nodes::{AckSender, SocketRef};
 use crate::wire::{AlertEvent, WatchRequest};
 use crate::{metrics as names, now};
+use seats::{Followed, Seat, Watched};
 use socketioxide::socket::Sid;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use waystream_domain::{Catalog, CatalogEdit, FleetId, OrganisationId};
+use waystream_domain::{Catalog, CatalogEdit, DeviceId, EventId, FleetId, OrganisationId};
 use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, LogError};
 use waystream_sql::EventCursor;
 
 /// Time between delta frames.
 const TICK: Duration = Duration::from_millis(100);
-/// Ticks between two looks at what changes by the mere passing of time: links and sessions.
-const SWEEP_TICKS: u64 = 50;
 /// Missed alerts told at a time.
 const PAGE: usize = 256;
 /// Live alerts that may wait while missed ones are being told.
 const MAX_HELD: usize = 4_096;
 
 /// What sockets ask of the hub.
+#[expect(clippy::large_enum_variant, reason = "few wait at a time, and a box would cost each of them an allocation")]
 pub(crate) enum Command {
     /// See [`WatchRequest`].
     Watch {
         /// Who asks.
         socket: SocketRef,
         /// Checked.
-        identity: Identity,
+        identity: SignedIn,
         /// What.
         request: WatchRequest,
         /// For the answer, which must come before the first frame.
         ack: AckSender,
     },
+    /// What the socket shows.
+    Viewport(Sid, Tiles),
+    /// Whom it follows.
+    Follow(Sid, Vec<String>),
+    /// The fleet that it wants to be told of where not all are.
+    Only(Sid, Option<FleetId>),
     /// A frame has arrived.
     Acknowledge(Sid, u32),
     /// The socket is gone.
@@ -69,17 +81,21 @@ pub(crate) enum Command {
 /// What REST may look at. Locked for a look-up or one batch of news, never across an `.await`.
 pub(crate) type SharedBoard = Arc<RwLock<Board>>;
 
-struct Watched {
-    key: ViewKey,
-    view: View,
-    sockets: HashSet<Sid>,
-}
-
 struct Client {
     socket: SocketRef,
-    identity: Identity,
-    view: u64,
+    identity: SignedIn,
+    /// What it watches: alerts are told of that, wherever it sits.
+    watched: ViewKey,
+    /// See [`crate::wire::OnlyRequest`].
+    only: Option<FleetId>,
+    seat: Seat,
+    /// What it shows; counts where its fleets are large.
+    viewport: Option<Tiles>,
+    /// Whom it wants to be told of wherever they are.
+    follow: Vec<DeviceId>,
     window: ClientView,
+    cells: ClientCells,
+    followed: Option<Followed>,
     outbox: Outbox,
     blocked_since: Option<Duration>,
     watch: u64,
@@ -108,6 +124,10 @@ pub(crate) struct Hub {
     /// Views that show a fleet; forgotten whenever views or fleets change.
     views_of_fleet: HashMap<FleetId, Vec<u64>>,
     clients: HashMap<Sid, Client>,
+    followers: HashMap<DeviceId, HashSet<Sid>>,
+    /// Alerts of which something was said since the last tick.
+    acknowledged: HashMap<OrganisationId, BTreeSet<EventId>>,
+    detail: DetailLimits,
     started: Instant,
     seq: u32,
     next_id: u64,
@@ -136,6 +156,8 @@ pub(crate) struct HubStart {
     pub(crate) cursor: EventCursor,
     /// A socket that has not acknowledged a frame, or has taken no message, for so long is cut.
     pub(crate) cut_after: Duration,
+    /// From how many vehicles on not each is told of.
+    pub(crate) detail: DetailLimits,
     /// To the hub itself.
     pub(crate) commands: mpsc::Sender<Command>,
 }
@@ -143,8 +165,8 @@ pub(crate) struct HubStart {
 impl Hub {
     /// A hub without sockets.
     pub(crate) fn new(start: HubStart) -> Self {
-        let HubStart { log, sessions, kills, board, catalog, handle, edits, cursor, cut_after, commands } = start;
-        let (views, views_of_fleet, clients) = Default::default();
+        let HubStart { log, sessions, kills, board, catalog, handle, edits, cursor, cut_after, detail, commands } = start;
+        let (views, views_of_fleet, clients, followers, acknowledged) = Default::default();
         Self {
             log,
             sessions,
@@ -157,6 +179,9 @@ impl Hub {
             views,
             views_of_fleet,
             clients,
+            followers,
+            acknowledged,
+            detail,
             started: Instant::now(),
             seq: 0,
             next_id: 0,
@@ -208,10 +233,13 @@ impl Hub {
             Command::Watch { socket, identity, request, ack } => self.watch(socket, identity, request, ack, now),
             Command::Acknowledge(sid, seq) => {
                 if let Some(client) = self.clients.get_mut(&sid) {
-                    client.window.acknowledge(seq, now);
+                    client.acknowledge(seq, now);
                     self.catch_up(sid, now);
                 }
             }
+            Command::Viewport(sid, viewport) => self.viewport(sid, viewport, now),
+            Command::Follow(sid, devices) => self.follow_devices(sid, &devices, now),
+            Command::Only(sid, fleet) => self.show_only(sid, fleet, now),
             Command::Leave(sid) => self.leave(sid),
             Command::Cut(sid, reason) => self.cut(sid, reason),
             Command::Missed { sid, watch, alerts, more } => self.missed(sid, watch, alerts, more),
@@ -224,13 +252,16 @@ impl Hub {
                 let mut updates = Vec::with_capacity(live.len());
                 {
                     let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
-                    updates.extend(live.into_iter().map(|live| board.apply(live, &self.catalog, now.wall)));
+                    let live = live.into_iter().filter(|live| !is_of_a_former_owner(live, &self.catalog));
+                    updates.extend(live.map(|live| board.apply(live, &self.catalog, now.wall)));
                 }
+                let board = self.shared_board();
+                let board = board.read().unwrap_or_else(PoisonError::into_inner);
                 for (slot, update) in updates {
                     match update {
                         Update::None => {}
-                        Update::Moved => self.touch(slot),
-                        Update::Placed => self.place(slot),
+                        Update::Moved => self.touch(slot, &board),
+                        Update::Placed => self.place(slot, &board, now),
                     }
                 }
             }
@@ -249,9 +280,12 @@ impl Hub {
 
     fn tell(&mut self, organisation: &OrganisationId, fleet: &FleetId, alert: &Arc<AlertEvent>, now: Now) {
         let mut too_far = Vec::new();
-        for watched in self.views.values().filter(|w| w.key.shows(organisation, fleet)) {
+        for watched in self.views.values().filter(|w| w.key.organisation == *organisation) {
             for sid in &watched.sockets {
                 let Some(client) = self.clients.get_mut(sid) else { continue };
+                if !client.watched.shows(organisation, fleet) {
+                    continue;
+                }
                 let taken = match &mut client.catching_up {
                     None => client.outbox.push(Message::Alert(Arc::clone(alert))),
                     Some(catch_up) => {
@@ -281,32 +315,32 @@ impl Hub {
         &self.views_of_fleet[fleet]
     }
 
-    fn fleet_of(&self, slot: u32) -> (FleetId, bool) {
-        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
+    fn touch(&mut self, slot: u32, board: &Board) {
         let vehicle = board.vehicle(slot);
-        (vehicle.fleet.clone(), vehicle.removed)
-    }
-
-    fn touch(&mut self, slot: u32) {
-        let (fleet, _) = self.fleet_of(slot);
-        for id in self.views_of(&fleet).to_vec() {
+        for id in self.views_of(&vehicle.fleet).to_vec() {
             if let Some(watched) = self.views.get_mut(&id) {
-                watched.view.touch(slot);
+                watched.touch(slot, board);
+            }
+        }
+        for sid in self.followers_of(&vehicle.device) {
+            if let Some(followed) = self.clients.get_mut(&sid).and_then(|c| c.followed.as_mut()) {
+                followed.view.touch(slot);
             }
         }
     }
 
     /// Puts a vehicle into the views that show its fleet, and takes it out of all others.
-    fn place(&mut self, slot: u32) {
-        let (fleet, removed) = self.fleet_of(slot);
-        let shown = if removed { Vec::new() } else { self.views_of(&fleet).to_vec() };
+    fn place(&mut self, slot: u32, board: &Board, now: Now) {
+        let vehicle = board.vehicle(slot);
+        let shown = if vehicle.removed { Vec::new() } else { self.views_of(&vehicle.fleet).to_vec() };
         for (id, watched) in &mut self.views {
-            if shown.contains(id) {
-                watched.view.join(slot);
-                watched.view.rename(slot);
-                watched.view.touch(slot);
-            } else {
-                watched.view.leave(slot);
+            if shown.contains(id) { watched.place(slot, board) } else { watched.remove(slot) }
+        }
+        for sid in self.followers_of(&vehicle.device) {
+            self.follow(sid, board, now);
+            if let Some(followed) = self.clients.get_mut(&sid).and_then(|c| c.followed.as_mut()) {
+                followed.view.rename(slot);
+                followed.view.touch(slot);
             }
         }
     }
@@ -315,8 +349,9 @@ impl Hub {
 
     fn leave(&mut self, sid: Sid) {
         self.kills.forget(sid);
+        self.forget_followed(sid);
         if let Some(client) = self.clients.remove(&sid) {
-            self.leave_view(client.view, sid);
+            self.leave_seat(client.seat, sid, false);
             metrics::gauge!(names::SOCKETS).set(self.clients.len() as f64);
         }
     }
@@ -330,76 +365,17 @@ impl Hub {
         self.leave(sid);
     }
 
-    // Sending
-
-    fn tick(&mut self, now: Now) {
-        self.ticks += 1;
-        if self.ticks.is_multiple_of(SWEEP_TICKS) {
-            self.sweep(now);
-        }
-        let mut too_far = Vec::new();
-        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
-        let (seq, clients) = (&mut self.seq, &mut self.clients);
-        let mut next_seq = || advance(seq);
-        let (mut sent, mut merged) = (0u64, 0u64);
-        for watched in self.views.values_mut() {
-            if let Some(tick) = watched.view.tick(&board, now.wall, &mut next_seq) {
-                for sid in &watched.sockets {
-                    let Some(client) = clients.get_mut(sid) else { continue };
-                    let direct = client.window.take_tick(&tick, &watched.view);
-                    if !direct.is_empty() && direct.iter().all(|o| send(&client.socket, o)) {
-                        sent += direct.len() as u64;
-                        client.window.tick_sent(&tick, &watched.view, now);
-                        continue;
-                    }
-                    merged += 1;
-                    if !direct.is_empty() {
-                        client.window.tick_refused(&tick);
-                    }
-                    // Frames merge, names don't.
-                    if let Some(renamed) = &tick.renamed
-                        && !client.outbox.push(Message::Slots(Arc::clone(renamed)))
-                    {
-                        too_far.push(*sid);
-                    }
-                }
-            }
-            let mut all_know = true;
-            for sid in &watched.sockets {
-                let Some(client) = clients.get_mut(sid) else { continue };
-                client.flush(now);
-                sent += client.catch_up(&watched.view, &board, now, &mut next_seq);
-                all_know &= client.window.is_up_to_date(&watched.view);
-            }
-            if all_know && watched.view.compact() {
-                for sid in &watched.sockets {
-                    let Some(client) = clients.get_mut(sid) else { continue };
-                    client.window.view_compacted(&watched.view);
-                }
-            }
-        }
-        drop(board);
-        metrics::counter!(names::FRAMES_SENT).increment(sent);
-        metrics::counter!(names::FRAMES_MERGED).increment(merged);
-        too_far.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
-    }
-
-    fn catch_up(&mut self, sid: Sid, now: Now) {
-        let Some(client) = self.clients.get_mut(&sid) else { return };
-        let Some(watched) = self.views.get(&client.view) else { return };
-        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
-        let seq = &mut self.seq;
-        let sent = client.catch_up(&watched.view, &board, now, &mut || advance(seq));
-        metrics::counter!(names::FRAMES_SENT).increment(sent);
-    }
-
     fn sweep(&mut self, now: Now) {
         let late = self.board.write().unwrap_or_else(PoisonError::into_inner).sweep(now.wall);
-        late.into_iter().for_each(|slot| self.touch(slot));
+        let board = self.shared_board();
+        let board = board.read().unwrap_or_else(PoisonError::into_inner);
+        late.into_iter().for_each(|slot| self.touch(slot, &board));
+        drop(board);
+        self.sweep_seats(now);
         let mut cut = Vec::new();
         for (sid, client) in &self.clients {
             let blocked = client.blocked_since.map_or(Duration::ZERO, |since| now.up.saturating_sub(since));
-            if client.window.waiting(now).max(blocked) >= self.cut_after {
+            if client.waiting(now).max(blocked) >= self.cut_after {
                 cut.push((*sid, "frozen"));
             }
         }
@@ -417,41 +393,4 @@ impl Hub {
     }
 }
 
-impl Client {
-    fn flush(&mut self, now: Now) {
-        self.outbox.flush(&self.socket);
-        if !self.outbox.is_empty() {
-            self.blocked_since.get_or_insert(now.up);
-            return;
-        }
-        self.blocked_since = None;
-        if let Some(more) = self.catching_up.as_mut().and_then(|c| c.more.take())
-            && more.send(()).is_err()
-        {
-            tracing::debug!("nobody reads missed alerts any more");
-        }
-    }
-
-    fn catch_up(&mut self, view: &View, board: &Board, now: Now, next_seq: &mut impl FnMut() -> u32) -> u64 {
-        let mut sent = 0;
-        let socket = &self.socket;
-        self.window.catch_up(view, board, now, next_seq, |outgoing| {
-            let taken = send(socket, outgoing);
-            sent += u64::from(taken);
-            taken
-        });
-        sent
-    }
-}
-
 const TOO_FAR: &str = "too far behind";
-
-fn advance(seq: &mut u32) -> u32 {
-    *seq = seq.wrapping_add(1);
-    *seq
-}
-
-fn send(socket: &SocketRef, outgoing: &Outgoing) -> bool {
-    let slots = outgoing.slots.as_ref().is_none_or(|slots| taken(socket.emit("slots", slots.as_ref())));
-    slots && taken(socket.emit("f", &outgoing.frame))
-}

@@ -1,24 +1,38 @@
 //! The live map: from the log to every socket that watches.
 
 mod alerts;
+mod area;
 mod board;
 mod client;
+mod client_cells;
+mod counted;
 mod feed;
 mod hub;
+mod index;
 mod kills;
 mod latest;
+mod listing;
 mod motion;
 mod outbox;
+mod recent;
+#[cfg(test)]
+mod sight;
 mod sockets;
+mod tiles;
 mod view;
+mod window;
 
 pub(crate) use alerts::alert;
+pub use area::DetailLimits;
 pub use board::LinkLimits;
 pub(crate) use board::{Board, Link, frame_record};
 pub(crate) use feed::{Follow, follow, start};
 pub(crate) use hub::{Command, Hub, HubStart, SharedBoard};
 pub(crate) use kills::Kills;
 pub(crate) use latest::BoardPositions;
+pub(crate) use listing::{Listed, Ranks, Wanted, list, listed_vehicle};
 pub(crate) use motion::Motion;
 pub(crate) use outbox::taken;
 pub(crate) use sockets::{Live, socket_router};
+
+pub(crate) use crate::wire::cells::Look;

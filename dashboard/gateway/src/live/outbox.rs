@@ -1,7 +1,7 @@
 //! What a socket must get in order and completely: alerts, catalog edits, new names. Waits here while the socket is full.
 
 use crate::nodes::SocketRef;
-use crate::wire::{AlertEvent, CatalogMessage, SlotsMessage};
+use crate::wire::{AlertEvent, CatalogMessage, DetailMessage, SlotsMessage};
 use socketioxide::{SendError, SocketError};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub(crate) enum Message {
     Catalog(Arc<CatalogMessage>),
     /// Event `slots`.
     Slots(Arc<SlotsMessage>),
+    /// Event `detail`.
+    Detail(DetailMessage),
 }
 
 /// See the module.
@@ -47,6 +49,7 @@ impl Outbox {
             let sent = match message {
                 Message::Alert(alert) => taken(socket.emit("alert", alert.as_ref())),
                 Message::Catalog(edit) => taken(socket.emit("catalog", edit.as_ref())),
+                Message::Detail(detail) => taken(socket.emit("detail", detail)),
                 Message::Slots(slots) => taken(socket.emit("slots", slots.as_ref())),
             };
             if !sent {

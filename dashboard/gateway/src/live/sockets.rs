@@ -2,11 +2,12 @@
 
 use super::hub::Command;
 use super::kills::Kills;
-use crate::auth::{Identity, Sessions};
+use super::tiles::Tiles;
+use crate::auth::{Sessions, SignedIn};
 use crate::nodes::{self, AckSender, Adapter, Nodes, SocketRef};
 use crate::now;
 use crate::replay::{ReplayContext, Replays};
-use crate::wire::{ReplayAck, ReplayRequest, WatchRequest};
+use crate::wire::{FollowRequest, OnlyRequest, ReplayAck, ReplayRequest, Viewport, WatchRequest};
 use axum::Router;
 use socketioxide::extract::TryData;
 use socketioxide::handler::ConnectHandler;
@@ -14,6 +15,7 @@ use socketioxide::{ParserConfig, SocketIo};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
+use waystream_domain::FleetId;
 
 /// Packets that may wait in one socket's queue: few, because what waits there gets old.
 const QUEUE_PACKETS: usize = 16;
@@ -67,7 +69,7 @@ pub(crate) async fn socket_router(live: Live, nodes: Nodes) -> (Router, SocketIo
 
 fn on_connect(socket: &SocketRef, live: &Live) {
     // The session may have ended between the check and now; then the first event finds out.
-    let Some(identity) = socket.extensions.get::<Identity>() else { return };
+    let Some(identity) = socket.extensions.get::<SignedIn>() else { return };
     live.kills.remember(socket);
     nodes::enter(socket, &identity);
     let replays = Arc::new(Replays::new(Arc::clone(&live.replay)));
@@ -79,6 +81,28 @@ fn on_connect(socket: &SocketRef, live: &Live) {
         let Some((_busy, identity)) = on.enter(&socket) else { return };
         if let Ok(request) = request {
             on.tell(Command::Watch { socket, identity, request, ack }).await;
+        }
+    });
+    let on = context.clone();
+    socket.on("viewport", async move |socket: SocketRef, TryData(viewport): TryData<Viewport>| {
+        let Some(_busy) = on.busy(&socket) else { return };
+        if let Some(tiles) = viewport.ok().as_ref().and_then(Tiles::new) {
+            on.tell(Command::Viewport(socket.id, tiles)).await;
+        }
+    });
+    let on = context.clone();
+    socket.on("follow", async move |socket: SocketRef, TryData(request): TryData<FollowRequest>| {
+        let Some(_busy) = on.busy(&socket) else { return };
+        if let Ok(FollowRequest { devices }) = request {
+            on.tell(Command::Follow(socket.id, devices)).await;
+        }
+    });
+    let on = context.clone();
+    socket.on("only", async move |socket: SocketRef, TryData(request): TryData<OnlyRequest>| {
+        let Some(_busy) = on.busy(&socket) else { return };
+        // What is no id is no fleet, and changes nothing.
+        if let Ok(Ok(fleet)) = request.map(|r| r.fleet.map(|f| f.parse::<FleetId>()).transpose()) {
+            on.tell(Command::Only(socket.id, fleet)).await;
         }
     });
     let on = context.clone();
@@ -128,7 +152,7 @@ impl Context {
     }
 
     /// Such a place and who it is for, if the session is still valid.
-    fn enter(&self, socket: &SocketRef) -> Option<(tokio::sync::OwnedSemaphorePermit, Identity)> {
+    fn enter(&self, socket: &SocketRef) -> Option<(tokio::sync::OwnedSemaphorePermit, SignedIn)> {
         let place = self.busy(socket)?;
         let identity = self.live.sessions.identity(&self.session, now());
         if identity.is_none() {

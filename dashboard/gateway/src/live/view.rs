@@ -5,7 +5,7 @@ use super::board::Board;
 use crate::wire::SlotsMessage;
 use crate::wire::frame::{FrameBuilder, FrameHead, FrameKind, FrameRecord, MAX_REMOVED, removed_frame};
 use bytes::Bytes;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use waystream_domain::{FleetId, OrganisationId, Timestamp};
 
@@ -32,8 +32,10 @@ pub(crate) struct View {
     place: HashMap<u32, usize>,
     changed: BTreeSet<u32>,
     renamed: BTreeSet<u32>,
-    left: BTreeSet<u32>,
+    /// Who left since the last tick, with the place before.
+    left: BTreeMap<u32, usize>,
     tick_start: usize,
+    flags: u16,
 }
 
 /// What one tick brought, ready to send.
@@ -47,8 +49,8 @@ pub(crate) struct TickFrames {
     pub(crate) frames: Vec<(u32, Bytes)>,
     /// Vehicles that moved, not those that joined.
     pub(crate) changed: BTreeSet<u32>,
-    /// Vehicles that left.
-    pub(crate) left: BTreeSet<u32>,
+    /// Vehicles that left, with the places they had.
+    pub(crate) left: BTreeMap<u32, usize>,
     /// Joins before this tick: a socket that knows all of them can take the frames.
     pub(crate) start: usize,
 }
@@ -62,9 +64,44 @@ impl View {
         view
     }
 
-    /// Number of joins so far.
-    pub(crate) fn len(&self) -> usize {
-        self.joins.len()
+    /// Puts a flag on all its frames.
+    pub(crate) fn flagged(self, flags: u16) -> Self {
+        Self { flags, ..self }
+    }
+
+    /// On all its frames.
+    pub(crate) fn flags(&self) -> u16 {
+        self.flags
+    }
+
+    /// Number of joins up to the last tick: what a socket may know. Who joins and leaves in one tick is told to nobody.
+    pub(crate) fn ticked(&self) -> usize {
+        self.tick_start
+    }
+
+    /// Vehicles in it.
+    pub(crate) fn count(&self) -> usize {
+        self.place.len()
+    }
+
+    /// All that are in it.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
+        self.joined(0, self.joins.len())
+    }
+
+    /// Who has moved or left since the last tick, of the first `known` joins: their sockets have not heard of it yet.
+    pub(crate) fn unsaid(&self, known: usize) -> impl Iterator<Item = u32> {
+        self.changed.iter().copied().filter(move |&slot| self.is_known(slot, known)).chain(self.just_left(known))
+    }
+
+    /// Who has left since the last tick, of the first `known` joins.
+    pub(crate) fn just_left(&self, known: usize) -> impl Iterator<Item = u32> {
+        self.left.iter().filter(move |(_, place)| **place < known).map(|(&slot, _)| slot)
+    }
+
+    /// Whether its name or fleet has changed since the last tick.
+    pub(crate) fn is_renamed(&self, slot: u32) -> bool {
+        self.renamed.contains(&slot)
     }
 
     /// Whether the vehicle is in it.
@@ -92,10 +129,10 @@ impl View {
 
     /// Takes a vehicle out.
     pub(crate) fn leave(&mut self, slot: u32) {
-        if self.place.remove(&slot).is_some_and(|place| place < self.tick_start) {
+        if let Some(place) = self.place.remove(&slot).filter(|&place| place < self.tick_start) {
             self.changed.remove(&slot);
             self.renamed.remove(&slot);
-            self.left.insert(slot);
+            self.left.insert(slot, place);
         }
     }
 
@@ -125,16 +162,16 @@ impl View {
         }
         let rows: BTreeSet<u32> = joined.union(&renamed).copied().collect();
         let all: Vec<u32> = joined.union(&changed).copied().collect();
-        let gone: Vec<u32> = left.iter().copied().collect();
-        let mut frames = removed_frames(&gone, board.epoch(), now, next_seq);
-        frames.extend(delta_frames(&all, board, now, next_seq));
+        let gone: Vec<u32> = left.keys().copied().collect();
+        let mut frames = removed_frames(&gone, (board.epoch(), self.flags), now, next_seq);
+        frames.extend(delta_frames(&all, board, self.flags, now, next_seq));
         let slots = (!rows.is_empty()).then(|| slots_message(rows, board));
         let renamed = (!renamed.is_empty()).then(|| slots_message(renamed, board));
         Some(TickFrames { slots, renamed, frames, changed, left, start })
     }
 
     /// Forgets places of vehicles that have left, once they are the most. Only while every socket knows all joins; their place
-    /// is [`Self::len`] afterwards.
+    /// is [`Self::ticked`] afterwards.
     pub(crate) fn compact(&mut self) -> bool {
         if self.joins.len() < 1_024 || self.joins.len() < 2 * self.place.len() || self.tick_start != self.joins.len() {
             return false;
@@ -158,11 +195,17 @@ pub(crate) fn encode_some(records: impl IntoIterator<Item = FrameRecord>, t0: Ti
     (taken, builder.finish(head))
 }
 
-fn delta_frames(slots: &[u32], board: &Board, now: Timestamp, next_seq: &mut impl FnMut() -> u32) -> Vec<(u32, Bytes)> {
+fn delta_frames(
+    slots: &[u32],
+    board: &Board,
+    flags: u16,
+    now: Timestamp,
+    next_seq: &mut impl FnMut() -> u32,
+) -> Vec<(u32, Bytes)> {
     let mut frames = Vec::new();
     let mut rest = slots;
     while !rest.is_empty() {
-        let head = FrameHead { kind: FrameKind::Delta, flags: 0, epoch: board.epoch(), seq: next_seq() };
+        let head = FrameHead { kind: FrameKind::Delta, flags, epoch: board.epoch(), seq: next_seq() };
         let (taken, bytes) = encode_some(rest.iter().map(|&slot| board.record(slot)), now, &head);
         frames.push((head.seq, bytes));
         rest = &rest[taken..];
@@ -170,17 +213,17 @@ fn delta_frames(slots: &[u32], board: &Board, now: Timestamp, next_seq: &mut imp
     frames
 }
 
-/// Frames that say that these vehicles (ascending) are gone.
+/// Frames of an epoch and with flags that say that these vehicles (ascending) are gone.
 pub(crate) fn removed_frames(
     slots: &[u32],
-    epoch: u32,
+    (epoch, flags): (u32, u16),
     now: Timestamp,
     next_seq: &mut impl FnMut() -> u32,
 ) -> Vec<(u32, Bytes)> {
     slots
         .chunks(MAX_REMOVED)
         .map(|some| {
-            let head = FrameHead { kind: FrameKind::Removed, flags: 0, epoch, seq: next_seq() };
+            let head = FrameHead { kind: FrameKind::Removed, flags, epoch, seq: next_seq() };
             (head.seq, removed_frame(some, now.as_millis(), &head))
         })
         .collect()
@@ -233,7 +276,7 @@ mod tests {
         assert_eq!((slots(&frames[0]), slots(&frames[1])), (vec![2], vec![1]));
         assert!(view.tick(&board, at(1_000), &mut next).is_none());
         view.join(2);
-        assert_eq!(view.joined(0, view.len()).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(view.slots().collect::<Vec<_>>(), [0, 1, 2]);
     }
 
     #[test]
@@ -265,6 +308,6 @@ mod tests {
             view.tick(&board, at(0), &mut || 1);
         }
         assert!(view.compact());
-        assert_eq!((view.len(), view.joined(0, 1).collect::<Vec<_>>()), (1, vec![0]));
+        assert_eq!((view.ticked(), view.joined(0, 1).collect::<Vec<_>>()), (1, vec![0]));
     }
 }

@@ -77,7 +77,7 @@ pub(super) async fn create(
     };
     let answer = info(&command, now);
     edits.push(CatalogEdit::Put(CatalogEntry::Command(command)));
-    rest.catalog.edit(edits).await?;
+    rest.catalog.edit(&identity.actor(), edits).await?;
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
@@ -101,7 +101,7 @@ pub(super) async fn cancel(
     let progress = Progress::Cancelled { at: now() };
     if before.progress.may_become(&progress) {
         let cancelled = Command { progress: progress.clone(), ..Command::clone(&before) };
-        rest.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Command(cancelled))]).await?;
+        rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Command(cancelled))]).await?;
     }
     // A connector may have been first.
     let after = found().ok_or_else(none)?;

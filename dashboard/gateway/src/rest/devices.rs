@@ -114,7 +114,7 @@ pub(super) async fn change(
     }
     let device = Device { id: device_id, fleet, name: name(&edit.name)? };
     let info = DeviceInfo { id: device.id.to_string(), name: device.name.clone(), fleet: device.fleet.to_string() };
-    rest.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Device(device))]).await?;
+    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Device(device))]).await?;
     Ok(Json(info))
 }
 
@@ -128,7 +128,15 @@ pub(super) async fn remove(
     require_editor(&identity)?;
     let device: DeviceId = id.parse().map_err(|_| unknown(&id))?;
     rest.own_device(&identity, &device).ok_or_else(|| unknown(&id))?;
-    rest.catalog.edit(vec![CatalogEdit::Remove(CatalogKey::Device(device))]).await?;
+    let edits = {
+        let shared = rest.catalog.shared();
+        let catalog = rest.look(&shared);
+        // Whoever gets a device of this name next has nothing to do with what this one was told.
+        let commands =
+            catalog.commands_of(&device).map(|c| CatalogEdit::Remove(CatalogKey::Command(device.clone(), c.id.clone())));
+        commands.chain([CatalogEdit::Remove(CatalogKey::Device(device.clone()))]).collect()
+    };
+    rest.catalog.edit(&identity.actor(), edits).await?;
     Ok(DONE)
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum ApiError {
     Unauthorised,
     /// The role doesn't allow it.
     Forbidden(String),
+    /// The password is right, and a code of the second factor is needed too.
+    CodeNeeded,
     /// It isn't there, or is somebody else's.
     NotFound(String),
     /// It contradicts what is there.
@@ -30,6 +32,13 @@ pub(crate) enum ApiError {
     Internal(String),
 }
 
+impl ApiError {
+    /// Passwords or codes were wrong too often: how long to wait.
+    pub(super) fn too_many_failures(wait_ms: i64) -> Self {
+        Self::TooMany("too many failed sign-ins".into(), wait_ms.unsigned_abs().div_ceil(1_000))
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut retry = None;
@@ -37,6 +46,7 @@ impl IntoResponse for ApiError {
             Self::BadRequest(error) => (StatusCode::BAD_REQUEST, error),
             Self::Unauthorised => (StatusCode::UNAUTHORIZED, "nobody is signed in".into()),
             Self::Forbidden(error) => (StatusCode::FORBIDDEN, error),
+            Self::CodeNeeded => (StatusCode::PRECONDITION_REQUIRED, "a code of your second factor is needed".into()),
             Self::NotFound(error) => (StatusCode::NOT_FOUND, error),
             Self::Conflict(error) => (StatusCode::CONFLICT, error),
             Self::TooLarge(error) => (StatusCode::PAYLOAD_TOO_LARGE, error),

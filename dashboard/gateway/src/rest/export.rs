@@ -11,9 +11,10 @@ use serde::Deserialize;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 use utoipa::IntoParams;
 use waystream_domain::{DeviceId, Position};
-use waystream_sql::{Devices, TrackRequest, TrackStream};
+use waystream_sql::{Devices, TrackRequest};
 
 /// Takes positions, device by device in order of fix time.
 pub trait TrackSink: Send {
@@ -39,7 +40,7 @@ pub struct ExportFormat {
 /// What to export.
 #[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct ExportQuery {
-    /// `csv`, `gpx` or `geojson`.
+    /// `csv`, `gpx`, `geojson`, `parquet` or `xlsx`.
     format: String,
     /// Device ids, separated by commas; all if missing.
     device: Option<String>,
@@ -74,24 +75,30 @@ pub(super) async fn export(
         return Err(ApiError::NotFound("there is no history".into()));
     };
     let (from, to) = (time(query.from.as_deref(), first)?.max(first), time(query.to.as_deref(), last)?.min(last));
+    let sessions = rest.sessions.clone();
     let (chunks, received) = mpsc::channel(4);
     let writing = async move {
         let buffer = Buffer::default();
         let mut sink = open(Box::new(buffer.clone()))?;
         for device in devices {
             let request = TrackRequest { devices: Devices::Only(vec![device]), from, to, max_rows: usize::MAX };
-            if !write_track(rest.sql.track(&scope, request), sink.as_mut(), &buffer, &chunks).await? {
-                return Ok(());
+            let mut track = rest.sql.track(&scope, request);
+            while let Some(batch) = track.next().await.transpose().map_err(io::Error::other)? {
+                sink = aside(sink, move |sink| batch.iter().try_for_each(|position| sink.write(position))).await?;
+                let piece = buffer.take();
+                // Formats that gather many rows have nothing to send most of the time; still nobody may take the file any more.
+                if chunks.is_closed() || (!piece.is_empty() && chunks.send(piece).await.is_err()) {
+                    return Ok(());
+                }
             }
         }
-        sink.finish()?;
-        drop(sink);
+        drop(aside(sink, |sink| sink.finish()).await?);
         chunks.send(buffer.take()).await.ok();
         io::Result::Ok(())
     };
     let stream = futures::stream::unfold(
-        (received, Some(tokio::spawn(writing))),
-        |(mut received, mut task): (mpsc::Receiver<Bytes>, Option<tokio::task::JoinHandle<io::Result<()>>>)| async move {
+        (received, Some(AbortOnDropHandle::new(tokio::spawn(writing)))),
+        |(mut received, mut task): (mpsc::Receiver<Bytes>, Option<AbortOnDropHandle<io::Result<()>>>)| async move {
             if let Some(chunk) = received.recv().await {
                 return Some((Ok(chunk), (received, task)));
             }
@@ -104,23 +111,17 @@ pub(super) async fn export(
         },
     );
     let file = format!("attachment; filename=\"tracks.{name}\"");
-    Ok(([(CONTENT_TYPE, media_type.to_owned()), (CONTENT_DISPOSITION, file)], streamed(stream)).into_response())
+    let body = streamed(sessions, identity, stream);
+    Ok(([(CONTENT_TYPE, media_type.to_owned()), (CONTENT_DISPOSITION, file)], body).into_response())
 }
 
-/// `false` if nobody takes the file any more.
-async fn write_track(
-    mut track: TrackStream,
-    sink: &mut dyn TrackSink,
-    buffer: &Buffer,
-    chunks: &mpsc::Sender<Bytes>,
-) -> io::Result<bool> {
-    while let Some(batch) = track.next().await.transpose().map_err(io::Error::other)? {
-        batch.iter().try_for_each(|position| sink.write(position))?;
-        if chunks.send(buffer.take()).await.is_err() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// Off the runtime, which has live tracking to do: a format may compress much at a time.
+async fn aside(
+    mut sink: Box<dyn TrackSink>,
+    work: impl FnOnce(&mut dyn TrackSink) -> io::Result<()> + Send + 'static,
+) -> io::Result<Box<dyn TrackSink>> {
+    let done = tokio::task::spawn_blocking(move || work(sink.as_mut()).map(|()| sink)).await;
+    done.map_err(io::Error::other)?
 }
 
 fn known_devices(rest: &RestState, identity: &Identity) -> Vec<DeviceId> {

@@ -42,7 +42,7 @@ pub(super) async fn create(
     }
     let fleet = Fleet { id, organisation: identity.organisation().clone(), name, rules: rules(&edit)?.unwrap_or_default() };
     let info = fleet_info(&fleet);
-    rest.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Fleet(fleet))]).await?;
+    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Fleet(fleet))]).await?;
     Ok((StatusCode::CREATED, Json(info)))
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn change(
     let rules = rules(&edit)?.or(known).unwrap_or_default();
     let fleet = Fleet { id, organisation: identity.organisation().clone(), name: name(&edit.name)?, rules };
     let info = fleet_info(&fleet);
-    rest.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Fleet(fleet))]).await?;
+    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Fleet(fleet))]).await?;
     Ok(Json(info))
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn remove(
     if rest.look(&rest.catalog.shared()).devices.values().any(|d| d.fleet == id) {
         return Err(ApiError::Conflict(format!("fleet {id} still has devices")));
     }
-    rest.catalog.edit(vec![CatalogEdit::Remove(CatalogKey::Fleet(id))]).await?;
+    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::Fleet(id))]).await?;
     Ok(DONE)
 }
 

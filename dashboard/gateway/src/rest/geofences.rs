@@ -60,7 +60,7 @@ pub(super) async fn import(
     }
     let features = geofences.iter().map(geofence_feature).collect();
     let edits = geofences.into_iter().map(|geofence| CatalogEdit::Put(CatalogEntry::Geofence(geofence)));
-    rest.catalog.edit(edits.collect()).await?;
+    rest.catalog.edit(&identity.actor(), edits.collect()).await?;
     Ok(Json(GeofenceCollection { r#type: "FeatureCollection".into(), features }))
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
     let (id, _) = own(&rest, &identity, &id)?;
-    rest.catalog.edit(vec![CatalogEdit::Remove(CatalogKey::Geofence(id))]).await?;
+    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::Geofence(id))]).await?;
     Ok(DONE)
 }
 
@@ -130,7 +130,7 @@ async fn save(
     let Some(mut geofence) = read.into_iter().next() else { return Err(bad("there is no geofence in it".into())) };
     check(rest, identity, &mut geofence)?;
     let saved = geofence_feature(&geofence);
-    rest.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Geofence(geofence))]).await?;
+    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Geofence(geofence))]).await?;
     Ok(saved)
 }
 

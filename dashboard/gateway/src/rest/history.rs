@@ -126,6 +126,7 @@ pub(super) async fn events(
         to: bound(&query.to)?,
         kinds,
         devices,
+        ids: Vec::new(),
         limit: query.limit.unwrap_or(EVENTS_LIMIT).min(MAX_EVENTS_LIMIT),
     };
     let page = rest.sql.events(&rest.sessions.scope(&identity), filter).await?;

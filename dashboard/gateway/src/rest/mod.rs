@@ -1,5 +1,7 @@
-//! REST under `/api`: JSON in and out, every answer inside the scope of the session that asks.
+//! REST under `/api`: JSON in and out, every answer inside the scope of the session or token that asks.
 
+mod acknowledgements;
+mod audit;
 mod commands;
 mod devices;
 mod error;
@@ -10,33 +12,43 @@ mod history;
 mod notices;
 mod notifications;
 mod queries;
+mod second_factor;
 mod session;
 mod sql;
+mod tokens;
+mod unknown_devices;
+mod users;
+mod vehicles;
 
 pub(crate) use error::ApiError;
 pub use export::{ExportFormat, OpenTrackFile, TrackSink};
 pub(crate) use session::sign_in_by_link;
+pub(crate) use vehicles::Lists;
 
-use crate::auth::{Identity, OneTimeTokens, Passwords, Sessions, Throttle};
+use crate::auth::{Identity, Links, Passwords, SecondFactors, Sessions, SignedIn, Throttle, Unknown};
+use crate::listener::Connection;
 use crate::live::SharedBoard;
 use crate::nodes::Dashboards;
 use crate::now;
 use crate::wire::PageConfig;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use waystream_domain::{Catalog, DeviceId, FleetId, SharedCatalog};
+use waystream_domain::{Catalog, DeviceId, FleetId, SharedCatalog, TokenScope};
 use waystream_log::Log;
 use waystream_log::catalog::CatalogHandle;
 use waystream_sql::SqlEngine;
@@ -52,14 +64,18 @@ pub(crate) struct Rest {
     pub(crate) passwords: Passwords,
     /// Back-off for failed sign-ins.
     pub(crate) throttle: Throttle,
-    /// One-time sign-in tokens.
-    pub(crate) one_time: Arc<OneTimeTokens>,
+    /// To ask for codes.
+    pub(crate) second_factors: SecondFactors,
+    /// Links that sign in once.
+    pub(crate) links: Links,
     /// For deliveries of notifications.
     pub(crate) log: Arc<dyn Log>,
     /// To edit.
     pub(crate) catalog: CatalogHandle,
     /// The newest position of every vehicle.
     pub(crate) board: SharedBoard,
+    /// Lists of vehicles that were asked for lately.
+    pub(crate) lists: Lists,
     /// History.
     pub(crate) sql: Arc<SqlEngine>,
     /// For `/api/export`.
@@ -86,11 +102,24 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(page_config))
         .routes(routes!(session::who, session::sign_in, session::sign_out))
         .routes(routes!(session::set_password))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::remove))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::change, users::remove))
+        .routes(routes!(users::link))
+        .routes(routes!(second_factor::show, second_factor::propose, second_factor::turn_on))
+        .routes(routes!(second_factor::turn_off))
+        .routes(routes!(second_factor::reset))
+        .routes(routes!(audit::list))
         .routes(routes!(fleets::list, fleets::create))
         .routes(routes!(fleets::change, fleets::remove))
         .routes(routes!(devices::list))
         .routes(routes!(devices::details, devices::change, devices::remove))
         .routes(routes!(devices::slots))
+        .routes(routes!(unknown_devices::list))
+        .routes(routes!(unknown_devices::dismiss))
+        .routes(routes!(unknown_devices::adopt))
+        .routes(routes!(vehicles::list_vehicles))
         .routes(routes!(commands::list, commands::create))
         .routes(routes!(commands::cancel))
         .routes(routes!(geofences::list, geofences::create))
@@ -99,6 +128,8 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(history::track))
         .routes(routes!(history::range))
         .routes(routes!(history::events))
+        .routes(routes!(acknowledgements::list, acknowledgements::acknowledge_all))
+        .routes(routes!(acknowledgements::acknowledge, acknowledgements::take_back))
         .routes(routes!(sql::query))
         .routes(routes!(queries::list, queries::create))
         .routes(routes!(queries::change, queries::remove))
@@ -110,6 +141,8 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(notifications::channels::test))
         .routes(routes!(notifications::rules::list, notifications::rules::create))
         .routes(routes!(notifications::rules::change, notifications::rules::remove))
+        .routes(routes!(notifications::reports::list, notifications::reports::create))
+        .routes(routes!(notifications::reports::change, notifications::reports::remove))
         .routes(routes!(notifications::deliveries::list))
         .routes(routes!(notifications::deliveries::retry))
         .split_for_parts();
@@ -129,11 +162,64 @@ async fn page_config(State(rest): State<RestState>) -> Json<PageConfig> {
     Json(rest.page.clone())
 }
 
+/// What a token must be for is what the method does, so that a new handler can't forget to ask: looking or changing.
 impl FromRequestParts<RestState> for Identity {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, rest: &RestState) -> Result<Self, ApiError> {
-        rest.sessions.check(&parts.headers, now()).ok_or(ApiError::Unauthorised)
+        let scope = if parts.method.is_safe() { TokenScope::Read } else { TokenScope::Edit };
+        Ok(rest.sessions.asking(&parts.headers, scope, now())?.asking_from(address(parts)))
+    }
+}
+
+/// Who may look, where the question is so long that it is sent like a change.
+struct Reader(Identity);
+
+impl FromRequestParts<RestState> for Reader {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, rest: &RestState) -> Result<Self, ApiError> {
+        Ok(Self(rest.sessions.asking(&parts.headers, TokenScope::Read, now())?))
+    }
+}
+
+/// Who may ask with SQL.
+struct Analyst(Identity);
+
+impl FromRequestParts<RestState> for Analyst {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, rest: &RestState) -> Result<Self, ApiError> {
+        Ok(Self(rest.sessions.asking(&parts.headers, TokenScope::Sql, now())?))
+    }
+}
+
+impl FromRequestParts<RestState> for SignedIn {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, rest: &RestState) -> Result<Self, ApiError> {
+        if parts.headers.contains_key(AUTHORIZATION) {
+            return Err(ApiError::Forbidden("a token can't do this: sign in with a browser".into()));
+        }
+        let signed_in = rest.sessions.check(&parts.headers, now()).ok_or(ApiError::Unauthorised)?;
+        Ok(signed_in.asking_from(address(parts)))
+    }
+}
+
+/// Where a request comes from: the other end of its connection, as the throttle knows it too.
+fn address(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<Connection>().map(|connection| connection.peer.ip())
+}
+
+impl From<Unknown> for ApiError {
+    fn from(unknown: Unknown) -> Self {
+        match unknown {
+            Unknown::Nobody => Self::Unauthorised,
+            Unknown::NotFor(scope) => {
+                let scope = serde_json::to_value(scope).unwrap_or_default();
+                Self::Forbidden(format!("this token has not the scope {scope}"))
+            }
+        }
     }
 }
 
@@ -166,17 +252,49 @@ impl Rest {
     }
 }
 
-/// A body of pieces as they come. Fused, because the compression asks once more after the end, which most streams take as a fault.
-fn streamed<B, E>(pieces: impl Stream<Item = Result<B, E>> + Send + 'static) -> Body
+/// A body of pieces as they come, for as long as the identity that asked holds. Then it breaks off with an error, so that a part
+/// is not taken for the whole, and the pieces are dropped, even while nobody takes them.
+fn streamed<B, E>(sessions: Sessions, identity: Identity, pieces: impl Stream<Item = Result<B, E>> + Send + 'static) -> Body
 where
-    B: Into<Bytes> + 'static,
-    E: Into<axum::BoxError> + 'static,
+    B: Into<Bytes> + Send + 'static,
+    E: Into<axum::BoxError> + Send + 'static,
 {
-    Body::from_stream(pieces.fuse())
+    let (out, received) = mpsc::channel::<Bytes>(1);
+    let forwarding = async move {
+        let mut pieces = std::pin::pin!(pieces);
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(Into::<axum::BoxError>::into)?;
+            // Nobody listening is no fault.
+            if out.send(piece.into()).await.is_err() {
+                break;
+            }
+        }
+        Ok::<(), axum::BoxError>(())
+    };
+    let task = AbortOnDropHandle::new(tokio::spawn(async move {
+        tokio::select! {
+            // First, so that not one piece more is sent.
+            biased;
+            () = sessions.ended(&identity) => Err(axum::BoxError::from("the session or token has ended")),
+            forwarded = forwarding => forwarded,
+        }
+    }));
+    let body = stream::unfold((received, Some(task)), |(mut received, mut task)| async move {
+        if let Some(piece) = received.recv().await {
+            return Some((Ok(piece), (received, task)));
+        }
+        let error: axum::BoxError = match task.take()?.await {
+            Ok(forwarded) => forwarded.err()?,
+            Err(panic) => panic.into(),
+        };
+        Some((Err(error), (received, None)))
+    });
+    // Fused, because the compression asks once more after the end, which most streams take as a fault.
+    Body::from_stream(body.fuse())
 }
 
 fn require_editor(identity: &Identity) -> Result<(), ApiError> {
-    if identity.may_edit() { Ok(()) } else { Err(ApiError::Forbidden("your role may only look".into())) }
+    if identity.may_edit() { Ok(()) } else { Err(ApiError::Forbidden("your role or token may only look".into())) }
 }
 
 /// A name for people, as it is kept.

@@ -66,7 +66,7 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
     let id = own(&rest, &identity, &id)?;
-    rest.catalog.edit(vec![CatalogEdit::Remove(CatalogKey::Query(id))]).await?;
+    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::Query(id))]).await?;
     Ok(DONE)
 }
 
@@ -76,7 +76,7 @@ async fn keep(rest: &Rest, identity: &Identity, id: QueryId, edit: SavedQueryEdi
     }
     let query = SavedQuery { id, organisation: identity.organisation().clone(), name: name(&edit.name)?, sql: edit.query };
     let info = info(&query);
-    rest.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Query(query))]).await?;
+    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Query(query))]).await?;
     Ok(info)
 }
 

@@ -1,7 +1,7 @@
 //! Signing in and out, and who is signed in.
 
 use super::{ApiError, DONE, RestState};
-use crate::auth::Identity;
+use crate::auth::{Identity, SignedIn};
 use crate::listener::Connection;
 use crate::now;
 use crate::wire::{ErrorAnswer, NewPassword, SessionInfo, SignIn, fleet_info};
@@ -11,9 +11,11 @@ use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
+use std::net::IpAddr;
 use std::sync::PoisonError;
-use waystream_domain::UserId;
+use waystream_domain::audit::Access;
 use waystream_domain::catalog::Role;
+use waystream_domain::{AuditRecord, UserId};
 
 /// Who is signed in.
 #[utoipa::path(get, path = "/api/session", responses((status = 200, body = SessionInfo), (status = 401, body = ErrorAnswer)))]
@@ -41,7 +43,8 @@ fn info(rest: &RestState, identity: &Identity) -> SessionInfo {
 
 /// Sign in with a password.
 #[utoipa::path(post, path = "/api/session", request_body = SignIn,
-    responses((status = 200, body = SessionInfo), (status = 401, body = ErrorAnswer), (status = 429, body = ErrorAnswer)))]
+    responses((status = 200, body = SessionInfo), (status = 401, body = ErrorAnswer), (status = 428, body = ErrorAnswer),
+        (status = 429, body = ErrorAnswer)))]
 pub(super) async fn sign_in(
     State(rest): State<RestState>,
     Extension(connection): Extension<Connection>,
@@ -49,32 +52,51 @@ pub(super) async fn sign_in(
 ) -> Result<Response, ApiError> {
     let address = connection.peer.ip();
     let account = request.user.trim().to_owned();
-    let wait = |ms: i64| ApiError::TooMany("too many failed sign-ins".into(), ms.unsigned_abs().div_ceil(1_000));
-    rest.throttle.check(&account, address, now()).map_err(wait)?;
-    let user: Option<UserId> = account.parse().ok();
-    let hash = user.as_ref().and_then(|user| {
+    rest.throttle.check(&account, address, now()).map_err(ApiError::too_many_failures)?;
+    let asked: Option<UserId> = account.parse().ok();
+    let hash = asked.as_ref().and_then(|user| {
         let shared = rest.catalog.shared();
         let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
         catalog.users.get(user)?.password_hash.clone()
     });
     let matches = rest.passwords.verify(request.password, hash).await?;
-    let Some(user) = user.filter(|_| matches) else {
-        rest.throttle.failed(&account, address, now());
-        tracing::warn!(%address, "sign-in failed");
+    let Some(user) = asked.filter(|_| matches) else {
         // The same for an unknown user and a wrong password.
-        let answer = ErrorAnswer { error: "user or password is wrong".into() };
-        return Ok((StatusCode::UNAUTHORIZED, Json(answer)).into_response());
+        return failed(&rest, &account, address, "user or password is wrong").await;
     };
+    if rest.second_factors.of(&user).is_some() {
+        let Some(code) = &request.code else { return Err(ApiError::CodeNeeded) };
+        if !rest.second_factors.check(&user, code, now()).await? {
+            return failed(&rest, &account, address, "the code is wrong, or has been used already").await;
+        }
+    }
     rest.throttle.succeeded(&account);
-    let (cookie, identity) = rest.sessions.open(&user, now()).await?;
+    let (cookie, identity) = rest.sessions.open(&user, Access::Password, address, now()).await?;
     tracing::info!(%user, %address, "signed in");
     let identity = identity.ok_or(ApiError::Unauthorised)?;
     Ok(([(SET_COOKIE, cookie)], Json(info(&rest, &identity))).into_response())
 }
 
+/// Counts and records a sign-in that failed; as many as the throttle lets through, so they are bounded.
+async fn failed(rest: &RestState, account: &str, address: IpAddr, error: &str) -> Result<Response, ApiError> {
+    let at = now();
+    rest.throttle.failed(account, address, at);
+    let wait_ms = rest.throttle.check(account, address, at).err().unwrap_or(0);
+    tracing::warn!(%address, error, "sign-in failed");
+    let record = {
+        let shared = rest.catalog.shared();
+        let catalog = rest.look(&shared);
+        let known = account.parse().ok().and_then(|user: UserId| catalog.users.get(&user));
+        let wait_s = wait_ms.unsigned_abs().div_ceil(1_000);
+        AuditRecord::of_failed_sign_in(at, known.map(AsRef::as_ref), address, wait_s)
+    };
+    rest.catalog.record(&record).await?;
+    Ok((StatusCode::UNAUTHORIZED, Json(ErrorAnswer { error: error.to_owned() })).into_response())
+}
+
 /// Sign out.
 #[utoipa::path(delete, path = "/api/session", responses((status = 204)))]
-pub(super) async fn sign_out(State(rest): State<RestState>, identity: Identity) -> Result<Response, ApiError> {
+pub(super) async fn sign_out(State(rest): State<RestState>, identity: SignedIn) -> Result<Response, ApiError> {
     let cookie = rest.sessions.close(&identity).await?;
     Ok((DONE, [(SET_COOKIE, cookie)]).into_response())
 }
@@ -84,7 +106,7 @@ pub(super) async fn sign_out(State(rest): State<RestState>, identity: Identity) 
     responses((status = 204), (status = 400, body = ErrorAnswer)))]
 pub(super) async fn set_password(
     State(rest): State<RestState>,
-    identity: Identity,
+    identity: SignedIn,
     Json(request): Json<NewPassword>,
 ) -> Result<StatusCode, ApiError> {
     let hash = rest.passwords.hash(request.password).await?;
@@ -99,13 +121,17 @@ pub(crate) struct Link {
 }
 
 /// `GET /sign-in?token=…`: uses the token up, sets the cookie, goes to the dashboard.
-pub(crate) async fn sign_in_by_link(State(rest): State<RestState>, Query(link): Query<Link>) -> Result<Response, ApiError> {
-    let Some(user) = rest.one_time.redeem(&link.token, now()) else {
-        let text =
-            "This sign-in link has been used already or is older than 15 minutes. Start waystream again to get a new one.";
+pub(crate) async fn sign_in_by_link(
+    State(rest): State<RestState>,
+    Extension(connection): Extension<Connection>,
+    Query(link): Query<Link>,
+) -> Result<Response, ApiError> {
+    let Some(user) = rest.links.redeem(&link.token, now()).await? else {
+        let text = "This sign-in link has been used already, or its time is over. Ask an owner for a new one; the first owner gets it by \
+                    starting waystream again, or with `waystream user link`.";
         return Ok((StatusCode::UNAUTHORIZED, text).into_response());
     };
-    let (cookie, _) = rest.sessions.open(&user, now()).await?;
+    let (cookie, _) = rest.sessions.open(&user, Access::Link, connection.peer.ip(), now()).await?;
     tracing::info!(%user, "signed in by a one-time link");
     Ok((StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, "/".into())]).into_response())
 }

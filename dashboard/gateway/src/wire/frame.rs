@@ -5,8 +5,8 @@
 //! | offset | type | name | meaning |
 //! | --- | --- | --- | --- |
 //! | 0 | u8 | magic | `0x46` |
-//! | 1 | u8 | kind_ver | high nibble: version 1; low nibble: kind (0 snapshot, 1 delta, 2 removed) |
-//! | 2 | u16 | flags | bit1 dt column, bit2 status column, bit3 last frame of a snapshot, bit4 replay clock |
+//! | 1 | u8 | kind_ver | high nibble: version 1; low nibble: kind (0 snapshot, 1 delta, 2 removed, 3 cells) |
+//! | 2 | u16 | flags | bit1 dt column, bit2 status column, bit3 last frame of a snapshot, bit4 replay clock, bit5 all cells, bit6 followed vehicles |
 //! | 4 | u32 | epoch | of the slot table; another epoch means: forget everything, a snapshot follows |
 //! | 8 | u32 | seq | what the receiver acknowledges; differs between any two frames of a connection, gaps are normal |
 //! | 12 | f64 | t0 | milliseconds since the Unix epoch: the server's clock, or the replay's if bit4 is set |
@@ -26,11 +26,11 @@
 //! | dt | varint, if bit1 | `(t0 - fix_time) / 10 ms`, at least 0 (a fix from the future is shown as now); may exceed 32 bits |
 //! | status | u8, if bit2 | see [`status`] |
 //!
-//! A `removed` frame has the slot column only.
+//! A `removed` frame has the slot column only. For a frame of cells see [`super::cells`].
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// No frame is longer: what one WebSocket message of ours may have.
+/// No frame of vehicles is longer: what one WebSocket message of ours may have.
 pub const MAX_FRAME_BYTES: usize = 64 * 1024;
 /// Bytes before the columns.
 pub const HEADER_BYTES: usize = 32;
@@ -49,6 +49,11 @@ pub mod flags {
     pub const LAST: u16 = 1 << 3;
     /// `t0` is the replay's clock.
     pub const REPLAY: u16 = 1 << 4;
+    /// Cells that the frame doesn't tell of are empty.
+    pub const FULL: u16 = 1 << 5;
+    /// Of vehicles that are followed, whatever the viewport: who is followed and who is in the viewport is told apart, and a
+    /// vehicle is on the map as long as it is either.
+    pub const FOLLOWED: u16 = 1 << 6;
 }
 
 /// Bits of the status column.
@@ -78,6 +83,8 @@ pub enum FrameKind {
     Delta = 1,
     /// These are gone.
     Removed = 2,
+    /// Counted cells, see [`super::cells`].
+    Cells = 3,
 }
 
 /// The header fields that the sender chooses.
@@ -85,7 +92,7 @@ pub enum FrameKind {
 pub struct FrameHead {
     /// What the records mean.
     pub kind: FrameKind,
-    /// Any of [`flags::LAST`] and [`flags::REPLAY`]; the column flags are set by the encoder.
+    /// Any of [`flags`] but those of columns, which are set by the encoder.
     pub flags: u16,
     /// Epoch of the slot table.
     pub epoch: u32,
@@ -191,20 +198,24 @@ impl FrameBuilder {
     pub fn finish(self, head: &FrameHead) -> Bytes {
         let mut out = BytesMut::with_capacity(self.len_bytes());
         let columns = if head.kind == FrameKind::Removed { 0 } else { flags::DT | flags::STATUS };
-        out.put_u8(MAGIC);
-        out.put_u8(VERSION << 4 | head.kind as u8);
-        out.put_u16_le(head.flags | columns);
-        out.put_u32_le(head.epoch);
-        out.put_u32_le(head.seq);
-        out.put_f64_le(self.t0_ms as f64);
-        out.put_u32_le(self.n);
-        out.put_i32_le(self.first.0);
-        out.put_i32_le(self.first.1);
+        put_header(&mut out, &FrameHead { flags: head.flags | columns, ..*head }, self.t0_ms, self.n, self.first);
         for column in [&self.slots, &self.lats, &self.lons, &self.speeds, &self.courses, &self.dts, &self.statuses] {
             out.put_slice(column);
         }
         out.freeze()
     }
+}
+
+pub(super) fn put_header(out: &mut BytesMut, head: &FrameHead, t0_ms: i64, n: u32, first: (i32, i32)) {
+    out.put_u8(MAGIC);
+    out.put_u8(VERSION << 4 | head.kind as u8);
+    out.put_u16_le(head.flags);
+    out.put_u32_le(head.epoch);
+    out.put_u32_le(head.seq);
+    out.put_f64_le(t0_ms as f64);
+    out.put_u32_le(n);
+    out.put_i32_le(first.0);
+    out.put_i32_le(first.1);
 }
 
 /// A frame that says that these slots, ascending, are gone. At most [`MAX_REMOVED`] fit.
@@ -221,7 +232,7 @@ fn zigzag(v: i64) -> u64 {
     ((v << 1) ^ (v >> 63)) as u64
 }
 
-fn varint(out: &mut Vec<u8>, mut v: u64) {
+pub(super) fn varint(out: &mut Vec<u8>, mut v: u64) {
     while v >= 0x80 {
         out.push(v as u8 | 0x80);
         v >>= 7;
@@ -254,17 +265,20 @@ pub enum FrameError {
     Range,
 }
 
-/// Reads a frame.
-pub fn decode_frame(bytes: &[u8]) -> Result<Frame, FrameError> {
+/// Kind to seq, t0, the number of records, lat0 and lon0, and what comes after the header.
+type Header<'a> = (FrameHead, i64, usize, (i32, i32), &'a [u8]);
+
+pub(super) fn take_header(bytes: &[u8]) -> Result<Header<'_>, FrameError> {
     if bytes.len() < HEADER_BYTES {
         return Err(FrameError::Length);
     }
-    let (header, mut body) = bytes.split_at(HEADER_BYTES);
+    let (header, body) = bytes.split_at(HEADER_BYTES);
     let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes of the header"));
     let kind = match header[1] {
         0x10 => FrameKind::Snapshot,
         0x11 => FrameKind::Delta,
         0x12 => FrameKind::Removed,
+        0x13 => FrameKind::Cells,
         _ => return Err(FrameError::Unknown),
     };
     if header[0] != MAGIC {
@@ -273,9 +287,19 @@ pub fn decode_frame(bytes: &[u8]) -> Result<Frame, FrameError> {
     let head = FrameHead { kind, flags: u16::from_le_bytes([header[2], header[3]]), epoch: u32_at(4), seq: u32_at(8) };
     let t0_ms = f64::from_le_bytes(header[12..20].try_into().expect("eight bytes of the header")) as i64;
     let n = u32_at(20) as usize;
-    // A record has at least its slot byte.
+    // A record has at least one byte.
     if n > body.len() {
         return Err(FrameError::Length);
+    }
+    Ok((head, t0_ms, n, (u32_at(24) as i32, u32_at(28) as i32), body))
+}
+
+/// Reads a frame of vehicles.
+pub fn decode_frame(bytes: &[u8]) -> Result<Frame, FrameError> {
+    let (head, t0_ms, n, first, mut body) = take_header(bytes)?;
+    let kind = head.kind;
+    if kind == FrameKind::Cells {
+        return Err(FrameError::Unknown);
     }
     let empty = FrameRecord { slot: 0, lat_e6: 0, lon_e6: 0, speed: SPEED_UNKNOWN, course: 0, fix_time_ms: t0_ms, status: 0 };
     let mut records = vec![empty; n];
@@ -285,12 +309,12 @@ pub fn decode_frame(bytes: &[u8]) -> Result<Frame, FrameError> {
         r.slot = u32::try_from(slot).map_err(|_| FrameError::Range)?;
     }
     if kind != FrameKind::Removed {
-        let mut lat = i64::from(u32_at(24) as i32);
+        let mut lat = i64::from(first.0);
         for r in &mut records {
             lat = lat.wrapping_add(unzigzag(take_varint(&mut body)?));
             r.lat_e6 = i32::try_from(lat).map_err(|_| FrameError::Range)?;
         }
-        let mut lon = i64::from(u32_at(28) as i32);
+        let mut lon = i64::from(first.1);
         for r in &mut records {
             lon = lon.wrapping_add(unzigzag(take_varint(&mut body)?));
             r.lon_e6 = i32::try_from(lon).map_err(|_| FrameError::Range)?;
@@ -316,13 +340,13 @@ pub fn decode_frame(bytes: &[u8]) -> Result<Frame, FrameError> {
     if body.is_empty() { Ok(Frame { head, t0_ms, records }) } else { Err(FrameError::Length) }
 }
 
-fn take_byte(body: &mut &[u8]) -> Result<u8, FrameError> {
+pub(super) fn take_byte(body: &mut &[u8]) -> Result<u8, FrameError> {
     let (&first, rest) = body.split_first().ok_or(FrameError::Length)?;
     *body = rest;
     Ok(first)
 }
 
-fn take_varint(body: &mut &[u8]) -> Result<u64, FrameError> {
+pub(super) fn take_varint(body: &mut &[u8]) -> Result<u64, FrameError> {
     let mut v = 0u64;
     for shift in (0..70).step_by(7) {
         let byte = take_byte(body)?;

@@ -110,12 +110,48 @@ fn yes() -> bool {
     true
 }
 
+/// A summary that is sent by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+pub struct ReportInfo {
+    /// Key.
+    pub id: String,
+    /// What it says.
+    #[serde(flatten)]
+    pub report: ReportEdit,
+}
+
+/// A new or changed report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportEdit {
+    /// For people.
+    pub name: String,
+    /// Off: is not sent.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Keys of fleets; none: all.
+    #[serde(default)]
+    pub fleets: Vec<String>,
+    /// What it is about: the day before, or the week before, Monday to Sunday, which is told on Monday.
+    #[ts(type = "\"day\" | \"week\"")]
+    pub every: String,
+    /// When it is sent, in its time zone: `07:00`.
+    pub time: String,
+    /// Name in the IANA database: `Europe/Warsaw`. Days begin at its midnight.
+    pub time_zone: String,
+    /// What is attached.
+    #[ts(type = "\"csv\" | \"xlsx\"")]
+    pub format: String,
+    /// Key of a channel of type `email`.
+    pub channel: String,
+}
+
 /// One notification over one channel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 pub struct DeliveryInfo {
     /// Key: receivers see the same, however often it is tried.
     pub id: String,
-    /// Key of the rule; `null`: a test.
+    /// Key of the rule; `null`: a test or a report.
     pub rule: Option<String>,
     /// Key of the channel.
     pub channel: String,

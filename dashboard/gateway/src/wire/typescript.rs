@@ -48,6 +48,22 @@ fn the_typescript_types_are_those_of_rust() {
         SignIn,
         NewPassword,
         SessionInfo,
+        TokenScopeName,
+        TokenInfo,
+        NewTokenRequest,
+        NewTokenAnswer,
+        RoleName,
+        UserInfo,
+        NewUserRequest,
+        UserEdit,
+        UserLink,
+        SecondFactorInfo,
+        SecondFactorProposal,
+        SecondFactorStart,
+        SecondFactorCode,
+        RecoveryCodes,
+        ChangeInfo,
+        AuditAnswer,
         FleetInfo,
         FleetEdit,
         CommandRequest,
@@ -55,6 +71,7 @@ fn the_typescript_types_are_those_of_rust() {
         DeviceInfo,
         DeviceEdit,
         DeviceDetails,
+        UnknownDeviceInfo,
         NewNotice,
         NoticeAnswer,
         NoticeMessage,
@@ -64,6 +81,8 @@ fn the_typescript_types_are_those_of_rust() {
         QuietHours,
         NotificationRuleInfo,
         NotificationRuleEdit,
+        ReportInfo,
+        ReportEdit,
         DeliveryInfo,
         DeliveriesAnswer,
         TestAnswer,
@@ -71,6 +90,9 @@ fn the_typescript_types_are_those_of_rust() {
         PositionInfo,
         TrackAnswer,
         RangeAnswer,
+        NewAcknowledgement,
+        NewAcknowledgements,
+        AcknowledgementInfo,
         AlertEvent,
         EventsAnswer,
         GeofenceFeature,
@@ -84,6 +106,14 @@ fn the_typescript_types_are_those_of_rust() {
         SlotsMessage,
         WatchRequest,
         WatchAnswer,
+        Viewport,
+        DetailMessage,
+        OnlyRequest,
+        FollowRequest,
+        VehicleListRequest,
+        VehicleSort,
+        VehicleListAnswer,
+        ListedVehicle,
         CatalogMessage,
         ReplayRequest,
         ReplayAction,
@@ -147,7 +177,7 @@ fn the_example_frames_are_those_of_the_encoder() {
         let column = |f: fn(&FrameRecord) -> i64| records.iter().map(f).collect::<Vec<_>>();
         let mut example = json!({
             "name": name,
-            "hex": bytes.iter().fold(String::new(), |mut hex, b| { write!(hex, "{b:02x}").unwrap(); hex }),
+            "hex": hex(&bytes),
             "kind": kind as u8, "flags": decoded.head.flags, "epoch": head.epoch, "seq": seq, "t0": t0_ms,
             "slot": column(|r| i64::from(r.slot)),
         });
@@ -163,4 +193,55 @@ fn the_example_frames_are_those_of_the_encoder() {
         all.push(example);
     }
     check("frames.json", &(serde_json::to_string_pretty(&all).unwrap() + "\n"));
+}
+
+#[test]
+fn the_example_frames_of_cells_are_those_of_the_encoder() {
+    let t0_ms = 1_750_000_000_000;
+    let cell = |cell, looks, speed_kmh, course, place| cells::CellRecord {
+        cell,
+        sum: cells::CellSum { looks, speed_kmh, course, place },
+    };
+    let germany = Viewport { zoom: 6, x: 33, y: 20, w: 3, h: 2 };
+    let examples = [
+        ("nobody", flags::FULL, germany, vec![]),
+        (
+            "a city, a lone vehicle and the last cell",
+            flags::FULL,
+            germany,
+            vec![
+                cell(0, [1_200_000, 0, 34_000, 0, 0, 567], 43, 0, 0x78),
+                cell(17, [0, 0, 1, 0, 0, 0], 255, 64, 0xf0),
+                cell(95, [0, 299, 0, 1, 0, 0], 254, 0, 0x0f),
+            ],
+        ),
+        (
+            "over the antimeridian, one cell has become empty",
+            0,
+            Viewport { zoom: 22, x: 4_194_303, y: 4_194_303, w: 2, h: 1 },
+            vec![cell(3, [0; 6], 255, 0, 0), cell(4, [0, 0, 0, 0, 2, 0], 0, 0, 0x11)],
+        ),
+        ("cells are over", flags::FULL, Viewport { zoom: 0, x: 0, y: 0, w: 0, h: 0 }, vec![]),
+    ];
+    let mut all = Vec::new();
+    for (seq, (name, flags, viewport, records)) in (1..).zip(examples) {
+        let head = FrameHead { kind: FrameKind::Cells, flags, epoch: 4_000_000_000, seq };
+        let bytes = cells::cells_frame(&viewport, &records, t0_ms, &head);
+        assert_eq!(cells::decode_cells(&bytes).unwrap().cells, records);
+        let column = |f: fn(&cells::CellSum) -> u32| records.iter().map(|r| f(&r.sum)).collect::<Vec<_>>();
+        all.push(json!({
+            "name": name, "hex": hex(&bytes), "kind": 3, "flags": flags, "epoch": head.epoch, "seq": seq, "t0": t0_ms,
+            "viewport": viewport, "cell": records.iter().map(|r| r.cell).collect::<Vec<_>>(),
+            "looks": records.iter().map(|r| r.sum.looks).collect::<Vec<_>>(), "speed": column(|s| u32::from(s.speed_kmh)),
+            "course": column(|s| u32::from(s.course)), "place": column(|s| u32::from(s.place)),
+        }));
+    }
+    check("cells.json", &(serde_json::to_string_pretty(&all).unwrap() + "\n"));
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, b| {
+        write!(hex, "{b:02x}").unwrap();
+        hex
+    })
 }

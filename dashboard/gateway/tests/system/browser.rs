@@ -7,6 +7,8 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use waystream_gateway::wire::Viewport;
+use waystream_gateway::wire::cells::{CELLS_PER_TILE, decode_cells};
 use waystream_gateway::wire::frame::{Frame, FrameKind, decode_frame, flags};
 
 /// Nothing that is waited for takes so long unless it never comes.
@@ -20,6 +22,13 @@ pub struct Browser {
     pub slots: BTreeMap<u32, String>,
     /// Latitude by device, as the frames say.
     pub map: BTreeMap<String, f64>,
+    /// The same of followed vehicles.
+    pub followed: BTreeMap<String, f64>,
+    /// Vehicles by row and column of counted cells, and what viewport they are of.
+    pub cells: BTreeMap<(u32, u32), u32>,
+    pub viewport: Option<Viewport>,
+    /// As `detail` says.
+    pub whole: Option<bool>,
     /// Names by device.
     pub names: BTreeMap<String, String>,
     pub alerts: Vec<Value>,
@@ -55,8 +64,22 @@ impl Browser {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let (commands, events) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let events = BufReader::new(events).lines();
-        let (slots, map, names, alerts) = Default::default();
-        Self { child, commands, events, slots, map, names, alerts, frames: 0, complete: false }
+        let (slots, map, followed, cells, viewport, whole, names, alerts) = Default::default();
+        Self {
+            child,
+            commands,
+            events,
+            slots,
+            map,
+            followed,
+            cells,
+            viewport,
+            whole,
+            names,
+            alerts,
+            frames: 0,
+            complete: false,
+        }
     }
 
     /// Connects and watches; answers what `watch` answered.
@@ -126,26 +149,58 @@ impl Browser {
                 }
             }
             "f" => {
-                let frame = frame(&said.args[0]);
                 self.frames += 1;
-                self.complete |= frame.head.flags & flags::LAST != 0;
+                if self.take_cells(&bytes(&said.args[0])) {
+                    return;
+                }
+                let frame = frame(&said.args[0]);
+                let is_followed = frame.head.flags & flags::FOLLOWED != 0;
+                self.complete |= frame.head.flags & flags::LAST != 0 && !is_followed;
+                let map = if is_followed { &mut self.followed } else { &mut self.map };
+                if is_followed && frame.head.kind == FrameKind::Snapshot {
+                    map.clear();
+                }
                 for record in frame.records {
                     let device = self.slots[&record.slot].clone();
                     if frame.head.kind == FrameKind::Removed {
-                        self.map.remove(&device);
+                        map.remove(&device);
                     } else {
-                        self.map.insert(device, f64::from(record.lat_e6) / 1e6);
+                        map.insert(device, f64::from(record.lat_e6) / 1e6);
                     }
                 }
             }
+            "detail" => self.whole = said.args[0]["whole"].as_bool(),
             "alert" => self.alerts.push(said.args[0].clone()),
             _ => {}
         }
     }
+
+    fn take_cells(&mut self, bytes: &[u8]) -> bool {
+        let Ok(frame) = decode_cells(bytes) else { return false };
+        let Viewport { zoom, x, y, w, h } = frame.viewport;
+        if frame.head.flags & flags::FULL != 0 || self.viewport.is_none_or(|old| old.zoom != zoom) {
+            self.cells.clear();
+        }
+        let (wide, high, world) = (w * CELLS_PER_TILE, h * CELLS_PER_TILE, CELLS_PER_TILE << zoom);
+        let (west, north) = (x * CELLS_PER_TILE, y * CELLS_PER_TILE);
+        self.cells.retain(|(row, column), _| (north..north + high).contains(row) && (*column + world - west) % world < wide);
+        for record in frame.cells {
+            let at = (north + record.cell / wide, (west + record.cell % wide) % world);
+            match record.sum.count() as u32 {
+                0 => self.cells.remove(&at),
+                count => self.cells.insert(at, count),
+            };
+        }
+        self.viewport = (w > 0 && h > 0).then_some(frame.viewport);
+        true
+    }
 }
 
 pub fn frame(hex: &Value) -> Frame {
+    decode_frame(&bytes(hex)).expect("a frame as documented")
+}
+
+fn bytes(hex: &Value) -> Vec<u8> {
     let hex = hex.as_str().unwrap();
-    let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
-    decode_frame(&bytes).expect("a frame as documented")
+    (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
 }

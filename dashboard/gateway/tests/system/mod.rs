@@ -15,7 +15,7 @@ use waystream_domain::catalog::{Device, Fleet, Organisation, Role, User};
 use waystream_domain::codec::{encode_event, encode_snapshot, encode_state};
 use waystream_domain::{
     CatalogEdit, CatalogEntry, DeviceId, DeviceState, Event, EventId, EventKind, FleetSnapshot, LatLon, LivePosition, Position,
-    Timestamp,
+    Timestamp, UnknownDevice,
 };
 use waystream_gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, SignInLinks};
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
@@ -35,6 +35,19 @@ pub struct System {
     cancel: CancellationToken,
     running: JoinHandle<Result<(), GatewayError>>,
     dir: TempDir,
+}
+
+/// Another gateway on the same log and store.
+pub struct Another {
+    pub url: String,
+    running: JoinHandle<Result<(), GatewayError>>,
+}
+
+impl Another {
+    /// Once the first has been stopped or restarted.
+    pub async fn ended(self) {
+        tokio::time::timeout(Duration::from_secs(10), self.running).await.expect("ends soon").unwrap().unwrap();
+    }
 }
 
 impl System {
@@ -72,7 +85,7 @@ impl System {
                 CatalogEntry::User(User { id: id(user), organisation: id(organisation), role, password_hash: None })
             }));
         }
-        catalog.edit(edits.into_iter().map(CatalogEdit::Put).collect()).await.unwrap();
+        catalog.edit(&waystream_domain::Actor::CommandLine, edits.into_iter().map(CatalogEdit::Put).collect()).await.unwrap();
         let store = ParquetStore::open(&dir.path().join("store"), ParquetOptions::default()).unwrap();
         Self::start_on(dir, log, catalog, store, cancel, (config, limits)).await
     }
@@ -112,6 +125,18 @@ impl System {
         Self::start_on(self.dir, self.log, catalog, self.store, cancel, (config, SqlOptions::default())).await
     }
 
+    /// Starts another gateway beside it, with a catalog of its own, as in another process.
+    pub async fn another(&self) -> Another {
+        let (catalog, follower) = CatalogFollower::start(self.log.clone()).await.unwrap();
+        tokio::spawn(follower.run(self.cancel.clone()));
+        let sql = Arc::new(SqlEngine::new(self.store.clone(), catalog.shared(), SqlOptions::default()).unwrap());
+        let config = GatewayConfig { listen: ([127, 0, 0, 1], 0).into(), ..GatewayConfig::default() };
+        let (log, ready, exports) = (self.log.clone(), Vec::new(), Vec::new());
+        let gateway = Gateway::bind(config, GatewayParts { log, catalog, sql, ready, metrics: None, exports }).await.unwrap();
+        let url = format!("http://{}", gateway.local_addr());
+        Another { url, running: tokio::spawn(gateway.run(self.cancel.clone())) }
+    }
+
     pub async fn stop(self) {
         self.cancel.cancel();
         tokio::time::timeout(Duration::from_secs(10), self.running).await.expect("ends soon").unwrap().unwrap();
@@ -120,7 +145,7 @@ impl System {
     /// The cookie of a signed-in user.
     pub async fn cookie(&self, user: &str) -> String {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let answer = http.get(self.links.link(&id(user))).send().await.unwrap();
+        let answer = http.get(self.links.link(&id(user)).await.unwrap()).send().await.unwrap();
         assert_eq!(answer.status(), 303);
         let cookie = answer.headers()["set-cookie"].to_str().unwrap();
         assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
@@ -128,7 +153,7 @@ impl System {
     }
 
     pub async fn edit(&self, entry: CatalogEntry) {
-        self.catalog.edit(vec![CatalogEdit::Put(entry)]).await.unwrap();
+        self.catalog.edit(&waystream_domain::Actor::CommandLine, vec![CatalogEdit::Put(entry)]).await.unwrap();
     }
 
     /// What the dataflow writes when positions have come.
@@ -218,4 +243,18 @@ pub fn event(device: &str, fleet: &str, n: i64) -> Event {
 
 pub fn device(name: &str, device: &str, fleet: &str) -> CatalogEntry {
     CatalogEntry::Device(Device { id: id(device), fleet: id(fleet), name: name.into() })
+}
+
+pub fn unknown_device(id: &str, protocol: &str, fleet: &str) -> CatalogEntry {
+    CatalogEntry::UnknownDevice(UnknownDevice {
+        id: self::id(id),
+        aliases: Vec::new(),
+        fleet: self::id(fleet),
+        protocol: protocol.into(),
+        address: Some([203, 0, 113, 7].into()),
+        first_seen: at(START_MS),
+        last_seen: at(START_MS + 600_000),
+        times: 12,
+        dismissed: false,
+    })
 }

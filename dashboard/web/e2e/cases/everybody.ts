@@ -40,6 +40,11 @@ it('can be used by everybody: no serious finding in any panel, light and dark', 
     }
     await page.getByRole('button', { name: /(Dark|Light) mode/ }).click();
   }
+  await page.getByRole('button', { name: 'Account' }).click();
+  await page.getByRole('menuitem', { name: 'Changes' }).click();
+  await page.locator('dialog [data-change]').first().waitFor();
+  await look('changes');
+  await page.getByRole('dialog', { name: 'Changes' }).getByRole('button', { name: 'Close' }).click();
   expect(findings).toEqual([]);
 });
 

@@ -33,7 +33,7 @@ it('exports the tracks of a replay', async () => {
   await page.locator('[data-event]').first().getByRole('button', { name: 'Replay this moment' }).click();
   await page.waitForFunction(() => window.waystream?.replay?.count === 1, null, { timeout: 60_000 });
   const menu = page.getByRole('region', { name: 'Replay controls' }).getByLabel('Export');
-  for (const [format, start] of [['gpx', '<?xml'], ['csv', 'device_id,'], ['geojson', '{'], ['kml', '<?xml']] as const) {
+  for (const [format, start] of [['gpx', '<?xml'], ['csv', 'device_id,'], ['geojson', '{'], ['kml', '<?xml'], ['xlsx', 'PK'], ['parquet', 'PAR1']] as const) {
     const [file] = await Promise.all([page.waitForEvent('download'), menu.selectOption(format)]);
     const text = await readFile(await file.path(), 'utf8');
     expect(text.slice(0, start.length), format).toBe(start);

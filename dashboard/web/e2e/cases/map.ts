@@ -99,21 +99,35 @@ it('lists who is inside a geofence or reports an attribute, coloured by speed, a
   await page.getByText('More filters').click();
 });
 
-it('acknowledges alerts, which stay so', async () => {
+it('acknowledges alerts for everybody, and they stay so until it is taken back', async () => {
   await panel('alerts');
   await page.getByLabel('Kind').selectOption('!');
   // Newer ones come meanwhile: it is known by its id, not by its place.
   const id = await page.locator('[data-event]').first().getAttribute('data-event') ?? '';
   const alert = page.locator(`[data-event="${id}"]`);
-  await alert.getByRole('button', { name: 'Acknowledge' }).click();
+  // Somebody else looks at the same list.
+  const other = await page.context().newPage();
+  await other.goto(new URL(page.url()).origin);
+  await other.locator('[data-panel=alerts]').click();
+  await other.getByLabel('Kind').selectOption('!');
+  const there = other.locator(`[data-event="${id}"]`);
+  await there.waitFor();
+  await page.getByLabel('Note for what is acknowledged next').fill('called the driver');
+  await alert.getByRole('button', { name: 'Acknowledge', exact: true }).click();
   await alert.waitFor({ state: 'detached' });
+  await there.waitFor({ state: 'detached' });
   await page.getByLabel('Sound').check();
   await page.reload();
   await vehiclesShown();
   await panel('alerts');
   expect(await page.getByLabel('Sound').isChecked()).toBe(true);
-  await alert.getByText('acknowledged').waitFor();
+  await alert.getByText(/acknowledged by admin, .*: called the driver/).waitFor();
+  await shot('6-acknowledged');
   await page.getByLabel('Sound').uncheck();
+  await alert.getByRole('button', { name: 'Take the acknowledgement back' }).click();
+  await there.waitFor();
+  await alert.getByText('acknowledged by').waitFor({ state: 'detached' });
+  await other.close();
 });
 
 it('shows figures and times in the units and the zone that a user chose', async () => {

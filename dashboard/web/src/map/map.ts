@@ -4,22 +4,22 @@ import * as L from 'leaflet';
 import type { App } from '../app';
 import { speedIn, speedText } from '../format';
 import { preferredUnits } from '../prefs';
-import { h, icon, iconButton } from '../ui/dom';
+import { h, icon, iconButton, setText } from '../ui/dom';
 import { texts } from '../texts';
 import { SPEED_LIMITS_KMH, SPEED_RGB } from '../worker/palette';
 import { latOf, lonOf } from '../worker/mercator';
-import type { LayerName, VehicleRow } from '../worker/protocol';
+import { notOfCells, type LayerName, type VehicleRow } from '../worker/protocol';
 import { EarthLayer } from './earth';
 import { heatBox, type HeatBox } from '../panels/heat';
 import { formatAddress, parseAddress, type AddressView } from '../address';
 import { measureTool, type Measure } from './measure';
-import { addTiles } from './tiles';
+import { addArchive } from './archive';
+import { MAX_ZOOM, addTiles } from './tiles';
 import { VehicleLayer, bufferPoint, pixelRatio } from './vehicles';
 
 /** How far from a vehicle a click may be, CSS px; fingers are wider. */
 const CLICK_RADIUS = 12;
 const TOUCH_RADIUS = 22;
-const MAX_ZOOM = 20;
 /** How long the note about missing tiles stays: read once, it is only in the way. */
 const NOTE_MS = 12_000;
 
@@ -53,7 +53,8 @@ export function createMap(app: App, container: HTMLElement): MapView {
   const earth = new EarthLayer(app.store.now.options.theme).addTo(map);
   app.store.on(['options'], ({ options }) => earth.setTheme(options.theme));
   const { tiles } = app.store.now.config;
-  if (tiles) addTiles(map, tiles, app.store);
+  if (tiles?.archive) addArchive(map, tiles, app.store).catch(() => app.store.set({ tilesFailing: true }));
+  else if (tiles) addTiles(map, tiles, app.store);
 
   const layer = new VehicleLayer(app.engine, (reply) => {
     const { follow } = app.store.now;
@@ -151,11 +152,17 @@ function controls(app: App, map: L.Map, fit: () => void, measure: Measure, heat:
       note.hidden = true;
     }, NOTE_MS);
   });
+  const unfiltered = h('div', { class: 'map-note', role: 'status', hidden: true });
+  app.store.on(['stats', 'filter'], ({ stats, filter }) => {
+    const said = notOfCells(filter).map((name) => texts.map.unfilteredBy[name]);
+    unfiltered.hidden = said.length === 0 || (stats?.cells ?? 0) === 0;
+    if (!unfiltered.hidden) setText(unfiltered, texts.map.unfiltered(said));
+  });
   const fitButton = h('button', { type: 'button', class: 'map-button', title: texts.map.fit, onclick: fit, aria: { label: texts.map.fit } }, icon('fit'));
   const box = h('div', { class: 'map-controls' },
     zoom('+', texts.map.zoomIn, () => map.zoomIn()), zoom('−', texts.map.zoomOut, () => map.zoomOut()), fitButton, labels, group, speed, measure.button, heat.button);
   L.DomEvent.disableClickPropagation(box);
-  const overlay = h('div', { class: 'map-overlay' }, box, h('div', { class: 'map-side' }, note, measure.readout, legend, heat.element));
+  const overlay = h('div', { class: 'map-overlay' }, box, h('div', { class: 'map-side' }, note, unfiltered, measure.readout, legend, heat.element));
   return overlay;
 }
 

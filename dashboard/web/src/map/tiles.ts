@@ -5,6 +5,8 @@ import type { Store } from '../state';
 import type { TileSource } from '../wire/types';
 import type { Theme } from '../worker/protocol';
 
+/** Tiles are enlarged beyond what there is. */
+export const MAX_ZOOM = 20;
 /** 1 x 1, transparent. */
 const NOTHING = 'data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7';
 const GIVE_UP_AFTER = 12;
@@ -12,9 +14,11 @@ const RETRY_MS = 60_000;
 /** Makes a light map a dark one that keeps its hues. */
 const DARK = 'invert(1) hue-rotate(180deg) brightness(.85) contrast(.9)';
 
+type Picture = HTMLImageElement | ImageBitmap;
+
 /** In the dark, each tile is filtered once when it comes: as a CSS filter it would be filtered again with every frame. */
-class Tiles extends L.TileLayer {
-  private theme: Theme = 'light';
+export class Pictures extends L.TileLayer {
+  protected theme: Theme = 'light';
 
   setTheme(theme: Theme): void {
     if (theme === this.theme) return;
@@ -22,30 +26,43 @@ class Tiles extends L.TileLayer {
     if (this._map) this.redraw();
   }
 
-  override createTile(coords: L.Coords, done: L.DoneCallback): HTMLElement {
+  /** `coming`: none where there is nothing to show. */
+  protected drawn(coming: Promise<Picture | null>, done: L.DoneCallback): HTMLElement {
     const canvas = L.DomUtil.create('canvas', 'leaflet-tile');
-    const context = canvas.getContext('2d');
-    // Where canvases can't filter, the stylesheet does.
-    if (this.theme === 'light' || !context || !('filter' in context)) return super.createTile(coords, done);
-    const image = new Image();
-    image.onload = () => {
-      canvas.width = image.naturalWidth;
-      canvas.height = image.naturalHeight;
-      context.filter = DARK;
-      context.drawImage(image, 0, 0);
+    const draw = (picture: Picture | null): void => {
+      const context = canvas.getContext('2d');
+      if (picture && context) {
+        canvas.width = picture.width;
+        canvas.height = picture.height;
+        if (this.theme === 'dark' && 'filter' in context) context.filter = DARK;
+        // Where canvases can't filter, the stylesheet does.
+        else canvas.classList.add('unfiltered');
+        context.drawImage(picture, 0, 0);
+      }
       // Leaflet drops tiles of the former zoom at once if they are not complete, as images say of themselves.
       Object.assign(canvas, { complete: true });
       done(undefined, canvas);
     };
-    image.onerror = () => done(new Error('tile'), canvas);
-    image.src = this.getTileUrl(coords);
+    coming.then(draw, () => done(new Error('tile'), canvas));
     return canvas;
   }
 }
 
+class PicturesOfServer extends Pictures {
+  override createTile(coords: L.Coords, done: L.DoneCallback): HTMLElement {
+    if (this.theme === 'light') return super.createTile(coords, done);
+    return this.drawn(new Promise((resolve, reject) => {
+      const image = new Image();
+      image.onload = () => resolve(image);
+      image.onerror = reject;
+      image.src = this.getTileUrl(coords);
+    }), done);
+  }
+}
+
 export function addTiles(map: L.Map, source: TileSource, store: Store): void {
-  const tiles = new Tiles(source.url, {
-    attribution: source.attribution, maxNativeZoom: source.max_zoom, maxZoom: 20, errorTileUrl: NOTHING, keepBuffer: 3, className: 'raster-tiles',
+  const tiles = new PicturesOfServer(source.url, {
+    attribution: source.attribution, maxNativeZoom: source.max_zoom, maxZoom: MAX_ZOOM, errorTileUrl: NOTHING, keepBuffer: 3, className: 'raster-tiles',
   });
   store.on(['options'], ({ options }) => tiles.setTheme(options.theme));
   let failed = 0;

@@ -1,11 +1,13 @@
 /** The feed of alerts: live, filtered, each a way to the place where it happened. */
 
-import { acknowledge } from '../acknowledged';
+import { inParts } from '../acknowledged';
+import { api } from '../api';
 import type { App, Panel } from '../app';
 import { age, time, utc } from '../format';
 import { texts } from '../texts';
 import { h, icon, iconButton, options, setText, timeElement, type IconName } from '../ui/dom';
 import { chime } from '../ui/sound';
+import { showNotifications } from './notify/dialog';
 import type { AlertEvent } from '../wire/types';
 
 /** Rows shown; the filter finds the others. */
@@ -27,22 +29,37 @@ export function sentence(alert: AlertEvent): string {
   return `${alert.device_name || alert.device} ${kind}${detail(alert)}`;
 }
 
-/** What the kind doesn't say: which alarm, which geofence. */
+/** What the kind doesn't say: which alarm, from which other place, which geofence. */
 function detail({ attributes, geofence_name }: AlertEvent): string {
-  const alarm = attributes.alarm;
+  const alarm = attributes.alarm ?? attributes.other_address;
   return `${alarm === undefined ? '' : ` (${String(alarm).replaceAll('_', ' ')})`}${geofence_name ? ` ${geofence_name}` : ''}`;
 }
 
 const iconOf = (kind: string): IconName => (kind === 'enter' || kind === 'exit' || kind === 'trip_start' || kind === 'trip_end' ? kind : 'alerts');
 
-export function alertRow(app: App, alert: AlertEvent, layer: 'live' | 'replay' = 'live'): HTMLElement {
+/** All of these, so far as nobody has yet. The server tells every dashboard, this one too. */
+async function acknowledge(app: App, alerts: readonly AlertEvent[], note: string): Promise<void> {
+  const { acknowledged } = app.store.now;
+  const open = alerts.filter((a) => !acknowledged.has(a.event_id)).map((a) => a.event_id);
+  for (const part of inParts(open)) await api.acknowledge(part, note);
+}
+
+/** What a row does for somebody who may do more than look. */
+export interface RowActions {
+  acknowledge: (alert: AlertEvent) => void;
+  takeBack: (alert: AlertEvent) => void;
+}
+
+export function alertRow(app: App, alert: AlertEvent, layer: 'live' | 'replay' = 'live', actions: RowActions | null = null): HTMLElement {
+  const given = app.store.now.acknowledged.get(alert.event_id);
   const late = alert.received_at - alert.fix_time;
   const mark = h('span', { class: `alert-icon alert-${alert.kind}` });
   mark.append(icon(iconOf(alert.kind)));
   const row = h('button', {
     type: 'button', class: 'list-main', onclick: () => {
       app.select(layer, alert.device);
-      app.view.flyTo(alert.lat, alert.lon);
+      // 0,0: the device has not said where it is.
+      if (alert.lat !== 0 || alert.lon !== 0) app.view.flyTo(alert.lat, alert.lon);
       if (alert.geofence) app.highlightFence(alert.geofence);
     },
   }, mark,
@@ -50,16 +67,15 @@ export function alertRow(app: App, alert: AlertEvent, layer: 'live' | 'replay' =
     h('span', { class: 'row-name' }, alert.device_name || alert.device),
     h('span', { class: 'row-sub' }, `${texts.alerts.kinds[alert.kind] ?? alert.kind}${detail(alert)}`,
       late > LATE_MS ? ` · ${texts.alerts.late(age(late))}` : '', alert.retracted ? ` · ${texts.alerts.retracted}` : '',
-      app.store.now.acknowledged.has(alert.event_id) ? ` · ${texts.alerts.acknowledged}` : '')),
+      given ? ` · ${texts.alerts.acknowledged(given.by, time(given.at), given.note)}` : '')),
   h('span', { class: 'row-side' }, timeElement(time(alert.fix_time), utc(alert.fix_time))));
   const moment = layer === 'live' && iconButton('replay', texts.alerts.replay, () => {
     const at = alert.fix_time - BEFORE_MS;
     app.replay(alert.device, { from: at - AROUND_MS, to: alert.fix_time + AROUND_MS }, at);
   });
-  const seen = app.store.now.acknowledged.has(alert.event_id);
-  const see = layer === 'live' && !seen && isNotable(alert) && iconButton('check', texts.alerts.acknowledge, () =>
-    app.store.set({ acknowledged: acknowledge(app.store.now.acknowledged, [alert.event_id]) }));
-  const classes = ['list-item', ...(alert.retracted ? ['retracted'] : []), ...(seen ? ['acknowledged'] : [])];
+  const see = actions && (given ? iconButton('close', texts.alerts.takeBack, () => actions.takeBack(alert))
+    : isNotable(alert) && iconButton('check', texts.alerts.acknowledge, () => actions.acknowledge(alert)));
+  const classes = ['list-item', ...(alert.retracted ? ['retracted'] : []), ...(given ? ['acknowledged'] : [])];
   return h('li', { class: classes.join(' '), data: { event: alert.event_id } }, row, see, moment);
 }
 
@@ -88,11 +104,21 @@ export function alertsPanel(app: App): Panel {
       if (sound.checked) chime();
     },
   });
-  const all = h('button', {
-    type: 'button', class: 'button small', onclick: () => {
-      const { alerts, acknowledged } = store.now;
-      store.set({ acknowledged: acknowledge(acknowledged, alerts.filter((a) => wanted(a) && matches(a)).map((a) => a.event_id)) });
-    },
+  const mayEdit = store.now.session.role !== 'viewer';
+  const note = h('input', { type: 'text', class: 'search', maxLength: 500, placeholder: texts.alerts.note, aria: { label: texts.alerts.note } });
+  const seenTo = (alerts: readonly AlertEvent[]): void => {
+    const said = note.value;
+    acknowledge(app, alerts, said).then(() => {
+      // Unless the next one is being written already.
+      if (note.value === said) note.value = '';
+    }, app.report);
+  };
+  const actions: RowActions | null = mayEdit ? {
+    acknowledge: (alert) => seenTo([alert]),
+    takeBack: (alert) => void api.takeBackAcknowledgement(alert.event_id).catch(app.report),
+  } : null;
+  const all = mayEdit && h('button', {
+    type: 'button', class: 'button small', onclick: () => seenTo(store.now.alerts.filter((a) => wanted(a) && matches(a))),
   }, texts.alerts.acknowledgeAll);
   const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.alerts } });
   const empty = h('p', { class: 'empty' });
@@ -110,8 +136,9 @@ export function alertsPanel(app: App): Panel {
       const { alerts } = store.now;
       const matching = alerts.filter((a) => wanted(a) && matches(a));
       const shown = matching.slice(0, SHOWN).map((a) => {
-        const key = `${a.event_id}${a.retracted}${store.now.acknowledged.has(a.event_id)}`;
-        const row = rows.get(key) ?? alertRow(app, a);
+        const given = store.now.acknowledged.get(a.event_id);
+        const key = JSON.stringify([a.event_id, a.retracted, given]);
+        const row = rows.get(key) ?? alertRow(app, a, 'live', actions);
         rows.set(key, row);
         return row;
       });
@@ -124,7 +151,7 @@ export function alertsPanel(app: App): Panel {
   const element = h('div', { class: 'panel-body list-panel' },
     h('div', { class: 'panel-tools' }, search, h('div', { class: 'field-row' }, select,
       h('label', { class: 'check' }, toasts, texts.alerts.toasts), h('label', { class: 'check' }, sound, texts.alerts.sound)),
-    h('div', { class: 'button-row' }, all)),
+    mayEdit && note, h('div', { class: 'button-row' }, all, mayEdit && h('button', { type: 'button', class: 'button small', onclick: () => showNotifications(app) }, texts.notify.open))),
     empty, h('div', { class: 'scroller' }, list));
   store.on(['alerts', 'acknowledged'], render);
   return {

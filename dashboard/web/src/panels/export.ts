@@ -7,8 +7,10 @@ import { download, h, options } from '../ui/dom';
 import type { PositionInfo } from '../wire/types';
 import { kml } from './kml';
 
-type Format = 'gpx' | 'csv' | 'geojson' | 'kml';
-const FORMATS: readonly (readonly [Format, string])[] = [['gpx', 'GPX'], ['csv', 'CSV'], ['geojson', 'GeoJSON'], ['kml', 'KML']];
+type Format = 'gpx' | 'csv' | 'xlsx' | 'geojson' | 'kml' | 'parquet';
+const FORMATS: readonly (readonly [Format, string])[] = [
+  ['gpx', 'GPX'], ['csv', 'CSV'], ['xlsx', 'Excel'], ['geojson', 'GeoJSON'], ['kml', 'KML'], ['parquet', 'Parquet'],
+];
 /** Named in one address. */
 const NAMED_AT_MOST = 200;
 /** Each is fetched on its own and written here. */

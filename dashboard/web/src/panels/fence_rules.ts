@@ -1,7 +1,7 @@
 /** The rules of a geofence beside its shape: when who counts as inside, and what is told of it. */
 
 import { texts } from '../texts';
-import { field, h, options } from '../ui/dom';
+import { field, h, lines, timeZones } from '../ui/dom';
 import type { GeofenceProperties } from '../wire/types';
 
 type NumberRule = 'exit_margin_m' | 'min_dwell_s' | 'loitering_s' | 'speed_limit_mps' | 'max_accuracy_m' | 'min_altitude_m' | 'max_altitude_m';
@@ -22,9 +22,6 @@ const NUMBERS: readonly { rule: NumberRule; unit: number }[] = [
 /** Units on the screen are round numbers. */
 const tidy = (n: number): string => String(Number(n.toFixed(2)));
 
-const ownZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone;
-const lines = (text: string): string[] => text.split(/[\n,;]/).map((line) => line.trim()).filter((line) => line !== '');
-
 /** The fields, and properties with what they say: a rule that is empty is not in force. */
 export function rulesFields(now: Rules): { element: HTMLElement; apply: (to: GeofenceProperties) => GeofenceProperties } {
   const numbers = NUMBERS.map(({ rule, unit }) => {
@@ -35,9 +32,7 @@ export function rulesFields(now: Rules): { element: HTMLElement; apply: (to: Geo
   const schedule = now.schedule as Schedule | undefined;
   const hours = h('textarea', { rows: 2, value: schedule?.hours.join('\n') ?? '', placeholder: 'mon-fri 08:00-18:00' });
   const closed = h('input', { value: schedule?.closed?.join(', ') ?? '', placeholder: '2026-12-25' });
-  const zone = h('select', {});
-  const zones = new Set([schedule?.time_zone ?? ownZone(), ...Intl.supportedValuesOf('timeZone')]);
-  options(zone, [...zones].sort().map((name) => [name, name] as const), schedule?.time_zone ?? ownZone());
+  const zone = timeZones(schedule?.time_zone);
   const element = h('details', { class: 'rules', open: numbers.some(({ input }) => input.value !== '') || cross.checked || schedule !== undefined },
     h('summary', {}, texts.fences.rules),
     ...numbers.map(({ rule, input }) => field(texts.fences.ruleNames[rule], input)),

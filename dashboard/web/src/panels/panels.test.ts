@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { accessOf, differences, sentence } from './change_words';
 import { attributeSql, deviceSql } from '../device_filter';
 import { SPEED_RGB, speedColour } from '../worker/palette';
-import type { PositionInfo } from '../wire/types';
+import type { ChangeInfo, PositionInfo } from '../wire/types';
 import { kml } from './kml';
 
 describe('a filter by attribute', () => {
@@ -21,6 +22,36 @@ describe('a filter by attribute', () => {
     expect(deviceSql("a'b", 'speed')).toBe("SELECT device FROM latest_positions WHERE in_geofence(lat, lon, 'a''b') AND attribute_text(attributes, 'speed') IS NOT NULL");
     expect(deviceSql(null, ' ')).toBeNull();
     expect(() => deviceSql(null, 'a b c')).toThrow(/name=value/);
+  });
+});
+
+describe('a change', () => {
+  const change: ChangeInfo = {
+    id: '7', at: 0, by: 'user', user: 'anna', via: 'session', access: '01ab', address: '192.0.2.1', doing: null, kind: 'device', thing: 'v7', change: 'put',
+    before: { id: 'v7', fleet: 'north', name: 'Van' }, after: { id: 'v7', fleet: 'south', name: 'Truck' },
+  };
+  it.each<[Partial<ChangeInfo>, string]>([
+    [{}, 'anna changed vehicle Truck'],
+    [{ before: null }, 'anna added vehicle Truck'],
+    [{ change: 'removed', after: null }, 'anna removed vehicle Van'],
+    [{ by: 'connectors', user: null, before: null, after: null }, 'A device added vehicle v7'],
+    [{ by: 'program', user: null, doing: 'demo', kind: 'tyre' }, 'The program (demo) changed tyre Truck'],
+    [{ by: 'nobody', user: null, kind: 'user', thing: 'anna', change: 'sign_in_failed', before: null, after: null }, 'A sign-in as anna failed'],
+    [{ kind: 'session', thing: '01ab', change: 'signed_in', before: null, after: { user: 'anna' } }, 'anna signed in'],
+  ])('%j', (other, words) => {
+    expect(sentence({ ...change, ...other })).toBe(words);
+  });
+  it('is told by the fields that differ', () => {
+    expect(differences(change)).toEqual([{ field: 'fleet', was: 'north', is: 'south' }, { field: 'name', was: 'Van', is: 'Truck' }]);
+    expect(differences({ ...change, before: null })).toEqual([{ field: 'fleet', was: null, is: 'south' }]);
+    expect(differences({ ...change, after: null })).toEqual([{ field: 'fleet', was: 'north', is: null }]);
+    expect(differences({ ...change, before: { rules: { gap_s: 1 } }, after: { rules: { gap_s: 1 } } })).toEqual([]);
+    const long = differences({ ...change, before: { shape: { bytes: 5000, sha256: 'ab' } }, after: { shape: 'x'.repeat(100) } });
+    expect(long).toEqual([{ field: 'shape', was: expect.stringContaining('(ab)') as string, is: `${'x'.repeat(80)}…` }]);
+  });
+  it('says how somebody was known', () => {
+    expect(accessOf(change)).toBe('session 01ab, 192.0.2.1');
+    expect(accessOf({ ...change, via: null, access: null, address: null })).toBe('');
   });
 });
 

@@ -6,6 +6,7 @@ import { followDeviceFilter } from '../device_filter';
 import { texts } from '../texts';
 import { field, h, options, setText } from '../ui/dom';
 import type { Filter, SortKey, VehicleRow } from '../worker/protocol';
+import { unknownDevicesButton } from './unknown_devices';
 
 const ROW_PX = 46;
 /** Rows beyond the visible ones, so that scrolling does not show blanks. */
@@ -79,6 +80,7 @@ export function vehiclesPanel(app: App): Panel {
     return { chip, count };
   });
   const summary = h('span', { class: 'summary', role: 'status' });
+  const unknown = unknownDevicesButton(app);
   const empty = h('p', { class: 'empty', hidden: true });
   const spacer = h('div', { class: 'spacer' });
   store.on(['stats', 'filter'], ({ stats, filter }) => {
@@ -158,7 +160,7 @@ export function vehiclesPanel(app: App): Panel {
   const element = h('div', { class: 'panel-body list-panel' },
     h('div', { class: 'panel-tools' }, search,
       h('div', { class: 'field-row' }, fleetField, field(texts.vehicles.sort, sortSelect)),
-      more, h('div', { class: 'chips' }, ...chips.map((c) => c.chip)), summary),
+      more, h('div', { class: 'chips' }, ...chips.map((c) => c.chip)), summary, unknown.element),
     empty, scroller);
   new ResizeObserver(() => {
     asked = '';
@@ -169,6 +171,7 @@ export function vehiclesPanel(app: App): Panel {
     shown: () => {
       asked = '';
       ask();
+      unknown.shown();
     },
   };
 }

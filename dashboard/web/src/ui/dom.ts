@@ -41,6 +41,7 @@ const ICONS = {
   bin: 'M4 6h12M8 6V4h4v2M5.500 6l.7 10.500h7.600L14.500 6',
   target: 'M10 15a5 5 0 1 0 0-10 5 5 0 0 0 0 10ZM10 2.500V6M10 14v3.500M2.500 10H6M14 10h3.500',
   label: 'M3.500 6.500h9l4 3.500-4 3.500h-9Z',
+  link: 'M8.500 11.500a3 3 0 0 0 4.200 0l3-3a3 3 0 0 0-4.200-4.200l-1 1M11.500 8.500a3 3 0 0 0-4.200 0l-3 3a3 3 0 0 0 4.200 4.200l1-1',
   group: 'M7 9a3 3 0 1 0 0-6 3 3 0 0 0 0 6ZM14 12a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM8.500 17a2.500 2.500 0 1 0 0-5 2.500 2.500 0 0 0 0 5Z',
   measure: 'M3 13 13 3l4 4L7 17ZM6 10l1.500 1.500M8.500 7.500 11 10M11 5l1.500 1.500',
   speed: 'M3.500 14a7 7 0 1 1 13 0M10 12l3.500-4.500M10 13.200a1.200 1.200 0 1 0 0-2.400 1.200 1.200 0 0 0 0 2.400Z',
@@ -79,6 +80,16 @@ export function options<T extends string>(select: HTMLSelectElement, entries: re
   select.replaceChildren(...entries.map(([v, text]) => h('option', { value: v }, text)));
   select.value = value;
 }
+
+/** All time zones; the browser's own unless another is chosen. */
+export function timeZones(chosen = Intl.DateTimeFormat().resolvedOptions().timeZone): HTMLSelectElement {
+  const select = h('select', {});
+  options(select, [...new Set([chosen, ...Intl.supportedValuesOf('timeZone')])].sort().map((name) => [name, name] as const), chosen);
+  return select;
+}
+
+/** What stands on lines of its own, or between commas. */
+export const lines = (text: string): string[] => text.split(/[\n,;]/).map((line) => line.trim()).filter((line) => line !== '');
 
 /** Changes the text only if it differs: no layout work 4 times a second for nothing. */
 export function setText(node: HTMLElement, text: string): void {

@@ -4,10 +4,13 @@ import { api } from '../api';
 import type { App, Panel } from '../app';
 import { age } from '../format';
 import type { PanelName } from '../state';
+import { showChanges } from '../panels/changes';
+import { showPeople } from '../panels/people/dialog';
 import { showSettings } from '../panels/settings';
 import { leave } from '../pwa/install';
 import { texts } from '../texts';
 import { h, icon, iconButton, setText, type IconName } from './dom';
+import { showSecondFactor } from './second_factor';
 import { choosePassword } from './signin';
 
 const PANEL_NAMES: readonly PanelName[] = ['vehicles', 'fences', 'alerts', 'replay', 'sql'];
@@ -131,7 +134,10 @@ function account(app: App): HTMLElement {
         if (saved) app.toast(texts.password.saved);
       }).catch(app.report);
     } }, texts.account.changePassword),
+    h('button', { type: 'button', role: 'menuitem', onclick: () => showSecondFactor(app.report) }, texts.account.secondFactor),
     h('button', { type: 'button', role: 'menuitem', onclick: showSettings }, texts.settings.title),
+    h('button', { type: 'button', role: 'menuitem', onclick: () => showPeople(app) }, texts.people.title),
+    role === 'owner' && h('button', { type: 'button', role: 'menuitem', onclick: showChanges }, texts.changes.title),
     h('button', { type: 'button', role: 'menuitem', onclick: () => {
       api.signOut().then(leave).catch(app.report);
     } }, texts.account.signOut));

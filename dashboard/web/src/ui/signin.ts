@@ -10,6 +10,9 @@ export function signIn(root: HTMLElement, title: string): Promise<SessionInfo> {
   return new Promise((resolve) => {
     const user = h('input', { name: 'username', autocomplete: 'username', required: true, autofocus: true });
     const password = h('input', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
+    const code = h('input', { name: 'code', autocomplete: 'one-time-code', maxLength: 24 });
+    const asked = field(texts.signIn.code, code);
+    asked.hidden = true;
     const error = h('p', { class: 'error', role: 'alert' });
     const submit = h('button', { type: 'submit', class: 'button primary wide' }, texts.signIn.submit);
     const form = h('form', {
@@ -17,19 +20,25 @@ export function signIn(root: HTMLElement, title: string): Promise<SessionInfo> {
         event.preventDefault();
         submit.disabled = true;
         setText(error, '');
-        api.signIn(user.value.trim(), password.value).then(() => api.session()).then((session) => {
+        api.signIn(user.value.trim(), password.value, code.value.trim()).then(() => api.session()).then((session) => {
           page.remove();
           resolve(session);
         }).catch((e: unknown) => {
           submit.disabled = false;
-          setText(error, e instanceof ApiError && e.status === 401 ? texts.signIn.wrong : messageOf(e));
-          password.select();
+          if (e instanceof ApiError && e.status === 428) {
+            asked.hidden = false;
+            code.focus();
+            return;
+          }
+          const isWrong = e instanceof ApiError && e.status === 401 && asked.hidden;
+          setText(error, isWrong ? texts.signIn.wrong : messageOf(e));
+          (asked.hidden ? password : code).select();
         });
       },
     },
     h('div', { class: 'sign-in-brand' }, h('span', { class: 'brand-mark', aria: { hidden: 'true' } }), title),
     h('h1', {}, texts.signIn.title),
-    field(texts.signIn.user, user), field(texts.signIn.password, password), error, submit, h('p', { class: 'hint' }, texts.signIn.hint));
+    field(texts.signIn.user, user), field(texts.signIn.password, password), asked, error, submit, h('p', { class: 'hint' }, texts.signIn.hint));
     const page = h('main', { class: 'sign-in-page' }, form);
     root.replaceChildren(page);
     user.focus();

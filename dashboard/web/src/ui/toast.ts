@@ -8,9 +8,9 @@ const AT_MOST = 3;
 
 export interface ToastOptions { kind?: 'info' | 'error' | 'alert'; onclick?: () => void }
 
-export function toasts(): { element: HTMLElement; show: (content: HTMLElement | string, options?: ToastOptions) => void } {
+export function toasts(): { element: HTMLElement; show: (content: HTMLElement | string, options?: ToastOptions) => () => void } {
   const element = h('div', { class: 'toasts', role: 'log', aria: { live: 'polite' } });
-  const show = (content: HTMLElement | string, { kind = 'info', onclick }: ToastOptions = {}): void => {
+  const show = (content: HTMLElement | string, { kind = 'info', onclick }: ToastOptions = {}): (() => void) => {
     while (element.childElementCount >= AT_MOST) element.firstElementChild?.remove();
     const remove = (): void => toast.remove();
     const body = onclick
@@ -22,6 +22,7 @@ export function toasts(): { element: HTMLElement; show: (content: HTMLElement | 
     const toast = h('div', { class: `toast toast-${kind}` }, body, iconButton('close', texts.close, remove));
     element.append(toast);
     setTimeout(remove, SHOWN_MS);
+    return remove;
   };
   return { element, show };
 }

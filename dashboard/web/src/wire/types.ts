@@ -31,15 +31,19 @@ tiles: TileSource | null, };
  */
 export type TileSource = {
 /**
- * With `{z}`, `{x}`, `{y}` and perhaps `{s}`.
+ * With `{z}`, `{x}`, `{y}` and perhaps `{s}`; or of a PMTiles archive.
  */
 url: string,
+/**
+ * Whether all tiles are in one archive, read piece by piece: pictures, or shapes that the page draws.
+ */
+archive: boolean,
 /**
  * HTML to show on the map.
  */
 attribution: string,
 /**
- * Deepest zoom level there is.
+ * Deepest zoom level there is. An archive says so itself.
  */
 max_zoom: number, };
 
@@ -54,7 +58,11 @@ user: string,
 /**
  * As typed.
  */
-password: string, };
+password: string,
+/**
+ * Of the second factor, where one is asked for (status 428 says so).
+ */
+code?: string, };
 
 /**
  * Choosing a password.
@@ -89,6 +97,258 @@ has_password: boolean,
  * All that the session may see.
  */
 fleets: Array<FleetInfo>, };
+
+/**
+ * What a token may be used for. The role of its user stays the limit.
+ */
+export type TokenScopeName = "read" | "edit" | "sql";
+
+/**
+ * A token, without its secret.
+ */
+export type TokenInfo = {
+/**
+ * Its id: the secret begins with `ws_`, this and `_`.
+ */
+id: string,
+/**
+ * For whom.
+ */
+user: string,
+/**
+ * For people.
+ */
+name: string,
+/**
+ * For what.
+ */
+scopes: Array<TokenScopeName>,
+/**
+ * When it was made.
+ */
+created_at: number,
+/**
+ * No longer valid from then on; `null`: until it is removed.
+ */
+expires_at: number | null, };
+
+/**
+ * A token to be made.
+ */
+export type NewTokenRequest = {
+/**
+ * For people.
+ */
+name: string,
+/**
+ * For what.
+ */
+scopes: Array<TokenScopeName>,
+/**
+ * No longer valid from then on; missing: until it is removed.
+ */
+expires_at?: number, };
+
+/**
+ * A token that was made.
+ */
+export type NewTokenAnswer = {
+/**
+ * What is kept.
+ */
+token: TokenInfo,
+/**
+ * What signs in. It is shown this once.
+ */
+secret: string, };
+
+/**
+ * What a user may do.
+ */
+export type RoleName = "owner" | "dispatcher" | "viewer";
+
+/**
+ * Somebody of the organisation.
+ */
+export type UserInfo = {
+/**
+ * Sign-in name.
+ */
+id: string,
+/**
+ * What may be done.
+ */
+role: RoleName,
+/**
+ * Whether a password has been chosen: until then only links sign in.
+ */
+has_password: boolean, };
+
+/**
+ * Somebody who is invited.
+ */
+export type NewUserRequest = {
+/**
+ * Sign-in name, which nobody else has in any organisation.
+ */
+id: string,
+/**
+ * What may be done.
+ */
+role: RoleName, };
+
+/**
+ * What somebody may do from now on.
+ */
+export type UserEdit = {
+/**
+ * What may be done.
+ */
+role: RoleName, };
+
+/**
+ * A way in that works once: for whom it was made, and nobody else, should get it.
+ */
+export type UserLink = {
+/**
+ * Below the dashboard's address.
+ */
+path: string,
+/**
+ * No longer valid from then on.
+ */
+expires_at: number, };
+
+/**
+ * Whether a code is asked for when signing in.
+ */
+export type SecondFactorInfo = {
+/**
+ * Since when; `null`: it is not.
+ */
+since: number | null,
+/**
+ * Recovery codes that have not been used.
+ */
+recovery_codes: number, };
+
+/**
+ * A secret that an authenticator may take over. Nothing is asked for until a code made from it has come back.
+ */
+export type SecondFactorProposal = {
+/**
+ * To type in, base32.
+ */
+secret: string,
+/**
+ * The same and more, as authenticators read it.
+ */
+uri: string,
+/**
+ * A picture of it to be scanned: SVG.
+ */
+qr_svg: string, };
+
+/**
+ * Shows that an authenticator has taken the secret over.
+ */
+export type SecondFactorStart = {
+/**
+ * As it was proposed.
+ */
+secret: string,
+/**
+ * What the authenticator shows.
+ */
+code: string, };
+
+/**
+ * A code of the authenticator, or a recovery code.
+ */
+export type SecondFactorCode = {
+/**
+ * The code.
+ */
+code: string, };
+
+/**
+ * For when the authenticator is lost. Each is good once; they are shown this once.
+ */
+export type RecoveryCodes = {
+/**
+ * The codes.
+ */
+codes: Array<string>, };
+
+/**
+ * One change.
+ */
+export type ChangeInfo = {
+/**
+ * Key. No other change has it.
+ */
+id: string,
+/**
+ * When it was made.
+ */
+at: number,
+/**
+ * Who made it: a user, somebody unknown, the command line, the program by itself, or a device.
+ */
+by: "user" | "nobody" | "command_line" | "program" | "connectors",
+/**
+ * Sign-in name, if it was a user.
+ */
+user: string | null,
+/**
+ * What the user has shown.
+ */
+via: "session" | "token" | "password" | "link" | null,
+/**
+ * Which session or token.
+ */
+access: string | null,
+/**
+ * Where the connection came from; behind a proxy that is the proxy.
+ */
+address: string | null,
+/**
+ * What the program did it for.
+ */
+doing: string | null,
+/**
+ * Kind of what was changed: `device`, `geofence`, `user`, `session`.
+ */
+kind: string,
+/**
+ * Key of what was changed.
+ */
+thing: string,
+/**
+ * What happened.
+ */
+change: "put" | "removed" | "password_changed" | "signed_in" | "sign_in_failed" | "signed_out" | "tested" | "retried",
+/**
+ * What it was. Secrets are left out, long values told by their size and hash.
+ */
+before: Record<string, unknown> | null,
+/**
+ * What it is since then.
+ */
+after: Record<string, unknown> | null, };
+
+/**
+ * Changes.
+ */
+export type AuditAnswer = {
+/**
+ * Newest first.
+ */
+changes: Array<ChangeInfo>,
+/**
+ * Cursor of the next page, also where this one is empty; `null`: there are no older ones.
+ */
+before: string | null, };
 
 /**
  * A fleet.
@@ -277,6 +537,39 @@ protocol: string | null,
  * Geofences that the device is inside of.
  */
 inside: Array<InsideInfo>, };
+
+/**
+ * A device that was refused because nobody has entered it.
+ */
+export type UnknownDeviceInfo = {
+/**
+ * What the device calls itself.
+ */
+id: string,
+/**
+ * What it speaks.
+ */
+protocol: string,
+/**
+ * Where it spoke from; `null`: a broker has passed it on.
+ */
+address: string | null,
+/**
+ * Key of the fleet where it would be if it had been accepted.
+ */
+fleet: string,
+/**
+ * When it was first refused.
+ */
+first_seen: number,
+/**
+ * When it was refused last; told every ten minutes.
+ */
+last_seen: number,
+/**
+ * How often it was refused until then, at least.
+ */
+times: number, };
 
 /**
  * To be shown on every open dashboard of the organisation.
@@ -476,6 +769,84 @@ at_most_every_min: number,
 channel: string, };
 
 /**
+ * A summary that is sent by itself.
+ */
+export type ReportInfo = {
+/**
+ * Key.
+ */
+id: string,
+/**
+ * For people.
+ */
+name: string,
+/**
+ * Off: is not sent.
+ */
+enabled: boolean,
+/**
+ * Keys of fleets; none: all.
+ */
+fleets: Array<string>,
+/**
+ * What it is about: the day before, or the week before, Monday to Sunday, which is told on Monday.
+ */
+every: "day" | "week",
+/**
+ * When it is sent, in its time zone: `07:00`.
+ */
+time: string,
+/**
+ * Name in the IANA database: `Europe/Warsaw`. Days begin at its midnight.
+ */
+time_zone: string,
+/**
+ * What is attached.
+ */
+format: "csv" | "xlsx",
+/**
+ * Key of a channel of type `email`.
+ */
+channel: string, };
+
+/**
+ * A new or changed report.
+ */
+export type ReportEdit = {
+/**
+ * For people.
+ */
+name: string,
+/**
+ * Off: is not sent.
+ */
+enabled: boolean,
+/**
+ * Keys of fleets; none: all.
+ */
+fleets: Array<string>,
+/**
+ * What it is about: the day before, or the week before, Monday to Sunday, which is told on Monday.
+ */
+every: "day" | "week",
+/**
+ * When it is sent, in its time zone: `07:00`.
+ */
+time: string,
+/**
+ * Name in the IANA database: `Europe/Warsaw`. Days begin at its midnight.
+ */
+time_zone: string,
+/**
+ * What is attached.
+ */
+format: "csv" | "xlsx",
+/**
+ * Key of a channel of type `email`.
+ */
+channel: string, };
+
+/**
  * One notification over one channel.
  */
 export type DeliveryInfo = {
@@ -484,7 +855,7 @@ export type DeliveryInfo = {
  */
 id: string,
 /**
- * Key of the rule; `null`: a test.
+ * Key of the rule; `null`: a test or a report.
  */
 rule: string | null,
 /**
@@ -643,6 +1014,49 @@ from: number | null,
 to: number | null, };
 
 /**
+ * To acknowledge an alert.
+ */
+export type NewAcknowledgement = {
+/**
+ * What else there is to say, at most 500 characters.
+ */
+note?: string, };
+
+/**
+ * To acknowledge several alerts.
+ */
+export type NewAcknowledgements = {
+/**
+ * 1 to 1,000 ids of events.
+ */
+event_ids: Array<string>,
+/**
+ * What else there is to say, at most 500 characters.
+ */
+note?: string, };
+
+/**
+ * Somebody of the organisation has seen to an alert.
+ */
+export type AcknowledgementInfo = {
+/**
+ * Which.
+ */
+event_id: string,
+/**
+ * The user who did.
+ */
+by: string,
+/**
+ * When, milliseconds since the Unix epoch.
+ */
+at: number,
+/**
+ * What else there was to say.
+ */
+note: string | null, };
+
+/**
  * Something that happened to a device.
  */
 export type AlertEvent = {
@@ -698,6 +1112,10 @@ lon: number,
  * A later report showed that this did not happen.
  */
 retracted: boolean,
+/**
+ * Who had seen to it when this was told; `null`: nobody. Later ones come as [`CatalogMessage::Acknowledgements`].
+ */
+acknowledged: AcknowledgementInfo | null,
 /**
  * Figures that belong to it.
  */
@@ -916,7 +1334,19 @@ fleets: Array<string> | null,
 /**
  * Cursor of the last alert seen: those after it are sent first. `null`: only new ones.
  */
-alerts_after: string | null, };
+alerts_after: string | null,
+/**
+ * What the map shows; `null`: all vehicles are told of, however many.
+ */
+viewport?: Viewport,
+/**
+ * See [`FollowRequest`].
+ */
+follow?: Array<string>,
+/**
+ * See [`OnlyRequest`]; `null`: all that are watched.
+ */
+only?: string, };
 
 /**
  * Answer to `watch`.
@@ -931,6 +1361,10 @@ epoch: number,
  */
 fleets: Array<string>,
 /**
+ * See [`DetailMessage`].
+ */
+whole: boolean,
+/**
  * Where alerts go on from.
  */
 cursor: string,
@@ -940,7 +1374,167 @@ cursor: string,
 error?: string, };
 
 /**
- * Socket.IO `catalog`: something was edited; `value` is `null` if it is gone.
+ * Socket.IO `viewport`: the part of the map to be told of, in the usual square tiles of Web Mercator: at zoom z the world is 2^z wide
+ * and high. It only counts while the watched fleets have more vehicles than the gateway tells a browser one by one; so any
+ * program may do without. Then it gets all vehicles.
+ */
+export type Viewport = {
+/**
+ * 0 to 22.
+ */
+zoom: number,
+/**
+ * Westernmost column, below 2^zoom.
+ */
+x: number,
+/**
+ * Northernmost row, below 2^zoom.
+ */
+y: number,
+/**
+ * Columns; those beyond the antimeridian begin again at 0.
+ */
+w: number,
+/**
+ * Rows. At most 320 tiles in all.
+ */
+h: number, };
+
+/**
+ * Socket.IO `detail`: the watched fleets have grown or shrunk so far that something else is told of them.
+ */
+export type DetailMessage = {
+/**
+ * All vehicles are told of; else those in the viewport, or counted cells of it, and those that are followed.
+ */
+whole: boolean, };
+
+/**
+ * Socket.IO `only`: where not all vehicles are told of (see [`DetailMessage`]), those of one of the watched fleets are, and cells count
+ * them only. Alerts and followed vehicles come as before.
+ */
+export type OnlyRequest = {
+/**
+ * Key of the fleet; `null`: all that are watched.
+ */
+fleet: string | null, };
+
+/**
+ * Socket.IO `follow`: the vehicles to be told of wherever they are, instead of those before. At most 16 count.
+ */
+export type FollowRequest = {
+/**
+ * Ids of devices; who may not be seen is left out.
+ */
+devices: Array<string>, };
+
+/**
+ * Which vehicles to list.
+ */
+export type VehicleListRequest = {
+/**
+ * Part of the name or of the device's id, in whatever case.
+ */
+text: string,
+/**
+ * Only those of this fleet.
+ */
+fleet: string | null,
+/**
+ * Only these: 0 moving, 1 standing with the ignition on, 2 standing, 3 late, 4 offline, 5 alarm. All if empty.
+ */
+looks: Array<number>,
+/**
+ * In which order.
+ */
+sort: VehicleSort,
+/**
+ * Only these devices.
+ */
+devices: Array<string> | null,
+/**
+ * So many are left out.
+ */
+from: number,
+/**
+ * So many are told, at most 1,000.
+ */
+limit: number, };
+
+/**
+ * An order of vehicles.
+ */
+export type VehicleSort = "name" | "status" | "speed" | "age";
+
+/**
+ * Some vehicles of a list.
+ */
+export type VehicleListAnswer = {
+/**
+ * Vehicles that may be seen, whatever was asked for.
+ */
+count: number,
+/**
+ * Those that were asked for.
+ */
+matching: number,
+/**
+ * By look, those that were asked for but for their looks.
+ */
+looks: [number, number, number, number, number, number],
+/**
+ * So many were left out.
+ */
+from: number,
+/**
+ * The next ones.
+ */
+vehicles: Array<ListedVehicle>, };
+
+/**
+ * A vehicle in a list.
+ */
+export type ListedVehicle = {
+/**
+ * What the device calls itself.
+ */
+device: string,
+/**
+ * For people.
+ */
+name: string,
+/**
+ * Key of its fleet.
+ */
+fleet: string,
+/**
+ * See [`VehicleListRequest`].
+ */
+look: number,
+/**
+ * `null` if it is not known.
+ */
+speed_kmh: number | null,
+/**
+ * Degrees clockwise from true north.
+ */
+course_deg: number,
+/**
+ * Of the newest fix.
+ */
+fix_time: number,
+/**
+ * Degrees.
+ */
+lat: number,
+/**
+ * Degrees.
+ */
+lon: number, };
+
+/**
+ * Socket.IO `catalog`: something was edited; `value` is `null` if it is gone. Who watches and says an alert that was seen last is
+ * also told which alerts are acknowledged.
  */
 export type CatalogMessage = { "kind": "fleet",
 /**
@@ -966,7 +1560,19 @@ id: string,
 /**
  * As it is now.
  */
-value: GeofenceFeature | null, };
+value: GeofenceFeature | null, } | { "kind": "acknowledgements",
+/**
+ * Forget all that were told before; if they are many, further messages with the others follow.
+ */
+whole: boolean,
+/**
+ * New ones, and changed ones.
+ */
+given: Array<AcknowledgementInfo>,
+/**
+ * Ids of events that are no longer acknowledged.
+ */
+taken_back: Array<string>, };
 
 /**
  * Socket.IO `replay`.
@@ -1165,6 +1771,10 @@ lon: number,
  * A later report showed that this did not happen.
  */
 retracted: boolean,
+/**
+ * Who had seen to it when this was told; `null`: nobody. Later ones come as [`CatalogMessage::Acknowledgements`].
+ */
+acknowledged: AcknowledgementInfo | null,
 /**
  * Figures that belong to it.
  */

@@ -8,7 +8,8 @@ const SEVERITY: Record<number, number> = {
   [Look.Parked]: 0, [Look.Idle]: 1, [Look.Moving]: 2, [Look.Offline]: 3, [Look.Late]: 4, [Look.Alarm]: 5,
 };
 
-export interface Cell {
+/** What is drawn of a cell. */
+export interface Mark {
   /** Middle of the cell's vehicles, moved so that its mark stays inside the cell, px. */
   x: number;
   y: number;
@@ -18,6 +19,9 @@ export interface Cell {
   /** The look that most have. */
   usual: number;
   worst: number;
+}
+
+export interface Cell extends Mark {
   /** The vehicle, if it is the only one. */
   only: number;
 }
@@ -32,7 +36,7 @@ const MAX_ZOOM = 12;
 const LEAST_VEHICLES = 200;
 
 /** Radius of a mark as a share of the cell's edge: grows with the count, and neighbours never overlap. */
-const radiusShare = (n: number): number => Math.min(0.375, 0.14 + Math.log2(n) * 0.025);
+export const radiusShare = (n: number): number => Math.min(0.375, 0.14 + Math.log2(n) * 0.025);
 
 export class Cells {
   private columns = 0;
@@ -102,18 +106,19 @@ export class Cells {
       const left = (at % columns) * edge - shiftX, top = Math.floor(at / columns) * edge - shiftY;
       const within = (v: number, from: number): number => Math.round(Math.max(from + radius, Math.min(from + edge - radius, v)));
       return {
-        x: within(sumX[at] / n, left), y: within(sumY[at] / n, top), radius, count: n, only: only[at], ...this.summary(at),
+        x: within(sumX[at] / n, left), y: within(sumY[at] / n, top), radius, count: n, only: only[at], ...summary(this.looks, at * LOOKS),
       };
     });
   }
+}
 
-  private summary(at: number): { usual: number; worst: number } {
-    let usual = 0, worst = -1;
-    for (let look = 0; look < LOOKS; look++) {
-      const n = this.looks[at * LOOKS + look];
-      if (n > this.looks[at * LOOKS + usual]) usual = look;
-      if (n > 0 && (worst < 0 || SEVERITY[look] > SEVERITY[worst])) worst = look;
-    }
-    return { usual, worst };
+/** The look that most have, and the worst, of the counts of looks that begin at a place. */
+export function summary(looks: ArrayLike<number>, from: number): { usual: number; worst: number } {
+  let usual = 0, worst = -1;
+  for (let look = 0; look < LOOKS; look++) {
+    const n = looks[from + look];
+    if (n > looks[from + usual]) usual = look;
+    if (n > 0 && (worst < 0 || SEVERITY[look] > SEVERITY[worst])) worst = look;
   }
+  return { usual, worst };
 }

@@ -17,6 +17,12 @@ export class Directory {
   /** Vehicles by Look that pass text and fleet, whatever the looks filter says. */
   looks: number[] = new Array<number>(LOOKS).fill(0);
 
+  /** Whether the filter lets everybody through. */
+  passesAll(): boolean {
+    const { text, fleet, looks, devices } = this.filter;
+    return text.trim() === '' && fleet === null && looks.length === 0 && devices === null;
+  }
+
   /** Marks the fleet's shown column and orders the list. */
   refresh(fleet: Fleet, roster: Roster): void {
     const text = this.filter.text.trim().toLowerCase();

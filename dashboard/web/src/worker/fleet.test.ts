@@ -16,7 +16,7 @@ function columns(fixes: Fix[]): [Ft1Decoder, (t0: number, kind?: number) => Fram
   decoder.course = Uint8Array.from(fixes, (f) => f.course ?? 0);
   decoder.dt = Float64Array.from(fixes, (f) => (f.ageMs ?? 0) / 10);
   decoder.status = Uint8Array.from(fixes, (f) => f.status ?? MOVING | VALID);
-  return [decoder, (t0, kind = KIND_DELTA) => ({ kind, flags: 6, epoch: 1, seq: 1, t0, n: fixes.length })];
+  return [decoder, (t0, kind = KIND_DELTA) => ({ kind, flags: 6, epoch: 1, seq: 1, t0, n: fixes.length, viewport: null })];
 }
 
 function apply(fleet: Fleet, fixes: Fix[], t0 = T0): void {

@@ -1,6 +1,6 @@
 /** Where every vehicle is: one column a quantity, one row a slot, with dead reckoning between fixes. */
 
-import { SPEED_UNKNOWN, type Ft1Decoder, type FrameHeader } from './ft1';
+import { FLAG_FOLLOWED, KIND_SNAPSHOT, SPEED_UNKNOWN, type Ft1Decoder, type FrameHeader } from './ft1';
 import { mercatorX, mercatorY, unitsPerMetre } from './mercator';
 
 /** Bits of a vehicle's status byte. */
@@ -13,7 +13,7 @@ export const ALARM = 64;
 /** What a vehicle is drawn and filtered as; also the index of its colour. */
 export const Look = { Moving: 0, Idle: 1, Parked: 2, Late: 3, Offline: 4, Alarm: 5 } as const;
 export type Look = (typeof Look)[keyof typeof Look];
-export const LOOKS = 6;
+export { LOOKS } from './ft1';
 
 const SINE = new Float64Array(256);
 const COSINE = new Float64Array(256);
@@ -31,6 +31,9 @@ const OVERDUE_PERIODS = 2;
 const OVERDUE_MIN_MS = 2_500;
 const OVERDUE_MAX_MS = 60_000;
 const FIRST_PERIOD_MS = 5_000;
+/** Why a vehicle is there: it is among those that the map shows, or it is followed wherever it is. */
+const IN_VIEW = 1;
+const FOLLOWED = 2;
 
 export function lookOf(status: number): Look {
   if (status & ALARM) return Look.Alarm;
@@ -50,10 +53,12 @@ export class Fleet {
   applied = 0;
   /** Records that could not be a place on earth, left out one by one. */
   refused = 0;
-  /** 1 if the slot has a vehicle. */
+  /** Not 0 if the slot has a vehicle: IN_VIEW, FOLLOWED or both. */
   present = new Uint8Array(0);
   /** 1 if the present vehicle passes the filter. */
   shown = new Uint8Array(0);
+  /** `shown` of a vehicle that is new, until the filter has been asked. */
+  newcomers = 1;
   /** Mercator position at the fix. */
   x = new Float64Array(0);
   y = new Float64Array(0);
@@ -96,11 +101,19 @@ export class Fleet {
   /** The snapshot is complete: whoever was not told of since is gone. Nobody vanishes before. */
   endSnapshot(): void {
     for (let i = 0; i < this.n; i++) {
-      if (this.present[i] && this.told[i] !== this.generation) {
-        this.present[i] = 0;
-        this.count--;
-      }
+      if (this.present[i] & IN_VIEW && this.told[i] !== this.generation) this.takeOut(i, IN_VIEW);
     }
+  }
+
+  /** Nobody is followed. */
+  endFollowing(): void {
+    for (let i = 0; i < this.n; i++) this.takeOut(i, FOLLOWED);
+  }
+
+  private takeOut(slot: number, why: number): void {
+    if (slot >= this.n || (this.present[slot] & why) === 0) return;
+    this.present[slot] &= ~why;
+    if (this.present[slot] === 0) this.count--;
   }
 
   private reserve(slots: number): void {
@@ -130,6 +143,9 @@ export class Fleet {
 
   /** Takes over the decoder's columns. `clock`: the sender's time now; `wall`: ours. Frames never go back in time. */
   apply(columns: Ft1Decoder, frame: FrameHeader, clock: number, wall: number): void {
+    const why = frame.flags & FLAG_FOLLOWED ? FOLLOWED : IN_VIEW;
+    // Who is followed fits into one frame.
+    if (why === FOLLOWED && frame.kind === KIND_SNAPSHOT) this.endFollowing();
     for (let k = 0; k < frame.n; k++) {
       const lat = columns.lat[k] * 1e-6;
       const lon = columns.lon[k] * 1e-6;
@@ -141,15 +157,15 @@ export class Fleet {
       this.reserve(slot + 1);
       const fix = frame.t0 - columns.dt[k] * 10;
       const isNew = this.present[slot] === 0;
-      this.told[slot] = this.generation;
+      if (why === IN_VIEW) this.told[slot] = this.generation;
       if (isNew) {
-        this.present[slot] = 1;
-        this.shown[slot] = 1;
+        this.shown[slot] = this.newcomers;
         this.count++;
         this.period[slot] = FIRST_PERIOD_MS;
         this.ex[slot] = this.ey[slot] = 0;
         if (slot >= this.n) this.n = slot + 1;
       }
+      this.present[slot] |= why;
       this.move(slot, lat, lon, fix, columns.course[k], columns.speed[k], columns.status[k], clock, wall, isNew);
     }
     this.applied += frame.n;
@@ -191,13 +207,8 @@ export class Fleet {
   }
 
   remove(columns: Ft1Decoder, frame: FrameHeader): void {
-    for (let k = 0; k < frame.n; k++) {
-      const slot = columns.slot[k];
-      if (slot < this.n && this.present[slot]) {
-        this.present[slot] = 0;
-        this.count--;
-      }
-    }
+    const why = frame.flags & FLAG_FOLLOWED ? FOLLOWED : IN_VIEW;
+    for (let k = 0; k < frame.n; k++) this.takeOut(columns.slot[k], why);
   }
 
   /** How long after its fix a vehicle is assumed to go on, ms. */
@@ -217,6 +228,13 @@ export class Fleet {
     const since = wall - this.heard[slot];
     const left = since < EASE_MS ? 1 - since / EASE_MS : 0;
     return this.y[slot] + this.vy[slot] * age + this.ey[slot] * left;
+  }
+
+  /** What `project` notes of motion, where nobody but one vehicle (-1: nobody) is drawn. */
+  watchOnly(slot: number, clock: number, scale: number): void {
+    const moves = slot >= 0 && clock - this.fix[slot] < this.overdueAfter(slot);
+    this.fastest = moves ? (Math.abs(this.vx[slot]) + Math.abs(this.vy[slot])) * scale : 0;
+    this.active = this.fastest > 0;
   }
 
   /** Writes the reckoned positions of the shown vehicles inside a view, in its pixels. Returns how many. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import cellExamples from '../wire/cells.json';
 import examples from '../wire/frames.json';
-import { FrameFault, Ft1Decoder, KIND_REMOVED } from './ft1';
+import { FrameFault, Ft1Decoder, KIND_REMOVED, LOOKS } from './ft1';
 
 const bytesOf = (hex: string): Uint8Array => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 
@@ -9,7 +10,7 @@ describe('FT1', () => {
     const decoder = new Ft1Decoder();
     const head = decoder.decode(bytesOf(example.hex));
     const { kind, flags, epoch, seq, t0, slot } = example;
-    expect(head).toEqual({ kind, flags, epoch, seq, t0, n: slot.length });
+    expect(head).toEqual({ kind, flags, epoch, seq, t0, n: slot.length, viewport: null });
     const n = slot.length;
     expect([...decoder.slot.subarray(0, n)]).toEqual(slot);
     if (kind === KIND_REMOVED) return;
@@ -21,7 +22,18 @@ describe('FT1', () => {
     expect([...decoder.status.subarray(0, n)]).toEqual(example.status);
   });
 
-  it.each(examples)('refuses every cut, and fails in no other way on a changed byte: $name', ({ hex, slot }) => {
+  it.each(cellExamples)('reads the cells that the gateway writes: $name', (example) => {
+    const decoder = new Ft1Decoder();
+    const { kind, flags, epoch, seq, t0, viewport, cell, looks, speed, course, place } = example;
+    const n = cell.length;
+    expect(decoder.decode(bytesOf(example.hex))).toEqual({ kind, flags, epoch, seq, t0, n, viewport });
+    const columns = [decoder.slot, decoder.count, decoder.cellSpeed, decoder.course, decoder.place];
+    const count = looks.map((counts) => counts.reduce((sum, n) => sum + n, 0));
+    expect(columns.map((column) => [...column.subarray(0, n)])).toEqual([cell, count, speed, course, place]);
+    expect([...decoder.lookCounts.subarray(0, n * LOOKS)]).toEqual(looks.flat());
+  });
+
+  it.each([...examples, ...cellExamples.map((e) => ({ name: e.name, hex: e.hex, slot: e.cell }))])('refuses every cut, and fails in no other way on a changed byte: $name', ({ hex, slot }) => {
     const decoder = new Ft1Decoder();
     const good = bytesOf(hex);
     for (let cut = 0; cut < good.length; cut++) {

@@ -1,17 +1,31 @@
-/** Reads FT1 frames: little-endian columns of positions, one frame a Socket.IO attachment. */
+/** Reads FT1 frames: little-endian columns of positions or of counted cells, one frame a Socket.IO attachment. */
+
+import type { Viewport } from '../wire/types';
 
 export const KIND_SNAPSHOT = 0;
 export const KIND_DELTA = 1;
 export const KIND_REMOVED = 2;
+export const KIND_CELLS = 3;
 
 export const FLAG_ALTITUDE = 1;
 export const FLAG_DT = 2;
 export const FLAG_STATUS = 4;
 export const FLAG_LAST = 8;
 export const FLAG_REPLAY = 16;
+/** Cells that the frame does not tell of are empty. */
+export const FLAG_FULL = 32;
+/** Of vehicles that are followed, in view or not. */
+export const FLAG_FOLLOWED = 64;
+
+/** Kinds of Look. */
+export const LOOKS = 6;
+
+/** Cells along the edge of a tile. */
+export const CELLS_PER_TILE = 4;
 
 /** Speed of a vehicle that does not tell it. */
 export const SPEED_UNKNOWN = 0xffff;
+export const CELL_SPEED_UNKNOWN = 255;
 
 const MAGIC = 0x46;
 const VERSION = 1;
@@ -19,6 +33,7 @@ const HEADER_BYTES = 32;
 /** More records than this in one frame, or a slot beyond it, is a broken frame, not a fleet. */
 const MAX_RECORDS = 1 << 21;
 const MAX_SLOT = 1 << 22;
+const MAX_VIEWPORT_ZOOM = 22;
 
 export interface FrameHeader {
   kind: number;
@@ -28,6 +43,8 @@ export interface FrameHeader {
   /** Time base of the frame, ms since the Unix epoch. */
   t0: number;
   n: number;
+  /** What cells are told of; null in frames of vehicles. */
+  viewport: Viewport | null;
 }
 
 /** Why a frame was refused. */
@@ -49,6 +66,16 @@ export class Ft1Decoder {
   status = new Uint8Array(0);
   /** Metres. */
   altitude = new Int32Array(0);
+  /** Of cells, whose numbers are in the slot column: how many vehicles. */
+  count = new Uint32Array(0);
+  /** Of cells: which looks there are, by bit. */
+  looks = new Uint8Array(0);
+  /** Of cells: how many vehicles have each look, LOOKS numbers a cell. */
+  lookCounts = new Uint32Array(0);
+  /** Of cells: mean km/h, or CELL_SPEED_UNKNOWN. */
+  cellSpeed = new Uint8Array(0);
+  /** Of cells: mean place, sixteenths from the west in the low nibble, from the north in the high one. */
+  place = new Uint8Array(0);
 
   private bytes: Uint8Array = new Uint8Array(0);
   private at = 0;
@@ -67,19 +94,24 @@ export class Ft1Decoder {
       seq: head.getUint32(8, true),
       t0: head.getFloat64(12, true),
       n: head.getUint32(20, true),
+      viewport: null,
     };
     if (!Number.isFinite(frame.t0)) throw new FrameFault('no time base');
-    if (frame.kind > KIND_REMOVED) throw new FrameFault(`frame kind ${frame.kind}`);
-    // A record takes at least 1 byte (removed) or 6 (position): a count beyond that is a lie, found before allocating.
-    const least = frame.kind === KIND_REMOVED ? 1 : 6;
+    if (frame.kind > KIND_CELLS) throw new FrameFault(`frame kind ${frame.kind}`);
+    // A record takes at least 1 byte (removed), 5 (cell) or 6 (position): a count beyond that is a lie, found before allocating.
+    const least = frame.kind === KIND_REMOVED ? 1 : frame.kind === KIND_CELLS ? 5 : 6;
     if (frame.n > MAX_RECORDS || frame.n * least > bytes.length - HEADER_BYTES) {
       throw new FrameFault(`${frame.n} records in ${bytes.length} bytes`);
     }
     this.bytes = bytes;
     this.at = HEADER_BYTES;
     this.reserve(frame.n);
-    this.readSlots(frame.n);
-    if (frame.kind !== KIND_REMOVED) {
+    if (frame.kind === KIND_CELLS) {
+      frame.viewport = this.readCells(frame.n, head.getInt32(24, true), head.getInt32(28, true));
+    } else {
+      this.readSlots(frame.n, MAX_SLOT);
+    }
+    if (frame.kind < KIND_REMOVED) {
       this.readDeltas(this.lat, frame.n, head.getInt32(24, true));
       this.readDeltas(this.lon, frame.n, head.getInt32(28, true));
       this.readFixed(frame.n);
@@ -104,6 +136,11 @@ export class Ft1Decoder {
     this.dt = new Float64Array(size);
     this.status = new Uint8Array(size);
     this.altitude = new Int32Array(size);
+    this.count = new Uint32Array(size);
+    this.looks = new Uint8Array(size);
+    this.lookCounts = new Uint32Array(size * LOOKS);
+    this.cellSpeed = new Uint8Array(size);
+    this.place = new Uint8Array(size);
   }
 
   private varint(): number {
@@ -131,11 +168,36 @@ export class Ft1Decoder {
     throw new FrameFault('number too long');
   }
 
-  private readSlots(n: number): void {
+  private readCells(n: number, x: number, y: number): Viewport {
+    if (this.at + 5 > this.bytes.length) throw new FrameFault('frame ends inside its viewport');
+    const body = new DataView(this.bytes.buffer, this.bytes.byteOffset + this.at, 5);
+    const viewport = { zoom: body.getUint8(0), x, y, w: body.getUint16(1, true), h: body.getUint16(3, true) };
+    const world = 2 ** viewport.zoom;
+    if (viewport.zoom > MAX_VIEWPORT_ZOOM || !(x >= 0 && x < world && y >= 0 && y < world)) throw new FrameFault(`viewport ${x}/${y}`);
+    this.at += 5;
+    this.readSlots(n, viewport.w * viewport.h * CELLS_PER_TILE ** 2);
+    this.readBytes(this.looks, n);
+    for (let k = 0; k < n; k++) this.readLooks(k);
+    for (const column of [this.cellSpeed, this.course, this.place]) this.readBytes(column, n);
+    return viewport;
+  }
+
+  private readLooks(k: number): void {
+    if (this.looks[k] >> LOOKS !== 0) throw new FrameFault(`looks ${this.looks[k]}`);
+    this.count[k] = 0;
+    for (let look = 0; look < LOOKS; look++) {
+      const n = this.looks[k] & (1 << look) ? this.varint() : 0;
+      if (n === 0 && this.looks[k] & (1 << look)) throw new FrameFault('a look that nobody has');
+      this.lookCounts[k * LOOKS + look] = n;
+      this.count[k] += n;
+    }
+  }
+
+  private readSlots(n: number, end: number): void {
     let slot = -1;
     for (let k = 0; k < n; k++) {
       slot += 1 + this.varint();
-      if (slot >= MAX_SLOT) throw new FrameFault(`slot ${slot}`);
+      if (slot >= end) throw new FrameFault(`slot ${slot}`);
       this.slot[k] = slot;
     }
   }

@@ -1,6 +1,6 @@
 /** Texts as stamps, and where they may stand without covering each other. */
 
-import type { Cell } from './cells';
+import type { Mark } from './cells';
 import { Look } from './fleet';
 import { LOOK_RGB, pixel } from './palette';
 import type { Theme } from './protocol';
@@ -45,10 +45,10 @@ export class StampCache {
     }));
   }
 
-  /** A counted cell: a disc in the colour of what most of its vehicles are, with a rim that shows the worst. */
-  count({ count, usual, worst, radius }: Cell, theme: Theme, dpr: number): Stamp {
+  /** A counted cell: a disc in the colour of what most of its vehicles are (or a given one), with a rim that shows the worst. */
+  count({ count, usual, worst, radius }: Mark, theme: Theme, dpr: number, rgb: readonly number[] = LOOK_RGB[usual]): Stamp {
     const text = count < 1000 ? String(count) : count < 10_000 ? `${(count / 1000).toFixed(1)}k` : `${Math.round(count / 1000)}k`;
-    return this.kept(`#${theme}${dpr}${usual}${worst}/${text}/${Math.round(radius)}`, () => {
+    return this.kept(`#${theme}${dpr}${rgb.join()}${worst}/${text}/${Math.round(radius)}`, () => {
       const edge = Math.ceil(radius) * 2 + 2;
       const colour = (look: number): string => `rgb(${LOOK_RGB[look].join(',')})`;
       return this.draw(() => ({ w: edge, h: edge }), (c) => {
@@ -61,7 +61,7 @@ export class StampCache {
         const alarming = worst === Look.Alarm || worst === Look.Late;
         disc(radius, alarming ? colour(worst) : theme === 'dark' ? '#0c1118' : '#fff');
         if (alarming) disc(radius - 2.5 * dpr, theme === 'dark' ? '#0c1118' : '#fff');
-        disc(radius - (alarming ? 4 : 1.5) * dpr, colour(usual));
+        disc(radius - (alarming ? 4 : 1.5) * dpr, `rgb(${rgb.join(',')})`);
         c.fillStyle = '#fff';
         c.font = `600 ${(text.length > 3 ? 10 : 11) * dpr}px system-ui, sans-serif`;
         c.textAlign = 'center';

@@ -2,8 +2,8 @@
 
 import { io, type Socket } from 'socket.io-client';
 import type {
-  AlertEvent, CatalogMessage, NoticeMessage, ReplayAck, ReplayAlert, ReplayAnswer, ReplayRequest, ReplayState, SlotsMessage, WatchAnswer,
-  WatchRequest,
+  AlertEvent, CatalogMessage, DetailMessage, FollowRequest, NoticeMessage, OnlyRequest, ReplayAck, ReplayAlert, ReplayAnswer, ReplayRequest, ReplayState,
+  SlotsMessage, Viewport, WatchAnswer, WatchRequest,
 } from '../wire/types';
 import type { LinkState, ReplayOpen } from './protocol';
 
@@ -12,6 +12,7 @@ interface FromServer {
   slots: (slots: SlotsMessage) => void;
   alert: (alert: AlertEvent) => void;
   catalog: (change: CatalogMessage) => void;
+  detail: (detail: DetailMessage) => void;
   notice: (notice: NoticeMessage, shown: (yes: boolean) => void) => void;
   r: (id: number, frame: ArrayBuffer) => void;
   replay_state: (state: ReplayState) => void;
@@ -19,6 +20,9 @@ interface FromServer {
 }
 interface ToServer {
   watch: (request: WatchRequest, reply: (answer: WatchAnswer) => void) => void;
+  viewport: (viewport: Viewport) => void;
+  follow: (request: FollowRequest) => void;
+  only: (request: OnlyRequest) => void;
   ack: (seq: number) => void;
   replay: (request: ReplayRequest, reply?: (answer: ReplayAnswer) => void) => void;
   replay_ack: (ack: ReplayAck) => void;
@@ -26,14 +30,15 @@ interface ToServer {
 
 export interface LinkHandlers {
   state: (state: LinkState) => void;
-  /** Watching is about to be asked for. */
-  joining: () => void;
+  /** Watching is about to be asked for: what the map shows, who is followed, and the fleet that is shown only. */
+  joining: () => { viewport: Viewport; follow: string[]; only?: string };
   /** The watch was accepted: a snapshot follows. */
   watching: (reply: WatchAnswer) => void;
   frame: (bytes: Uint8Array) => void;
   slots: (slots: SlotsMessage) => void;
   alert: (alert: AlertEvent) => void;
   catalog: (change: CatalogMessage) => void;
+  detail: (detail: DetailMessage) => void;
   notice: (notice: NoticeMessage) => void;
   replayFrame: (id: number, bytes: Uint8Array) => void;
   replayState: (state: ReplayState) => void;
@@ -61,8 +66,7 @@ export class Link {
     });
     this.socket = socket;
     const watch = (): void => {
-      handlers.joining();
-      socket.emit('watch', { fleets: null, alerts_after: this.alertsAfter }, (reply) => {
+      socket.emit('watch', { fleets: null, alerts_after: this.alertsAfter, ...handlers.joining() }, (reply) => {
         if (reply.error !== undefined) {
           handlers.state('lost');
           setTimeout(() => socket.connected && watch(), WATCH_AGAIN_MS);
@@ -96,6 +100,7 @@ export class Link {
       handlers.alert(alert);
     });
     socket.on('catalog', handlers.catalog);
+    socket.on('detail', handlers.detail);
     socket.on('notice', (notice, shown) => {
       handlers.notice(notice);
       shown(true);
@@ -103,6 +108,20 @@ export class Link {
     socket.on('r', (id, frame) => handlers.replayFrame(id, new Uint8Array(frame)));
     socket.on('replay_state', handlers.replayState);
     socket.on('replay_alert', (alert) => handlers.replayAlert(alert.id, alert));
+  }
+
+  /** Nothing is kept for later: when the connection is back, `watch` says it. */
+  show(viewport: Viewport): void {
+    if (this.socket.connected) this.socket.emit('viewport', viewport);
+  }
+
+  follow(devices: string[]): void {
+    if (this.socket.connected) this.socket.emit('follow', { devices });
+  }
+
+  /** Null: all fleets. */
+  only(fleet: string | null): void {
+    if (this.socket.connected) this.socket.emit('only', { fleet });
   }
 
   ack(seq: number): void {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Ft1Decoder, KIND_DELTA, KIND_SNAPSHOT, FLAG_LAST, type FrameHeader } from './ft1';
+import { Ft1Decoder, FLAG_FOLLOWED, FLAG_LAST, KIND_CELLS, KIND_DELTA, KIND_REMOVED, KIND_SNAPSHOT, type FrameHeader } from './ft1';
 import type { Link } from './link';
 import { Live } from './live';
 import type { FromWorker } from './protocol';
@@ -14,10 +14,13 @@ function columns(...slots: number[]): Ft1Decoder {
   decoder.course = new Uint8Array(n);
   decoder.dt = new Float64Array(n);
   decoder.status = new Uint8Array(n).fill(4);
+  decoder.looks = new Uint8Array(n);
+  decoder.cellSpeed = new Uint8Array(n);
+  decoder.place = new Uint8Array(n);
   return decoder;
 }
 const head = (kind: number, n: number, more: Partial<FrameHeader> = {}): FrameHeader =>
-  ({ kind, flags: 6, epoch: 1, seq: 1, t0: 1_000_000, n, ...more });
+  ({ kind, flags: 6, epoch: 1, seq: 1, t0: 1_000_000, n, viewport: null, ...more });
 
 it('takes slots of another epoch for other vehicles', () => {
   const live = new Live();
@@ -96,4 +99,52 @@ it('leaves an action for another replay alone', () => {
   replay.act(1, { action: 'close' }, 0);
   replay.resume(0);
   expect(sent).toEqual(['open 1 x10', 'close']);
+});
+
+it('keeps a followed vehicle on the map whatever leaves the view, until it is followed no more', () => {
+  const live = new Live();
+  live.whole = false;
+  live.joining();
+  live.slots({ epoch: 1, slots: [[0, 'a', 'A', 'f'], [1, 'b', 'B', 'f'], [2, 'c', 'C', 'f']] });
+  const followed = { flags: FLAG_FOLLOWED | FLAG_LAST };
+  live.frame(columns(0, 2), head(KIND_SNAPSHOT, 2, followed), 0);
+  live.frame(columns(0, 1), head(KIND_SNAPSHOT, 2, { flags: FLAG_LAST }), 0);
+  expect(live.fleet.count).toBe(3);
+  live.frame(columns(0, 1), head(KIND_REMOVED, 2), 0);
+  expect([live.fleet.count, live.roster.device(0), live.roster.device(1)]).toEqual([2, 'a', '']);
+  live.frame(columns(2), head(KIND_REMOVED, 1, { flags: FLAG_FOLLOWED }), 0);
+  live.frame(columns(), head(KIND_SNAPSHOT, 0, followed), 0);
+  expect(live.fleet.count).toBe(0);
+});
+
+it('forgets after a reconnection cells and followed vehicles that are not told of again', () => {
+  const live = new Live();
+  const cells = (): void => live.frame(Object.assign(columns(0), { count: new Uint32Array(1).fill(9) }), head(KIND_CELLS, 1, { viewport: { zoom: 4, x: 0, y: 0, w: 1, h: 1 } }), 0);
+  cells();
+  live.frame(columns(5), head(KIND_SNAPSHOT, 1, { flags: FLAG_FOLLOWED | FLAG_LAST }), 0);
+  live.joining();
+  expect([live.cells.size, live.fleet.count]).toEqual([1, 1]);
+  cells();
+  live.frame(columns(), head(KIND_SNAPSHOT, 0, { flags: FLAG_LAST }), 0);
+  expect([live.cells.size, live.fleet.count]).toEqual([1, 0]);
+  live.joining();
+  live.frame(columns(1), head(KIND_SNAPSHOT, 1, { flags: FLAG_LAST }), 0);
+  expect([live.cells.viewport, live.fleet.count]).toEqual([null, 1]);
+});
+
+it('does not flash up vehicles that come into view and pass no filter', () => {
+  const live = new Live();
+  live.slots({ epoch: 1, slots: [[0, 'a', 'A', 'f'], [1, 'b', 'B', 'f']] });
+  const comes = (slot: number): number => {
+    live.frame(columns(slot), head(KIND_DELTA, 1), 0);
+    return live.fleet.shown[slot];
+  };
+  live.whole = false;
+  live.refresh();
+  expect(comes(0)).toBe(1);
+  live.directory.filter = { ...live.directory.filter, text: 'b' };
+  live.refresh();
+  expect(comes(1)).toBe(0);
+  live.tidy();
+  expect([...live.fleet.shown.subarray(0, 2)]).toEqual([0, 1]);
 });

@@ -2,9 +2,10 @@
 
 import type { SlotsMessage } from '../wire/types';
 import { ServerClock } from './clock';
+import { CountedCells } from './counted';
 import { Directory } from './directory';
 import { Fleet } from './fleet';
-import { FLAG_LAST, KIND_REMOVED, KIND_SNAPSHOT, type FrameHeader, type Ft1Decoder } from './ft1';
+import { FLAG_FOLLOWED, FLAG_LAST, KIND_CELLS, KIND_REMOVED, KIND_SNAPSHOT, type FrameHeader, type Ft1Decoder } from './ft1';
 import { Roster } from './roster';
 
 /** Latencies kept for the percentile of one second. */
@@ -17,6 +18,9 @@ export class Live {
   readonly fleet = new Fleet();
   readonly roster = new Roster();
   readonly directory = new Directory();
+  readonly cells = new CountedCells();
+  /** Whether the server tells of all vehicles, or only of what the map shows. */
+  whole = true;
   readonly clock = new ServerClock();
   /** Device id of the selected vehicle, '' if none. */
   selected = '';
@@ -33,6 +37,8 @@ export class Live {
   private lastSeq = -1;
   /** Something changed since the list was put in order. */
   private dirty = true;
+  /** Told of since watching began: what has not been is over when the snapshot is complete. */
+  private heard = { cells: false, followed: false };
   private lags: number[] = [];
   private ages: number[] = [];
 
@@ -40,6 +46,7 @@ export class Live {
   joining(): void {
     this.fleet.expectSnapshot();
     this.lastSeq = -1;
+    this.heard = { cells: false, followed: false };
   }
 
   /** Another start of the gateway: slots mean other vehicles from now on. */
@@ -47,6 +54,7 @@ export class Live {
     if (epoch === this.epoch) return;
     this.fleet.clear();
     this.roster.clear();
+    this.cells.clear();
     this.epoch = epoch;
     this.lastSeq = -1;
     this.dirty = true;
@@ -70,11 +78,18 @@ export class Live {
     this.lastSeq = frame.seq;
     this.frames++;
     this.newestFrame = wall;
+    if (frame.kind === KIND_CELLS) {
+      this.heard.cells = true;
+      this.cells.take(columns, frame);
+      return;
+    }
     this.dirty = true;
     if (frame.kind === KIND_REMOVED) {
       this.fleet.remove(columns, frame);
+      if (!this.whole) this.forget(columns, frame.n);
       return;
     }
+    if (frame.flags & FLAG_FOLLOWED) this.heard.followed = true;
     this.clock.sample(frame.t0, wall);
     const now = this.clock.now(wall);
     this.fleet.apply(columns, frame, now, wall);
@@ -82,8 +97,18 @@ export class Live {
       if (this.lags.length < LAGS_KEPT) this.lags.push(now - frame.t0);
       const kept = Math.min(frame.n, AGES_KEPT - this.ages.length);
       for (let i = 0; i < kept; i++) this.ages.push(wall - (frame.t0 - columns.dt[i] * 10));
-    } else if (frame.flags & FLAG_LAST) {
+    } else if (frame.flags & FLAG_LAST && (frame.flags & FLAG_FOLLOWED) === 0) {
       this.fleet.endSnapshot();
+      if (!this.heard.followed) this.fleet.endFollowing();
+      if (!this.heard.cells) this.cells.clear();
+    }
+  }
+
+  /** Names of vehicles out of sight: whoever comes back is told of anew. */
+  private forget(columns: Ft1Decoder, n: number): void {
+    for (let k = 0; k < n; k++) {
+      const slot = columns.slot[k];
+      if (slot >= this.fleet.n || !this.fleet.present[slot]) this.roster.remove(slot);
     }
   }
 
@@ -97,12 +122,15 @@ export class Live {
   }
 
   refresh(): void {
+    // A viewport brings many at once: those that don't pass must not flash up.
+    this.fleet.newcomers = this.whole || this.directory.passesAll() ? 1 : 0;
     this.directory.refresh(this.fleet, this.roster);
     this.dirty = false;
   }
 
   /** Where the vehicles are, as a Mercator box [x0, y0, x1, y1]. Strays don't count: 2nd to 98th percentile. */
   extent(): [number, number, number, number] | null {
+    if (this.cells.viewport) return this.cells.extent();
     const xs: number[] = [], ys: number[] = [];
     for (let i = 0; i < this.fleet.n; i++) {
       const x = this.fleet.x[i], y = this.fleet.y[i];

@@ -1,6 +1,7 @@
 /** Draws one frame of vehicles into a pixel buffer. */
 
-import { Cells } from './cells';
+import { Cells, radiusShare } from './cells';
+import type { CountedCells } from './counted';
 import { Look, Projection, type Fleet, type Viewport } from './fleet';
 import { Occupancy, StampCache } from './labels';
 import { SPEED_UNKNOWN } from './ft1';
@@ -19,6 +20,8 @@ export interface Scene {
   selected: number;
   /** The past: one colour and trails. */
   trails: Trails | null;
+  /** Cells that the server counts in the vehicles' place; null if it tells of each. */
+  cells: CountedCells | null;
   /** How far back trails go, ms of the scene's clock. */
   trailSpan: number;
 }
@@ -57,7 +60,8 @@ export class Painter {
   /** Returns how many vehicles are inside the view. */
   paint(buffer: Uint32Array, view: View, scenes: readonly Scene[], options: DrawOptions, wall: number): number {
     buffer.fill(0);
-    const total = scenes.reduce((sum, s) => sum + s.fleet.n, 0);
+    // Each vehicle or cell once, and who is selected again.
+    const total = scenes.reduce((sum, s) => sum + (s.cells ? s.cells.size : s.fleet.n) + 1, 0);
     this.pick.reset(view.w, view.h, total + 1);
     let inView = 0;
     scenes.forEach((scene, index) => {
@@ -75,6 +79,12 @@ export class Painter {
   private paintScene(buffer: Uint32Array, view: View, scene: Scene, index: number, options: DrawOptions, wall: number): number {
     const { fleet, clock, selected } = scene;
     const viewport: Viewport & { zoom: number; dpr: number } = { ...view, margin: Math.ceil(14 * view.dpr) };
+    if (scene.cells) {
+      const counted = this.paintCounted(buffer, viewport, scene.cells, options);
+      fleet.watchOnly(selected, clock, view.scale);
+      if (selected >= 0) this.paintSelected(buffer, view, viewport, scene, index, options, wall);
+      return counted;
+    }
     const p = this.projection;
     const n = fleet.project(viewport, clock, wall, p);
     const replayed = scene.trails !== null;
@@ -168,6 +178,35 @@ export class Painter {
         this.pick.add(cell.x, cell.y, CELL_TAG);
       }
     }
+  }
+
+  /** Cells of the server. Returns how many vehicles are in those inside the view. */
+  private paintCounted(buffer: Uint32Array, view: Viewport & { dpr: number }, counted: CountedCells, options: DrawOptions): number {
+    // Cells of another zoom are shown until those of this one come.
+    const edge = counted.edge * view.scale;
+    const arrows = this.spriteSet(SMALL_PX * view.dpr, view.w, options);
+    let vehicles = 0;
+    for (const cell of [...counted.passing()].sort((a, b) => a.count - b.count)) {
+      const { count, usual, worst, alone } = cell;
+      const radius = alone ? 0 : Math.max(6 * view.dpr, Math.min(edge, CELL_EDGE_PX * view.dpr) * radiusShare(count));
+      const within = (v: number, from: number): number => Math.round(Math.max(from + radius, Math.min(from + edge - radius, v)));
+      // The world repeats: the copy that the view shows, or one of which the east end reaches into it.
+      const turns = Math.floor(cell.left + counted.edge - view.x0);
+      const px = (x: number): number => (x - view.x0 - turns) * view.scale;
+      const x = within(px(cell.x), px(cell.left)), y = within((cell.y - view.y0) * view.scale, (cell.top - view.y0) * view.scale);
+      const m = alone ? view.margin : -radius;
+      if (x < m || y < m || x >= view.w - m || y >= view.h - m) continue;
+      vehicles += count;
+      const bySpeed = options.colouring === 'speed' && cell.speedKmh !== null ? speedColour(cell.speedKmh * 10) : null;
+      if (alone) {
+        putSprite(buffer, y * view.w + x, arrows.of(usual, cell.course, bySpeed === null ? usual : SPEED_COLOURS + bySpeed));
+      } else {
+        const stamp = this.stamps.count({ x, y, radius, count, usual, worst }, options.theme, view.dpr, bySpeed === null ? undefined : SPEED_RGB[bySpeed]);
+        putStamp(buffer, view.w, view.h, stamp, x - (stamp.w >> 1), y - (stamp.h >> 1));
+      }
+      if (x >= 0 && y >= 0 && x < view.w && y < view.h) this.pick.add(x, y, CELL_TAG);
+    }
+    return vehicles;
   }
 
   private paintLabels(buffer: Uint32Array, view: View, scene: Scene, n: number, options: DrawOptions): void {

@@ -49,8 +49,14 @@ export interface Filter {
   devices: readonly string[] | null;
 }
 
+/** The parts of a filter that counted cells can't answer: they have numbers by status, of the fleets that the server was asked for. */
+export function notOfCells({ text, fence, attribute }: Filter): ('text' | 'fence' | 'attribute')[] {
+  const parts = { text: text.trim() !== '', fence: fence !== null, attribute: attribute.trim() !== '' };
+  return (Object.keys(parts) as (keyof typeof parts)[]).filter((part) => parts[part]);
+}
+
 export type ToWorker =
-  | { type: 'connect'; origin: string; alertsAfter: string | null }
+  | { type: 'connect'; origin: string; /** Address of the page. */ base: string; alertsAfter: string | null }
   | { type: 'draw'; view: View; buffer: ArrayBuffer | null }
   | { type: 'options'; options: DrawOptions }
   | { type: 'filter'; filter: Filter }
@@ -85,6 +91,8 @@ export interface Stats {
   count: number;
   matching: number;
   shown: number;
+  /** Cells that the server counts in the vehicles' place. */
+  cells: number;
   applied: number;
   frames: number;
   badFrames: number;

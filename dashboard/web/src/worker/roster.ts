@@ -30,6 +30,14 @@ export class Roster {
     this.ranked = null;
   }
 
+  remove(slot: number): void {
+    const device = this.devices[slot];
+    if (device === undefined) return;
+    if (this.slots.get(device) === slot) this.slots.delete(device);
+    for (const column of [this.devices, this.names, this.texts, this.fleets]) delete column[slot];
+    this.ranked = null;
+  }
+
   rename(device: string, name: string, fleet: string): void {
     const slot = this.slots.get(device);
     if (slot === undefined) return;

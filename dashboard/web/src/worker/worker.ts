@@ -2,14 +2,18 @@
 
 import { FrameFault, Ft1Decoder, SPEED_UNKNOWN, type FrameHeader } from './ft1';
 import { Link } from './link';
+import { Listing, askAt, requestOf, rowsOf, type Ask } from './listing';
 import { Live } from './live';
 import { latOf, lonOf } from './mercator';
 import { Painter, type Scene } from './painter';
 import type { DrawOptions, FromWorker, LayerName, LinkState, Selected, ToWorker, VehicleRow, View } from './protocol';
 import { Replay } from './replay';
+import { Sight, sameViewport } from './sight';
 
 /** More vehicles on one spot than a list to choose from should hold. */
 const HITS_AT_MOST = 16;
+/** Vehicles named in one answer of the server. */
+const LISTED_AT_MOST = 1_000;
 /** Visible rows and counts; every fourth beat the list's order. */
 const BEAT_MS = 250;
 /** Vehicles stand on whole pixels: who has moved less than this is where it was. Fixes come ten times a second. */
@@ -31,6 +35,17 @@ let linkState: LinkState = 'connecting';
 const decoder = new Ft1Decoder();
 const painter = new Painter();
 const live = new Live();
+/** Of whole fleets the server tells all, whatever is shown. */
+const sight = new Sight((viewport) => {
+  if (!live.whole) link?.show(viewport);
+});
+/** What the page shows. */
+let shownView: View | null = null;
+let ask: Ask | null = null;
+const listing = new Listing(() => ask, () => live.directory.filter, () => {
+  sendRows();
+  sendStats();
+});
 const replay = new Replay(() => link, post);
 let options: DrawOptions = { theme: 'light', grouping: 'auto', labels: true, colouring: 'status', live: true };
 let rowsWanted = { from: 0, to: 0 };
@@ -58,15 +73,34 @@ function decode(bytes: Uint8Array): FrameHeader | null {
   }
 }
 
-function connect(origin: string, alertsAfter: string | null): void {
+const followed = (): string[] => (live.selected === '' ? [] : [live.selected]);
+
+/** Whether the server tells of all vehicles, or of what the map shows: then it is asked for the list too. */
+function setWhole(whole: boolean): void {
+  live.whole = whole;
+  listing.active = !whole;
+  if (whole) return;
+  // Either may have changed unsaid.
+  link?.show(sight.now);
+  link?.follow(followed());
+  link?.only(live.directory.filter.fleet);
+}
+
+function connect(origin: string, base: string, alertsAfter: string | null): void {
+  ask = askAt(base);
   link = new Link(origin, alertsAfter, {
     state: (state) => {
       linkState = state;
       sendStats();
     },
-    joining: () => live.joining(),
-    watching: ({ epoch }) => {
+    joining: () => {
+      live.joining();
+      const { fleet } = live.directory.filter;
+      return { viewport: sight.now, follow: followed(), ...(fleet === null ? {} : { only: fleet }) };
+    },
+    watching: ({ epoch, whole }) => {
       live.enter(epoch);
+      setWhole(whole);
       replay.resume(Date.now());
     },
     frame: (bytes) => {
@@ -83,6 +117,7 @@ function connect(origin: string, alertsAfter: string | null): void {
     alert: (alert) => post({ type: 'alert', alert }),
     notice: (notice) => post({ type: 'notice', notice }),
     catalog: (change) => post({ type: 'catalog', change }),
+    detail: ({ whole }) => setWhole(whole),
     replayFrame: (id, bytes) => {
       const frame = decode(bytes);
       if (!frame || id !== replay.id) return;
@@ -135,13 +170,13 @@ function scenes(wall: number): Scene[] {
   if (options.live) {
     list.push({
       fleet: live.fleet, clock: live.clock.now(wall), nameOf: (slot) => live.roster.name(slot),
-      selected: presentSlot('live', live.selected), trails: null, trailSpan: 0,
+      selected: presentSlot('live', live.selected), cells: live.cells.viewport && live.cells, trails: null, trailSpan: 0,
     });
   }
   if (replay.id !== 0) {
     list.push({
       fleet: replay.fleet, clock: replay.clock.now(wall), nameOf: (slot) => replay.roster.name(slot),
-      selected: presentSlot('replay', replay.selected), trails: replay.trails,
+      selected: presentSlot('replay', replay.selected), cells: null, trails: replay.trails,
       trailSpan: Math.max(LEAST_TRAIL_MS, replay.clock.speed * TRAIL_SCREEN_MS),
     });
   }
@@ -151,6 +186,9 @@ function scenes(wall: number): Scene[] {
 function draw(view: View, buffer: ArrayBuffer | null): void {
   const began = performance.now();
   const wall = Date.now();
+  shownView = view;
+  // Until it is known where the vehicles are, the server is asked for all of the world.
+  if (extentSent) sight.show(view);
   const bytes = view.w * view.h * 4;
   const pixels = buffer && buffer.byteLength === bytes ? buffer : new ArrayBuffer(bytes);
   const shown = scenes(wall);
@@ -176,34 +214,71 @@ function hit(id: number, x: number, y: number, radius: number): void {
 }
 
 function sendRows(): void {
+  if (listing.active) {
+    post({ type: 'rows', from: listing.answer.from, total: listing.answer.matching, rows: rowsOf(listing.answer) });
+    return;
+  }
   const { order } = live.directory;
   const rows = Array.from(order.slice(rowsWanted.from, rowsWanted.to), (slot) => rowOf('live', slot));
   post({ type: 'rows', from: rowsWanted.from, total: order.length, rows });
 }
 
+function counts(): { looks: number[]; count: number; matching: number } {
+  const { looks, count, matching } = listing.answer;
+  if (listing.active) return { looks, count, matching };
+  const { fleet, directory } = live;
+  return { looks: [...directory.looks], count: fleet.count, matching: directory.order.length };
+}
+
+/** Device ids of all vehicles that pass the filter. */
+async function listed(): Promise<string[]> {
+  if (!listing.active || !ask) return Array.from(live.directory.order, (slot) => live.roster.device(slot));
+  const { vehicles } = await ask(requestOf(live.directory.filter, 0, LISTED_AT_MOST));
+  return vehicles.map((v) => v.device);
+}
+
+/** A vehicle on the map, or wherever the server knows it to be. */
+async function located(layer: LayerName, device: string): Promise<VehicleRow | null> {
+  const slot = presentSlot(layer, device);
+  if (slot >= 0) return rowOf(layer, slot);
+  if (layer === 'replay' || !listing.active || !ask) return null;
+  const filter = { text: '', fleet: null, looks: [], sort: 'name' as const, fence: null, attribute: '', devices: [device] };
+  return rowsOf(await ask(requestOf(filter, 0, 1)))[0] ?? null;
+}
+
 function sendStats(): void {
-  const { fleet, directory, frames, missedFrames, newestFrame, clock, lagP95, ageP99 } = live;
+  const { fleet, frames, missedFrames, newestFrame, clock, lagP95, ageP99 } = live;
   post({
     type: 'stats',
     stats: {
-      link: linkState, looks: [...directory.looks], count: fleet.count, matching: directory.order.length, shown: inView,
+      link: linkState, ...counts(), shown: inView, cells: live.cells.size,
       applied: fleet.applied, frames, badFrames, missedFrames, refused: fleet.refused,
       ageMs: newestFrame === 0 ? null : Date.now() - newestFrame, clockOffset: clock.offsetMs, lagP95, ageP99, drawMs,
     },
   });
 }
 
+/** Where the vehicles are. Where they are counted the server is asked closer and closer, beginning with the world. */
+function extent(): [number, number, number, number] | null {
+  const { cells } = live;
+  const box = live.extent();
+  if (!box || !cells.viewport || cells.resolves(box)) return box;
+  if (sameViewport(cells.viewport, sight.now)) sight.look(box);
+  return null;
+}
+
 let beat = 0;
 setInterval(() => {
   if (++beat % 4 === 0) live.tidy();
   if (replay.id !== 0) post({ type: 'replay-clock', id: replay.id, at: replay.clock.now(Date.now()), count: replay.fleet.count });
-  if (rowsWanted.to > rowsWanted.from) sendRows();
+  if (rowsWanted.to > rowsWanted.from && !listing.active) sendRows();
   sendStats();
   if (!extentSent) {
     // Once, so that the page can show all vehicles at the start.
-    const box = live.extent();
+    const box = extent();
     if (box) post({ type: 'extent', box });
     extentSent = box !== null;
+    if (extentSent && shownView) sight.show(shownView);
   }
 }, BEAT_MS);
 
@@ -214,7 +289,7 @@ scope.onmessage = ({ data }) => {
   if (!QUESTIONS.has(data.type)) wake();
   switch (data.type) {
     case 'connect':
-      connect(data.origin, data.alertsAfter);
+      connect(data.origin, data.base, data.alertsAfter);
       break;
     case 'draw':
       draw(data.view, data.buffer);
@@ -223,27 +298,30 @@ scope.onmessage = ({ data }) => {
       options = data.options;
       break;
     case 'filter':
+      if (!live.whole && data.filter.fleet !== live.directory.filter.fleet) link?.only(data.filter.fleet);
+      live.cells.wanted = data.filter.looks;
       live.directory.filter = data.filter;
       live.refresh();
+      listing.soon();
       sendRows();
       sendStats();
       break;
     case 'rows':
       rowsWanted = { from: data.from, to: data.to };
+      listing.want(data.from, data.to);
       sendRows();
       break;
     case 'select':
       live.selected = data.layer === 'live' ? (data.device ?? '') : '';
+      if (!live.whole) link?.follow(followed());
       replay.selected = data.layer === 'replay' ? (data.device ?? '') : '';
       break;
     case 'listed':
-      post({ type: 'listed', id: data.id, devices: Array.from(live.directory.order, (slot) => live.roster.device(slot)) });
+      void listed().catch(() => []).then((devices) => post({ type: 'listed', id: data.id, devices }));
       break;
-    case 'locate': {
-      const slot = presentSlot(data.layer, data.device);
-      post({ type: 'located', id: data.id, row: slot < 0 ? null : rowOf(data.layer, slot) });
+    case 'locate':
+      void located(data.layer, data.device).catch(() => null).then((row) => post({ type: 'located', id: data.id, row }));
       break;
-    }
     case 'hit':
       hit(data.id, data.x, data.y, data.radius);
       break;

@@ -231,8 +231,14 @@ impl GeofenceIndex {
         self.fences.get(id).map(Arc::as_ref)
     }
 
+    /// Whether two fleets are known to be of different organisations.
+    pub fn are_of_different_owners(&self, one: &FleetId, other: &FleetId) -> bool {
+        let owner = |fleet| self.fleets.get(fleet)?.owner.as_ref().map(|(_, at)| *at);
+        matches!((owner(one), owner(other)), (Some(one), Some(other)) if one != other)
+    }
+
     /// The fleet of a device in the catalog.
-    pub(crate) fn fleet_of(&self, device: &DeviceId) -> Option<&FleetId> {
+    pub fn fleet_of(&self, device: &DeviceId) -> Option<&FleetId> {
         self.devices.get(device)
     }
 

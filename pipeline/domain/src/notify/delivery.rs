@@ -1,9 +1,11 @@
 //! One telling of one event, and what has become of it.
 
+use super::report::{Period, ReportFormat};
 use crate::codec::CodecError;
-use crate::{ChannelId, DeliveryId, Event, EventId, NotificationRuleId, OrganisationId, Timestamp, UserId};
+use crate::{ChannelId, DeliveryId, Event, EventId, FleetId, NotificationRuleId, OrganisationId, ReportId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// One telling. Its newest record in the log is its whole state.
@@ -49,6 +51,22 @@ pub enum Content {
         corrects: bool,
         /// Names at that time, for people.
         names: Names,
+    },
+    /// A report, because it is time.
+    Report {
+        /// Which.
+        report: ReportId,
+        /// What it is about, for people.
+        title: String,
+        /// Whose vehicles; none named: all of the organisation.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        fleets: BTreeSet<FleetId>,
+        /// What it is about.
+        period: Period,
+        /// Name of the file.
+        file: String,
+        /// What the file is.
+        format: ReportFormat,
     },
     /// Somebody wants to see whether the channel works.
     Test {
@@ -107,8 +125,17 @@ impl DeliveryId {
     /// Follows from the rule, the event and how often it has been told before: 128 bits of SHA-256, in hexadecimal.
     pub fn of(rule: &NotificationRuleId, event: &EventId, turn: u32) -> Self {
         // Ids have no control characters.
+        Self::hashed(&[rule.as_str(), "\0", event.as_str(), "\0", &turn.to_string()])
+    }
+
+    /// Follows from the report and the beginning of what it is about.
+    pub fn of_report(report: &ReportId, from: Timestamp) -> Self {
+        Self::hashed(&["report\0", report.as_str(), "\0", &from.as_millis().to_string()])
+    }
+
+    fn hashed(parts: &[&str]) -> Self {
         let mut hash = Sha256::new();
-        for part in [rule.as_str(), "\0", event.as_str(), "\0", &turn.to_string()] {
+        for part in parts {
             hash.update(part.as_bytes());
         }
         let hex = hash.finalize().iter().take(16).fold(String::new(), |mut hex, byte| {
@@ -124,7 +151,7 @@ impl Delivery {
     pub fn event(&self) -> Option<&Event> {
         match &self.content {
             Content::Event { event, .. } => Some(event),
-            Content::Test { .. } => None,
+            Content::Report { .. } | Content::Test { .. } => None,
         }
     }
 
@@ -132,7 +159,7 @@ impl Delivery {
     pub fn earlier_turn(&self) -> Option<DeliveryId> {
         match &self.content {
             Content::Event { rule, event, turn, .. } => Some(DeliveryId::of(rule, &event.id, turn.checked_sub(1)?)),
-            Content::Test { .. } => None,
+            Content::Report { .. } | Content::Test { .. } => None,
         }
     }
 

@@ -5,8 +5,10 @@ use crate::{AttributeValue, Event, EventKind};
 
 /// What is told, as the subject of an e-mail.
 pub fn headline(delivery: &Delivery) -> String {
-    let Content::Event { event, turn, corrects, names, .. } = &delivery.content else {
-        return "This is a test of waystream's notifications".into();
+    let (event, turn, corrects, names) = match &delivery.content {
+        Content::Event { event, turn, corrects, names, .. } => (event, turn, corrects, names),
+        Content::Report { title, .. } => return title.clone(),
+        Content::Test { .. } => return "This is a test of waystream's notifications".into(),
     };
     let said = sentence(event, &names.device, names.geofence.as_deref());
     match turn {
@@ -44,6 +46,7 @@ fn sentence(event: &Event, device: &str, geofence: Option<&str>) -> String {
         EventKind::CommandSent => format!("{device} was sent a command{}", text("instruction")),
         EventKind::CommandAnswered => format!("{device} answered a command{}", text("answer")),
         EventKind::CommandFailed => format!("A command to {device} failed{}", text("reason")),
+        EventKind::DeviceContested => format!("{device} speaks from two places at once{}", text("other_address")),
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) const fn topic_id(topic: Topic) -> u8 {
         Topic::Snapshots => 4,
         Topic::Recent => 5,
         Topic::Deliveries => 6,
+        Topic::Audit => 7,
     }
 }
 

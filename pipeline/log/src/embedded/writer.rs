@@ -18,6 +18,8 @@ use tracing::{error, warn};
 pub(super) const BLOB_BYTES: usize = (64 << 10) - 128;
 /// One transaction takes about this many bytes at most; the rest waits for the next.
 const GROUP_BYTES: usize = 32 << 20;
+/// Until something is written again that has failed.
+const AFTER_A_FAILURE: Duration = Duration::from_millis(250);
 
 pub(super) type Answer = oneshot::Sender<Result<(), LogError>>;
 
@@ -140,6 +142,8 @@ fn write_and_answer(shared: &Shared, group: Group, quick_repair: bool) {
             if let Err(e) = shared.db.reopen().and_then(|()| shared.recover()) {
                 error!(error = %e, "log can't be opened again");
             }
+            // A disk that is full stays so for a while, and a repair reads the whole log.
+            std::thread::sleep(AFTER_A_FAILURE);
         }
     }
     let answers = writes.into_iter().map(|w| w.answer).chain(replaces.into_iter().map(|(_, answer)| answer));

@@ -4,6 +4,7 @@
 use super::aside::Aside;
 use super::error::{tell_error, tell_log};
 use super::options::KafkaOptions;
+use super::unowned::Unowned;
 use crate::{LogError, Membership, Share, Topic};
 use async_trait::async_trait;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
@@ -64,7 +65,7 @@ pub(super) struct Member {
     consumer: Mutex<Arc<Client>>,
 }
 
-type Client = Aside<BaseConsumer<Watch>>;
+pub(super) type Client = Aside<BaseConsumer<Watch>>;
 
 /// A membership, as its holder sees it.
 struct Holder {
@@ -74,10 +75,12 @@ struct Holder {
 }
 
 /// Hears of the rounds of the group.
-struct Watch {
+pub(super) struct Watch {
     shared: Arc<Shared>,
     /// Its number.
     client: u64,
+    /// What is shared out; the group may hand out another topic beside it.
+    topic: String,
 }
 
 /// Joins a group.
@@ -118,7 +121,7 @@ fn client(options: &KafkaOptions, group: &str, shared: &Arc<Shared>) -> Result<C
         state.clients += 1;
         state.clients
     };
-    let watch = Watch { shared: Arc::clone(shared), client };
+    let watch = Watch { shared: Arc::clone(shared), client, topic: options.topic_name(Topic::Positions) };
     let consumer = BaseConsumer::from_config_and_context(&config, watch).map_err(failed)?;
     consumer.subscribe(&[&options.topic_name(Topic::Positions)]).map_err(failed)?;
     Ok(Aside::new(consumer))
@@ -128,6 +131,7 @@ fn client(options: &KafkaOptions, group: &str, shared: &Arc<Shared>) -> Result<C
 fn listen(options: &KafkaOptions, group: &str, member: &Member) {
     let shared = &member.shared;
     let mut consumer = member.consumer();
+    let mut unowned = Unowned::new(options, group);
     while !shared.state().left {
         let late = options.session_timeout * BACK_IN_SESSIONS;
         if shared.state().lost.is_some_and(|lost| lost.elapsed() > late) {
@@ -136,6 +140,7 @@ fn listen(options: &KafkaOptions, group: &str, member: &Member) {
                 Ok(new) => {
                     tracing::warn!(group, "a member of a kafka group has not come back to it, and joins anew");
                     consumer = Arc::new(new);
+                    unowned = Unowned::new(options, group);
                     *member.consumer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&consumer);
                 }
                 Err(error) => tracing::warn!(group, %error, "a member of a kafka group has not come back to it"),
@@ -149,6 +154,7 @@ fn listen(options: &KafkaOptions, group: &str, member: &Member) {
             }
             Some(Err(error)) => tracing::debug!(%error, "kafka group"),
         }
+        unowned.look(&consumer);
     }
 }
 
@@ -235,7 +241,9 @@ impl ClientContext for Watch {
 
 impl ConsumerContext for Watch {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let partitions: BTreeSet<u32> = list.elements().iter().map(|element| element.partition() as u32).collect();
+        let elements = list.elements();
+        let shared_out = elements.iter().filter(|element| element.topic() == self.topic);
+        let partitions: BTreeSet<u32> = shared_out.map(|element| element.partition() as u32).collect();
         let shared = &self.shared;
         if shared.state().clients != self.client {
             // It has been replaced and only ends, with or without what it is told to give up.
@@ -253,7 +261,7 @@ impl ConsumerContext for Watch {
             tracing::info!(?partitions, lost, "partitions given up");
             if lost {
                 shared.lose(&partitions)
-            } else {
+            } else if !partitions.is_empty() {
                 shared.give_up(&partitions)
             }
             consumer.incremental_unassign(list)

@@ -11,6 +11,7 @@ mod queries;
 mod reader;
 mod topics;
 mod transact;
+mod unowned;
 mod watch;
 
 pub use options::{KafkaOptions, Sasl, Security, Tls};

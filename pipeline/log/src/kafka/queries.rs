@@ -22,9 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Clients that nobody reads from collect what librdkafka has to say until they are polled.
 const LISTEN_EVERY: Duration = Duration::from_secs(1);
-/// How often it is looked whether open transactions have ended.
+/// How often it is looked whether open transactions have ended: at first, and once it is clear that it takes a while.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
-const SETTLED_SOON: Duration = Duration::from_secs(5);
+const LOOK_SELDOM: Duration = Duration::from_millis(100);
+const SETTLED_SOON: Duration = Duration::from_secs(1);
+const SETTLED_LATE: Duration = Duration::from_secs(5);
+/// Kafka ends what is older than the transaction timeout; so many of them mean that it doesn't.
+const FORGOTTEN: u32 = 3;
 
 /// Which offset of a partition.
 #[derive(Debug, Clone, Copy)]
@@ -78,17 +82,33 @@ impl Queries {
     pub(super) async fn settled(&self, topic: Topic, ends: &BTreeMap<u32, u64>) -> Result<(), LogError> {
         let partitions: Vec<u32> = ends.keys().copied().collect();
         let started = Instant::now();
-        let mut told = false;
+        let mut told = 0;
         loop {
             let stable = self.list(&self.stable, topic, &partitions, Which::Next).await?;
             let open = ends.iter().find(|(partition, end)| stable[*partition].is_none_or(|at| at < **end));
             let Some((partition, end)) = open else { return Ok(()) };
-            if started.elapsed() > SETTLED_SOON && !told {
-                told = true;
-                let (topic, stable) = (topic.name(), stable[partition]);
-                tracing::warn!(topic, partition, stable, end, "waiting for a transaction that its writer has left open");
+            let begins = stable[partition];
+            let topic = self.options.topic_name(topic);
+            match started.elapsed() {
+                // A coordinator that is without a leader for a moment may forget to end it (Kafka 4.3.1: ARCHITECTURE.md).
+                age if age > self.options.transaction_timeout * FORGOTTEN && told < 2 => {
+                    told = 2;
+                    tracing::error!(
+                        topic,
+                        partition,
+                        begins,
+                        end,
+                        "Kafka has not ended a transaction; if `kafka-transactions.sh find-hanging` lists it, end it with \
+                         `kafka-transactions.sh abort`, this topic, this partition and `--start-offset` where it begins"
+                    );
+                }
+                age if age > SETTLED_LATE && told == 0 => {
+                    told = 1;
+                    tracing::warn!(topic, partition, begins, end, "waiting for a transaction that its writer has left open");
+                }
+                _ => {}
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(if started.elapsed() > SETTLED_SOON { LOOK_SELDOM } else { LOOK_AGAIN }).await;
         }
     }
 
@@ -181,6 +201,7 @@ where
         if matches!(error, LogError::Refused(_)) || started.elapsed() > PATIENCE {
             return Err(error);
         }
+        tracing::info!(%error, what, for_s = started.elapsed().as_secs(), "kafka is asked again");
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -48,6 +48,9 @@ pub(super) struct Reader {
     /// What was found behind records that were returned first.
     fault: Option<LogError>,
     state: State,
+    /// When it last gave something, or looked whether it should have. That the client has something to say is not enough: it may tell of
+    /// the same trouble again and again.
+    active: Instant,
     // Behind the cursors: their queues belong to it.
     client: Aside<Arc<Client>>,
 }
@@ -94,7 +97,19 @@ impl Reader {
         let bell = Arc::new(Notify::new());
         let (name, client) = (options.topic_name(topic), client(options, &bell)?);
         let options = Arc::clone(options);
-        Ok(Self { options, queries, topic, name, bell, cursors, turn: 0, fault: None, state: State::New, client })
+        Ok(Self {
+            options,
+            queries,
+            topic,
+            name,
+            bell,
+            cursors,
+            turn: 0,
+            fault: None,
+            state: State::New,
+            active: Instant::now(),
+            client,
+        })
     }
 
     /// Goes on with a new client where the old one was.
@@ -341,10 +356,12 @@ impl LogReader for Reader {
         self.fair_start().await?;
         loop {
             if let Some(batch) = self.poll(max)? {
+                self.active = Instant::now();
                 return Ok(batch);
             }
             // What came since has rung, and a ring is kept until somebody waits for it.
-            if timeout(STUCK, self.bell.notified()).await.is_err() {
+            if timeout_at(self.active + STUCK, self.bell.notified()).await.is_err() {
+                self.active = Instant::now();
                 self.look_behind().await?;
             }
         }
@@ -364,6 +381,7 @@ impl LogReader for Reader {
             }
             self.start()?;
         }
+        self.active = Instant::now();
         loop {
             if let Some(batch) = self.poll(max)? {
                 return Ok(Some(batch));
@@ -376,9 +394,10 @@ impl LogReader for Reader {
             let asked = |partition| self.cursors.iter().any(|c| c.partition == partition && c.probe.is_some());
             let unasked: BTreeMap<u32, u64> = behind.into_iter().filter(|(partition, _)| !asked(*partition)).collect();
             if unasked.is_empty() {
-                if timeout(STUCK, self.bell.notified()).await.is_err() {
+                if timeout_at(self.active + STUCK, self.bell.notified()).await.is_err() {
                     self.ends().await?;
                     self.start_anew()?;
+                    self.active = Instant::now();
                 }
             } else if timeout(SILENCE, self.bell.notified()).await.is_err() {
                 self.ask_again(&unasked).await?;

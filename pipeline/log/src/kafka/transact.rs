@@ -23,8 +23,13 @@ const STEP: Duration = Duration::from_secs(5);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// A call that hangs is given up when Kafka has been reached by others so many times.
 const IN_VAIN: u32 = 5;
-/// Deliveries are looked at so often while a transaction waits for them.
-const LOOK: Duration = Duration::from_millis(1);
+/// Pauses between two looks at what librdkafka has to say: the first, and the longest.
+const LOOK_AGAIN: Duration = Duration::from_micros(100);
+const LOOK_SELDOM: Duration = Duration::from_millis(20);
+/// Things that it says in one look, at most.
+const NEWS: usize = 16;
+/// A call that failed at once, as they do while no broker can be reached, is repeated after so long.
+const PAUSE: Duration = Duration::from_millis(100);
 /// An idle producer collects what librdkafka has to say until it is polled.
 const LISTEN_EVERY: Duration = Duration::from_secs(1);
 
@@ -131,6 +136,24 @@ impl ProducerContext for Deliveries {
 
 type Transactional = BaseProducer<Deliveries>;
 
+/// Waits for deliveries, the longer the more patiently. `poll` with a timeout turns in circles through its last millisecond (rdkafka
+/// 0.39), which is all of a short one.
+struct Waiting(Duration);
+
+impl Waiting {
+    fn new() -> Self {
+        Self(LOOK_AGAIN)
+    }
+
+    fn a_while(&mut self, producer: &Transactional) {
+        for _ in 0..NEWS {
+            producer.poll(Duration::ZERO);
+        }
+        std::thread::sleep(self.0);
+        self.0 = (self.0 * 2).min(LOOK_SELDOM);
+    }
+}
+
 /// A transaction that was not completed.
 struct Failure {
     error: KafkaError,
@@ -212,6 +235,7 @@ impl Worker {
     fn transact(&self, producer: &Transactional, commit: &Commit, started: Instant) -> Result<(), Failure> {
         *producer.context().error.lock().unwrap_or_else(PoisonError::into_inner) = None;
         producer.begin_transaction()?;
+        let mut waiting = Waiting::new();
         for (topic, record) in &commit.records {
             let name = self.options.topic_name(*topic);
             let partition = partition_of(&record.key, self.options.partitions(*topic)) as i32;
@@ -221,16 +245,17 @@ impl Worker {
                 if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) || self.late(started) {
                     return Err(error.into());
                 }
-                producer.poll(LOOK);
+                waiting.a_while(producer);
                 message = unsent;
             }
         }
         // `flush` and `commit_transaction` look at deliveries every 100 ms only: these are awaited here.
+        let mut waiting = Waiting::new();
         while producer.in_flight_count() > 0 {
             if self.late(started) {
                 return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut).into());
             }
-            producer.poll(LOOK);
+            waiting.a_while(producer);
         }
         if let Some(code) = *producer.context().error.lock().unwrap_or_else(PoisonError::into_inner) {
             return Err(KafkaError::MessageProduction(code).into());
@@ -253,7 +278,7 @@ impl Worker {
     fn again(&self, started: Instant, call: impl Fn() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
         loop {
             match self.watch.call(&call) {
-                Err(KafkaError::Transaction(e)) if e.is_retriable() && !self.late(started) => {}
+                Err(KafkaError::Transaction(e)) if e.is_retriable() && !self.late(started) => std::thread::sleep(PAUSE),
                 other => return other,
             }
         }
@@ -267,8 +292,9 @@ impl Worker {
     fn abort(&self, producer: &Transactional, started: Instant) -> bool {
         // Records on their way would be waited for.
         producer.purge(PurgeConfig::default().queue().inflight());
+        let mut waiting = Waiting::new();
         while producer.in_flight_count() > 0 {
-            producer.poll(LOOK);
+            waiting.a_while(producer);
         }
         self.again(started, || producer.abort_transaction(STEP)).is_ok()
     }

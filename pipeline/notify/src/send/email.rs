@@ -4,14 +4,24 @@ use super::{failed, refused};
 use crate::NotifyError;
 use crate::config::{Encryption, SmtpConfig, password};
 use crate::payload;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MessageBuilder};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Body, Mailbox, MessageBuilder, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::response::{Category, Code, Detail, Severity};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use std::time::{Duration, SystemTime};
-use waystream_domain::notify::{Delivery, Outcome, headline};
+use waystream_domain::notify::{Delivery, Outcome, ReportFormat, headline};
+
+/// A file that goes along.
+pub(super) struct Attached {
+    /// With its extension.
+    pub(super) name: String,
+    /// What it is.
+    pub(super) format: ReportFormat,
+    /// All of it.
+    pub(super) bytes: Vec<u8>,
+}
 
 pub(super) struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -57,8 +67,8 @@ impl Mailer {
     }
 
     /// Tries once.
-    pub(super) async fn send(&self, to: &[String], delivery: &Delivery) -> Outcome {
-        let message = match self.message(to, delivery) {
+    pub(super) async fn send(&self, to: &[String], delivery: &Delivery, attached: Option<Attached>) -> Outcome {
+        let message = match self.message(to, delivery, attached) {
             Ok(message) => message,
             Err(error) => return refused(error),
         };
@@ -70,20 +80,35 @@ impl Mailer {
     }
 
     /// The same message for every attempt, so that a mailbox that has it can tell.
-    fn message(&self, to: &[String], delivery: &Delivery) -> Result<Message, String> {
+    fn message(&self, to: &[String], delivery: &Delivery, attached: Option<Attached>) -> Result<Message, String> {
         let mut builder: MessageBuilder = Message::builder()
             .message_id(Some(format!("<{}@{}>", delivery.id, self.from.email.domain())))
             .date(SystemTime::from(chrono::DateTime::<chrono::Utc>::from(delivery.matched_at)))
             .from(self.from.clone())
-            .subject(headline(delivery))
-            .header(ContentType::TEXT_PLAIN);
+            .subject(headline(delivery));
         for address in to {
             builder = builder.to(address.parse().map_err(|e| format!("{address:?} is not an e-mail address: {e}"))?);
         }
         // So that nobody's absence is told to us.
         let name = HeaderName::new_from_ascii_str("Auto-Submitted");
         builder = builder.raw_header(HeaderValue::new(name, "auto-generated".into()));
-        builder.body(payload::text(delivery)).map_err(|e| format!("it makes no e-mail: {e}"))
+        let text = payload::text(delivery);
+        let message = match attached {
+            None => builder.header(ContentType::TEXT_PLAIN).body(text),
+            Some(Attached { name, format, bytes }) => {
+                let media_type = match format {
+                    ReportFormat::Csv => "text/csv; charset=utf-8",
+                    ReportFormat::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+                };
+                let media_type = ContentType::parse(media_type).map_err(|e| format!("{media_type} is no media type: {e}"))?;
+                // As it is, byte for byte, also text: its ends of lines are its own.
+                let bytes = Body::new_with_encoding(bytes, ContentTransferEncoding::Base64);
+                let bytes = bytes.map_err(|_| "the file can't be written as base64".to_owned())?;
+                let file = Attachment::new(name).body(bytes, media_type);
+                builder.multipart(MultiPart::mixed().singlepart(SinglePart::plain(text)).singlepart(file))
+            }
+        };
+        message.map_err(|e| format!("it makes no e-mail: {e}"))
     }
 }
 

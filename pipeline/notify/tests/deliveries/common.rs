@@ -13,7 +13,7 @@ use waystream_domain::{AttributeValue, CatalogEdit, CatalogEntry, DeviceId, Even
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
 use waystream_log::{Batch, Log, LogError, Record, Topic};
-use waystream_notify::{Notifier, NotifyConfig, NotifyError};
+use waystream_notify::{Notifier, NotifyConfig, NotifyError, Reports};
 
 pub(crate) const SECRET: &str = "a secret of 23 characters";
 
@@ -22,6 +22,7 @@ pub(crate) struct System {
     pub(crate) log: Arc<EmbeddedLog>,
     pub(crate) catalog: CatalogHandle,
     config: NotifyConfig,
+    reports: Option<Arc<dyn Reports>>,
     stop: CancellationToken,
     following: JoinHandle<Result<(), LogError>>,
     running: JoinHandle<Result<(), NotifyError>>,
@@ -93,8 +94,12 @@ fn open(dir: &TempDir) -> Arc<EmbeddedLog> {
 
 impl System {
     pub(crate) async fn start(config: NotifyConfig) -> Self {
+        Self::start_with(config, None).await
+    }
+
+    pub(crate) async fn start_with(config: NotifyConfig, reports: Option<Arc<dyn Reports>>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let system = Self::start_in(dir, config).await;
+        let system = Self::start_in(dir, config, reports).await;
         let (o, north) = ("o".parse().unwrap(), "north".parse().unwrap());
         system
             .put(vec![
@@ -114,37 +119,40 @@ impl System {
         system
     }
 
-    async fn start_in(dir: TempDir, config: NotifyConfig) -> Self {
+    async fn start_in(dir: TempDir, config: NotifyConfig, reports: Option<Arc<dyn Reports>>) -> Self {
         let log = open(&dir);
         let stop = CancellationToken::new();
         let (catalog, follower) = CatalogFollower::start(log.clone()).await.unwrap();
         let following = tokio::spawn(follower.run(stop.clone()));
-        let notifier = Notifier::new(config.clone()).unwrap();
+        let notifier = Notifier::with_reports(config.clone(), reports.clone()).unwrap();
         let running = tokio::spawn(notifier.run(log.clone(), catalog.shared(), stop.clone()));
-        Self { dir, log, catalog, config, stop, following, running }
+        Self { dir, log, catalog, config, reports, stop, following, running }
     }
 
     pub(crate) async fn put(&self, entries: Vec<CatalogEntry>) {
-        self.catalog.edit(entries.into_iter().map(CatalogEdit::Put).collect()).await.unwrap();
+        self.catalog
+            .edit(&waystream_domain::Actor::CommandLine, entries.into_iter().map(CatalogEdit::Put).collect())
+            .await
+            .unwrap();
     }
 
     /// Stops in good order and starts again.
     pub(crate) async fn restart(self) -> Self {
-        let Self { dir, log, catalog, config, stop, following, running } = self;
+        let Self { dir, log, catalog, config, reports, stop, following, running } = self;
         stop.cancel();
         in_time(running).await.unwrap().unwrap();
         in_time(following).await.unwrap().unwrap();
         drop(catalog);
         log.close().await;
         drop(log);
-        Self::start_in(dir, config).await
+        Self::start_in(dir, config, reports).await
     }
 
     /// Drops the notifier wherever it is, and starts a new one. The log stays: what it has acknowledged it has.
     pub(crate) async fn kill_notifier(&mut self) {
         self.running.abort();
         assert!(in_time(&mut self.running).await.unwrap_err().is_cancelled());
-        let notifier = Notifier::new(self.config.clone()).unwrap();
+        let notifier = Notifier::with_reports(self.config.clone(), self.reports.clone()).unwrap();
         self.running = tokio::spawn(notifier.run(self.log.clone(), self.catalog.shared(), self.stop.clone()));
     }
 

@@ -5,6 +5,7 @@ mod common;
 mod email;
 mod mqtt;
 mod receiver;
+mod reports;
 mod restarts;
 mod tls;
 mod webhooks;

@@ -144,7 +144,11 @@ async fn the_channel_as_it_is_when_it_is_tried_counts() {
     system.happen(&[enter("van", 1)]).await;
     old.received(4).await;
     system.put(vec![channel("a", webhook(&new.url()))]).await;
-    system.catalog.edit(vec![CatalogEdit::Remove(CatalogKey::Channel("b".parse().unwrap()))]).await.unwrap();
+    system
+        .catalog
+        .edit(&waystream_domain::Actor::CommandLine, vec![CatalogEdit::Remove(CatalogKey::Channel("b".parse().unwrap()))])
+        .await
+        .unwrap();
     let all = system.until_all(2, &["delivered", "dead"]).await;
     let of = |name: &str| all.iter().find(|d| d.channel.as_str() == name).unwrap();
     assert_eq!(of("a").state, DeliveryState::Delivered);

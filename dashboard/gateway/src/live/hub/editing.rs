@@ -1,6 +1,7 @@
 //! What an edit of the catalog changes on open dashboards.
 
 use super::{Hub, Message, Now, TOO_FAR};
+use crate::live::board::changes_hands;
 use crate::wire::{CatalogMessage, DeviceInfo, fleet_info, geofence_feature};
 use socketioxide::socket::Sid;
 use std::sync::{Arc, PoisonError};
@@ -12,18 +13,32 @@ impl Hub {
             CatalogEdit::Put(entry) => entry.key(),
             CatalogEdit::Remove(key) => key.clone(),
         };
+        if let CatalogKey::Acknowledgement(event) = &key {
+            return self.acknowledge_event(event, edit);
+        }
         let before = visible(&self.catalog, &key);
         self.catalog.apply(edit.clone());
         let after = visible(&self.catalog, &key);
         match &key {
             CatalogKey::Fleet(fleet) => {
                 self.views_of_fleet.clear();
-                self.place_fleet(fleet);
+                self.place_fleet(fleet, now);
             }
             CatalogKey::Device(device) => {
                 let entry = self.catalog.devices.get(device).cloned();
-                let slot = self.board.write().unwrap_or_else(PoisonError::into_inner).edit(device, entry.as_deref());
-                slot.into_iter().for_each(|slot| self.place(slot));
+                let slot = {
+                    let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
+                    let was_in = board.find(device).map(|(_, vehicle)| vehicle.fleet.clone());
+                    let is_in = entry.as_ref().map(|entry| &entry.fleet);
+                    let gone = match (was_in, is_in) {
+                        (Some(was), Some(is)) if changes_hands(&self.catalog, &was, is) => board.edit(device, None),
+                        _ => None,
+                    };
+                    board.edit(device, entry.as_deref()).or(gone)
+                };
+                let board = self.shared_board();
+                let board = board.read().unwrap_or_else(PoisonError::into_inner);
+                slot.into_iter().for_each(|slot| self.place(slot, &board, now));
             }
             CatalogKey::User(_) | CatalogKey::Session(_) => self.check_sessions(now),
             CatalogKey::Organisation(_)
@@ -31,7 +46,13 @@ impl Hub {
             | CatalogKey::Query(_)
             | CatalogKey::Command(..)
             | CatalogKey::Channel(_)
-            | CatalogKey::NotificationRule(_) => {}
+            | CatalogKey::NotificationRule(_)
+            | CatalogKey::Report(_)
+            | CatalogKey::ApiToken(_)
+            | CatalogKey::SignInLink(_)
+            | CatalogKey::SecondFactor(_)
+            | CatalogKey::UnknownDevice(_)
+            | CatalogKey::Acknowledgement(_) => {}
         }
         if let Some((organisation, message)) = before
             && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
@@ -43,14 +64,14 @@ impl Hub {
         }
     }
 
-    fn place_fleet(&mut self, fleet: &FleetId) {
-        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
-        let slots: Vec<u32> = board.iter().filter(|(_, v)| v.fleet == *fleet).map(|(slot, _)| slot).collect();
-        drop(board);
-        slots.into_iter().for_each(|slot| self.place(slot));
+    fn place_fleet(&mut self, fleet: &FleetId, now: Now) {
+        let board = self.shared_board();
+        let board = board.read().unwrap_or_else(PoisonError::into_inner);
+        let slots = board.iter().filter(|(_, v)| v.fleet == *fleet).map(|(slot, _)| slot);
+        slots.for_each(|slot| self.place(slot, &board, now));
     }
 
-    fn tell_edit(&mut self, organisation: &OrganisationId, message: CatalogMessage) {
+    pub(super) fn tell_edit(&mut self, organisation: &OrganisationId, message: CatalogMessage) {
         let message = Arc::new(message);
         let mut too_far = Vec::new();
         for (sid, client) in self.clients.iter_mut().filter(|(_, c)| c.identity.organisation() == organisation) {
@@ -107,7 +128,14 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         | CatalogKey::Query(_)
         | CatalogKey::Command(..)
         | CatalogKey::Channel(_)
-        | CatalogKey::NotificationRule(_) => None,
+        | CatalogKey::NotificationRule(_)
+        | CatalogKey::Report(_)
+        | CatalogKey::ApiToken(_)
+        | CatalogKey::SignInLink(_)
+        | CatalogKey::SecondFactor(_)
+        | CatalogKey::UnknownDevice(_)
+        // Those of a tick are told in one message.
+        | CatalogKey::Acknowledgement(_) => None,
     }
 }
 
@@ -116,5 +144,7 @@ fn gone(message: CatalogMessage) -> CatalogMessage {
         CatalogMessage::Fleet { id, .. } => CatalogMessage::Fleet { id, value: None },
         CatalogMessage::Device { id, .. } => CatalogMessage::Device { id, value: None },
         CatalogMessage::Geofence { id, .. } => CatalogMessage::Geofence { id, value: None },
+        // It says itself what is gone.
+        said @ CatalogMessage::Acknowledgements { .. } => said,
     }
 }

@@ -1,53 +1,29 @@
 //! What a socket watches: its view, and the alerts that it missed.
 
-use super::{CatchUp, Client, Command, Hub, Message, Now, PAGE, TOO_FAR, Watched};
-use crate::auth::Identity;
+use super::{CatchUp, Client, Command, Hub, Message, Now, PAGE, TOO_FAR};
+use crate::auth::SignedIn;
 use crate::live::alerts::{Missed, alert};
 use crate::live::client::ClientView;
+use crate::live::client_cells::ClientCells;
 use crate::live::outbox::Outbox;
-use crate::live::view::{View, ViewKey};
+use crate::live::tiles::Tiles;
+use crate::live::view::ViewKey;
 use crate::metrics as names;
 use crate::nodes::{AckSender, SocketRef};
 use crate::wire::{AlertEvent, WatchAnswer, WatchRequest};
 use socketioxide::socket::Sid;
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::{mpsc, oneshot};
-use waystream_domain::{Catalog, FleetId};
+use waystream_domain::{Catalog, EventId, FleetId};
 use waystream_log::{Log, LogError};
 use waystream_sql::EventCursor;
 
 impl Hub {
-    fn view_of(&mut self, key: ViewKey) -> u64 {
-        if let Some((id, _)) = self.views.iter().find(|(_, w)| w.key == key) {
-            return *id;
-        }
-        let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
-        let shown = board.iter().filter(|(_, v)| {
-            !v.removed && self.catalog.fleets.get(&v.fleet).is_some_and(|f| key.shows(&f.organisation, &f.id))
-        });
-        let view = View::of(shown.map(|(slot, _)| slot));
-        drop(board);
-        self.next_id += 1;
-        self.views.insert(self.next_id, Watched { key, view, sockets: HashSet::new() });
-        self.views_of_fleet.clear();
-        self.next_id
-    }
-
-    pub(super) fn leave_view(&mut self, id: u64, sid: Sid) {
-        if let Some(watched) = self.views.get_mut(&id) {
-            watched.sockets.remove(&sid);
-            if watched.sockets.is_empty() {
-                self.views.remove(&id);
-                self.views_of_fleet.clear();
-            }
-        }
-    }
-
-    pub(super) fn watch(&mut self, socket: SocketRef, identity: Identity, request: WatchRequest, ack: AckSender, now: Now) {
+    pub(super) fn watch(&mut self, socket: SocketRef, identity: SignedIn, request: WatchRequest, ack: AckSender, now: Now) {
         let epoch = self.board.read().unwrap_or_else(PoisonError::into_inner).epoch();
         let refuse = |ack: AckSender, error: String| {
-            let answer = WatchAnswer { epoch, fleets: Vec::new(), cursor: String::new(), error: Some(error) };
+            let answer = WatchAnswer { epoch, fleets: Vec::new(), whole: true, cursor: String::new(), error: Some(error) };
             if ack.send(&answer).is_err() {
                 tracing::debug!("nobody waits for the answer to watch");
             }
@@ -71,34 +47,51 @@ impl Hub {
             Ok(after) => after,
             Err(error) => return refuse(ack, error.to_string()),
         };
-        let shown = fleets.as_ref().unwrap_or(&own).iter().map(ToString::to_string).collect();
+        let viewport = match request.viewport.map(|v| Tiles::new(&v).ok_or(v)).transpose() {
+            Ok(viewport) => viewport,
+            Err(v) => return refuse(ack, format!("there is no such part of the map: {v:?}")),
+        };
+        let only = match request.only.as_deref().map(str::parse::<FleetId>).transpose() {
+            Ok(only) => only,
+            Err(error) => return refuse(ack, format!("only: {error}")),
+        };
+        let key = ViewKey { organisation: identity.organisation().clone(), fleets };
+        let seat = self.seat_for(&key, only.as_ref(), viewport);
+        let shown = key.fleets.as_ref().unwrap_or(&own).iter().map(ToString::to_string).collect();
         let cursor = after.as_ref().unwrap_or(&self.cursor).to_string();
-        let answer = WatchAnswer { epoch, fleets: shown, cursor, error: None };
+        let answer = WatchAnswer { epoch, fleets: shown, whole: seat.part.is_none(), cursor, error: None };
         if ack.send(&answer).is_err() {
             // Gone, or so full of messages that it can't even be answered.
             return self.cut(socket.id, "does not take answers");
         }
         let sid = socket.id;
-        let key = ViewKey { organisation: identity.organisation().clone(), fleets };
-        let view = self.view_of(key);
         self.next_id += 1;
         let watch = self.next_id;
-        let Some(watched) = self.views.get_mut(&view) else { return };
-        watched.sockets.insert(sid);
-        let mut old_view = None;
+        let old = self.clients.get(&sid).map(|client| client.seat);
+        if old != Some(seat) {
+            self.enter(seat, sid);
+        }
+        let Some(view) = self.views.get(&seat.view).and_then(|w| w.view(seat.part)) else { return };
         match self.clients.get_mut(&sid) {
             Some(client) => {
-                old_view = Some(client.view).filter(|&old| old != view);
-                client.window.change_view(&watched.view, now);
-                (client.view, client.watch, client.catching_up) = (view, watch, None);
+                client.window.change_view(view, now);
+                client.cells.leave_area();
+                client.followed = None;
+                (client.watched, client.only) = (key.clone(), only);
+                (client.seat, client.viewport, client.watch, client.catching_up) = (seat, viewport, watch, None);
             }
             None => {
-                let window = ClientView::new(&watched.view, now);
                 let client = Client {
                     socket,
                     identity,
-                    view,
-                    window,
+                    watched: key.clone(),
+                    only,
+                    seat,
+                    viewport,
+                    follow: Vec::new(),
+                    window: ClientView::new(view, now),
+                    cells: ClientCells::default(),
+                    followed: None,
                     outbox: Outbox::default(),
                     blocked_since: None,
                     watch,
@@ -107,8 +100,18 @@ impl Hub {
                 self.clients.insert(sid, client);
             }
         }
-        if let Some(old) = old_view {
-            self.leave_view(old, sid);
+        if let Some(old) = old.filter(|&old| old != seat) {
+            self.leave_seat(old, sid, old.view == seat.view);
+        }
+        self.follow_devices(sid, &request.follow, now);
+        // Whoever has seen alerts may have missed what was said of them.
+        if after.is_some() {
+            let all = self.all_acknowledged(&key.organisation);
+            if let Some(client) = self.clients.get_mut(&sid)
+                && !all.into_iter().all(|part| client.outbox.push(part))
+            {
+                return self.cut(sid, TOO_FAR);
+            }
         }
         if let Some(after) = after {
             self.start_catch_up(sid, after);
@@ -119,12 +122,11 @@ impl Hub {
 
     fn start_catch_up(&mut self, sid: Sid, after: EventCursor) {
         let (Some(client), end) = (self.clients.get_mut(&sid), self.cursor.clone()) else { return };
-        let Some(watched) = self.views.get(&client.view) else { return };
         client.catching_up = Some(CatchUp::default());
         let telling = Telling {
             sid,
             watch: client.watch,
-            key: watched.key.clone(),
+            key: client.watched.clone(),
             catalog: self.catalog.clone(),
             hub: self.commands.clone(),
         };
@@ -139,6 +141,14 @@ impl Hub {
     }
 
     pub(super) fn missed(&mut self, sid: Sid, watch: u64, alerts: Vec<Arc<AlertEvent>>, more: Option<oneshot::Sender<()>>) {
+        {
+            let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
+            for alert in &alerts {
+                if let Ok(fleet) = alert.fleet.parse::<FleetId>() {
+                    board.remember(&EventId::from_text(&alert.event_id), &fleet);
+                }
+            }
+        }
         let Some(client) = self.clients.get_mut(&sid).filter(|c| c.watch == watch) else { return };
         let Some(catch_up) = &mut client.catching_up else { return };
         let last = more.is_none();

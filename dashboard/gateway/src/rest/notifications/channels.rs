@@ -63,7 +63,7 @@ pub(crate) async fn change(
     Ok(Json(keep(&rest, &identity, before.id.clone(), secret, edit).await?))
 }
 
-/// Removes a channel that no rule names. What waits for it is dead then.
+/// Removes a channel that no rule or report names. What waits for it is dead then.
 #[utoipa::path(delete, path = "/api/notifications/channels/{id}",
     responses((status = 204), (status = 404, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
 pub(crate) async fn remove(
@@ -76,7 +76,10 @@ pub(crate) async fn remove(
     if let Some(rule) = rest.look(&rest.catalog.shared()).notification_rules.values().find(|rule| rule.channel == id) {
         return Err(ApiError::Conflict(format!("the rule {} tells over this channel", rule.name)));
     }
-    rest.catalog.edit(vec![CatalogEdit::Remove(CatalogKey::Channel(id))]).await?;
+    if let Some(report) = rest.look(&rest.catalog.shared()).reports.values().find(|report| report.channel == id) {
+        return Err(ApiError::Conflict(format!("the report {} is sent over this channel", report.name)));
+    }
+    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::Channel(id))]).await?;
     Ok(DONE)
 }
 
@@ -102,7 +105,7 @@ pub(crate) async fn test(
         changed_at: now,
         state: DeliveryState::Pending { next_try_at: now, last_error: None },
     };
-    append(&rest, &delivery).await?;
+    append(&rest, &identity, &delivery).await?;
     Ok((StatusCode::ACCEPTED, Json(TestAnswer { delivery: delivery.id.to_string() })))
 }
 
@@ -117,7 +120,7 @@ async fn keep(
     let channel = Channel { id, organisation: identity.organisation().clone(), name: name(&edit.name)?, target };
     channel.check().map_err(ApiError::BadRequest)?;
     let info = info(&channel);
-    rest.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::Channel(channel))]).await?;
+    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Channel(channel))]).await?;
     Ok(info)
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use utoipa::IntoParams;
 use waystream_domain::notify::{Content, Delivery, DeliveryState, headline};
-use waystream_domain::{DeliveryId, OrganisationId};
+use waystream_domain::{AuditRecord, DeliveryId, OrganisationId};
 use waystream_log::{Offsets, Record, Topic, partition_of};
 
 const BATCH: usize = 512;
@@ -70,12 +70,13 @@ pub(crate) async fn retry(
     let Some(again) = found.again(now()) else {
         return Err(ApiError::Conflict(format!("the delivery is {}, not dead", found.state.name())));
     };
-    append(&rest, &again).await?;
+    append(&rest, &identity, &again).await?;
     Ok((StatusCode::ACCEPTED, Json(info(&again))))
 }
 
-/// Hands a delivery to the notifier.
-pub(super) async fn append(rest: &Rest, delivery: &Delivery) -> Result<(), ApiError> {
+/// Hands a delivery to the notifier, and records who wants it.
+pub(super) async fn append(rest: &Rest, identity: &Identity, delivery: &Delivery) -> Result<(), ApiError> {
+    rest.catalog.record(&AuditRecord::of_delivery(now(), &identity.actor(), delivery)).await?;
     let record = Record::new(delivery.id.to_string(), delivery.encode());
     Ok(rest.log.append(Topic::Deliveries, vec![record]).await?)
 }
@@ -115,7 +116,7 @@ async fn read(
 fn info(delivery: &Delivery) -> DeliveryInfo {
     let rule = match &delivery.content {
         Content::Event { rule, .. } => Some(rule.to_string()),
-        Content::Test { .. } => None,
+        Content::Report { .. } | Content::Test { .. } => None,
     };
     let (next_try_at, note) = match &delivery.state {
         DeliveryState::Pending { next_try_at, last_error } => (Some(next_try_at.as_millis()), last_error.clone()),

@@ -1,7 +1,8 @@
-//! Notifications: channels and rules are edited here, deliveries looked at. Telling is the notifier's.
+//! Notifications: channels, rules and reports are edited here, deliveries looked at. Telling is the notifier's.
 
 pub(super) mod channels;
 pub(super) mod deliveries;
+pub(super) mod reports;
 pub(super) mod rules;
 
 use super::ApiError;

@@ -65,7 +65,7 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
     let id = own(&rest, &identity, &id)?;
-    rest.catalog.edit(vec![CatalogEdit::Remove(CatalogKey::NotificationRule(id))]).await?;
+    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::NotificationRule(id))]).await?;
     Ok(DONE)
 }
 
@@ -100,7 +100,7 @@ async fn keep(
     };
     rule.check().map_err(ApiError::BadRequest)?;
     let info = info(&rule);
-    rest.catalog.edit(vec![CatalogEdit::Put(CatalogEntry::NotificationRule(rule))]).await?;
+    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::NotificationRule(rule))]).await?;
     Ok(info)
 }
 

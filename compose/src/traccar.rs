@@ -1,0 +1,206 @@
+//! `waystream import traccar`: what a Traccar server knows, from its tables or from its REST interface.
+
+use crate::access::{Access, with_history};
+use crate::app::organisation;
+use crate::cli::TraccarArgs;
+use crate::commands::{BATCH, settings};
+use anyhow::Context;
+use reqwest::{Client, Url};
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use tokio::sync::mpsc;
+use waystream_connectors::files::traccar::{self, Row};
+use waystream_connectors::files::{RowFault, TrackPoint, open_plain};
+use waystream_domain::catalog::{Device, Fleet};
+use waystream_domain::geofence::{Checks, Defaults, from_geojson};
+use waystream_domain::{CatalogEntry, DeviceId, FleetId, Timestamp};
+
+/// The fleet of devices that are in no group: the first one that a new system has.
+const NO_GROUP: &str = "default";
+/// The REST interface is asked for so much of a device's history at a time.
+const WINDOW_MS: i64 = 7 * 24 * 3_600 * 1_000;
+
+/// Where it comes from.
+enum Source {
+    Tables(PathBuf),
+    Server { client: Client, url: Url, token: String, since: Timestamp },
+}
+
+/// What could not be taken is told on stderr as it is met.
+#[derive(Default)]
+struct LeftOut(u64);
+
+impl LeftOut {
+    fn tell(&mut self, table: &str, why: impl Display) {
+        self.0 += 1;
+        tracing::warn!(table, %why, "left out");
+    }
+
+    fn taken<T>(&mut self, table: &str, row: Result<T, RowFault>) -> anyhow::Result<Option<T>> {
+        match row {
+            Ok(row) => Ok(Some(row)),
+            Err(fault @ RowFault::Row { .. }) => {
+                self.tell(table, fault);
+                Ok(None)
+            }
+            Err(fault) => Err(anyhow::Error::from(fault).context(format!("in {table}"))),
+        }
+    }
+}
+
+/// See the module.
+pub async fn run(args: &TraccarArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let source = Source::of(args)?;
+    let mut left_out = LeftOut::default();
+    let groups = source.read("groups", false, traccar::group, &mut left_out).await?;
+    let devices = source.read("devices", true, traccar::device, &mut left_out).await?;
+    let geofences = source.read("geofences", false, traccar::geofence, &mut left_out).await?;
+
+    let fleets: HashMap<i64, FleetId> = groups
+        .iter()
+        .map(|group| Ok((group.key, FleetId::new(format!("traccar-{}", group.key))?)))
+        .collect::<anyhow::Result<_>>()?;
+    let no_group = FleetId::new(NO_GROUP)?;
+    let mut entries: Vec<CatalogEntry> = Vec::new();
+    for group in &groups {
+        let (id, name) = (fleets[&group.key].clone(), group.name.clone());
+        entries.push(CatalogEntry::Fleet(Fleet { id, organisation: organisation(), name, rules: Default::default() }));
+    }
+    for device in &devices {
+        let fleet = device.group.and_then(|group| fleets.get(&group)).unwrap_or(&no_group);
+        entries.push(CatalogEntry::Device(Device { id: device.id.clone(), fleet: fleet.clone(), name: device.name.clone() }));
+    }
+    let defaults = Defaults { organisation: organisation(), fleet: None, id: None, version: 1, checks: Checks::Strict };
+    for feature in &geofences {
+        match from_geojson(&feature.to_string(), &defaults) {
+            Ok(areas) => entries.extend(areas.into_iter().map(CatalogEntry::Geofence)),
+            Err(error) => left_out.tell("geofences", error),
+        }
+    }
+
+    let ids: HashMap<i64, DeviceId> = devices.into_iter().map(|device| (device.key, device.id)).collect();
+    let (sender, mut batches) = mpsc::channel(4);
+    let reading = tokio::spawn(async move { source.positions(&ids, &sender).await });
+    let (added, stored) = with_history(&settings(&args.run)?, |history: Access| async move {
+        let added = history.add(entries).await?;
+        let mut stored = 0;
+        while let Some(batch) = batches.recv().await {
+            stored += history.store(batch).await?;
+        }
+        history.settle().await?;
+        Ok((added, stored))
+    })
+    .await?;
+    left_out.0 += reading.await.context("reading failed")??;
+    writeln!(out, "{added} fleets, devices and geofences and {stored} positions imported, {} rows left out", left_out.0)?;
+    Ok(())
+}
+
+impl Source {
+    fn of(args: &TraccarArgs) -> anyhow::Result<Self> {
+        let Some(url) = &args.url else {
+            return Ok(Self::Tables(args.tables.clone().context("neither a folder nor --url")?));
+        };
+        // With a slash at its end, so that what is joined to it stands below it.
+        let url = Url::parse(&format!("{}/", url.trim_end_matches('/'))).context("--url")?;
+        let since = args.since.as_deref().context("--since is missing")?;
+        let since = Timestamp::parse(since).with_context(|| format!("--since: {since:?} is not an ISO 8601 time"))?;
+        let token = args.token.clone().context("--token is missing")?;
+        Ok(Self::Server { client: Client::new(), url, token, since })
+    }
+
+    /// What the rows of a table are, but for those that are left out. The table fits into memory.
+    async fn read<T>(
+        &self,
+        table: &str,
+        needed: bool,
+        make: impl Fn(&Row) -> Result<T, RowFault>,
+        left_out: &mut LeftOut,
+    ) -> anyhow::Result<Vec<T>> {
+        let rows = self.rows(table, needed).await?.into_iter();
+        rows.filter_map(|row| left_out.taken(table, row.and_then(|row| make(&row))).transpose()).collect()
+    }
+
+    async fn rows(&self, table: &str, needed: bool) -> anyhow::Result<Vec<Result<Row, RowFault>>> {
+        match self {
+            Self::Tables(folder) => match file(folder, table) {
+                Some(path) => {
+                    let input = open_plain(&path).with_context(|| format!("could not open {}", path.display()))?;
+                    Ok(traccar::table(input).collect())
+                }
+                None if needed => anyhow::bail!("there is no tc_{table}.csv in {}", folder.display()),
+                None => Ok(Vec::new()),
+            },
+            Self::Server { client, url, token, .. } => {
+                let rows = asked(client, url.join(&format!("api/{table}"))?, token).await?;
+                Ok(rows.into_iter().map(Ok).collect())
+            }
+        }
+    }
+
+    /// Hands on all positions of these devices; gives how many rows were none.
+    async fn positions(self, devices: &HashMap<i64, DeviceId>, to: &mpsc::Sender<Vec<TrackPoint>>) -> anyhow::Result<u64> {
+        match self {
+            Self::Tables(folder) => {
+                let Some(path) = file(&folder, "positions") else { return Ok(0) };
+                let (devices, to) = (devices.clone(), to.clone());
+                tokio::task::spawn_blocking(move || read_positions(&path, &devices, &to)).await.context("reading failed")?
+            }
+            Self::Server { client, url, token, since } => {
+                let mut left_out = LeftOut::default();
+                let now = crate::now();
+                for key in devices.keys() {
+                    let mut from = since;
+                    while from < now {
+                        let until = from.plus_millis(WINDOW_MS).min(now);
+                        let mut page = url.join("api/positions")?;
+                        page.query_pairs_mut()
+                            .append_pair("deviceId", &key.to_string())
+                            .append_pair("from", &from.to_string())
+                            .append_pair("to", &until.to_string());
+                        let mut batch = Vec::new();
+                        for row in asked(&client, page, &token).await? {
+                            batch.extend(left_out.taken("positions", traccar::point(&row, devices))?);
+                        }
+                        // A closed channel means that storing has failed, which is told there.
+                        if !batch.is_empty() && to.send(batch).await.is_err() {
+                            return Ok(left_out.0);
+                        }
+                        from = until;
+                    }
+                }
+                Ok(left_out.0)
+            }
+        }
+    }
+}
+
+/// The file of a table, if there is one.
+fn file(folder: &Path, table: &str) -> Option<PathBuf> {
+    ["csv", "csv.gz"].into_iter().map(|ending| folder.join(format!("tc_{table}.{ending}"))).find(|path| path.exists())
+}
+
+fn read_positions(path: &Path, devices: &HashMap<i64, DeviceId>, to: &mpsc::Sender<Vec<TrackPoint>>) -> anyhow::Result<u64> {
+    let mut left_out = LeftOut::default();
+    let input = open_plain(path).with_context(|| format!("could not open {}", path.display()))?;
+    let mut batch = Vec::with_capacity(BATCH);
+    for row in traccar::table(input) {
+        batch.extend(left_out.taken("positions", row.and_then(|row| traccar::point(&row, devices)))?);
+        if batch.len() == BATCH && to.blocking_send(std::mem::take(&mut batch)).is_err() {
+            return Ok(left_out.0);
+        }
+    }
+    drop(to.blocking_send(batch));
+    Ok(left_out.0)
+}
+
+/// What the server answers.
+async fn asked(client: &Client, url: Url, token: &str) -> anyhow::Result<Vec<Row>> {
+    let what = || format!("{} of {}", url.path(), url.host_str().unwrap_or_default());
+    let request = client.get(url.clone()).bearer_auth(token).header("accept", "application/json");
+    let answer = request.send().await.and_then(reqwest::Response::error_for_status).with_context(what)?;
+    let text = answer.text().await.with_context(what)?;
+    traccar::json_rows(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)).with_context(what)
+}

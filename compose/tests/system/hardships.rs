@@ -1,0 +1,189 @@
+//! What a machine does to a system: a disk that fills up, a clock that jumps, everybody who comes at once. Nothing answered is lost,
+//! nothing doubled, and it goes on by itself. `SEED` repeats a run.
+
+use crate::common::{BINARY, System, fences, free_port, settings};
+use crate::lifecycle::fix;
+use crate::recorded::{PATIENCE, Recorded, Reporting, SILENCE};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tokio::task::JoinSet;
+use waystream::trackers::Tracker;
+use waystream::trackers::teltonika::Teltonika;
+use waystream_sql::output::Format;
+
+const RECORDS_PER_PACKET: usize = 25;
+
+/// Settings with a fixed port for Teltonika, and where that is.
+fn fixed() -> (String, SocketAddr) {
+    let port = free_port().unwrap();
+    (settings(&[("teltonika", port)]), (Ipv4Addr::LOCALHOST, port).into())
+}
+
+async fn add_fences(system: &System) {
+    system.remote().add(fences("data/fences/warsaw_districts.geojson")).await.unwrap();
+}
+
+/// A file system of its own, in memory, in a namespace of its own: no rights are needed to make it, and nobody else's disk is filled.
+struct SmallDisk {
+    holder: Child,
+    folder: PathBuf,
+}
+
+impl SmallDisk {
+    fn new(folder: &Path, megabytes: usize) -> Self {
+        let mount =
+            format!("mount -t tmpfs -o size={megabytes}m small {} && echo mounted && exec sleep infinity", folder.display());
+        let mut unshare = Command::new("unshare");
+        let mut holder =
+            unshare.args(["-r", "-m", "sh", "-c", &mount]).stdout(Stdio::piped()).spawn().expect("unshare is there");
+        let mut said = String::new();
+        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, "mounted\n");
+        Self { holder, folder: folder.to_owned() }
+    }
+
+    /// Where it is for us.
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{}", self.holder.id(), self.folder.display()))
+    }
+
+    fn start(&self, settings: &str) -> System {
+        let holder = self.holder.id().to_string();
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &holder, "-U", "-m", "--preserve-credentials", BINARY, "run"]);
+        System::spawn(command, &self.path(), &self.folder, settings).unwrap()
+    }
+
+    /// Writes until nothing more can be written.
+    fn fill(&self) {
+        let mut ballast = std::fs::File::create(self.path().join("ballast")).unwrap();
+        let mut block = vec![1_u8; 1 << 20];
+        while !block.is_empty() {
+            if ballast.write_all(&block).is_err() {
+                block.truncate(block.len() / 2);
+            }
+        }
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.path().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(self.holder.kill());
+        drop(self.holder.wait());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_holds_answers_back_and_loses_nothing() {
+    let recorded = Recorded::read(&[("warsaw_bus", 100_000)]);
+    let folder = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::new(folder.path(), 400);
+    let (settings, server) = fixed();
+    let mut system = disk.start(&settings);
+    add_fences(&system).await;
+    let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);
+    reporting.until(recorded.positions() / 10).await;
+
+    disk.fill();
+    reporting.until_silence().await;
+    let answered = reporting.answered();
+    assert!(answered < recorded.positions(), "the disk was never full");
+    assert!(system.ended().is_none(), "it has ended");
+    tokio::time::sleep(SILENCE).await;
+    assert_eq!(reporting.answered(), answered, "what is answered is on disk");
+
+    disk.free();
+    reporting.until(recorded.positions()).await;
+    reporting.end().await;
+    recorded.check_in(&system).await;
+    // And what is on disk is whole.
+    system.kill().unwrap();
+    recorded.check_in(&disk.start(&settings)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_loses_and_doubles_nothing() {
+    const HOUR: i64 = 3_600;
+    let seed: u64 = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| rand::rng().random());
+    eprintln!("SEED={seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let recorded = Recorded::read(&[("warsaw_bus", 20_000)]);
+    let folder = tempfile::tempdir().unwrap();
+    let clock = folder.path().join("clock");
+    let jump = |seconds: i64| {
+        // In one step, as it is read at any time.
+        let next = folder.path().join("clock.next");
+        std::fs::write(&next, format!("{seconds:+}s\n")).unwrap();
+        std::fs::rename(next, &clock).unwrap();
+    };
+    jump(0);
+    let mut command = Command::new(BINARY);
+    command.arg("run").env("LD_PRELOAD", faketime()).env("FAKETIME_TIMESTAMP_FILE", &clock);
+    command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let (settings, server) = fixed();
+    let system = System::spawn(command, folder.path(), folder.path(), &settings).unwrap();
+    add_fences(&system).await;
+    let started = served_at(&system).await;
+
+    let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);
+    let mut jumps = [HOUR, 24 * HOUR, -HOUR, -24 * HOUR, 0];
+    jumps.shuffle(&mut rng);
+    for (n, to) in jumps.into_iter().enumerate() {
+        reporting.until(recorded.positions() * n / jumps.len()).await;
+        jump(to);
+        let off = served_at(&system).await - started - to;
+        assert!((-5..600).contains(&off), "its clock is {off} s from where it was put");
+    }
+    reporting.until(recorded.positions()).await;
+    reporting.end().await;
+    recorded.check_in(&system).await;
+}
+
+/// The library that makes a program's clock jump.
+fn faketime() -> PathBuf {
+    let multiarch = Path::new("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
+    let library = multiarch.join("faketime/libfaketimeMT.so.1");
+    assert!(library.is_file(), "faketime is not installed: there is no {}", library.display());
+    library
+}
+
+/// The system's clock, seconds since 1970.
+async fn served_at(system: &System) -> i64 {
+    let now = system.remote().ask("SELECT extract(epoch FROM now()) AS s", Format::Csv).await.unwrap();
+    let seconds: f64 = String::from_utf8(now).unwrap().lines().nth(1).unwrap().parse().unwrap();
+    seconds as i64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_thousand_trackers_that_come_at_once_are_all_answered_again_and_again() {
+    const TRACKERS: usize = 5_000;
+    const STORMS: usize = 3;
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, server) = fixed();
+    let system = System::start(folder.path(), &settings).unwrap();
+    for storm in 0..STORMS {
+        // Nobody's connection outlives its storm.
+        let mut trackers = JoinSet::new();
+        for n in 0..TRACKERS {
+            let mut tracker = Tracker::Teltonika(Teltonika::new(server, format!("{n:015}")));
+            trackers.spawn(async move { tracker.deliver(&[fix(storm as i64)]).await.unwrap() });
+        }
+        let all = tokio::time::timeout(PATIENCE, trackers.join_all()).await;
+        assert!(all.is_ok(), "storm {storm}: somebody waits for ever");
+    }
+    let remote = system.remote();
+    remote.settle().await.unwrap();
+    let counted = remote.ask("SELECT count(DISTINCT device) AS d, count(*) AS n FROM positions", Format::Csv).await.unwrap();
+    let expected = format!("{TRACKERS},{}", TRACKERS * STORMS);
+    assert_eq!(String::from_utf8(counted).unwrap().lines().nth(1), Some(expected.as_str()));
+}

@@ -1,0 +1,155 @@
+//! A fleet moves here from Traccar: recorded buses, as its tables and as its REST interface would have them.
+
+use crate::commands::{rows, text, well};
+use crate::common::{System, settings, shared};
+use axum::extract::Query;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::io::Read;
+use std::path::Path;
+use tokio::net::TcpListener;
+use waystream_domain::Timestamp;
+
+/// A recording, and what Traccar would know of it.
+struct Recorded {
+    csv: String,
+    devices: Vec<Value>,
+    positions: Vec<Value>,
+}
+
+impl Recorded {
+    fn read() -> Self {
+        let file = std::fs::File::open(shared("data/tracks/liverpool_bus.csv.gz")).unwrap();
+        let mut csv = String::new();
+        flate2::read::MultiGzDecoder::new(file).read_to_string(&mut csv).unwrap();
+        let mut keys: BTreeMap<String, usize> = BTreeMap::new();
+        let mut positions = Vec::new();
+        for line in csv.lines().skip(1) {
+            let fields: Vec<&str> = line.split(',').collect();
+            let next = keys.len() + 1;
+            let key = *keys.entry(fields[0].to_owned()).or_insert(next);
+            let number = |field: &str| field.parse::<f64>().unwrap();
+            positions.push(json!({
+                "id": positions.len(), "deviceId": key, "protocol": "teltonika", "fixTime": fields[1], "valid": true, "address": null,
+                "latitude": number(fields[2]), "longitude": number(fields[3]), "altitude": 0.0, "speed": 10.0, "course": 90.0,
+                "accuracy": 0.0, "attributes": { "ignition": true, "totalDistance": 12.5 },
+            }));
+        }
+        let device = |(id, key): (&String, &usize)| json!({ "id": key, "uniqueId": id, "name": format!("Bus {key}"), "groupId": key % 2 });
+        Self { csv, devices: keys.iter().map(device).collect(), positions }
+    }
+}
+
+fn groups() -> Value {
+    json!([{ "id": 1, "name": "Odd buses" }])
+}
+
+fn geofences() -> Value {
+    json!([
+        { "id": 4, "name": "Depot", "area": "CIRCLE (53.4 -2.98, 300)", "attributes": {} },
+        { "id": 5, "name": "Bow tie", "area": "POLYGON ((53.0 -2.0, 53.1 -2.1, 53.1 -2.0, 53.0 -2.1, 53.0 -2.0))", "attributes": {} },
+    ])
+}
+
+/// As a database writes it: columns in capital letters, quotes doubled.
+fn write_table(folder: &Path, name: &str, rows: &[Value]) {
+    let columns: Vec<&String> = rows[0].as_object().unwrap().keys().collect();
+    let mut csv = columns.iter().map(|name| name.to_ascii_uppercase()).collect::<Vec<_>>().join(",") + "\n";
+    for row in rows {
+        let field = |name: &&String| match &row[name.as_str()] {
+            Value::Null => String::new(),
+            Value::String(text) => format!("\"{}\"", text.replace('"', "\"\"")),
+            other => format!("\"{}\"", other.to_string().replace('"', "\"\"")),
+        };
+        writeln!(csv, "{}", columns.iter().map(field).collect::<Vec<_>>().join(",")).unwrap();
+    }
+    std::fs::write(folder.join(format!("tc_{name}.csv")), csv).unwrap();
+}
+
+/// What has to be there afterwards.
+fn check(data: &str, recorded: &Recorded) {
+    assert_eq!(rows(&well(&["export", "--data", data])), rows(&recorded.csv));
+    let ask = |query: &str| well(&["sql", query, "--data", data, "--format", "csv"]);
+    let fleets =
+        "SELECT f.name, count(*) AS devices FROM devices d JOIN fleets f ON f.fleet = d.fleet GROUP BY f.name ORDER BY f.name";
+    assert_eq!(ask(fleets), "name,devices\nDefault fleet,4\nOdd buses,4\n");
+    assert_eq!(ask("SELECT name FROM geofences"), "name\nDepot\n");
+    let told = "SELECT DISTINCT round(speed_mps, 3) AS mps, attributes FROM positions";
+    assert_eq!(ask(told), "mps,attributes\n5.144,\"{\"\"ignition\"\":true}\"\n");
+}
+
+#[test]
+fn tables_of_traccar_become_fleets_devices_geofences_and_history() {
+    let recorded = Recorded::read();
+    let (tables, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_table(tables.path(), "devices", &recorded.devices);
+    write_table(tables.path(), "groups", groups().as_array().unwrap());
+    write_table(tables.path(), "geofences", geofences().as_array().unwrap());
+    let mut positions = recorded.positions.clone();
+    positions.push(json!({ "deviceId": 99, "fixTime": "2024-06-03 04:11:04" }));
+    write_table(tables.path(), "positions", &positions);
+
+    let data = text(folder.path());
+    let import = || well(&["import", "traccar", text(tables.path()), "--data", data]);
+    // The bow tie, and the position of a device that there is not.
+    assert_eq!(import(), "10 fleets, devices and geofences and 1533 positions imported, 2 rows left out\n");
+    check(data, &recorded);
+    // Once more, into a system that runs: what is there stays as it is.
+    let _system = System::start(folder.path(), &settings(&[])).unwrap();
+    assert_eq!(import(), "0 fleets, devices and geofences and 1533 positions imported, 2 rows left out\n");
+    check(data, &recorded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_runs_is_asked_for_all_of_it() {
+    let recorded = std::sync::Arc::new(Recorded::read());
+    let token = |headers: &HeaderMap| headers.get("authorization").is_some_and(|value| value == "Bearer known");
+    let fixed = |answer: Value| {
+        get(async move |headers: HeaderMap| match token(&headers) {
+            true => Json(answer.clone()).into_response(),
+            false => StatusCode::UNAUTHORIZED.into_response(),
+        })
+    };
+    let positions = {
+        let recorded = std::sync::Arc::clone(&recorded);
+        get(async move |Query(asked): Query<HashMap<String, String>>| {
+            let time = |name: &str| Timestamp::parse(&asked[name]).unwrap();
+            let (from, to, key) = (time("from"), time("to"), asked["deviceId"].parse::<u64>().unwrap());
+            let wanted = |p: &&Value| {
+                p["deviceId"] == key && (from..=to).contains(&Timestamp::parse(p["fixTime"].as_str().unwrap()).unwrap())
+            };
+            Json(recorded.positions.iter().filter(wanted).cloned().collect::<Vec<_>>())
+        })
+    };
+    let router = Router::new()
+        .route("/fleet/api/devices", fixed(Value::from(recorded.devices.clone())))
+        .route("/fleet/api/groups", fixed(groups()))
+        .route("/fleet/api/geofences", fixed(geofences()))
+        .route("/fleet/api/positions", positions);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/fleet", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let times: BTreeSet<&str> = recorded.positions.iter().map(|p| p["fixTime"].as_str().unwrap()).collect();
+    let since = times.first().unwrap().to_string();
+    let (folder, wanted) = (tempfile::tempdir().unwrap(), std::sync::Arc::clone(&recorded));
+    tokio::task::spawn_blocking(move || {
+        let data = text(folder.path());
+        let import = |token: &str| {
+            crate::common::run(&["import", "traccar", "--url", &url, "--token", token, "--since", &since, "--data", data])
+                .unwrap()
+        };
+        let (_, why, ended_well) = import("unknown");
+        assert!(!ended_well && why.contains("/fleet/api/groups of 127.0.0.1") && why.contains("401"), "{why}");
+        let (said, why, ended_well) = import("known");
+        assert!(ended_well && said.starts_with("10 fleets, devices and geofences and 1533 positions"), "{said} {why}");
+        check(data, &wanted);
+    })
+    .await
+    .unwrap();
+}

@@ -1,0 +1,72 @@
+//! The protocols in families that are fuzzed together: by how they look, as it takes luck of another kind to get further with each.
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each user takes a part of this")]
+
+/// Protocols of TCP and UDP whose messages are texts, most of them at least.
+pub const TEXT: [&str; 35] = [
+    "h02",
+    "gl200",
+    "gps103",
+    "wialon",
+    "tk103",
+    "meitrack",
+    "suntech",
+    "watch",
+    "trv",
+    "xexun",
+    "t55",
+    "totem",
+    "laipac",
+    "upro",
+    "its",
+    "taip",
+    "gosafe",
+    "telic",
+    "pt502",
+    "easytrack",
+    "v680",
+    "megastek",
+    "minifinder",
+    "cguard",
+    "wondex",
+    "tlt2h",
+    "startek",
+    "gpsgate",
+    "intellitrac",
+    "fifotrack",
+    "xirgo",
+    "ivt401",
+    "pt60",
+    "gotop",
+    "tk102",
+];
+
+/// Those whose messages are numbers in bytes, most of them at least.
+pub const BYTES: [&str; 24] = [
+    "teltonika",
+    "gt06",
+    "jt808",
+    "ruptela",
+    "meiligao",
+    "eelink",
+    "galileo",
+    "minifinder2",
+    "gt02",
+    "egts",
+    "castel",
+    "t800x",
+    "huasheng",
+    "jt600",
+    "ulbotech",
+    "vt200",
+    "khd",
+    "calamp",
+    "cellocator",
+    "atrack",
+    "arnavi",
+    "navis",
+    "aplicom",
+    "dmt",
+];
+
+/// Protocols of HTTP; with what comes by MQTT they are the family `json`. The fourth, `any`, is the port for all protocols.
+pub const HTTP: [&str; 3] = ["osmand", "owntracks", "json"];

@@ -1,0 +1,138 @@
+//! The people of an organisation: owners invite them, say what they may do, and let them go.
+
+use super::{ApiError, DONE, Rest, RestState};
+use crate::auth::{INVITATION_MS, SignedIn};
+use crate::now;
+use crate::wire::{ErrorAnswer, NewUserRequest, UserEdit, UserInfo, UserLink};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use std::sync::Arc;
+use waystream_domain::catalog::{Role, User};
+use waystream_domain::{Actor, Catalog, CatalogEdit, CatalogEntry, OrganisationId, UserId};
+
+/// Most users of one organisation: every process holds all of them in memory.
+const MAX_USERS: usize = 10_000;
+
+/// Everybody.
+#[utoipa::path(get, path = "/api/users", responses((status = 200, body = Vec<UserInfo>), (status = 403, body = ErrorAnswer)))]
+pub(super) async fn list(State(rest): State<RestState>, identity: SignedIn) -> Result<Json<Vec<UserInfo>>, ApiError> {
+    require_owner(&identity)?;
+    let shared = rest.catalog.shared();
+    let catalog = rest.look(&shared);
+    Ok(Json(people(&catalog, identity.organisation()).map(|user| user.as_ref().into()).collect()))
+}
+
+/// Invites somebody. The answer has the link that signs in for the first time.
+#[utoipa::path(post, path = "/api/users", request_body = NewUserRequest,
+    responses((status = 201, body = UserLink), (status = 400, body = ErrorAnswer), (status = 403, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer)))]
+pub(super) async fn create(
+    State(rest): State<RestState>,
+    identity: SignedIn,
+    Json(request): Json<NewUserRequest>,
+) -> Result<(StatusCode, Json<UserLink>), ApiError> {
+    require_owner(&identity)?;
+    let id: UserId = request.id.trim().parse().map_err(|error| ApiError::BadRequest(format!("id: {error}")))?;
+    {
+        let shared = rest.catalog.shared();
+        let catalog = rest.look(&shared);
+        // People sign in without saying whose they are, so names are everybody's.
+        if catalog.users.contains_key(&id) {
+            return Err(ApiError::Conflict(format!("the name {id} is taken")));
+        }
+        if people(&catalog, identity.organisation()).count() >= MAX_USERS {
+            return Err(ApiError::Conflict(format!("there are {MAX_USERS} users already")));
+        }
+    }
+    let organisation = identity.organisation().clone();
+    let user = User { id: id.clone(), organisation, role: request.role.into(), password_hash: None };
+    tracing::info!(by = %identity.user(), user = %id, role = ?user.role, "user invited");
+    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::User(user))]).await?;
+    Ok((StatusCode::CREATED, Json(invitation(&rest, &identity.actor(), id).await?)))
+}
+
+/// Says what somebody may do, from the next request on.
+#[utoipa::path(put, path = "/api/users/{id}", request_body = UserEdit,
+    responses((status = 204), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
+pub(super) async fn change(
+    State(rest): State<RestState>,
+    identity: SignedIn,
+    Path(id): Path<String>,
+    Json(edit): Json<UserEdit>,
+) -> Result<StatusCode, ApiError> {
+    let user = own_user(&rest, &identity, &id)?;
+    let role = edit.role.into();
+    if role != Role::Owner {
+        require_another_owner(&rest, &user)?;
+    }
+    tracing::info!(by = %identity.user(), user = %user.id, ?role, "role changed");
+    rest.catalog
+        .edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::User(User { role, ..user.as_ref().clone() }))])
+        .await?;
+    Ok(DONE)
+}
+
+/// Lets somebody go: sessions, tokens and links end.
+#[utoipa::path(delete, path = "/api/users/{id}",
+    responses((status = 204), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
+pub(super) async fn remove(
+    State(rest): State<RestState>,
+    identity: SignedIn,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let user = own_user(&rest, &identity, &id)?;
+    require_another_owner(&rest, &user)?;
+    let edits = {
+        let shared = rest.catalog.shared();
+        rest.look(&shared).user_removal(&user.id)
+    };
+    tracing::info!(by = %identity.user(), user = %user.id, "user removed");
+    rest.catalog.edit(&identity.actor(), edits).await?;
+    Ok(DONE)
+}
+
+/// A new link, for who has lost the first one or forgotten a password.
+#[utoipa::path(post, path = "/api/users/{id}/link",
+    responses((status = 201, body = UserLink), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
+pub(super) async fn link(
+    State(rest): State<RestState>,
+    identity: SignedIn,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<UserLink>), ApiError> {
+    let user = own_user(&rest, &identity, &id)?;
+    tracing::info!(by = %identity.user(), user = %user.id, "sign-in link made");
+    Ok((StatusCode::CREATED, Json(invitation(&rest, &identity.actor(), user.id.clone()).await?)))
+}
+
+async fn invitation(rest: &Rest, by: &Actor, user: UserId) -> Result<UserLink, ApiError> {
+    let now = now();
+    let secret = rest.links.issue(by, user, INVITATION_MS, now).await?;
+    Ok(UserLink { path: format!("/sign-in?token={}", secret.as_str()), expires_at: now.plus_millis(INVITATION_MS).as_millis() })
+}
+
+fn people<'a>(catalog: &'a Catalog, organisation: &'a OrganisationId) -> impl Iterator<Item = &'a Arc<User>> {
+    catalog.users.values().filter(move |user| user.organisation == *organisation)
+}
+
+fn require_owner(identity: &SignedIn) -> Result<(), ApiError> {
+    if identity.role() == Role::Owner { Ok(()) } else { Err(ApiError::Forbidden("only owners may do this".into())) }
+}
+
+/// A user of the owner's own organisation. To others it is as if there were none.
+pub(super) fn own_user(rest: &Rest, identity: &SignedIn, id: &str) -> Result<Arc<User>, ApiError> {
+    require_owner(identity)?;
+    let shared = rest.catalog.shared();
+    let catalog = rest.look(&shared);
+    let user = id.parse().ok().and_then(|id: UserId| catalog.users.get(&id));
+    let own = user.filter(|user| user.organisation == *identity.organisation());
+    own.cloned().ok_or_else(|| ApiError::NotFound(format!("there is no user {id}")))
+}
+
+/// Somebody has to be able to let others in again.
+fn require_another_owner(rest: &Rest, than: &User) -> Result<(), ApiError> {
+    let shared = rest.catalog.shared();
+    let catalog = rest.look(&shared);
+    let another = people(&catalog, &than.organisation).any(|user| user.role == Role::Owner && user.id != than.id);
+    if another { Ok(()) } else { Err(ApiError::Conflict("an organisation keeps at least one owner".into())) }
+}

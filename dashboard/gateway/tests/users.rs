@@ -1,0 +1,179 @@
+//! People of an organisation: invited, given a role, let go.
+
+#![allow(clippy::unwrap_used)]
+
+mod system;
+
+use reqwest::{Client, Method, redirect};
+use serde_json::{Value, json};
+use system::System;
+use system::browser::Browser;
+use system::user::User;
+
+/// Follows a link once: the cookie that it gives, if it gives one.
+async fn follow(system: &System, link: &Value) -> Option<String> {
+    let browser = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
+    let answer = browser.get(format!("{}{}", system.url, link["path"].as_str().unwrap())).send().await.unwrap();
+    let cookie = answer.headers().get("set-cookie")?.to_str().unwrap().split(';').next()?.to_owned();
+    assert_eq!(answer.status(), 303);
+    Some(cookie)
+}
+
+async fn invite(owner: &User, id: &str, role: &str) -> Value {
+    let (status, link) = owner.ask(Method::POST, "/api/users", Some(&json!({ "id": id, "role": role }))).await;
+    assert_eq!(status, 201, "{link}");
+    link
+}
+
+#[tokio::test]
+async fn an_invitation_signs_in_once_and_whoever_is_let_go_is_out_at_once() {
+    let system = System::start().await;
+    let admin = User::sign_in(&system, "admin").await;
+    let link = invite(&admin, "anna", "dispatcher").await;
+    let cookie = follow(&system, &link).await.expect("the link signs in");
+    assert_eq!(follow(&system, &link).await, None, "once");
+    let anna = User { http: Client::new(), url: system.url.clone(), cookie };
+    let session = anna.get("/api/session").await;
+    assert_eq!(
+        (&session["user"], &session["role"], &session["organisation"]),
+        (&json!("anna"), &json!("dispatcher"), &json!("ours"))
+    );
+
+    // A password of her own, and a link for when it is forgotten.
+    let password = json!({ "password": "correct horse battery" });
+    assert_eq!(anna.ask(Method::PUT, "/api/session/password", Some(&password)).await.0, 204);
+    let known = admin.get("/api/users").await;
+    let of_anna = known.as_array().unwrap().iter().find(|user| user["id"] == "anna").unwrap();
+    assert_eq!(of_anna, &json!({ "id": "anna", "role": "dispatcher", "has_password": true }));
+    let (status, again) = admin.ask(Method::POST, "/api/users/anna/link", None).await;
+    assert_eq!(status, 201);
+    assert!(follow(&system, &again).await.is_some());
+
+    // What she may do changes with the next request.
+    let fleet = json!({ "name": "Hers" });
+    assert_eq!(anna.ask(Method::POST, "/api/fleets", Some(&fleet)).await.0, 201);
+    assert_eq!(admin.ask(Method::PUT, "/api/users/anna", Some(&json!({ "role": "viewer" }))).await.0, 204);
+    assert_eq!(anna.ask(Method::POST, "/api/fleets", Some(&fleet)).await.0, 403);
+
+    // Gone: session, socket, password, links not yet used.
+    let unused = admin.ask(Method::POST, "/api/users/anna/link", None).await.1;
+    let (mut socket, _) = Browser::watching(&system.url, &anna.cookie, "websocket", json!({ "fleets": null })).await;
+    assert_eq!(admin.ask(Method::DELETE, "/api/users/anna", None).await.0, 204);
+    socket.until("disconnect").await;
+    assert_eq!(anna.ask(Method::GET, "/api/session", None).await.0, 401);
+    assert_eq!(follow(&system, &unused).await, None);
+    let sign_in = json!({ "user": "anna", "password": "correct horse battery" });
+    assert_eq!(User::nobody(&system).ask(Method::POST, "/api/session", Some(&sign_in)).await.0, 401);
+    // Somebody else of that name is somebody else.
+    invite(&admin, "anna", "viewer").await;
+    assert_eq!(anna.ask(Method::GET, "/api/session", None).await.0, 401);
+    assert_eq!(follow(&system, &again).await, None);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn only_owners_manage_people_and_one_of_them_stays() {
+    let system = System::start().await;
+    let (admin, viewer) = (User::sign_in(&system, "admin").await, User::sign_in(&system, "viewer").await);
+    let other = User::sign_in(&system, "other").await;
+    let anna = json!({ "id": "anna", "role": "owner" });
+    let role = json!({ "role": "owner" });
+    for (method, path, body) in [
+        (Method::GET, "/api/users", None),
+        (Method::POST, "/api/users", Some(&anna)),
+        (Method::PUT, "/api/users/viewer", Some(&role)),
+        (Method::DELETE, "/api/users/admin", None),
+        (Method::POST, "/api/users/admin/link", None),
+    ] {
+        assert_eq!(viewer.ask(method.clone(), path, body).await.0, 403, "{method} {path}");
+    }
+    // Another organisation's people are not there, except that their names are taken.
+    for (method, path) in
+        [(Method::PUT, "/api/users/viewer"), (Method::DELETE, "/api/users/viewer"), (Method::POST, "/api/users/viewer/link")]
+    {
+        assert_eq!(other.ask(method.clone(), path, Some(&role)).await.0, 404, "{method} {path}");
+    }
+    assert_eq!(other.ask(Method::POST, "/api/users", Some(&json!({ "id": "viewer", "role": "viewer" }))).await.0, 409);
+    let shown = other.get("/api/users").await;
+    assert_eq!(shown, json!([{ "id": "other", "role": "owner", "has_password": false }]));
+
+    for bad in [
+        json!({ "id": " ", "role": "viewer" }),
+        json!({ "id": "x".repeat(400), "role": "viewer" }),
+        json!({ "id": "otto", "role": "god" }),
+    ] {
+        let (status, answer) = admin.ask(Method::POST, "/api/users", Some(&bad)).await;
+        assert!(status == 400 || status == 422, "{bad}: {status} {answer}");
+    }
+    // The last owner can't go, nor become anything else.
+    let viewers = json!({ "role": "viewer" });
+    assert_eq!(admin.ask(Method::DELETE, "/api/users/admin", None).await.0, 409);
+    assert_eq!(admin.ask(Method::PUT, "/api/users/admin", Some(&viewers)).await.0, 409);
+    invite(&admin, "anna", "owner").await;
+    assert_eq!(admin.ask(Method::PUT, "/api/users/admin", Some(&viewers)).await.0, 204);
+    assert_eq!(admin.ask(Method::GET, "/api/users", None).await.0, 403);
+    system.stop().await;
+}
+
+/// What an authenticator shows now.
+fn shown(secret: &str, seconds_ahead: u64) -> String {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let totp = totp_rs::Builder::new().with_secret(totp_rs::Secret::try_from_base32(secret).unwrap()).build().unwrap();
+    totp.generate(since_1970.as_secs() + seconds_ahead).to_string()
+}
+
+#[tokio::test]
+async fn with_a_second_factor_a_password_alone_lets_nobody_in() {
+    const FACTOR: &str = "/api/session/second-factor";
+    let system = System::start().await;
+    let (admin, viewer, nobody) =
+        (User::sign_in(&system, "admin").await, User::sign_in(&system, "viewer").await, User::nobody(&system));
+    let password = json!({ "password": "correct horse battery" });
+    assert_eq!(viewer.ask(Method::PUT, "/api/session/password", Some(&password)).await.0, 204);
+    let sign_in = async |code: Option<&str>| {
+        let mut body = json!({ "user": "viewer", "password": "correct horse battery" });
+        if let Some(code) = code {
+            body["code"] = json!(code);
+        }
+        nobody.ask(Method::POST, "/api/session", Some(&body)).await.0.as_u16()
+    };
+    assert_eq!(sign_in(None).await, 200);
+
+    let (status, proposal) = viewer.ask(Method::POST, FACTOR, None).await;
+    assert_eq!(status, 200, "{proposal}");
+    assert!(proposal["qr_svg"].as_str().unwrap().contains("<svg"), "{proposal}");
+    let secret = proposal["secret"].as_str().unwrap();
+    assert_eq!(viewer.get(FACTOR).await["since"], Value::Null, "nothing is asked for yet");
+    for (secret, code) in [(secret, "000000"), ("AAAA", "000000"), ("not base32!", "000000")] {
+        let start = json!({ "secret": secret, "code": code });
+        assert_eq!(viewer.ask(Method::PUT, FACTOR, Some(&start)).await.0, 400, "{start}");
+    }
+    let start = json!({ "secret": secret, "code": shown(secret, 0) });
+    let (status, recovery) = viewer.ask(Method::PUT, FACTOR, Some(&start)).await;
+    assert_eq!((status.as_u16(), recovery["codes"].as_array().unwrap().len()), (200, 8));
+    assert_eq!(viewer.ask(Method::PUT, FACTOR, Some(&start)).await.0, 409);
+    let recovery = recovery["codes"][0].as_str().unwrap();
+
+    // The code that turned it on is used up; the next step's is good once.
+    assert_eq!(sign_in(None).await, 428);
+    assert_eq!(sign_in(start["code"].as_str()).await, 401);
+    let next = shown(secret, 30);
+    assert_eq!([sign_in(Some(&next)).await, sign_in(Some(&next)).await], [200, 401]);
+    assert_eq!([sign_in(Some(recovery)).await, sign_in(Some(recovery)).await], [200, 401]);
+    assert_eq!(viewer.get(FACTOR).await["recovery_codes"], 7);
+    let kept = format!("{:?}", system.catalog.shared().read().unwrap().second_factors);
+    assert!(!kept.contains(secret), "{kept}");
+
+    // Who guesses has to wait, and the password being right forgives nothing.
+    while sign_in(Some("000000")).await != 429 {}
+    assert_eq!(sign_in(None).await, 429);
+
+    // Whoever has lost it is let in again by an owner, of the same organisation.
+    let reset = "/api/users/viewer/second-factor";
+    let other = User::sign_in(&system, "other").await;
+    assert_eq!(other.ask(Method::DELETE, reset, None).await.0, 404);
+    assert_eq!(viewer.ask(Method::DELETE, reset, None).await.0, 403);
+    assert_eq!(admin.ask(Method::DELETE, reset, None).await.0, 204);
+    assert_eq!(viewer.get(FACTOR).await["since"], Value::Null);
+    system.stop().await;
+}

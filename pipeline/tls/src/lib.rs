@@ -1,0 +1,259 @@
+//! TLS of our own ports: certificate and key from files, read again when they have changed, and who may do without.
+//!
+//! A port with TLS also hears those who speak without it, as far as [`Entrance`] lets them: one port serves new devices and old ones.
+
+mod files;
+
+pub use files::{TlsError, TlsFiles};
+
+use files::LOOK_AGAIN;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Instant, SystemTime};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+pub use tokio_rustls::server::TlsStream;
+
+/// First byte of whoever begins with TLS: the content type of a handshake (RFC 8446, 5.1).
+const HANDSHAKE: u8 = 0x16;
+
+/// What can be set of a port: TLS, and whether it is needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Encryption {
+    /// Certificate and key; none: nobody is spoken to in TLS.
+    pub files: Option<TlsFiles>,
+    /// Whether others than this machine may do without.
+    pub insecure: bool,
+}
+
+/// Others would be spoken to in the open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("others can reach {0}: set tls, or insecure = true")]
+pub struct Open(pub SocketAddr);
+
+impl Encryption {
+    /// Whether such a port may be opened there.
+    pub fn suffices(&self, address: SocketAddr) -> Result<(), Open> {
+        if is_local(address.ip()) || self.files.is_some() || self.insecure { Ok(()) } else { Err(Open(address)) }
+    }
+
+    /// Reads the files. `port`: what to call it in the log. `protocols`: what is spoken inside (ALPN), where clients ask.
+    pub fn entrance(self, port: &'static str, protocols: &[&[u8]]) -> Result<Entrance, TlsError> {
+        let tls = self.files.map(|files| ServerTls::load(files, port, protocols)).transpose()?;
+        Ok(Entrance { tls, insecure: self.insecure })
+    }
+}
+
+/// Decides how a connection is spoken to.
+#[derive(Debug)]
+pub struct Entrance {
+    tls: Option<ServerTls>,
+    insecure: bool,
+}
+
+/// How a connection is spoken to.
+pub enum Welcome {
+    /// As it is.
+    Plain,
+    /// By what this acceptor makes of it.
+    Tls(TlsAcceptor),
+    /// Not at all: it came without TLS from elsewhere.
+    Refused,
+}
+
+impl Entrance {
+    /// Looks at the first byte, once it is there, and takes none. The caller bounds the time. Without TLS it does not wait.
+    pub async fn welcome(&self, stream: &TcpStream, peer: IpAddr) -> io::Result<Welcome> {
+        let Some(tls) = &self.tls else { return Ok(Welcome::Plain) };
+        if begins_with_tls(stream).await? {
+            return Ok(Welcome::Tls(tls.acceptor()));
+        }
+        Ok(if self.may_do_without(peer) { Welcome::Plain } else { Welcome::Refused })
+    }
+
+    /// TLS, if there is any.
+    pub fn tls(&self) -> Option<&ServerTls> {
+        self.tls.as_ref()
+    }
+
+    /// Whether this peer may speak without TLS.
+    pub fn may_do_without(&self, peer: IpAddr) -> bool {
+        self.tls.is_none() || self.insecure || is_local(peer)
+    }
+}
+
+/// This machine itself, however it is written.
+pub fn is_local(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+/// Waits for the first byte and leaves it where it is. One that ends without a byte does not begin with TLS.
+pub async fn begins_with_tls(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    Ok(stream.peek(&mut first).await? > 0 && first[0] == HANDSHAKE)
+}
+
+/// What accepts TLS connections.
+pub struct ServerTls {
+    files: TlsFiles,
+    port: &'static str,
+    protocols: Vec<Vec<u8>>,
+    now: Mutex<Loaded>,
+}
+
+struct Loaded {
+    acceptor: TlsAcceptor,
+    changed: [Option<SystemTime>; 2],
+    looked: Instant,
+}
+
+impl std::fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerTls").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+impl ServerTls {
+    /// What is wrong with the files is told now, not to clients.
+    fn load(files: TlsFiles, port: &'static str, protocols: &[&[u8]]) -> Result<Self, TlsError> {
+        let protocols: Vec<_> = protocols.iter().map(|name| name.to_vec()).collect();
+        let changed = files.changed();
+        let acceptor = files.acceptor(&protocols)?;
+        Ok(Self { files, port, protocols, now: Mutex::new(Loaded { acceptor, changed, looked: Instant::now() }) })
+    }
+
+    /// For the next connection. Files that have become unusable change nothing.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.looked.elapsed() >= LOOK_AGAIN {
+            now.looked = Instant::now();
+            self.look(&mut now);
+        }
+        now.acceptor.clone()
+    }
+
+    fn look(&self, now: &mut Loaded) {
+        let changed = self.files.changed();
+        if changed == now.changed {
+            return;
+        }
+        now.changed = changed;
+        match self.files.acceptor(&self.protocols) {
+            Ok(acceptor) => {
+                now.acceptor = acceptor;
+                tracing::info!(port = self.port, "certificate read again");
+            }
+            Err(error) => tracing::error!(port = self.port, %error, "the new certificate can't be used; the old one stays"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::path::Path;
+    use std::process::Command;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    fn certificate(folder: &Path, name: &str) -> TlsFiles {
+        let arguments = format!(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {name}.key -out {name}.pem -subj /CN=localhost -days 2"
+        );
+        let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        TlsFiles { certificate: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key")) }
+    }
+
+    #[test]
+    fn where_others_can_reach_a_port_there_is_tls_or_an_explicit_word() {
+        let files = TlsFiles { certificate: "a".into(), key: "b".into() };
+        let nothing = Encryption::default();
+        for (address, fine) in [
+            ("127.0.0.1:1", true),
+            ("127.9.9.9:1", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("0.0.0.0:1", false),
+            ("[::]:1", false),
+            ("192.0.2.1:1", false),
+        ] {
+            let address: SocketAddr = address.parse().unwrap();
+            assert_eq!(nothing.suffices(address).is_ok(), fine, "{address}");
+            assert!(Encryption { insecure: true, ..nothing.clone() }.suffices(address).is_ok());
+            assert!(Encryption { files: Some(files.clone()), ..nothing.clone() }.suffices(address).is_ok());
+        }
+        let told = nothing.suffices("192.0.2.1:8080".parse().unwrap()).unwrap_err().to_string();
+        assert_eq!(told, "others can reach 192.0.2.1:8080: set tls, or insecure = true");
+    }
+
+    #[tokio::test]
+    async fn the_first_byte_tells_and_strangers_may_not_do_without() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Some(certificate(folder.path(), "one"));
+        let strict = Encryption { files: files.clone(), insecure: false }.entrance("test", &[]).unwrap();
+        let lax = Encryption { files, insecure: true }.entrance("test", &[]).unwrap();
+        let none = Encryption::default().entrance("test", &[]).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stranger = IpAddr::from([192, 0, 2, 1]);
+        for (first, entrance, peer, expected) in [
+            (0x16, &strict, stranger, "tls"),
+            (0x16, &strict, IpAddr::from([127, 0, 0, 1]), "tls"),
+            (b'G', &strict, stranger, "refused"),
+            (b'G', &strict, IpAddr::from([127, 0, 0, 1]), "plain"),
+            (b'G', &lax, stranger, "plain"),
+            (0x16, &lax, stranger, "tls"),
+            (0x16, &none, stranger, "plain"),
+        ] {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            client.write_all(&[first]).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            let how = match entrance.welcome(&server, peer).await.unwrap() {
+                Welcome::Plain => "plain",
+                Welcome::Tls(_) => "tls",
+                Welcome::Refused => "refused",
+            };
+            assert_eq!(how, expected, "{first:#x} from {peer}");
+        }
+    }
+
+    #[test]
+    fn a_new_certificate_is_taken_up_and_a_bad_one_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = certificate(folder.path(), "one");
+        let other = certificate(folder.path(), "other");
+        let tls = ServerTls::load(files.clone(), "test", &[]).unwrap();
+        let look = || {
+            let mut now = tls.now.lock().unwrap();
+            // As if the file system told times to the second and it had been written within one.
+            now.changed = [None, None];
+            tls.look(&mut now);
+            now.acceptor.clone()
+        };
+        let is = |one: &TlsAcceptor, other: &TlsAcceptor| std::sync::Arc::ptr_eq(one.config(), other.config());
+        let first = tls.acceptor();
+        assert!(is(&first, &tls.acceptor()));
+        std::fs::copy(&other.certificate, &files.certificate).unwrap();
+        assert!(is(&look(), &first), "a certificate without its key");
+        std::fs::copy(&other.key, &files.key).unwrap();
+        let second = look();
+        assert!(!is(&second, &first));
+        std::fs::write(&files.certificate, "rubbish").unwrap();
+        assert!(is(&look(), &second));
+    }
+
+    #[test]
+    fn files_that_can_not_be_used_are_told_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = certificate(folder.path(), "good");
+        let other = certificate(folder.path(), "other");
+        let missing = TlsFiles { certificate: folder.path().join("missing.pem"), ..good.clone() };
+        let mixed = TlsFiles { key: other.key, ..good };
+        for (files, told) in [(missing, "missing.pem"), (mixed, "other.key")] {
+            let error = ServerTls::load(files, "test", &[]).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+}
