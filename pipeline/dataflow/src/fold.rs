@@ -161,11 +161,11 @@ impl Fold {
             changes.tally.late += 1;
             return;
         }
-        if let Some(known) = self.states.find(&position.device) {
-            self.hand_over(known, &position.fleet, changes);
-        }
         let number = match self.states.find(&position.device) {
-            Some(known) => known,
+            Some(known) => {
+                self.hand_over(known, &position.fleet, changes);
+                known
+            }
             None if !position.valid => {
                 changes.tally.invalid += 1;
                 return;

@@ -234,7 +234,8 @@ impl GeofenceIndex {
     /// Whether two fleets are known to be of different organisations.
     pub fn are_of_different_owners(&self, one: &FleetId, other: &FleetId) -> bool {
         let owner = |fleet| self.fleets.get(fleet)?.owner.as_ref().map(|(_, at)| *at);
-        matches!((owner(one), owner(other)), (Some(one), Some(other)) if one != other)
+        // Nearly always it is one fleet, which needs no look.
+        one != other && matches!((owner(one), owner(other)), (Some(one), Some(other)) if one != other)
     }
 
     /// The fleet of a device in the catalog.
