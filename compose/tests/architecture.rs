@@ -11,7 +11,7 @@ use std::process::Command;
 const ARROWS: [(&str, &[&str]); 11] = [
     ("waystream-domain", &[]),
     ("waystream-log", &["domain"]),
-    ("waystream-store", &["domain", "log"]),
+    ("waystream-store", &["domain", "log", "tls"]),
     ("waystream-dataflow", &["domain", "log"]),
     ("waystream-notify", &["domain", "log"]),
     ("waystream-tls", &[]),
