@@ -13,6 +13,7 @@ use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +25,12 @@ use waystream_tls::{ClientTlsStream, TlsClient};
 
 /// A server that doesn't take a connection, encrypted if it has to be, within this time is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A server that is silent is asked so often whether it is still there, and so many times.
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+const PROBES: u32 = 3;
+/// What is sent and not confirmed by its machine within this time ends the connection.
+const CONFIRMED: Duration = Duration::from_secs(30);
 
 /// Asks a server.
 #[derive(Debug)]
@@ -104,12 +111,21 @@ struct Way {
 impl Way {
     async fn connect(&self) -> io::Result<Link> {
         let stream = TcpStream::connect((&*self.host, self.port)).await?;
-        stream.set_nodelay(true)?;
+        prepare(&stream)?;
         match &self.tls {
             None => Ok(Link::Plain(stream)),
             Some(tls) => Ok(Link::Tls(Box::new(tls.connect(stream).await?))),
         }
     }
+}
+
+/// Without this, who waits for a machine that has lost its power waits for a quarter of an hour or for ever.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let probes = TcpKeepalive::new().with_time(PROBE_EVERY).with_interval(PROBE_EVERY).with_retries(PROBES);
+    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_user_timeout(Some(CONFIRMED))
 }
 
 impl tower::Service<Uri> for Way {
