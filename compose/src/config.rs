@@ -1,6 +1,7 @@
 //! Settings: compiled-in defaults, then a TOML file, then `WAYSTREAM_…` variables, then flags; each overrides those before.
 
 use crate::log::LogConfig;
+use crate::redis::RedisUrl;
 use crate::store::StoreConfig;
 use anyhow::Context;
 use clap::ValueEnum;
@@ -15,10 +16,10 @@ use toml_edit::{DocumentMut, Item, Table, Value};
 use waystream_connectors::ConnectorsConfig;
 use waystream_dataflow::DataflowConfig;
 use waystream_gateway::wire::TileSource;
-use waystream_gateway::{DetailLimits, GatewayConfig, ListenerLimits, TILES_PATH};
+use waystream_gateway::{DetailLimits, GatewayConfig, ListenerLimits, RedisConfig, TILES_PATH};
 use waystream_notify::NotifyConfig;
 use waystream_sql::SqlOptions;
-use waystream_tls::TlsFiles;
+use waystream_tls::{TlsFiles, TlsTrust};
 
 /// The defaults, commented: what `check-config --defaults` prints.
 pub const DEFAULTS: &str = include_str!("../waystream.toml");
@@ -95,7 +96,15 @@ pub struct GatewaySection {
     /// Vehicles on such a map from which on they are counted.
     pub max_view_vehicles: usize,
     /// Redis that several gateways share; empty: this one is alone.
-    pub redis: String,
+    pub redis: RedisUrl,
+    /// A file that has nothing but its password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis_password_file: Option<PathBuf>,
+    /// Whose certificate it may have, and which one we show, where its address begins with `rediss://`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis_tls: Option<TlsTrust>,
+    /// Whether its password may go to another machine without TLS.
+    pub redis_insecure: bool,
 }
 
 /// Limits of questions about history.
@@ -142,6 +151,12 @@ impl From<GatewaySection> for GatewayConfig {
             attribution: section.tiles_attribution,
             max_zoom: section.tiles_max_zoom,
         });
+        let redis = (!section.redis.0.is_empty()).then_some(RedisConfig {
+            url: section.redis.0,
+            password_file: section.redis_password_file,
+            tls: section.redis_tls,
+            insecure: section.redis_insecure,
+        });
         Self {
             listen: section.address,
             origins: section.origins,
@@ -152,7 +167,7 @@ impl From<GatewaySection> for GatewayConfig {
             tiles,
             tiles_file,
             detail: DetailLimits { fleet_vehicles: section.max_fleet_vehicles, view_vehicles: section.max_view_vehicles },
-            redis: (!section.redis.is_empty()).then_some(section.redis),
+            redis,
             limits: ListenerLimits { connections: section.max_connections, ..ListenerLimits::default() },
             ..Self::default()
         }

@@ -21,6 +21,7 @@ pub mod people;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod quarantine;
+pub mod redis;
 pub mod reports;
 mod shell;
 pub mod store;

@@ -11,7 +11,7 @@ use std::process::Command;
 const ARROWS: [(&str, &[&str]); 11] = [
     ("waystream-domain", &[]),
     ("waystream-log", &["domain"]),
-    ("waystream-store", &["domain", "log"]),
+    ("waystream-store", &["domain", "log", "tls"]),
     ("waystream-dataflow", &["domain", "log"]),
     ("waystream-notify", &["domain", "log"]),
     ("waystream-tls", &[]),
@@ -66,6 +66,9 @@ const LONG_FILES: [(&str, &str); 2] = [
 
 /// Folders in which people's own files lie: a committed text that names one names a place on somebody's machine.
 const OWN_FOLDERS: [&str; 4] = ["root", "work", "home", "Users"];
+
+/// Crates that `deny.toml` keeps out: with ring there is one maker of keys and ciphers, and whom to trust is nobody's list but the system's.
+const KEPT_OUT: [&str; 6] = ["aws-lc-rs", "aws-lc-sys", "boring-sys", "native-tls", "openssl", "webpki-roots"];
 
 fn metadata() -> Metadata {
     MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().expect("cargo metadata")
@@ -193,6 +196,31 @@ fn every_proof_in_security_md_is_a_test() {
     assert!(proofs.len() > 50, "{} proofs", proofs.len());
     let missing: Vec<_> = proofs.into_iter().filter(|proof| !tests.contains(*proof)).collect();
     assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
+
+/// What `deny.toml` says, as far as lock files tell: `cargo deny` itself is not everywhere.
+#[test]
+fn all_crates_come_from_the_registry_and_one_provider_makes_keys() {
+    let registry = "registry+https://github.com/rust-lang/crates.io-index";
+    for lock in ["Cargo.lock", "connectors/fuzz/Cargo.lock"] {
+        let text = fs::read_to_string(root().join(lock)).expect("readable");
+        let mut crates = 0;
+        for package in text.split("[[package]]").skip(1) {
+            let value =
+                |key: &str| package.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"'));
+            let name = value("name").expect("a name");
+            match value("source") {
+                None => assert!(name.starts_with("waystream"), "{lock}: {name} is neither ours nor from the registry"),
+                Some(source) => {
+                    assert_eq!(source, registry, "{lock}: {name}");
+                    assert!(value("checksum").is_some(), "{lock}: {name} could be changed");
+                    crates += 1;
+                }
+            }
+            assert!(!KEPT_OUT.contains(&name), "{lock}: {name}");
+        }
+        assert!(crates > 30, "{lock}: {crates} crates");
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub mod vocabulary;
 pub use config::{ConnectorsConfig, Limits, Listen, ListenerName};
 pub use connectors::{BoundAddress, BoundConnectors, Connectors, ConnectorsError, Transport};
 pub use ingest::UnknownDevices;
-pub use mqtt::{ExternalBroker, OwnBroker, Secret, Subscription, Tls, Version};
+pub use mqtt::{ExternalBroker, OwnBroker, Secret, Subscription, Version};
 
 /// The wall clock.
 fn now() -> waystream_domain::Timestamp {

@@ -12,12 +12,10 @@ mod mapping;
 mod passwords;
 mod payload;
 mod relay;
-mod tls;
 mod topic;
 
 pub use external::{ExternalBroker, Secret, Version};
 pub use payload::Subscription;
-pub use tls::Tls;
 
 use crate::config::{ConnectorsConfig, Limits, MQTT};
 use crate::connectors::ConnectorsError;

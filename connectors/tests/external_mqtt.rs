@@ -8,7 +8,8 @@ use common::{System, in_time};
 use std::collections::BTreeSet;
 use std::path::Path;
 use tokio::process::Command;
-use waystream_connectors::{ConnectorsConfig, ExternalBroker, Limits, Tls, Version};
+use waystream_connectors::{ConnectorsConfig, ExternalBroker, Limits, Version};
+use waystream_tls::TlsTrust;
 
 const START: i64 = 1_718_000_000;
 
@@ -149,7 +150,7 @@ async fn with_tls_client_certificate_and_password() {
                     allow_anonymous false\npassword_file FOLDER/passwords";
     let mosquitto = Mosquitto::start(folder, settings).await;
     let (ca, certificate, key) = (path.join("ca.pem"), path.join("us.pem"), path.join("us.key"));
-    let tls = Tls { ca_file: Some(ca.clone()), certificate_file: Some(certificate.clone()), key_file: Some(key.clone()) };
+    let tls = TlsTrust { ca_file: Some(ca.clone()), certificate_file: Some(certificate.clone()), key_file: Some(key.clone()) };
     let broker = ExternalBroker {
         username: Some("waystream".into()),
         password: Some(serde_json::from_str("\"secret\"").unwrap()),

@@ -22,6 +22,7 @@ mod playback;
 mod questdb;
 mod recorded;
 mod redis;
+mod redis_tls;
 #[path = "../../../pipeline/store/tests/support/questdb.rs"]
 mod server;
 mod sql_clients;

@@ -2,7 +2,7 @@
 
 use crate::common::free_port;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 pub(crate) struct Redis {
@@ -10,21 +10,43 @@ pub(crate) struct Redis {
     held: Child,
     folder: tempfile::TempDir,
     port: u16,
+    /// Set: it speaks TLS, with those who have this and a certificate of its authority.
+    password: Option<String>,
 }
 
 impl Redis {
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// One that speaks TLS, with those who have this password and a certificate of its authority.
+    pub(crate) fn start_encrypted(password: &str) -> Self {
+        Self::start_with(Some(password.to_owned()))
+    }
+
+    fn start_with(password: Option<String>) -> Self {
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port().unwrap());
-        let mut held =
-            stack(folder.path(), port).args(["hold", "redis"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut hold = stack(folder.path(), port, password.as_deref());
+        let mut held = hold.args(["hold", "redis"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(held.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line.trim(), "ready", "compose/stack could not start Redis");
-        Self { held, folder, port }
+        Self { held, folder, port, password }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        let scheme = if self.password.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}://{}", self.address())
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where `ca.pem` is, and `server.crt` with `server.key`, which anybody may show.
+    pub(crate) fn certificates(&self) -> PathBuf {
+        self.folder.path().join("redis/tls")
     }
 
     /// kill -9; returns when it is dead.
@@ -38,7 +60,8 @@ impl Redis {
 
     /// Starts it again; returns when it answers.
     pub(crate) fn restart(&self) {
-        let started = stack(self.folder.path(), self.port).args(["up", "redis"]).stdout(Stdio::null()).status().unwrap();
+        let mut up = stack(self.folder.path(), self.port, self.password.as_deref());
+        let started = up.args(["up", "redis"]).stdout(Stdio::null()).status().unwrap();
         assert!(started.success(), "Redis starts again");
     }
 }
@@ -50,8 +73,11 @@ impl Drop for Redis {
     }
 }
 
-fn stack(folder: &Path, port: u16) -> Command {
+fn stack(folder: &Path, port: u16, password: Option<&str>) -> Command {
     let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("stack"));
     command.env("WAYSTREAM_STACK_DIR", folder).env("REDIS_PORT", port.to_string());
+    if let Some(password) = password {
+        command.env("REDIS_PASSWORD", password).env("REDIS_TLS_CLIENTS", "yes");
+    }
     command
 }

@@ -5,11 +5,10 @@
 //! and would come again for ever: after one we begin with a new session, which costs what waits in the old one, and say so.
 
 use super::external::{ExternalBroker, Version};
-use super::tls;
 use crate::connectors::ConnectorsError;
 use crate::tcp::MAX_FRAME_BYTES;
 use bytes::Bytes;
-use rumqttc::{self as v4, Transport, v5};
+use rumqttc::{self as v4, TlsConfiguration, Transport, v5};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -74,7 +73,9 @@ impl Options {
     pub(super) fn new(broker: &ExternalBroker) -> Result<Self, ConnectorsError> {
         let transport = match &broker.tls {
             Some(settings) => Some(Transport::tls_with_config(
-                tls::client(settings)
+                settings
+                    .config()
+                    .map(TlsConfiguration::Rustls)
                     .map_err(|error| ConnectorsError::Broker(format!("TLS for {}:{}: {error}", broker.host, broker.port)))?,
             )),
             None => None,

@@ -6,7 +6,6 @@
 
 use super::client::{Broken, Client, Events, Heard, Options, Publication, WINDOW};
 use super::payload::{Around, Sessions, Subscription, Understood, understand};
-use super::tls::Tls;
 use crate::config::ConnectorsConfig;
 use crate::connectors::ConnectorsError;
 use crate::faults::Source;
@@ -22,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use waystream_domain::Timestamp;
+use waystream_tls::TlsTrust;
 
 /// Label of these connections in metrics.
 const LABEL: &str = "mqtt_external";
@@ -57,7 +57,7 @@ pub struct ExternalBroker {
     pub password: Option<Secret>,
     /// Encryption; none by default.
     #[serde(default)]
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsTrust>,
 }
 
 fn owntracks_topics() -> Vec<Subscription> {

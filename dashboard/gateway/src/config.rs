@@ -2,6 +2,7 @@
 
 use crate::listener::ListenerLimits;
 use crate::live::{DetailLimits, LinkLimits};
+use crate::nodes::RedisConfig;
 use crate::wire::TileSource;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,8 +34,8 @@ pub struct GatewayConfig {
     pub detail: DetailLimits,
     /// A socket that has not acknowledged a frame, or has taken no message, for so long is cut.
     pub cut_after: Duration,
-    /// Redis, `redis://host:port`, over which gateways of one system pass notices; `None`: this one is alone.
-    pub redis: Option<String>,
+    /// Redis, over which gateways of one system pass notices; `None`: this one is alone.
+    pub redis: Option<RedisConfig>,
     /// What a connection may cost.
     pub limits: ListenerLimits,
 }

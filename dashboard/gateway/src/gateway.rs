@@ -4,7 +4,7 @@ use crate::auth::{FIRST_LINK_MS, Links, Origins, Passwords, SecondFactors, Sessi
 use crate::config::GatewayConfig;
 use crate::health::{ReadyCheck, operator_routes};
 use crate::live::{self, Board, BoardPositions, Command, Follow, Hub, HubStart, Kills, Live, SharedBoard, socket_router};
-use crate::nodes::{Adapter, Dashboards, Nodes, Supervisor};
+use crate::nodes::{Adapter, Dashboards, Nodes, RedisConfigError, Supervisor};
 use crate::replay::ReplayContext;
 use crate::rest::{self, ExportFormat, Lists, Rest, sign_in_by_link};
 use crate::wire::PageConfig;
@@ -51,9 +51,9 @@ pub enum GatewayError {
     /// Certificate or key can't be used.
     #[error("no TLS for the dashboard")]
     Tls(#[from] TlsError),
-    /// The address of Redis makes no sense.
-    #[error("could not make out the address of Redis")]
-    Redis(#[from] redis::RedisError),
+    /// Redis can't be used as it is set.
+    #[error("could not make out how to reach Redis")]
+    Redis(#[from] RedisConfigError),
     /// The archive of map tiles can't be handed out.
     #[error("could not use the map tiles in {file}")]
     Tiles {
@@ -162,7 +162,7 @@ impl Gateway {
         });
         let replay = Arc::new(ReplayContext::new(Arc::clone(&sql), sessions.clone(), catalog.shared()));
         let (nodes, supervisor) = match &config.redis {
-            Some(url) => Nodes::on(url).map(|(nodes, supervisor)| (nodes, Some(supervisor)))?,
+            Some(redis) => Nodes::on(redis).map(|(nodes, supervisor)| (nodes, Some(supervisor)))?,
             None => (Nodes::none(), None),
         };
         let live = Live { hub: to_hub, sessions: sessions.clone(), kills: kills.clone(), replay };

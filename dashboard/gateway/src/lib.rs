@@ -23,6 +23,7 @@ pub use gateway::{Gateway, GatewayError, GatewayParts, SignInLinks};
 pub use health::{ReadyCheck, operator_routes};
 pub use listener::ListenerLimits;
 pub use live::{DetailLimits, LinkLimits};
+pub use nodes::{RedisConfig, RedisConfigError};
 pub use rest::{ExportFormat, OpenTrackFile, TrackSink};
 pub use tiles_file::TILES_PATH;
 

@@ -1,9 +1,12 @@
-//! TLS of our own ports: certificate and key from files, read again when they have changed, and who may do without.
+//! TLS of our own ports: certificate and key from files, read again when they have changed, and who may do without. And TLS towards
+//! servers of others.
 //!
 //! A port with TLS also hears those who speak without it, as far as [`Entrance`] lets them: one port serves new devices and old ones.
 
+mod client;
 mod files;
 
+pub use client::{Exposed, TlsClient, TlsTrust, TrustError, is_local_host};
 pub use files::{TlsError, TlsFiles};
 
 use files::LOOK_AGAIN;
@@ -13,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+pub use tokio_rustls::client::TlsStream as ClientTlsStream;
 pub use tokio_rustls::server::TlsStream;
 
 /// First byte of whoever begins with TLS: the content type of a handshake (RFC 8446, 5.1).

@@ -5,9 +5,10 @@
 //! it may have missed. A driver of Socket.IO's Redis adapter; the adapter's own gives up with its first connection.
 
 use super::again::{Node, Sent, Taken};
+use super::server::{RedisConfig, RedisConfigError, Server};
 use crate::metrics as names;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisError, RedisResult};
+use redis::{AsyncConnectionConfig, ErrorKind, FromRedisValue, PushInfo, PushKind, RedisError, RedisResult};
 use socketioxide_redis::drivers::{ChanItem, Driver, MessageStream};
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
@@ -47,7 +48,7 @@ struct Shared {
 
 /// Keeps the connection.
 pub(crate) struct Supervisor {
-    client: Client,
+    server: Server,
     shared: Arc<Shared>,
     outgoing: mpsc::Receiver<ChanItem>,
     sent: Sent,
@@ -61,18 +62,15 @@ impl Nodes {
         Self(None)
     }
 
-    /// The other gateways on this Redis, `redis://host:port`. They are reached while the supervisor runs.
-    pub(crate) fn on(url: &str) -> RedisResult<(Self, Supervisor)> {
-        let info: redis::ConnectionInfo = redis::IntoConnectionInfo::into_connection_info(url)?;
-        // Messages come by the same connection.
-        let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(settings))?;
+    /// The other gateways on this Redis. They are reached while the supervisor runs.
+    pub(crate) fn on(config: &RedisConfig) -> Result<(Self, Supervisor), RedisConfigError> {
+        let server = config.server()?;
         let (outgoing, queue) = mpsc::channel(WAITING);
         let (channels, changed, connection, taken, other_is_back) = Default::default();
         let node = rand::random();
         let shared = Arc::new(Shared { outgoing, channels, changed, connection, taken, node, other_is_back });
         let supervisor =
-            Supervisor { client, shared: Arc::clone(&shared), outgoing: queue, sent: Sent::new(node), unsent: None };
+            Supervisor { server, shared: Arc::clone(&shared), outgoing: queue, sent: Sent::new(node), unsent: None };
         Ok((Self(Some(shared)), supervisor))
     }
 }
@@ -124,7 +122,8 @@ impl Supervisor {
             let Some(ended) = stop.run_until_cancelled(self.follow(&mut reached)).await else { return };
             *self.shared.connection() = None;
             if reached || pause == RETRY.0 {
-                tracing::warn!(error = %ended, "other gateways can't be reached over Redis: notices for them wait");
+                let server = self.server.address();
+                tracing::warn!(%server, error = %ended, "other gateways can't be reached over Redis: notices for them wait");
                 pause = RETRY.0;
             }
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
@@ -145,8 +144,8 @@ impl Supervisor {
                 shared.take(push, &gone);
                 Ok::<(), Infallible>(())
             });
-        match self.client.get_multiplexed_async_connection_with_config(&config).await {
-            Ok(connection) => match self.serve(connection, &lost, reached).await {
+        match self.server.connect(&config, ANSWER).await {
+            Ok((connection, _alive)) => match self.serve(connection, &lost, reached).await {
                 Ok(()) => (ErrorKind::Io, "the connection has broken").into(),
                 Err(error) => error,
             },

@@ -5,8 +5,10 @@
 
 mod again;
 mod driver;
+mod server;
 
 pub(crate) use driver::{Nodes, Supervisor};
+pub use server::{RedisConfig, RedisConfigError};
 
 use crate::auth::Identity;
 use crate::wire::NoticeMessage;

@@ -142,7 +142,10 @@ impl Writer {
                 | ErrorCode::InvalidUtf8 => return Err(Failure::Refused(failure.msg().to_owned())),
                 _ => match backoff.next() {
                     Some(wait) => sleep(*wait),
-                    None => return Err(Failure::Unavailable(format!("QuestDB takes no rows: {}", failure.msg()))),
+                    None => {
+                        let at = self.options.base_url();
+                        return Err(Failure::Unavailable(format!("QuestDB at {at} takes no rows: {}", failure.msg())));
+                    }
                 },
             }
         }
@@ -169,10 +172,16 @@ impl Writer {
     }
 
     fn connect(&self) -> questdb::Result<Sender> {
-        let mut builder = SenderBuilder::new(Protocol::Http, self.options.host(), self.options.port())
+        let protocol = if self.options.tls.is_some() { Protocol::Https } else { Protocol::Http };
+        let mut builder = SenderBuilder::new(protocol, self.options.host(), self.options.port())
             .request_timeout(REQUEST_TIMEOUT)?
             .retry_timeout(RETRY_TIMEOUT)?;
-        if let Some(user) = &self.options.user {
+        if let Some(ca_file) = self.options.tls.as_ref().and_then(|tls| tls.ca_file.as_ref()) {
+            builder = builder.tls_roots(ca_file)?;
+        }
+        if let Some(token) = &self.options.token {
+            builder = builder.token(token)?;
+        } else if let Some(user) = &self.options.user {
             builder = builder.username(user)?.password(self.options.password.as_deref().unwrap_or_default())?;
         }
         builder.build()

@@ -15,6 +15,7 @@
 mod exec;
 mod filter;
 mod health;
+mod http;
 mod ilp;
 mod recent;
 mod resolve;
@@ -33,14 +34,17 @@ use recent::{State, merge};
 use resolve::{Marks, news, refused};
 use scan::QuestDbTable;
 use schema::{Names, Tables, Times};
+use serde::{Deserialize, Serialize};
 use server::{NO_LIMIT, Server};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 use waystream_domain::Timestamp;
 use waystream_log::{Offsets, Topic};
+use waystream_tls::{Exposed, TlsTrust, is_local_host};
 
 /// A flush waits so long at most until its rows can be read.
 const APPLIED_AT_MOST: Duration = Duration::from_secs(30);
@@ -52,10 +56,16 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub struct QuestDbOptions {
     /// Host and port of its HTTP interface.
     pub address: (String, u16),
-    /// None: without authentication.
+    /// Speak TLS with it.
+    pub tls: Option<QuestDbTls>,
+    /// None: without authentication, or with a token.
     pub user: Option<String>,
     /// Of the user.
     pub password: Option<String>,
+    /// Instead of a user.
+    pub token: Option<String>,
+    /// Send password or token to another machine without TLS.
+    pub insecure: bool,
     /// Begins the name of every table; letters, digits and underscores.
     pub table_prefix: String,
     /// QuestDB removes what is older, by fix time; `None` keeps all.
@@ -68,8 +78,11 @@ impl Default for QuestDbOptions {
     fn default() -> Self {
         Self {
             address: ("127.0.0.1".into(), 9000),
+            tls: None,
             user: None,
             password: None,
+            token: None,
+            insecure: false,
             table_prefix: String::new(),
             ttl_days: None,
             max_exports: 2,
@@ -79,9 +92,10 @@ impl Default for QuestDbOptions {
 
 impl std::fmt::Debug for QuestDbOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { address, table_prefix, ttl_days, max_exports, .. } = self;
+        let Self { address, tls, table_prefix, ttl_days, max_exports, .. } = self;
         f.debug_struct("QuestDbOptions")
             .field("address", address)
+            .field("tls", tls)
             .field("table_prefix", table_prefix)
             .field("ttl_days", ttl_days)
             .field("max_exports", max_exports)
@@ -100,7 +114,32 @@ impl QuestDbOptions {
 
     fn base_url(&self) -> String {
         let (host, port) = &self.address;
-        if host.contains(':') { format!("http://[{host}]:{port}") } else { format!("http://{host}:{port}") }
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        if host.contains(':') { format!("{scheme}://[{host}]:{port}") } else { format!("{scheme}://{host}:{port}") }
+    }
+
+    /// Whether nobody else hears the password.
+    fn keeps_its_secrets(&self) -> Result<(), Exposed> {
+        let has_one = self.password.is_some() || self.token.is_some();
+        if !has_one || self.tls.is_some() || self.insecure || is_local_host(self.host()) {
+            return Ok(());
+        }
+        let (host, port) = &self.address;
+        Err(Exposed { server: format!("{host}:{port}"), scheme: "https", setting: "insecure" })
+    }
+}
+
+/// Whose certificate the server may have. (One of our own it can't be shown: the client that writes has no words for that.)
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuestDbTls {
+    /// Certificates that we trust (PEM); by default those of the operating system.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl QuestDbTls {
+    fn trust(&self) -> TlsTrust {
+        TlsTrust { ca_file: self.ca_file.clone(), ..TlsTrust::default() }
     }
 }
 
@@ -129,6 +168,7 @@ impl QuestDbStore {
                 "table prefix {prefix:?} has other characters than letters, digits and _"
             )));
         }
+        options.keeps_its_secrets().map_err(|e| StoreError::Refused(e.to_string()))?;
         let names = Names::new(prefix);
         Ok(Arc::new(Self {
             tables: Arc::new(Tables::new(Server::new(options.clone())?, names.clone())),

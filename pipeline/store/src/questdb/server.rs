@@ -1,6 +1,7 @@
 //! The server as reached over HTTP: statements and small answers as JSON, rows as Parquet.
 
 use super::QuestDbOptions;
+use super::http::Http;
 use crate::StoreError;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, new_null_array};
 use arrow::compute::{cast, concat_batches};
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder};
 use datafusion::execution::spill_file::SpillFile;
+use http_body_util::BodyExt;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use serde_json::Value;
 use std::io::Write;
@@ -19,8 +21,6 @@ use tokio::sync::Semaphore;
 
 /// Long enough for statements on large tables; queries of users end by their own deadline.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
-/// A server that doesn't take a connection within this time is down.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Larger exports wait in a temporary file to be decoded: a Parquet file is read from its end.
 const IN_MEMORY_BYTES: usize = 32 << 20;
 /// Without a limit, version 9.3.4 writes text columns that can't be read.
@@ -33,7 +33,7 @@ const MAGIC: &[u8] = b"PAR1";
 /// A QuestDB server.
 #[derive(Debug)]
 pub(crate) struct Server {
-    http: reqwest::Client,
+    http: Http,
     options: QuestDbOptions,
     /// The server refuses more exports at a time than it is set to.
     exports: Semaphore,
@@ -49,8 +49,7 @@ pub(crate) enum Exported {
 
 impl Server {
     pub(crate) fn new(options: QuestDbOptions) -> Result<Self, StoreError> {
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build();
-        let http = http.map_err(|e| StoreError::Unavailable(format!("could not make an HTTP client: {e}")))?;
+        let http = Http::new(&options)?;
         let spill = DiskManagerBuilder::default().build();
         let spill = spill.map_err(|e| StoreError::Unavailable(format!("there is no place for temporary files: {e}")))?;
         Ok(Self { http, exports: Semaphore::new(options.max_exports.max(1)), options, spill: Arc::new(spill) })
@@ -60,19 +59,18 @@ impl Server {
         &self.options
     }
 
-    fn get(&self, path: &str, query: &[(&str, &str)]) -> reqwest::RequestBuilder {
-        let request = self.http.get(format!("{}/{path}", self.options.base_url())).query(query);
-        match &self.options.user {
-            Some(user) => request.basic_auth(user, self.options.password.as_deref()),
-            None => request,
-        }
-    }
-
     /// Runs a statement; the rows of its answer, if it has any.
     pub(crate) async fn execute(&self, sql: &str) -> Result<Vec<Vec<Value>>, StoreError> {
-        let answer = self.get("exec", &[("query", sql)]).timeout(STATEMENT_TIMEOUT).send().await.map_err(unreachable)?;
-        let status = answer.status();
-        let mut answer: Value = answer.json().await.map_err(unreachable)?;
+        let asked = async {
+            let answer = self.http.get("exec", &[("query", sql)]).await?;
+            let status = answer.status();
+            let body = answer.into_body().collect().await.map_err(|e| self.http.unreachable(&e))?;
+            Ok::<_, StoreError>((status, body.to_bytes()))
+        };
+        let (status, body) = tokio::time::timeout(STATEMENT_TIMEOUT, asked).await.unwrap_or_else(|late| {
+            Err(StoreError::Unavailable(format!("QuestDB did not answer {} in time: {late}", shortened(sql))))
+        })?;
+        let mut answer: Value = serde_json::from_slice(&body).map_err(|e| self.http.unreachable(&e))?;
         if let Some(error) = answer["error"].as_str() {
             return Err(StoreError::Unavailable(format!("QuestDB did not run {}: {error}", shortened(sql))));
         }
@@ -90,11 +88,13 @@ impl Server {
             |reason: String| external(StoreError::Unavailable(format!("QuestDB did not answer {}: {reason}", shortened(sql))));
         let _turn = self.exports.acquire().await.map_err(|e| failed(e.to_string()))?;
         let query = [("query", sql), ("fmt", "parquet"), ("compression_codec", "lz4_raw")];
-        let mut answer = self.get("exp", &query).send().await.map_err(|e| external(unreachable(e)))?;
+        let mut answer = self.http.get("exp", &query).await.map_err(external)?.into_body();
         let mut memory = Vec::new();
         let mut file: Option<(Arc<dyn SpillFile>, _)> = None;
         let mut last = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|e| external(unreachable(e)))? {
+        while let Some(frame) = answer.frame().await {
+            // What is no data comes at the end, and says nothing of the rows.
+            let Ok(chunk) = frame.map_err(|e| external(self.http.unreachable(&e)))?.into_data() else { continue };
             last.extend_from_slice(&chunk[chunk.len().saturating_sub(MAGIC.len())..]);
             last.drain(..last.len().saturating_sub(MAGIC.len()));
             if memory.len() + chunk.len() <= IN_MEMORY_BYTES && file.is_none() {
@@ -194,18 +194,6 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataF
         Ok(column)
     });
     Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?)
-}
-
-fn unreachable(error: reqwest::Error) -> StoreError {
-    // The reason is only in its sources, and the address is long with the question in it.
-    let error = error.without_url();
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(inner) = source {
-        reason = format!("{reason}: {inner}");
-        source = inner.source();
-    }
-    StoreError::Unavailable(format!("QuestDB can't be reached: {reason}"))
 }
 
 pub(crate) fn external(error: StoreError) -> DataFusionError {

@@ -29,13 +29,18 @@ fn stack() -> PathBuf {
         .expect("the script of the checkout")
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
 }
 
 impl Server {
     /// A new, empty one.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// One with more settings, as `QDB_…` variables. It is not restarted with them, and asks whoever comes for what they say.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("waystream-questdb-{}-{number}", std::process::id()));
@@ -46,6 +51,7 @@ impl Server {
             .env("QUESTDB_HTTP_PORT", http_port.to_string())
             .env("QUESTDB_PG_PORT", pg_port.to_string())
             .envs(JVM)
+            .envs(settings.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut holder = hold.spawn().expect("a shell");
