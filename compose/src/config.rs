@@ -15,7 +15,7 @@ use toml_edit::{DocumentMut, Item, Table, Value};
 use waystream_connectors::ConnectorsConfig;
 use waystream_dataflow::DataflowConfig;
 use waystream_gateway::wire::TileSource;
-use waystream_gateway::{DetailLimits, GatewayConfig, ListenerLimits, TILES_PATH};
+use waystream_gateway::{DetailLimits, GatewayConfig, ListenerLimits, OidcConfig, TILES_PATH};
 use waystream_notify::NotifyConfig;
 use waystream_sql::SqlOptions;
 use waystream_tls::TlsFiles;
@@ -96,6 +96,9 @@ pub struct GatewaySection {
     pub max_view_vehicles: usize,
     /// Redis that several gateways share; empty: this one is alone.
     pub redis: String,
+    /// A provider by which people may sign in, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<OidcConfig>,
 }
 
 /// Limits of questions about history.
@@ -153,6 +156,7 @@ impl From<GatewaySection> for GatewayConfig {
             tiles_file,
             detail: DetailLimits { fleet_vehicles: section.max_fleet_vehicles, view_vehicles: section.max_view_vehicles },
             redis: (!section.redis.is_empty()).then_some(section.redis),
+            oidc: section.oidc,
             limits: ListenerLimits { connections: section.max_connections, ..ListenerLimits::default() },
             ..Self::default()
         }
