@@ -25,6 +25,7 @@ use token::{Claims, Expected, Keys, TokenError};
 use tokio::sync::Semaphore;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
+use utoipa::IntoParams;
 use waystream_domain::Timestamp;
 
 /// Of the cookie.
@@ -72,11 +73,15 @@ pub(crate) struct Begun {
 }
 
 /// The query of a callback.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 pub(crate) struct Callback {
+    /// To fetch the ID token with.
     code: Option<String>,
+    /// Of the flow.
     state: Option<String>,
+    /// Why there is no code.
     error: Option<String>,
+    /// Who has sent the browser back.
     iss: Option<String>,
 }
 

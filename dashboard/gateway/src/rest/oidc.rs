@@ -34,10 +34,7 @@ pub(super) async fn begin(State(rest): State<RestState>, Extension(connection): 
 
 /// Where the OpenID provider leads the browser back to: signs in whoever it names, if there is such a user.
 #[utoipa::path(get, path = "/api/session/oidc/callback",
-    params(("code" = Option<String>, Query, description = "To fetch the ID token with"),
-        ("state" = Option<String>, Query, description = "Of the flow"),
-        ("error" = Option<String>, Query, description = "Why there is no code"),
-        ("iss" = Option<String>, Query, description = "The issuer")),
+    params(Callback),
     responses((status = 303, description = "Signed in; to the dashboard"), (status = 400, description = "Not begun here, over or used"),
         (status = 401, description = "Not signed in at the provider"), (status = 403, description = "Nobody whom we know"),
         (status = 404, description = "No provider is set"), (status = 429, description = "Failed too often"),
