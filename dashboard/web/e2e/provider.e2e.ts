@@ -36,6 +36,8 @@ const newContext = (): Promise<BrowserContext> => browser.newContext({ viewport:
 
 /** From our page to the provider's, and back. */
 async function signInAs(page: Page, name: string): Promise<void> {
+  // The provider's page would wait for a font from elsewhere.
+  await page.route(/fonts\.googleapis\.com/, (route) => route.abort());
   await page.goto(system.origin);
   await page.getByRole('link', { name: LABEL }).waitFor();
   await page.screenshot({ path: join(SHOTS, 'sign-in-by-provider.png') });
