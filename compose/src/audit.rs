@@ -90,6 +90,7 @@ fn who(by: &Actor) -> (String, String) {
                 Access::Token { token } => format!("token {token}"),
                 Access::Password => "password".to_owned(),
                 Access::Link => "link".to_owned(),
+                Access::Oidc => "OpenID provider".to_owned(),
             };
             (format!("{user} ({via})"), from(address))
         }

@@ -16,7 +16,7 @@ use toml_edit::{DocumentMut, Item, Table, Value};
 use waystream_connectors::ConnectorsConfig;
 use waystream_dataflow::DataflowConfig;
 use waystream_gateway::wire::TileSource;
-use waystream_gateway::{DetailLimits, GatewayConfig, ListenerLimits, RedisConfig, TILES_PATH};
+use waystream_gateway::{DetailLimits, GatewayConfig, ListenerLimits, OidcConfig, RedisConfig, TILES_PATH};
 use waystream_notify::NotifyConfig;
 use waystream_sql::SqlOptions;
 use waystream_tls::{TlsFiles, TlsTrust};
@@ -105,6 +105,9 @@ pub struct GatewaySection {
     pub redis_tls: Option<TlsTrust>,
     /// Whether its password may go to another machine without TLS.
     pub redis_insecure: bool,
+    /// A provider by which people may sign in, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<OidcConfig>,
 }
 
 /// Limits of questions about history.
@@ -168,6 +171,7 @@ impl From<GatewaySection> for GatewayConfig {
             tiles_file,
             detail: DetailLimits { fleet_vehicles: section.max_fleet_vehicles, view_vehicles: section.max_view_vehicles },
             redis,
+            oidc: section.oidc,
             limits: ListenerLimits { connections: section.max_connections, ..ListenerLimits::default() },
             ..Self::default()
         }

@@ -3,6 +3,7 @@
 use crate::listener::ListenerLimits;
 use crate::live::{DetailLimits, LinkLimits};
 use crate::nodes::RedisConfig;
+use crate::oidc::OidcConfig;
 use crate::wire::TileSource;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ pub struct GatewayConfig {
     pub cut_after: Duration,
     /// Redis, over which gateways of one system pass notices; `None`: this one is alone.
     pub redis: Option<RedisConfig>,
+    /// A provider by which people may sign in, besides passwords and links.
+    pub oidc: Option<OidcConfig>,
     /// What a connection may cost.
     pub limits: ListenerLimits,
 }
@@ -60,6 +63,7 @@ impl Default for GatewayConfig {
             detail: DetailLimits::default(),
             cut_after: Duration::from_secs(30),
             redis: None,
+            oidc: None,
             limits: ListenerLimits::default(),
         }
     }

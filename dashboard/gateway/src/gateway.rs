@@ -5,6 +5,7 @@ use crate::config::GatewayConfig;
 use crate::health::{ReadyCheck, operator_routes};
 use crate::live::{self, Board, BoardPositions, Command, Follow, Hub, HubStart, Kills, Live, SharedBoard, socket_router};
 use crate::nodes::{Adapter, Dashboards, Nodes, RedisConfigError, Supervisor};
+use crate::oidc::Oidc;
 use crate::replay::ReplayContext;
 use crate::rest::{self, ExportFormat, Lists, Rest, sign_in_by_link};
 use crate::wire::PageConfig;
@@ -54,6 +55,9 @@ pub enum GatewayError {
     /// Redis can't be used as it is set.
     #[error("could not make out how to reach Redis")]
     Redis(#[from] RedisConfigError),
+    /// The settings of the OpenID provider make no sense.
+    #[error("gateway.oidc.{0}")]
+    Oidc(String),
     /// The archive of map tiles can't be handed out.
     #[error("could not use the map tiles in {file}")]
     Tiles {
@@ -121,6 +125,7 @@ impl Gateway {
         let GatewayParts { log, catalog, sql, ready, metrics, exports } = parts;
         let encryption = config.encryption();
         encryption.suffices(config.listen).map_err(GatewayError::Open)?;
+        let oidc = config.oidc.as_ref().map(Oidc::new).transpose().map_err(GatewayError::Oidc)?;
         let entrance = encryption.entrance("dashboard", &[b"http/1.1"])?;
         let failed = |source| GatewayError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
@@ -187,7 +192,9 @@ impl Gateway {
                 title: config.title.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 tiles: config.tiles.clone(),
+                oidc: oidc.as_ref().map(Oidc::button),
             },
+            oidc,
         });
         // Images, Parquet and workbooks are compressed as they are.
         let worth_it = SizeAbove::new(1_024)

@@ -12,6 +12,7 @@ mod listener;
 mod live;
 pub mod metrics;
 mod nodes;
+mod oidc;
 mod replay;
 mod rest;
 mod static_files;
@@ -24,6 +25,7 @@ pub use health::{ReadyCheck, operator_routes};
 pub use listener::ListenerLimits;
 pub use live::{DetailLimits, LinkLimits};
 pub use nodes::{RedisConfig, RedisConfigError};
+pub use oidc::{ClientSecret, OidcConfig};
 pub use rest::{ExportFormat, OpenTrackFile, TrackSink};
 pub use tiles_file::TILES_PATH;
 

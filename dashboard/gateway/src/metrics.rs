@@ -14,3 +14,5 @@ pub const FRAMES_MERGED: &str = "waystream_gateway_frames_merged_total";
 pub const NODE_MESSAGES_LOST: &str = "waystream_gateway_node_messages_lost_total";
 /// Open replays.
 pub const REPLAYS: &str = "waystream_gateway_replays";
+/// Sign-ins by the OpenID provider that have come to an end, by `outcome`: `signed_in`, `unknown_user`, `unreachable` and others.
+pub const OIDC_SIGN_INS: &str = "waystream_gateway_oidc_sign_ins_total";

@@ -24,6 +24,7 @@ pub mod cells;
 pub mod frame;
 mod notices;
 mod notifications;
+mod oidc;
 mod second_factor;
 mod sql;
 mod tokens;
@@ -42,6 +43,7 @@ pub use notifications::{
     ChannelEdit, ChannelInfo, DeliveriesAnswer, DeliveryInfo, NotificationRuleEdit, NotificationRuleInfo, QuietHours,
     ReportEdit, ReportInfo, TestAnswer,
 };
+pub use oidc::OidcButton;
 pub use second_factor::{RecoveryCodes, SecondFactorCode, SecondFactorInfo, SecondFactorProposal, SecondFactorStart};
 pub use sql::{SavedQueryEdit, SavedQueryInfo, SqlAnswer, SqlColumn, SqlRequest};
 pub use tokens::{NewTokenAnswer, NewTokenRequest, TokenInfo, TokenScopeName};
@@ -73,6 +75,8 @@ pub struct PageConfig {
     pub version: String,
     /// Map tiles; `null`: no tiles, coastlines only.
     pub tiles: Option<TileSource>,
+    /// Another way to sign in; `null`: there is none.
+    pub oidc: Option<OidcButton>,
 }
 
 /// Where map tiles come from.

@@ -41,7 +41,7 @@ async function sessionOf(config: PageConfig): Promise<SessionInfo> {
   try {
     return await api.session();
   } catch (e) {
-    if (e instanceof ApiError && e.status === 401) return signIn(root, config.title || texts.product);
+    if (e instanceof ApiError && e.status === 401) return signIn(root, config.title || texts.product, config.oidc);
     throw e;
   }
 }
@@ -96,7 +96,8 @@ async function start(): Promise<void> {
   install(renewed).catch(() => undefined);
   // A part of the version that runs here is gone from the server.
   window.addEventListener('vite:preloadError', renewed);
-  if (!session.has_password) choosePassword(session.user, true).then((saved) => saved && app.toast(texts.password.saved), app.report);
+  // Whom a provider signs in needs none; who wants one finds it in the account menu.
+  if (!session.has_password && config.oidc === null) choosePassword(session.user, true).then((saved) => saved && app.toast(texts.password.saved), app.report);
 }
 
 function build(store: Store): App {

@@ -425,6 +425,7 @@ export const texts = {
       token: (name: string): string => `API token ${name}`,
       password: (): string => 'by password',
       link: (): string => 'by one-time link',
+      oidc: (): string => 'by the OpenID provider',
     },
     made: (who: string, thing: string): string => `${who} added ${thing}`,
     changed: (who: string, thing: string): string => `${who} changed ${thing}`,

@@ -66,6 +66,8 @@ pub enum Access {
     Password,
     /// A one-time link.
     Link,
+    /// The word of an OpenID provider.
+    Oidc,
 }
 
 /// What happened.

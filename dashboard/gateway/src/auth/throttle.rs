@@ -47,11 +47,20 @@ impl Throttle {
 
     /// A sign-in failed.
     pub(crate) fn failed(&self, account: &str, address: IpAddr, now: Timestamp) {
+        self.count(keys(account, address), now);
+    }
+
+    /// The same, where nothing speaks against the address.
+    pub(crate) fn failed_by_name(&self, account: &str, now: Timestamp) {
+        self.count([Key::Account(account.to_owned())], now);
+    }
+
+    fn count(&self, keys: impl IntoIterator<Item = Key>, now: Timestamp) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= REMEMBERED {
             failures.retain(|_, f| f.blocked_until > now);
         }
-        for key in keys(account, address) {
+        for key in keys {
             let entry = failures.entry(key).or_insert(Failures { count: 0, blocked_until: now });
             entry.count = entry.count.saturating_add(1);
             if let Some(doublings) = entry.count.checked_sub(FREE_FAILURES) {
@@ -99,6 +108,8 @@ mod tests {
             throttle.failed("a", other, at(3_000));
         }
         assert_eq!(throttle.check("a", other, at(3_000)), Err(LONGEST_WAIT_MS));
+        throttle.failed_by_name("a", at(3_000));
+        assert_eq!(throttle.check("b", [127, 0, 0, 3].into(), at(3_000)), Ok(()));
         throttle.succeeded("a");
         assert_eq!(throttle.check("a", [127, 0, 0, 3].into(), at(3_000)), Ok(()));
     }

@@ -11,6 +11,7 @@ mod geofences;
 mod history;
 mod notices;
 mod notifications;
+mod oidc;
 mod queries;
 mod second_factor;
 mod session;
@@ -30,6 +31,7 @@ use crate::listener::Connection;
 use crate::live::SharedBoard;
 use crate::nodes::Dashboards;
 use crate::now;
+use crate::oidc::Oidc;
 use crate::wire::PageConfig;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
@@ -68,6 +70,8 @@ pub(crate) struct Rest {
     pub(crate) second_factors: SecondFactors,
     /// Links that sign in once.
     pub(crate) links: Links,
+    /// The provider by which people may sign in, too.
+    pub(crate) oidc: Option<Oidc>,
     /// For deliveries of notifications.
     pub(crate) log: Arc<dyn Log>,
     /// To edit.
@@ -102,6 +106,8 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(page_config))
         .routes(routes!(session::who, session::sign_in, session::sign_out))
         .routes(routes!(session::set_password))
+        .routes(routes!(oidc::begin))
+        .routes(routes!(oidc::callback))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::remove))
         .routes(routes!(users::list, users::create))

@@ -1,6 +1,6 @@
 //! Signing in and out, and who is signed in.
 
-use super::{ApiError, DONE, RestState};
+use super::{ApiError, DONE, Rest, RestState};
 use crate::auth::{Identity, SignedIn};
 use crate::listener::Connection;
 use crate::now;
@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::sync::PoisonError;
 use waystream_domain::audit::Access;
 use waystream_domain::catalog::Role;
-use waystream_domain::{AuditRecord, UserId};
+use waystream_domain::{AuditRecord, Timestamp, UserId};
 
 /// Who is signed in.
 #[utoipa::path(get, path = "/api/session", responses((status = 200, body = SessionInfo), (status = 401, body = ErrorAnswer)))]
@@ -77,12 +77,18 @@ pub(super) async fn sign_in(
     Ok(([(SET_COOKIE, cookie)], Json(info(&rest, &identity))).into_response())
 }
 
-/// Counts and records a sign-in that failed; as many as the throttle lets through, so they are bounded.
+/// Counts a sign-in that failed.
 async fn failed(rest: &RestState, account: &str, address: IpAddr, error: &str) -> Result<Response, ApiError> {
     let at = now();
     rest.throttle.failed(account, address, at);
-    let wait_ms = rest.throttle.check(account, address, at).err().unwrap_or(0);
     tracing::warn!(%address, error, "sign-in failed");
+    record_failure(rest, account, address, at).await?;
+    Ok((StatusCode::UNAUTHORIZED, Json(ErrorAnswer { error: error.to_owned() })).into_response())
+}
+
+/// Records one that has been counted; as many as the throttle lets through, so they are bounded.
+pub(super) async fn record_failure(rest: &Rest, account: &str, address: IpAddr, at: Timestamp) -> Result<(), ApiError> {
+    let wait_ms = rest.throttle.check(account, address, at).err().unwrap_or(0);
     let record = {
         let shared = rest.catalog.shared();
         let catalog = rest.look(&shared);
@@ -90,8 +96,7 @@ async fn failed(rest: &RestState, account: &str, address: IpAddr, error: &str) -
         let wait_s = wait_ms.unsigned_abs().div_ceil(1_000);
         AuditRecord::of_failed_sign_in(at, known.map(AsRef::as_ref), address, wait_s)
     };
-    rest.catalog.record(&record).await?;
-    Ok((StatusCode::UNAUTHORIZED, Json(ErrorAnswer { error: error.to_owned() })).into_response())
+    Ok(rest.catalog.record(&record).await?)
 }
 
 /// Sign out.

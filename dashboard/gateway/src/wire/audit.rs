@@ -20,7 +20,7 @@ pub struct ChangeInfo {
     /// Sign-in name, if it was a user.
     pub user: Option<String>,
     /// What the user has shown.
-    #[ts(type = "\"session\" | \"token\" | \"password\" | \"link\" | null")]
+    #[ts(type = "\"session\" | \"token\" | \"password\" | \"link\" | \"oidc\" | null")]
     pub via: Option<String>,
     /// Which session or token.
     pub access: Option<String>,
@@ -85,6 +85,7 @@ impl ChangeInfo {
                     Access::Token { token } => ("token", Some(token.to_string())),
                     Access::Password => ("password", None),
                     Access::Link => ("link", None),
+                    Access::Oidc => ("oidc", None),
                 };
                 (info.via, info.access) = (Some(via.to_owned()), access);
                 "user"

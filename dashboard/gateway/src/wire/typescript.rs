@@ -45,6 +45,7 @@ fn the_typescript_types_are_those_of_rust() {
         ErrorAnswer,
         PageConfig,
         TileSource,
+        OidcButton,
         SignIn,
         NewPassword,
         SessionInfo,

@@ -127,10 +127,14 @@ impl System {
 
     /// Starts another gateway beside it, with a catalog of its own, as in another process.
     pub async fn another(&self) -> Another {
+        self.another_with(GatewayConfig::default()).await
+    }
+
+    pub async fn another_with(&self, config: GatewayConfig) -> Another {
         let (catalog, follower) = CatalogFollower::start(self.log.clone()).await.unwrap();
         tokio::spawn(follower.run(self.cancel.clone()));
         let sql = Arc::new(SqlEngine::new(self.store.clone(), catalog.shared(), SqlOptions::default()).unwrap());
-        let config = GatewayConfig { listen: ([127, 0, 0, 1], 0).into(), ..GatewayConfig::default() };
+        let config = GatewayConfig { listen: ([127, 0, 0, 1], 0).into(), ..config };
         let (log, ready, exports) = (self.log.clone(), Vec::new(), Vec::new());
         let gateway = Gateway::bind(config, GatewayParts { log, catalog, sql, ready, metrics: None, exports }).await.unwrap();
         let url = format!("http://{}", gateway.local_addr());

@@ -3,10 +3,10 @@
 import { api, messageOf, ApiError } from '../api';
 import { texts } from '../texts';
 import { field, h, setText } from './dom';
-import type { SessionInfo } from '../wire/types';
+import type { OidcButton, SessionInfo } from '../wire/types';
 
-/** Shows the form until somebody has signed in. */
-export function signIn(root: HTMLElement, title: string): Promise<SessionInfo> {
+/** Shows the form until somebody has signed in. `provider`: another way in, which leaves this page. */
+export function signIn(root: HTMLElement, title: string, provider: OidcButton | null): Promise<SessionInfo> {
   return new Promise((resolve) => {
     const user = h('input', { name: 'username', autocomplete: 'username', required: true, autofocus: true });
     const password = h('input', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
@@ -38,7 +38,9 @@ export function signIn(root: HTMLElement, title: string): Promise<SessionInfo> {
     },
     h('div', { class: 'sign-in-brand' }, h('span', { class: 'brand-mark', aria: { hidden: 'true' } }), title),
     h('h1', {}, texts.signIn.title),
-    field(texts.signIn.user, user), field(texts.signIn.password, password), asked, error, submit, h('p', { class: 'hint' }, texts.signIn.hint));
+    field(texts.signIn.user, user), field(texts.signIn.password, password), asked, error, submit,
+    provider && h('a', { class: 'button wide', href: provider.url }, provider.label),
+    h('p', { class: 'hint' }, texts.signIn.hint));
     const page = h('main', { class: 'sign-in-page' }, form);
     root.replaceChildren(page);
     user.focus();

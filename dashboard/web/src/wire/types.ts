@@ -24,7 +24,11 @@ version: string,
 /**
  * Map tiles; `null`: no tiles, coastlines only.
  */
-tiles: TileSource | null, };
+tiles: TileSource | null,
+/**
+ * Another way to sign in; `null`: there is none.
+ */
+oidc: OidcButton | null, };
 
 /**
  * Where map tiles come from.
@@ -46,6 +50,19 @@ attribution: string,
  * Deepest zoom level there is. An archive says so itself.
  */
 max_zoom: number, };
+
+/**
+ * The button that leads to the provider.
+ */
+export type OidcButton = {
+/**
+ * What it says.
+ */
+label: string,
+/**
+ * Where it leads: an address of ours, as the provider knows us.
+ */
+url: string, };
 
 /**
  * Signing in.
@@ -303,7 +320,7 @@ user: string | null,
 /**
  * What the user has shown.
  */
-via: "session" | "token" | "password" | "link" | null,
+via: "session" | "token" | "password" | "link" | "oidc" | null,
 /**
  * Which session or token.
  */

@@ -33,6 +33,7 @@ mod tests {
             user(Access::Token { token: "t".parse().expect("an id") }),
             user(Access::Password),
             user(Access::Link),
+            user(Access::Oidc),
             Actor::Nobody { address: Some([192, 0, 2, 1].into()) },
             Actor::Nobody { address: Some("2001:db8::1".parse().expect("an address")) },
             Actor::CommandLine,
