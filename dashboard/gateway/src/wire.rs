@@ -25,6 +25,7 @@ pub mod frame;
 mod notices;
 mod notifications;
 mod second_factor;
+mod shares;
 mod sql;
 mod tokens;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use notifications::{
     ReportEdit, ReportInfo, TestAnswer,
 };
 pub use second_factor::{RecoveryCodes, SecondFactorCode, SecondFactorInfo, SecondFactorProposal, SecondFactorStart};
+pub use shares::{NewShareLinkAnswer, NewShareLinkRequest, ShareLinkInfo, SharedPosition, SharedTrail, SharedView};
 pub use sql::{SavedQueryEdit, SavedQueryInfo, SqlAnswer, SqlColumn, SqlRequest};
 pub use tokens::{NewTokenAnswer, NewTokenRequest, TokenInfo, TokenScopeName};
 pub use unknown_devices::UnknownDeviceInfo;

@@ -14,6 +14,8 @@ mod notifications;
 mod queries;
 mod second_factor;
 mod session;
+mod share_links;
+mod shared;
 mod sql;
 mod tokens;
 mod unknown_devices;
@@ -23,9 +25,10 @@ mod vehicles;
 pub(crate) use error::ApiError;
 pub use export::{ExportFormat, OpenTrackFile, TrackSink};
 pub(crate) use session::sign_in_by_link;
+pub(crate) use shared::{LINES, Trails};
 pub(crate) use vehicles::Lists;
 
-use crate::auth::{Identity, Links, Passwords, SecondFactors, Sessions, SignedIn, Throttle, Unknown};
+use crate::auth::{Identity, Links, Passwords, SecondFactors, Sessions, Shares, SignedIn, Throttle, Unknown};
 use crate::listener::Connection;
 use crate::live::SharedBoard;
 use crate::nodes::Dashboards;
@@ -68,6 +71,10 @@ pub(crate) struct Rest {
     pub(crate) second_factors: SecondFactors,
     /// Links that sign in once.
     pub(crate) links: Links,
+    /// Links that share a vehicle.
+    pub(crate) shares: Shares,
+    /// Ways of shared vehicles that were asked for lately.
+    pub(crate) trails: Trails,
     /// For deliveries of notifications.
     pub(crate) log: Arc<dyn Log>,
     /// To edit.
@@ -116,6 +123,10 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(devices::list))
         .routes(routes!(devices::details, devices::change, devices::remove))
         .routes(routes!(devices::slots))
+        .routes(routes!(share_links::list, share_links::create))
+        .routes(routes!(share_links::remove))
+        .routes(routes!(shared::watch))
+        .routes(routes!(shared::trail))
         .routes(routes!(unknown_devices::list))
         .routes(routes!(unknown_devices::dismiss))
         .routes(routes!(unknown_devices::adopt))
