@@ -8,8 +8,8 @@ use std::process::Command;
 use std::{env, fs, io};
 
 /// What of `dashboard/web` goes into the build.
-const SOURCES: [&str; 7] =
-    ["package.json", "package-lock.json", "index.html", "tsconfig.json", "vite.config.ts", "src", "public"];
+const SOURCES: [&str; 8] =
+    ["package.json", "package-lock.json", "index.html", "share.html", "tsconfig.json", "vite.config.ts", "src", "public"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let web = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../web");
@@ -33,7 +33,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     if let Err(reason) = built {
         println!("cargo::warning=the dashboard's page is not built: {}", reason.to_string().lines().next().unwrap_or_default());
-        fs::write(target.join("index.html"), placeholder(&reason.to_string()))?;
+        for page in ["index.html", "share.html"] {
+            fs::write(target.join(page), placeholder(&reason.to_string()))?;
+        }
     }
     Ok(())
 }

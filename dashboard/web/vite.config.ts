@@ -8,6 +8,9 @@ const outDir = process.env['WAYSTREAM_WEB_OUT'] ?? 'dist';
 // For `npm run dev`: a running waystream to talk to.
 const server = process.env['WAYSTREAM_URL'] ?? 'http://127.0.0.1:8080';
 
+/** The dashboard, and what somebody sees who has a share link. */
+const PAGES = ['index.html', 'share.html'];
+
 /** Writes `sw.js` with the list of all files of the build, and a version that changes when any of them does. */
 function serviceWorker(): Plugin {
   return {
@@ -22,7 +25,7 @@ function serviceWorker(): Plugin {
         const hash = createHash('sha256');
         for (const file of publicFiles.sort()) hash.update(file).update(readFileSync(join(folder, file)));
         for (const [name, output] of Object.entries(bundle)) hash.update(name).update(output.type === 'chunk' ? output.code : output.source);
-        const files = [...Object.keys(bundle).filter((name) => name !== 'index.html'), ...publicFiles];
+        const files = [...Object.keys(bundle).filter((name) => !PAGES.includes(name)), ...publicFiles];
         const source = readFileSync(join(import.meta.dirname, 'src/pwa/service_worker.js'), 'utf8')
           .replace('__VERSION__', hash.digest('hex').slice(0, 16)).replace('__FILES__', JSON.stringify(files));
         this.emitFile({ type: 'asset', fileName: 'sw.js', source });
@@ -34,7 +37,7 @@ function serviceWorker(): Plugin {
 export default defineConfig({
   base: './',
   plugins: [serviceWorker()],
-  build: { outDir, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 2048, chunkSizeWarningLimit: 700 },
+  build: { outDir, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 2048, chunkSizeWarningLimit: 700, rolldownOptions: { input: PAGES.map((page) => join(import.meta.dirname, page)) } },
   worker: { format: 'es' },
   server: {
     proxy: {

@@ -1,13 +1,13 @@
 //! The gateway put together.
 
-use crate::auth::{FIRST_LINK_MS, Links, Origins, Passwords, SecondFactors, Sessions, Throttle, require_same_origin};
+use crate::auth::{FIRST_LINK_MS, Links, Origins, Passwords, SecondFactors, Sessions, Shares, Throttle, require_same_origin};
 use crate::config::GatewayConfig;
 use crate::health::{ReadyCheck, operator_routes};
 use crate::live::{self, Board, BoardPositions, Command, Follow, Hub, HubStart, Kills, Live, SharedBoard, socket_router};
 use crate::nodes::{Adapter, Dashboards, Nodes, RedisConfigError, Supervisor};
 use crate::oidc::Oidc;
 use crate::replay::ReplayContext;
-use crate::rest::{self, ExportFormat, Lists, Rest, sign_in_by_link};
+use crate::rest::{self, ExportFormat, Lists, Rest, Trails, sign_in_by_link};
 use crate::wire::PageConfig;
 use crate::{headers, listener, now, static_files, tiles_file};
 use axum::Router;
@@ -181,6 +181,8 @@ impl Gateway {
             throttle: Throttle::default(),
             second_factors: SecondFactors::new(catalog.clone()),
             links: links.clone(),
+            shares: Shares::new(catalog.clone()),
+            trails: Trails::default(),
             log: Arc::clone(&log),
             catalog,
             board,
@@ -196,9 +198,10 @@ impl Gateway {
             },
             oidc,
         });
-        // Images, Parquet and workbooks are compressed as they are.
+        // Images, Parquet and workbooks are compressed as they are; lines that are told as they come must not wait for more.
         let worth_it = SizeAbove::new(1_024)
             .and(NotForContentType::IMAGES)
+            .and(NotForContentType::const_new(rest::LINES))
             .and(NotForContentType::const_new("application/vnd.apache.parquet"))
             .and(NotForContentType::const_new("application/vnd.openxmlformats"));
         let compressed = CompressionLayer::new().compress_when(worth_it);

@@ -26,6 +26,7 @@ mod notices;
 mod notifications;
 mod oidc;
 mod second_factor;
+mod shares;
 mod sql;
 mod tokens;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use notifications::{
 };
 pub use oidc::OidcButton;
 pub use second_factor::{RecoveryCodes, SecondFactorCode, SecondFactorInfo, SecondFactorProposal, SecondFactorStart};
+pub use shares::{NewShareLinkAnswer, NewShareLinkRequest, ShareLinkInfo, SharedPosition, SharedTrail, SharedView};
 pub use sql::{SavedQueryEdit, SavedQueryInfo, SqlAnswer, SqlColumn, SqlRequest};
 pub use tokens::{NewTokenAnswer, NewTokenRequest, TokenInfo, TokenScopeName};
 pub use unknown_devices::UnknownDeviceInfo;

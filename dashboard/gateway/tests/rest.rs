@@ -6,8 +6,8 @@ mod system;
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
-use system::user::{User, channel_and_rule};
-use system::{START_MS, System, device, event, live, position, unknown_device};
+use system::user::{User, channel_and_rule, share};
+use system::{START_MS, System, device, event, in_ms, live, position, unknown_device};
 use waystream_gateway::GatewayConfig;
 use waystream_sql::{Scope, SqlError, SqlOptions};
 
@@ -233,6 +233,7 @@ async fn nobody_reaches_what_is_not_theirs() {
     let stop = json!({ "instruction": "engine_stop" });
     let command = admin.ask(Method::POST, "/api/devices/ours-1/commands", Some(&stop)).await.1;
     let command = command["id"].as_str().unwrap().to_owned();
+    let (link, _) = share(&admin, "ours-1", Some("Secret guest")).await;
     let description = admin.get("/api/openapi.json").await;
 
     let query = admin.ask(Method::POST, "/api/queries", Some(&json!({ "name": "Secret", "query": "SELECT 10.0" }))).await.1;
@@ -276,7 +277,7 @@ async fn nobody_reaches_what_is_not_theirs() {
                 p if p.starts_with("/api/unknown-devices") => "stray-1",
                 _ => "ours-1",
             };
-            let mut address = path.replace("{id}", id).replace("{command}", &command);
+            let mut address = path.replace("{id}", id).replace("{command}", &command).replace("{link}", &link);
             match path.as_str() {
                 "/api/export" => address += "?format=csv&device=ours-1",
                 "/api/devices" => address += "?fleet=north",
@@ -294,6 +295,7 @@ async fn nobody_reaches_what_is_not_theirs() {
                 "/api/users/{id}" => Some(json!({ "role": "viewer" })),
                 "/api/alerts/acknowledgements" => Some(json!({ "event_ids": [alert], "note": "Mine" })),
                 p if p.starts_with("/api/notifications/reports") => Some(summary.clone()),
+                p if p.ends_with("/share-links") => Some(json!({ "expires_at": in_ms(60_000) })),
                 p if p.ends_with("/commands") => Some(json!({ "instruction": "engine_stop" })),
                 "/api/sql" => Some(json!({ "query": "SELECT device, lat FROM positions" })),
                 p if p.starts_with("/api/devices") || p.starts_with("/api/unknown-devices") => {
@@ -320,6 +322,7 @@ async fn nobody_reaches_what_is_not_theirs() {
     assert_eq!(admin.get("/api/alerts/acknowledgements").await[0]["note"], "Secret note");
     let commands = admin.get("/api/devices/ours-1/commands").await;
     assert_eq!((commands.as_array().unwrap().len(), &commands[0]["state"]), (1, &json!("queued")));
+    assert_eq!(admin.get("/api/devices/ours-1/share-links").await[0]["label"], "Secret guest");
     assert_eq!(admin.get("/api/notifications/channels").await[0]["name"], "Secret hook");
     assert_eq!(admin.get("/api/notifications/reports").await[0]["name"], "Secret summary");
     assert_eq!(admin.get("/api/notifications/rules").await[0]["name"], "Secret depot");

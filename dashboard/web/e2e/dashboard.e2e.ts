@@ -6,6 +6,7 @@ import './cases/fences';
 import './cases/notifications';
 import './cases/people';
 import './cases/changes';
+import './cases/sharing';
 import './cases/map';
 import './cases/history';
 import './cases/everybody';

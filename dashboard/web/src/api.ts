@@ -3,8 +3,8 @@
 import { texts } from './texts';
 import type {
   AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
-  NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
-  SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
+  NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
+  SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, ShareLinkInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
   UnknownDeviceInfo, UserInfo, UserLink,
 } from './wire/types';
 
@@ -72,6 +72,10 @@ export const api = {
   device: (device: string) => json<DeviceDetails>('GET', address(`devices/${id(device)}`)),
   editDevice: (device: DeviceInfo) =>
     send('PUT', address(`devices/${id(device.id)}`), { name: device.name, fleet: device.fleet }),
+  shareLinks: (device: string) => json<ShareLinkInfo[]>('GET', address(`devices/${id(device)}/share-links`)),
+  createShareLink: (device: string, link: NewShareLinkRequest) =>
+    json<NewShareLinkAnswer>('POST', address(`devices/${id(device)}/share-links`), link),
+  endShareLink: (device: string, link: string) => send('DELETE', address(`devices/${id(device)}/share-links/${id(link)}`)),
   unknownDevices: () => json<UnknownDeviceInfo[]>('GET', address('unknown-devices')),
   adoptUnknownDevice: (device: string, edit: DeviceEdit) => send('POST', address(`unknown-devices/${id(device)}/adopt`), edit),
   dismissUnknownDevice: (device: string) => send('DELETE', address(`unknown-devices/${id(device)}`)),

@@ -301,6 +301,7 @@ impl<'a> Owners<'a> {
             CatalogEntry::SecondFactor(factor) => self.of_user(&factor.user),
             CatalogEntry::UnknownDevice(device) => self.of_fleet(&device.fleet),
             CatalogEntry::Acknowledgement(acknowledgement) => Some(acknowledgement.organisation.clone()),
+            CatalogEntry::ShareLink(link) => Some(link.organisation.clone()),
         }
     }
 

@@ -4,11 +4,12 @@ use crate::command::Command;
 use crate::geofence::Geofence;
 use crate::notify::{Channel, NotificationRule, Report};
 use crate::second_factor::SecondFactor;
+use crate::share::ShareLink;
 use crate::sign_in::SignInLink;
 use crate::unknown::UnknownDevice;
 use crate::{
     Acknowledgement, ApiToken, ChannelId, CommandId, DeviceId, EventId, FleetId, FleetRules, GeofenceId, NotificationRuleId,
-    OrganisationId, QueryId, ReportId, Timestamp, TokenId, UserId,
+    OrganisationId, QueryId, ReportId, ShareLinkId, Timestamp, TokenId, UserId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -140,6 +141,8 @@ pub enum CatalogEntry {
     UnknownDevice(UnknownDevice),
     /// That somebody has seen to an alert.
     Acknowledgement(Acknowledgement),
+    /// How somebody without an account sees a vehicle.
+    ShareLink(ShareLink),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -177,6 +180,8 @@ pub enum CatalogKey {
     UnknownDevice(DeviceId),
     /// That somebody has seen to an alert, by the event.
     Acknowledgement(EventId),
+    /// How somebody without an account sees a vehicle.
+    ShareLink(ShareLinkId),
 }
 
 impl CatalogEntry {
@@ -199,6 +204,7 @@ impl CatalogEntry {
             Self::SecondFactor(f) => CatalogKey::SecondFactor(f.user.clone()),
             Self::UnknownDevice(u) => CatalogKey::UnknownDevice(u.id.clone()),
             Self::Acknowledgement(a) => CatalogKey::Acknowledgement(a.event.clone()),
+            Self::ShareLink(l) => CatalogKey::ShareLink(l.id.clone()),
         }
     }
 }
@@ -222,6 +228,7 @@ impl fmt::Display for CatalogKey {
             Self::SecondFactor(user) => write!(f, "second_factor/{user}"),
             Self::UnknownDevice(id) => write!(f, "unknown_device/{id}"),
             Self::Acknowledgement(event) => write!(f, "acknowledgement/{event}"),
+            Self::ShareLink(id) => write!(f, "share_link/{id}"),
         }
     }
 }
@@ -250,6 +257,7 @@ impl CatalogKey {
             "second_factor" => Self::SecondFactor(id.parse().ok()?),
             "unknown_device" => Self::UnknownDevice(id.parse().ok()?),
             "acknowledgement" => Self::Acknowledgement(EventId::from_text(id)),
+            "share_link" => Self::ShareLink(id.parse().ok()?),
             _ => return None,
         })
     }
@@ -300,6 +308,8 @@ pub struct Catalog {
     pub unknown_devices: BTreeMap<DeviceId, Arc<UnknownDevice>>,
     /// By event.
     pub acknowledgements: BTreeMap<EventId, Arc<Acknowledgement>>,
+    /// By id; also those that are over.
+    pub share_links: BTreeMap<ShareLinkId, Arc<ShareLink>>,
 }
 
 impl Catalog {
@@ -323,6 +333,7 @@ impl Catalog {
                 CatalogEntry::SecondFactor(e) => drop(self.second_factors.insert(e.user.clone(), Arc::new(e))),
                 CatalogEntry::UnknownDevice(e) => drop(self.unknown_devices.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Acknowledgement(e) => drop(self.acknowledgements.insert(e.event.clone(), Arc::new(e))),
+                CatalogEntry::ShareLink(e) => drop(self.share_links.insert(e.id.clone(), Arc::new(e))),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -340,6 +351,7 @@ impl Catalog {
                 CatalogKey::SecondFactor(user) => drop(self.second_factors.remove(&user)),
                 CatalogKey::UnknownDevice(id) => drop(self.unknown_devices.remove(&id)),
                 CatalogKey::Acknowledgement(event) => drop(self.acknowledgements.remove(&event)),
+                CatalogKey::ShareLink(id) => drop(self.share_links.remove(&id)),
                 CatalogKey::Command(device, id) => {
                     if let Some(of_device) = self.commands.get_mut(&device) {
                         of_device.remove(&id);
@@ -371,6 +383,7 @@ impl Catalog {
             CatalogKey::SecondFactor(user) => self.second_factors.contains_key(user),
             CatalogKey::UnknownDevice(id) => self.unknown_devices.contains_key(id),
             CatalogKey::Acknowledgement(event) => self.acknowledgements.contains_key(event),
+            CatalogKey::ShareLink(id) => self.share_links.contains_key(id),
         }
     }
 
@@ -397,6 +410,7 @@ impl Catalog {
             CatalogKey::Acknowledgement(event) => {
                 CatalogEntry::Acknowledgement(self.acknowledgements.get(event)?.as_ref().clone())
             }
+            CatalogKey::ShareLink(id) => CatalogEntry::ShareLink(self.share_links.get(id)?.as_ref().clone()),
         })
     }
 

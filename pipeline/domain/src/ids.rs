@@ -145,3 +145,7 @@ id!(
     /// An API token: not the secret, which only begins with it.
     TokenId
 );
+id!(
+    /// A share link: not the secret, which only begins with it.
+    ShareLinkId
+);

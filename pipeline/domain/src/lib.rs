@@ -25,6 +25,7 @@ mod recent;
 mod rules;
 pub mod scram;
 pub mod second_factor;
+mod share;
 mod sign_in;
 mod snapshot;
 mod standing;
@@ -47,7 +48,7 @@ pub use fix::{Fix, Fuel};
 pub use geofence::Geofence;
 pub use ids::{
     ChannelId, CommandId, DeliveryId, DeviceId, FleetId, GeofenceId, IdError, NotificationRuleId, OrganisationId, QueryId,
-    ReportId, TokenId, UserId,
+    ReportId, ShareLinkId, TokenId, UserId,
 };
 pub use late::Corrected;
 pub use latest::Latest;
@@ -58,6 +59,7 @@ pub use location::{
 pub use position::Position;
 pub use recent::{ClosedSegments, Horizon, Recent, SavedSegments};
 pub use rules::{FleetRules, FuelDrop, LinkRules, Rules};
+pub use share::{NewShareLink, ShareLink};
 pub use sign_in::SignInLink;
 pub use snapshot::{FleetSnapshot, LivePosition};
 pub use standing::{Inside, Member, Phase, Standing};

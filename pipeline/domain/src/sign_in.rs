@@ -45,7 +45,8 @@ impl Catalog {
         edits
     }
 
-    /// Edits that remove a user, and what belongs to nobody else: sessions, tokens, links, second factor.
+    /// Edits that remove a user, and what belongs to nobody else: sessions, tokens, links, second factor. What they
+    /// have shared ends too, as they know by what secret.
     pub fn user_removal(&self, user: &UserId) -> Vec<CatalogEdit> {
         let sessions = self.sessions.values().filter(|session| session.user == *user);
         let tokens = self.api_tokens.values().filter(|token| token.user == *user);
@@ -55,6 +56,7 @@ impl Catalog {
         edits.extend(sessions.map(|session| CatalogEdit::Remove(CatalogKey::Session(session.token_sha256.clone()))));
         edits.extend(tokens.map(|token| CatalogEdit::Remove(CatalogKey::ApiToken(token.id.clone()))));
         edits.extend(links.map(|link| remove(&link.token_sha256)));
+        edits.extend(self.share_removals_of(user));
         edits
     }
 }

@@ -300,7 +300,8 @@ fn user_of_session<'a>(catalog: &'a Catalog, session: &str, now: Timestamp) -> O
     catalog.users.get(&session.user).map(|user| user.as_ref())
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The secret of an `Authorization: Bearer`.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }

@@ -1,10 +1,11 @@
-//! Who is asking: passwords, second factors, sessions, links that sign in once, throttling, origins.
+//! Who is asking: passwords, second factors, sessions, links that sign in once, links that share a vehicle, throttling, origins.
 
 mod identity;
 mod links;
 mod origin;
 mod passwords;
 mod second_factor;
+mod shares;
 mod throttle;
 
 pub(crate) use identity::{Identity, Sessions, SignedIn, Unknown};
@@ -12,6 +13,7 @@ pub(crate) use links::{FIRST_LINK_MS, INVITATION_MS, Links};
 pub(crate) use origin::{Origins, require_same_origin};
 pub(crate) use passwords::{PasswordError, Passwords};
 pub(crate) use second_factor::SecondFactors;
+pub(crate) use shares::{NotShared, SharePlace, SharedVehicle, Shares};
 pub(crate) use throttle::Throttle;
 
 use sha2::{Digest, Sha256};

@@ -35,13 +35,18 @@ struct Failures {
 impl Throttle {
     /// `Err`: how many milliseconds to wait before trying again.
     pub(crate) fn check(&self, account: &str, address: IpAddr, now: Timestamp) -> Result<(), i64> {
+        self.wait(&keys(account, address), now)
+    }
+
+    /// The same for an account, from whatever address.
+    pub(crate) fn check_account(&self, account: &str, now: Timestamp) -> Result<(), i64> {
+        self.wait(&[Key::Account(account.to_owned())], now)
+    }
+
+    fn wait(&self, keys: &[Key], now: Timestamp) -> Result<(), i64> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = keys(account, address)
-            .iter()
-            .filter_map(|key| failures.get(key))
-            .map(|f| f.blocked_until.millis_since(now))
-            .max()
-            .unwrap_or(0);
+        let blocked = keys.iter().filter_map(|key| failures.get(key));
+        let wait = blocked.map(|f| f.blocked_until.millis_since(now)).max().unwrap_or(0);
         if wait > 0 { Err(wait) } else { Ok(()) }
     }
 
@@ -101,6 +106,7 @@ mod tests {
         assert_eq!(throttle.check("a", other, at(0)), Err(1_000));
         assert_eq!(throttle.check("b", address, at(400)), Err(600));
         assert_eq!(throttle.check("b", other, at(0)), Ok(()));
+        assert_eq!((throttle.check_account("a", at(0)), throttle.check_account("b", at(0))), (Err(1_000), Ok(())));
         throttle.failed("a", other, at(1_000));
         assert_eq!(throttle.check("a", other, at(1_000)), Err(2_000));
         assert_eq!(throttle.check("a", other, at(3_000)), Ok(()));

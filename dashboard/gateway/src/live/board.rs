@@ -57,7 +57,8 @@ pub(crate) struct Vehicle {
     pub(crate) inside: Vec<(GeofenceId, Timestamp)>,
     /// Geofences that it has left lately, with the fix time of the exit.
     left: Vec<(GeofenceId, Timestamp)>,
-    motion: Motion,
+    /// As it was told, or as the last two positions tell.
+    pub(crate) motion: Motion,
     link: Link,
 }
 

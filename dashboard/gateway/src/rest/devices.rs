@@ -131,10 +131,11 @@ pub(super) async fn remove(
     let edits = {
         let shared = rest.catalog.shared();
         let catalog = rest.look(&shared);
-        // Whoever gets a device of this name next has nothing to do with what this one was told.
+        // Whoever gets a device of this name next has nothing to do with what this one was told, or with who saw it.
         let commands =
             catalog.commands_of(&device).map(|c| CatalogEdit::Remove(CatalogKey::Command(device.clone(), c.id.clone())));
-        commands.chain([CatalogEdit::Remove(CatalogKey::Device(device.clone()))]).collect()
+        let links = catalog.share_removals(identity.organisation(), &device);
+        commands.chain(links).chain([CatalogEdit::Remove(CatalogKey::Device(device.clone()))]).collect()
     };
     rest.catalog.edit(&identity.actor(), edits).await?;
     Ok(DONE)

@@ -15,6 +15,8 @@ mod oidc;
 mod queries;
 mod second_factor;
 mod session;
+mod share_links;
+mod shared;
 mod sql;
 mod tokens;
 mod unknown_devices;
@@ -24,9 +26,10 @@ mod vehicles;
 pub(crate) use error::ApiError;
 pub use export::{ExportFormat, OpenTrackFile, TrackSink};
 pub(crate) use session::sign_in_by_link;
+pub(crate) use shared::{LINES, Trails};
 pub(crate) use vehicles::Lists;
 
-use crate::auth::{Identity, Links, Passwords, SecondFactors, Sessions, SignedIn, Throttle, Unknown};
+use crate::auth::{Identity, Links, Passwords, SecondFactors, Sessions, Shares, SignedIn, Throttle, Unknown};
 use crate::listener::Connection;
 use crate::live::SharedBoard;
 use crate::nodes::Dashboards;
@@ -72,6 +75,10 @@ pub(crate) struct Rest {
     pub(crate) links: Links,
     /// The provider by which people may sign in, too.
     pub(crate) oidc: Option<Oidc>,
+    /// Links that share a vehicle.
+    pub(crate) shares: Shares,
+    /// Ways of shared vehicles that were asked for lately.
+    pub(crate) trails: Trails,
     /// For deliveries of notifications.
     pub(crate) log: Arc<dyn Log>,
     /// To edit.
@@ -122,6 +129,10 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(devices::list))
         .routes(routes!(devices::details, devices::change, devices::remove))
         .routes(routes!(devices::slots))
+        .routes(routes!(share_links::list, share_links::create))
+        .routes(routes!(share_links::remove))
+        .routes(routes!(shared::watch))
+        .routes(routes!(shared::trail))
         .routes(routes!(unknown_devices::list))
         .routes(routes!(unknown_devices::dismiss))
         .routes(routes!(unknown_devices::adopt))

@@ -198,6 +198,12 @@ pub fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
 }
 
+/// So many milliseconds from now, by the wall clock.
+pub fn in_ms(ms: i64) -> i64 {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since_1970.as_millis()).unwrap() + ms
+}
+
 pub fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(ms).unwrap()
 }

@@ -1,6 +1,6 @@
 //! Somebody who uses REST.
 
-use super::System;
+use super::{System, in_ms};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -49,4 +49,16 @@ pub async fn channel_and_rule(admin: &User) -> (String, String) {
     let (status, rule) = admin.ask(Method::POST, "/api/notifications/rules", Some(&rule)).await;
     assert_eq!(status, StatusCode::CREATED, "{rule}");
     (channel["id"].as_str().unwrap().to_owned(), rule["id"].as_str().unwrap().to_owned())
+}
+
+/// A share link of an hour: its id and its secret.
+pub async fn share(user: &User, device: &str, label: Option<&str>) -> (String, String) {
+    let mut new = json!({ "expires_at": in_ms(3_600_000) });
+    if let Some(label) = label {
+        new["label"] = json!(label);
+    }
+    let (status, made) = user.ask(Method::POST, &format!("/api/devices/{device}/share-links"), Some(&new)).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let secret = made["path"].as_str().unwrap().strip_prefix("/share#").unwrap();
+    (made["link"]["id"].as_str().unwrap().to_owned(), secret.to_owned())
 }

@@ -2,10 +2,9 @@
 
 import * as L from 'leaflet';
 import type { PMTiles } from 'pmtiles';
-import type { Store } from '../state';
 import type { TileSource } from '../wire/types';
 import type { Theme } from '../worker/protocol';
-import { MAX_ZOOM, Pictures } from './tiles';
+import { MAX_ZOOM, Pictures, type TileStage } from './tiles';
 
 class PicturesInside extends Pictures {
   constructor(private archive: PMTiles, options: L.TileLayerOptions) {
@@ -23,14 +22,14 @@ class PicturesInside extends Pictures {
 }
 
 /** Loads what reads archives only where there is one. */
-export async function addArchive(map: L.Map, source: TileSource, store: Store): Promise<void> {
+export async function addArchive(map: L.Map, source: TileSource, stage: TileStage): Promise<void> {
   const { PMTiles, TileType } = await import('pmtiles');
   const archive = new PMTiles(source.url);
   const header = await archive.getHeader();
   const options = { attribution: source.attribution, maxNativeZoom: header.maxZoom, maxZoom: MAX_ZOOM, keepBuffer: 3, className: 'raster-tiles' };
   if (header.tileType !== TileType.Mvt) {
     const pictures = new PicturesInside(archive, options).addTo(map);
-    store.on(['options'], ({ options: { theme } }) => pictures.setTheme(theme));
+    stage.onTheme((theme) => pictures.setTheme(theme));
     return;
   }
   // It takes Leaflet from where a script tag would have put it.
@@ -39,7 +38,7 @@ export async function addArchive(map: L.Map, source: TileSource, store: Store): 
   const drawn = (theme: Theme): L.Layer =>
     leafletLayer({ ...options, url: archive, maxDataZoom: header.maxZoom, flavor: theme, lang: navigator.language.slice(0, 2) }) as unknown as L.Layer;
   let shown: { theme: Theme; layer: L.Layer } | null = null;
-  store.on(['options'], ({ options: { theme } }) => {
+  stage.onTheme((theme) => {
     if (theme === shown?.theme) return;
     shown?.layer.remove();
     shown = { theme, layer: drawn(theme).addTo(map) };

@@ -14,7 +14,7 @@ import { heatBox, type HeatBox } from '../panels/heat';
 import { formatAddress, parseAddress, type AddressView } from '../address';
 import { measureTool, type Measure } from './measure';
 import { addArchive } from './archive';
-import { MAX_ZOOM, addTiles } from './tiles';
+import { MAX_ZOOM, addTiles, type TileStage } from './tiles';
 import { VehicleLayer, bufferPoint, pixelRatio } from './vehicles';
 
 /** How far from a vehicle a click may be, CSS px; fingers are wider. */
@@ -53,8 +53,12 @@ export function createMap(app: App, container: HTMLElement): MapView {
   const earth = new EarthLayer(app.store.now.options.theme).addTo(map);
   app.store.on(['options'], ({ options }) => earth.setTheme(options.theme));
   const { tiles } = app.store.now.config;
-  if (tiles?.archive) addArchive(map, tiles, app.store).catch(() => app.store.set({ tilesFailing: true }));
-  else if (tiles) addTiles(map, tiles, app.store);
+  const stage: TileStage = {
+    onTheme: (show) => void app.store.on(['options'], ({ options }) => show(options.theme)),
+    failing: (tilesFailing) => app.store.set({ tilesFailing }),
+  };
+  if (tiles?.archive) addArchive(map, tiles, stage).catch(() => stage.failing(true));
+  else if (tiles) addTiles(map, tiles, stage);
 
   const layer = new VehicleLayer(app.engine, (reply) => {
     const { follow } = app.store.now;

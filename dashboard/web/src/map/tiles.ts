@@ -1,14 +1,23 @@
 /** Raster tiles over the coastlines. Tiles that fail leave no mark; when all fail, asking stops for a while. */
 
 import * as L from 'leaflet';
-import type { Store } from '../state';
 import type { TileSource } from '../wire/types';
 import type { Theme } from '../worker/protocol';
+
+/** What tiles need of the page that shows them. */
+export interface TileStage {
+  /** Tells the theme, now and whenever it is another. */
+  onTheme: (show: (theme: Theme) => void) => void;
+  /** Whether tiles can't be loaded. */
+  failing: (failing: boolean) => void;
+}
 
 /** Tiles are enlarged beyond what there is. */
 export const MAX_ZOOM = 20;
 /** 1 x 1, transparent. */
 const NOTHING = 'data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7';
+/** Tile servers want to know who asks, whatever the page tells others: its origin, and nothing behind it. */
+const REFERRER = 'strict-origin';
 const GIVE_UP_AFTER = 12;
 const RETRY_MS = 60_000;
 /** Makes a light map a dark one that keeps its hues. */
@@ -55,25 +64,27 @@ class PicturesOfServer extends Pictures {
       const image = new Image();
       image.onload = () => resolve(image);
       image.onerror = reject;
+      image.referrerPolicy = REFERRER;
       image.src = this.getTileUrl(coords);
     }), done);
   }
 }
 
-export function addTiles(map: L.Map, source: TileSource, store: Store): void {
+export function addTiles(map: L.Map, source: TileSource, stage: TileStage): void {
   const tiles = new PicturesOfServer(source.url, {
     attribution: source.attribution, maxNativeZoom: source.max_zoom, maxZoom: MAX_ZOOM, errorTileUrl: NOTHING, keepBuffer: 3, className: 'raster-tiles',
+    referrerPolicy: REFERRER,
   });
-  store.on(['options'], ({ options }) => tiles.setTheme(options.theme));
+  stage.onTheme((theme) => tiles.setTheme(theme));
   let failed = 0;
   tiles.on('tileload', ({ tile }: L.TileEvent) => {
     if (tile.src === NOTHING) return;
     failed = 0;
-    store.set({ tilesFailing: false });
+    stage.failing(false);
   });
   tiles.on('tileerror', () => {
     if (++failed !== GIVE_UP_AFTER) return;
-    store.set({ tilesFailing: true });
+    stage.failing(true);
     tiles.remove();
     setTimeout(() => {
       failed = 0;

@@ -3,6 +3,9 @@
 import * as L from 'leaflet';
 import type { PositionInfo } from '../wire/types';
 
+/** As much of a position as a way needs. */
+type Fix = Pick<PositionInfo, 'fix_time' | 'lat' | 'lon' | 'valid'>;
+
 const STEPS = 10;
 /** Nobody knows where a vehicle was that long without a report: no line. */
 const GAP_MS = 10 * 60_000;
@@ -27,7 +30,7 @@ export class Trail {
     this.tip?.addLatLng([lat, lon]);
   }
 
-  show(positions: readonly PositionInfo[], colour: string): void {
+  show(positions: readonly Fix[], colour: string): void {
     this.clear();
     const valid = positions.filter((p) => p.valid);
     if (valid.length < 2) return;

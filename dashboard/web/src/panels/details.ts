@@ -7,6 +7,7 @@ import { Trail } from '../map/trail';
 import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
 import { chart } from '../ui/chart';
+import { showShareLinks } from './share';
 import { tripList } from './trips';
 import type { DeviceDetails, TrackAnswer } from '../wire/types';
 import { latOf, lonOf } from '../worker/mercator';
@@ -47,6 +48,12 @@ export function detailsCard(app: App): HTMLElement {
     },
   }, texts.details.trail);
   const replayButton = h('button', { type: 'button', class: 'button small', onclick: () => app.openPanel('replay') }, texts.details.replay);
+  const share = h('button', {
+    type: 'button', class: 'button small', title: texts.share.buttonHint, hidden: store.now.session.role === 'viewer', onclick: () => {
+      const { selected } = store.now;
+      if (selected) showShareLinks(app, selected.device, title.textContent ?? selected.device);
+    },
+  }, texts.share.button);
   const gpx = h('a', { class: 'button small', download: '' }, texts.details.exportGpx);
 
   const trips = tripList(app);
@@ -65,7 +72,7 @@ export function detailsCard(app: App): HTMLElement {
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.speed), speed),
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.course), bearing),
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.lastFix), fixAge)),
-    h('div', { class: 'card-actions' }, follow, trailButton, replayButton, gpx),
+    h('div', { class: 'card-actions' }, follow, trailButton, replayButton, share, gpx),
     h('div', { class: 'card-scroll', tabIndex: 0, role: 'group', aria: { label: texts.details.region } },
       chartTitle, chartBox, trips.element, reported));
 

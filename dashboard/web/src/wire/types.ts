@@ -589,6 +589,116 @@ last_seen: number,
 times: number, };
 
 /**
+ * A share link, without its secret.
+ */
+export type ShareLinkInfo = {
+/**
+ * Key.
+ */
+id: string,
+/**
+ * What who opens it sees in place of the vehicle's name.
+ */
+label: string | null,
+/**
+ * Who made it.
+ */
+made_by: string,
+/**
+ * When it was made: it shows no way from before.
+ */
+created_at: number,
+/**
+ * It opens nothing from then on.
+ */
+expires_at: number, };
+
+/**
+ * A share link to be made.
+ */
+export type NewShareLinkRequest = {
+/**
+ * Shown in place of the vehicle's name.
+ */
+label?: string,
+/**
+ * When it ends: at most 30 days from now.
+ */
+expires_at: number, };
+
+/**
+ * A share link that was made.
+ */
+export type NewShareLinkAnswer = {
+/**
+ * What is kept.
+ */
+link: ShareLinkInfo,
+/**
+ * Below the dashboard's address, with the secret behind `#`. It is shown this once.
+ */
+path: string, };
+
+/**
+ * What somebody sees who has opened a share link.
+ */
+export type SharedView = {
+/**
+ * What the vehicle is called; `null`: nothing.
+ */
+name: string | null,
+/**
+ * When the link was made.
+ */
+starts_at: number,
+/**
+ * When it ends.
+ */
+ends_at: number,
+/**
+ * What the server's clock shows.
+ */
+now: number,
+/**
+ * The newest one, whenever it was taken; `null`: the vehicle has not reported yet.
+ */
+position: SharedPosition | null, };
+
+/**
+ * A position as far as it is shared.
+ */
+export type SharedPosition = {
+/**
+ * When the fix was taken.
+ */
+fix_time: number,
+/**
+ * Degrees north.
+ */
+lat: number,
+/**
+ * Degrees east.
+ */
+lon: number,
+/**
+ * Over ground.
+ */
+speed_mps: number | null,
+/**
+ * Clockwise from true north.
+ */
+course_deg: number | null, };
+
+/**
+ * The way of a shared vehicle.
+ */
+export type SharedTrail = {
+/**
+ * Since the link was made, of the last week, in order of fix time; where there are many, some are left out.
+ */
+positions: Array<SharedPosition>, };
+
+/**
  * To be shown on every open dashboard of the organisation.
  */
 export type NewNotice = {

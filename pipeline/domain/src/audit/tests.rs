@@ -7,7 +7,7 @@ use crate::geofence::{Checks, Defaults, from_geojson};
 use crate::notify::{Channel, Content, DeliveryState, NotificationRule, Secret, Target};
 use crate::scram::{Key, ScramKeys};
 use crate::second_factor::SecondFactor;
-use crate::{Acknowledgement, ApiToken, EventId, EventKind, NewToken, SignInLink, TokenScope, UnknownDevice};
+use crate::{Acknowledgement, ApiToken, EventId, EventKind, NewToken, ShareLink, SignInLink, TokenScope, UnknownDevice};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -139,6 +139,16 @@ fn all() -> Vec<CatalogEntry> {
             at: at(0),
             note: None,
         }),
+        CatalogEntry::ShareLink(ShareLink {
+            id: id("link"),
+            organisation: id("ours"),
+            device: id("van"),
+            label: None,
+            made_by: id("anna"),
+            created_at: at(0),
+            expires_at: at(1_000),
+            sha256: Key::try_from(SECRET.to_owned()).expect("64 hex digits"),
+        }),
     ]
 }
 
@@ -175,7 +185,7 @@ fn no_secret_gets_into_a_record() {
     }
     // What the test looks for is there to be found.
     let kept = all().iter().filter(|entry| serde_json::to_string(entry).expect("JSON").contains(SECRET)).count();
-    assert_eq!(kept, 6, "users, sessions, channels, tokens, links and second factors have secrets");
+    assert_eq!(kept, 7, "users, sessions, channels, tokens, links of both kinds and second factors have secrets");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::catalog::{Session, User};
 use crate::notify::{Channel, Target};
 use crate::second_factor::SecondFactor;
-use crate::{ApiToken, CatalogEntry, SignInLink};
+use crate::{ApiToken, CatalogEntry, ShareLink, SignInLink};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -41,6 +41,21 @@ impl View {
             }),
             CatalogEntry::SignInLink(SignInLink { token_sha256: _, user, expires_at }) => {
                 json!({ "user": user, "expires_at": expires_at })
+            }
+            CatalogEntry::ShareLink(ShareLink {
+                id,
+                organisation,
+                device,
+                label,
+                made_by,
+                created_at,
+                expires_at,
+                sha256: _,
+            }) => {
+                json!({
+                    "id": id, "organisation": organisation, "device": device, "label": label, "made_by": made_by,
+                    "created_at": created_at, "expires_at": expires_at,
+                })
             }
             CatalogEntry::SecondFactor(SecondFactor { user, secret: _, used_step: _, recovery_sha256, since }) => {
                 json!({ "user": user, "since": since, "recovery_codes": recovery_sha256.len() })

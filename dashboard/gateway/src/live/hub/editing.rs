@@ -52,6 +52,8 @@ impl Hub {
             | CatalogKey::SignInLink(_)
             | CatalogKey::SecondFactor(_)
             | CatalogKey::UnknownDevice(_)
+            // Whoever watches by one looks after it: see `auth::Shares`.
+            | CatalogKey::ShareLink(_)
             | CatalogKey::Acknowledgement(_) => {}
         }
         if let Some((organisation, message)) = before
@@ -134,6 +136,7 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         | CatalogKey::SignInLink(_)
         | CatalogKey::SecondFactor(_)
         | CatalogKey::UnknownDevice(_)
+        | CatalogKey::ShareLink(_)
         // Those of a tick are told in one message.
         | CatalogKey::Acknowledgement(_) => None,
     }
