@@ -5,6 +5,7 @@ use crate::geofence::Geofence;
 use crate::notify::{Channel, NotificationRule, Report};
 use crate::second_factor::SecondFactor;
 use crate::sign_in::SignInLink;
+use crate::transfer::{Handover, Transfer};
 use crate::unknown::UnknownDevice;
 use crate::{
     Acknowledgement, ApiToken, ChannelId, CommandId, DeviceId, EventId, FleetId, FleetRules, GeofenceId, NotificationRuleId,
@@ -140,6 +141,10 @@ pub enum CatalogEntry {
     UnknownDevice(UnknownDevice),
     /// That somebody has seen to an alert.
     Acknowledgement(Acknowledgement),
+    /// A device that is offered to another organisation.
+    Transfer(Transfer),
+    /// Who had a device before.
+    Handover(Handover),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -177,6 +182,10 @@ pub enum CatalogKey {
     UnknownDevice(DeviceId),
     /// That somebody has seen to an alert, by the event.
     Acknowledgement(EventId),
+    /// A device that is offered.
+    Transfer(DeviceId),
+    /// Who had a device before.
+    Handover(DeviceId),
 }
 
 impl CatalogEntry {
@@ -199,6 +208,8 @@ impl CatalogEntry {
             Self::SecondFactor(f) => CatalogKey::SecondFactor(f.user.clone()),
             Self::UnknownDevice(u) => CatalogKey::UnknownDevice(u.id.clone()),
             Self::Acknowledgement(a) => CatalogKey::Acknowledgement(a.event.clone()),
+            Self::Transfer(t) => CatalogKey::Transfer(t.device.clone()),
+            Self::Handover(h) => CatalogKey::Handover(h.device.clone()),
         }
     }
 }
@@ -222,6 +233,8 @@ impl fmt::Display for CatalogKey {
             Self::SecondFactor(user) => write!(f, "second_factor/{user}"),
             Self::UnknownDevice(id) => write!(f, "unknown_device/{id}"),
             Self::Acknowledgement(event) => write!(f, "acknowledgement/{event}"),
+            Self::Transfer(device) => write!(f, "transfer/{device}"),
+            Self::Handover(device) => write!(f, "handover/{device}"),
         }
     }
 }
@@ -250,6 +263,8 @@ impl CatalogKey {
             "second_factor" => Self::SecondFactor(id.parse().ok()?),
             "unknown_device" => Self::UnknownDevice(id.parse().ok()?),
             "acknowledgement" => Self::Acknowledgement(EventId::from_text(id)),
+            "transfer" => Self::Transfer(id.parse().ok()?),
+            "handover" => Self::Handover(id.parse().ok()?),
             _ => return None,
         })
     }
@@ -300,6 +315,10 @@ pub struct Catalog {
     pub unknown_devices: BTreeMap<DeviceId, Arc<UnknownDevice>>,
     /// By event.
     pub acknowledgements: BTreeMap<EventId, Arc<Acknowledgement>>,
+    /// By device.
+    pub transfers: BTreeMap<DeviceId, Arc<Transfer>>,
+    /// By device.
+    pub handovers: BTreeMap<DeviceId, Arc<Handover>>,
 }
 
 impl Catalog {
@@ -323,6 +342,8 @@ impl Catalog {
                 CatalogEntry::SecondFactor(e) => drop(self.second_factors.insert(e.user.clone(), Arc::new(e))),
                 CatalogEntry::UnknownDevice(e) => drop(self.unknown_devices.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Acknowledgement(e) => drop(self.acknowledgements.insert(e.event.clone(), Arc::new(e))),
+                CatalogEntry::Transfer(e) => self.put_transfer(e),
+                CatalogEntry::Handover(e) => drop(self.handovers.insert(e.device.clone(), Arc::new(e))),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -340,6 +361,8 @@ impl Catalog {
                 CatalogKey::SecondFactor(user) => drop(self.second_factors.remove(&user)),
                 CatalogKey::UnknownDevice(id) => drop(self.unknown_devices.remove(&id)),
                 CatalogKey::Acknowledgement(event) => drop(self.acknowledgements.remove(&event)),
+                CatalogKey::Transfer(device) => drop(self.transfers.remove(&device)),
+                CatalogKey::Handover(device) => drop(self.handovers.remove(&device)),
                 CatalogKey::Command(device, id) => {
                     if let Some(of_device) = self.commands.get_mut(&device) {
                         of_device.remove(&id);
@@ -371,6 +394,8 @@ impl Catalog {
             CatalogKey::SecondFactor(user) => self.second_factors.contains_key(user),
             CatalogKey::UnknownDevice(id) => self.unknown_devices.contains_key(id),
             CatalogKey::Acknowledgement(event) => self.acknowledgements.contains_key(event),
+            CatalogKey::Transfer(device) => self.transfers.contains_key(device),
+            CatalogKey::Handover(device) => self.handovers.contains_key(device),
         }
     }
 
@@ -397,6 +422,8 @@ impl Catalog {
             CatalogKey::Acknowledgement(event) => {
                 CatalogEntry::Acknowledgement(self.acknowledgements.get(event)?.as_ref().clone())
             }
+            CatalogKey::Transfer(device) => CatalogEntry::Transfer(self.transfers.get(device)?.as_ref().clone()),
+            CatalogKey::Handover(device) => CatalogEntry::Handover(self.handovers.get(device)?.as_ref().clone()),
         })
     }
 
