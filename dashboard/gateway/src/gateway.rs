@@ -174,6 +174,7 @@ impl Gateway {
             sessions,
             passwords,
             throttle: Throttle::default(),
+            codes: Throttle::default(),
             second_factors: SecondFactors::new(catalog.clone()),
             links: links.clone(),
             log: Arc::clone(&log),

@@ -27,6 +27,7 @@ mod notifications;
 mod second_factor;
 mod sql;
 mod tokens;
+mod transfers;
 #[cfg(test)]
 mod typescript;
 mod unknown_devices;
@@ -45,6 +46,7 @@ pub use notifications::{
 pub use second_factor::{RecoveryCodes, SecondFactorCode, SecondFactorInfo, SecondFactorProposal, SecondFactorStart};
 pub use sql::{SavedQueryEdit, SavedQueryInfo, SqlAnswer, SqlColumn, SqlRequest};
 pub use tokens::{NewTokenAnswer, NewTokenRequest, TokenInfo, TokenScopeName};
+pub use transfers::{NewTransferAnswer, TransferInfo, TransferRedemption};
 pub use unknown_devices::UnknownDeviceInfo;
 pub use users::{NewUserRequest, RoleName, UserEdit, UserInfo, UserLink};
 pub use vehicles::{ListedVehicle, VehicleListAnswer, VehicleListRequest, VehicleSort};

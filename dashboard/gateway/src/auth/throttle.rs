@@ -35,23 +35,37 @@ struct Failures {
 impl Throttle {
     /// `Err`: how many milliseconds to wait before trying again.
     pub(crate) fn check(&self, account: &str, address: IpAddr, now: Timestamp) -> Result<(), i64> {
+        self.check_keys(&keys(account, address), now)
+    }
+
+    /// The same where the account alone counts: it is known who asks.
+    pub(crate) fn check_account(&self, account: &str, now: Timestamp) -> Result<(), i64> {
+        self.check_keys(&[Key::Account(account.to_owned())], now)
+    }
+
+    fn check_keys(&self, keys: &[Key], now: Timestamp) -> Result<(), i64> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = keys(account, address)
-            .iter()
-            .filter_map(|key| failures.get(key))
-            .map(|f| f.blocked_until.millis_since(now))
-            .max()
-            .unwrap_or(0);
+        let wait =
+            keys.iter().filter_map(|key| failures.get(key)).map(|f| f.blocked_until.millis_since(now)).max().unwrap_or(0);
         if wait > 0 { Err(wait) } else { Ok(()) }
     }
 
     /// A sign-in failed.
     pub(crate) fn failed(&self, account: &str, address: IpAddr, now: Timestamp) {
+        self.failed_keys(keys(account, address), now);
+    }
+
+    /// The same of an account, wherever it asks from.
+    pub(crate) fn failed_account(&self, account: &str, now: Timestamp) {
+        self.failed_keys([Key::Account(account.to_owned())], now);
+    }
+
+    fn failed_keys<const N: usize>(&self, keys: [Key; N], now: Timestamp) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= REMEMBERED {
             failures.retain(|_, f| f.blocked_until > now);
         }
-        for key in keys(account, address) {
+        for key in keys {
             let entry = failures.entry(key).or_insert(Failures { count: 0, blocked_until: now });
             entry.count = entry.count.saturating_add(1);
             if let Some(doublings) = entry.count.checked_sub(FREE_FAILURES) {
