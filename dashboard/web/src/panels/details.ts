@@ -7,6 +7,7 @@ import { Trail } from '../map/trail';
 import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
 import { chart } from '../ui/chart';
+import { handOverButton } from './transfers';
 import { tripList } from './trips';
 import type { DeviceDetails, TrackAnswer } from '../wire/types';
 import { latOf, lonOf } from '../worker/mercator';
@@ -48,6 +49,7 @@ export function detailsCard(app: App): HTMLElement {
   }, texts.details.trail);
   const replayButton = h('button', { type: 'button', class: 'button small', onclick: () => app.openPanel('replay') }, texts.details.replay);
   const gpx = h('a', { class: 'button small', download: '' }, texts.details.exportGpx);
+  const handOver = handOverButton(app);
 
   const trips = tripList(app);
   const chartTitle = h('h3', {});
@@ -65,7 +67,7 @@ export function detailsCard(app: App): HTMLElement {
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.speed), speed),
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.course), bearing),
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.lastFix), fixAge)),
-    h('div', { class: 'card-actions' }, follow, trailButton, replayButton, gpx),
+    h('div', { class: 'card-actions' }, follow, trailButton, replayButton, gpx, handOver),
     h('div', { class: 'card-scroll', tabIndex: 0, role: 'group', aria: { label: texts.details.region } },
       chartTitle, chartBox, trips.element, reported));
 
