@@ -44,7 +44,7 @@ async fn what_is_told_late_belongs_to_who_had_the_device_then() {
     // The device has not noticed: the same connection, and what it had not told yet.
     assert_eq!(tracker.report(&data(now - 2_000, 4)).await.unwrap(), 4);
     let split = [(-60_000, "default"), (-2_000, "default"), (-1_000, "default"), (0, "their"), (1_000, "their")];
-    let split = split.map(|(at, fleet)| (at, fleet.to_owned()));
+    let split: [(i64, String); 5] = split.map(|(at, fleet)| (at, fleet.to_owned()));
     assert_eq!(told(&system, now).await, split);
 
     // Where that fleet is gone nobody sees it: least of all who has the device now.
