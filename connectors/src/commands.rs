@@ -114,6 +114,10 @@ impl Commands {
     /// The claimed command has been written, or the connection broke while it was.
     pub(crate) async fn done(&self, claimed: Claimed, seen: Option<LatLon>, written: bool) -> Result<(), NotStored> {
         let (command, at) = (claimed.command, now());
+        if self.first(&command.device, |kept| (kept.id == command.id).then_some(())).is_none() {
+            // The device was removed meanwhile, or handed over: whose it is now has not given this command.
+            return Ok(());
+        }
         if written {
             self.told(&command, EventKind::CommandSent, seen, at, "", "").await?;
             self.advance(&command, Progress::Sent { at }).await?;

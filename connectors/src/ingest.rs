@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tracing::{error, warn};
 use waystream_domain::catalog::Device;
-use waystream_domain::{Actor, CatalogEdit, CatalogEntry, DeviceId, FleetId, Position, Timestamp, codec};
+use waystream_domain::{Actor, CatalogEdit, CatalogEntry, DeviceId, FleetId, Handover, Position, Timestamp, codec};
 use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, LogError, Record, Topic};
 
@@ -79,6 +79,8 @@ struct Inner {
 pub struct Admitted {
     device: DeviceId,
     fleet: FleetId,
+    /// Who had it before.
+    before: Option<Arc<Handover>>,
 }
 
 impl Admitted {
@@ -216,7 +218,8 @@ impl Ingest {
         // Catalog edits are applied whole, so what a panicked writer left is still a catalog.
         let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
         let entry = catalog.devices.get(device)?;
-        Some(Admitted { device: entry.id.clone(), fleet: entry.fleet.clone() })
+        let before = catalog.handovers.get(&entry.id).cloned();
+        Some(Admitted { device: entry.id.clone(), fleet: entry.fleet.clone(), before })
     }
 
     async fn register(&self, protocol: &'static str, device: &DeviceId) -> Result<Admitted, NotStored> {
@@ -230,7 +233,7 @@ impl Ingest {
         let edit = CatalogEdit::Put(CatalogEntry::Device(entry));
         self.persist(protocol, || self.0.catalog.edit(BY, vec![edit.clone()])).await?;
         metrics::registered(protocol);
-        Ok(Admitted { device: device.clone(), fleet })
+        Ok(Admitted { device: device.clone(), fleet, before: None })
     }
 
     /// Takes a message that is complete in itself (a datagram, a request, a publication): its faults are told, its device
@@ -292,8 +295,8 @@ impl Ingest {
         Ok(reports)
     }
 
-    /// Appends all fixes of these reports in one go; returns when they are durable. Fixes from the future are told as faults and
-    /// left out: sending them again would not make them better.
+    /// Appends all fixes of these reports in one go; returns when they are durable. Fixes from the future, and those of a former owner
+    /// whose fleet is gone, are told as faults and left out: sending them again would not make them better.
     pub async fn store(&self, source: Source<'_>, received_at: Timestamp, reports: Vec<Report>) -> Result<(), NotStored> {
         let protocol = SmolStr::new_static(source.protocol);
         let mut records = Vec::with_capacity(reports.iter().map(|report| report.fixes.len()).sum());
@@ -315,7 +318,12 @@ impl Ingest {
                     self.0.faults.tell(Source { device: Some(&from.device), ..source }, &fault);
                     continue;
                 }
-                let position = position(&from, fix, received_at, protocol.clone());
+                let Some(fleet) = self.fleet_at(&from, fix.fix_time, received_at) else {
+                    let fault = Fault::new(FaultKind::BadTime, "a fix of a former owner's time, whose fleet is gone");
+                    self.0.faults.tell(Source { device: Some(&from.device), ..source }, &fault);
+                    continue;
+                };
+                let position = position(&from, fleet, fix, received_at, protocol.clone());
                 records.push(Record::new(key.clone(), codec::encode_position(&position)));
             }
         }
@@ -326,6 +334,25 @@ impl Ingest {
         self.persist(source.protocol, || self.0.log.append(Topic::Positions, records.clone())).await?;
         metrics::durable(source.protocol, records.len(), started.elapsed());
         Ok(())
+    }
+
+    /// Whose history a fix belongs to. What a device tells late of the time before it changed hands is not for whose it is now. `None`:
+    /// the fleet that it was in then is no more.
+    fn fleet_at(&self, from: &Admitted, fix_time: Timestamp, received_at: Timestamp) -> Option<FleetId> {
+        let Some(then) = from.before.as_ref().and_then(|before| before.fleet_at(fix_time, received_at)) else {
+            return Some(from.fleet.clone());
+        };
+        let catalog = self.0.catalog.shared();
+        let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
+        catalog.fleets.contains_key(then).then(|| then.clone())
+    }
+
+    /// Whether a fix is none of a former owner's time.
+    pub(crate) fn is_of_its_owner(&self, device: &DeviceId, fix_time: Timestamp) -> bool {
+        let catalog = self.0.catalog.shared();
+        let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
+        let last = catalog.handovers.get(device).and_then(|handover| handover.stays.last());
+        last.is_none_or(|stay| stay.until <= fix_time)
     }
 
     /// The fleet of a device of the catalog.
@@ -370,10 +397,10 @@ impl Ingest {
     }
 }
 
-fn position(from: &Admitted, fix: Fix, received_at: Timestamp, protocol: SmolStr) -> Position {
+fn position(from: &Admitted, fleet: FleetId, fix: Fix, received_at: Timestamp, protocol: SmolStr) -> Position {
     Position {
         device: from.device.clone(),
-        fleet: from.fleet.clone(),
+        fleet,
         fix_time: fix.fix_time,
         received_at,
         location: fix.location,

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use waystream_domain::LatLon;
+use waystream_domain::{LatLon, Timestamp};
 
 /// No frame is larger, whatever its protocol says: bounds the memory of a connection.
 pub(crate) const MAX_FRAME_BYTES: usize = 64 * 1024;
@@ -137,7 +137,7 @@ struct Session {
     /// Notified when there is a command for its device.
     wake: Arc<Notify>,
     /// Where its device was last.
-    seen: Option<LatLon>,
+    seen: Option<(LatLon, Timestamp)>,
     /// Whether it told any device that may report: of its own, or of a fix.
     known: bool,
     bad_frames: u32,
@@ -231,7 +231,7 @@ impl Session {
         }
         if let Some(claim) = &self.claim {
             for answer in round.answers.drain(..) {
-                self.shared.commands.answered(claim.device(), self.seen, &answer).await.map_err(End::NotStored)?;
+                self.shared.commands.answered(claim.device(), self.seen(), &answer).await.map_err(End::NotStored)?;
             }
         }
         Ok(round)
@@ -274,11 +274,11 @@ impl Session {
             session = Some(admitted);
         }
         if let Some(fix) = decoded.fixes.iter().rfind(|fix| fix.valid && fix.device.is_none()) {
-            self.seen = Some(fix.location);
+            self.seen = Some((fix.location, fix.fix_time));
         }
         if begins && let Some(from) = &session {
             let came = std::time::Instant::now();
-            contest::heard(&self.shared.ingest, self.source(), from.device(), came, self.seen).await;
+            contest::heard(&self.shared.ingest, self.source(), from.device(), came, self.seen()).await;
         }
         round.answers.extend(decoded.answer);
         let reports = self.shared.ingest.reports(self.source(), session.as_ref(), decoded.fixes);
@@ -287,6 +287,13 @@ impl Session {
         round.reports.extend(reports);
         round.replies.extend(decoded.replies);
         Ok(())
+    }
+
+    /// Where the device was last, if whose it is now may know.
+    fn seen(&self) -> Option<LatLon> {
+        let (location, fix_time) = self.seen?;
+        let is_own = |device| self.shared.ingest.is_of_its_owner(device, fix_time);
+        self.claim.as_ref().is_none_or(|claim| is_own(claim.device())).then_some(location)
     }
 
     /// Everything in the round is durable: says so, if this connection still speaks for its device.
@@ -319,10 +326,10 @@ impl Session {
         while let Some(claim) = &self.claim
             && !self.replaced.is_cancelled()
         {
-            let next = commands.next(claim.device(), self.seen, self.decoder.as_mut(), false);
+            let next = commands.next(claim.device(), self.seen(), self.decoder.as_mut(), false);
             let Some(claimed) = next.await.map_err(End::NotStored)? else { break };
             let written = tokio::time::timeout(WRITE_TIMEOUT, self.link.send(&claimed.bytes)).await;
-            let done = commands.done(claimed, self.seen, matches!(written, Ok(Ok(())))).await;
+            let done = commands.done(claimed, self.seen(), matches!(written, Ok(Ok(())))).await;
             match written {
                 Ok(written) => written.map_err(End::Broken)?,
                 Err(_) => return Err(End::Late("late_write")),

@@ -11,6 +11,7 @@ mod device_commands;
 mod distributed;
 mod faults;
 mod gateways;
+mod handover;
 mod hardships;
 #[path = "../../../pipeline/log/tests/support/kafka.rs"]
 mod kafka;

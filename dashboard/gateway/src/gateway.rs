@@ -179,6 +179,7 @@ impl Gateway {
             sessions,
             passwords,
             throttle: Throttle::default(),
+            codes: Throttle::default(),
             second_factors: SecondFactors::new(catalog.clone()),
             links: links.clone(),
             shares: Shares::new(catalog.clone()),

@@ -29,6 +29,7 @@ mod second_factor;
 mod shares;
 mod sql;
 mod tokens;
+mod transfers;
 #[cfg(test)]
 mod typescript;
 mod unknown_devices;
@@ -49,6 +50,7 @@ pub use second_factor::{RecoveryCodes, SecondFactorCode, SecondFactorInfo, Secon
 pub use shares::{NewShareLinkAnswer, NewShareLinkRequest, ShareLinkInfo, SharedPosition, SharedTrail, SharedView};
 pub use sql::{SavedQueryEdit, SavedQueryInfo, SqlAnswer, SqlColumn, SqlRequest};
 pub use tokens::{NewTokenAnswer, NewTokenRequest, TokenInfo, TokenScopeName};
+pub use transfers::{NewTransferAnswer, TransferInfo, TransferRedemption};
 pub use unknown_devices::UnknownDeviceInfo;
 pub use users::{NewUserRequest, RoleName, UserEdit, UserInfo, UserLink};
 pub use vehicles::{ListedVehicle, VehicleListAnswer, VehicleListRequest, VehicleSort};

@@ -258,6 +258,9 @@ async fn nobody_reaches_what_is_not_theirs() {
     let seen = json!({ "note": "Secret note" });
     assert_eq!(admin.ask(Method::POST, &acknowledgement, Some(&seen)).await.0, 200);
 
+    let (status, offer) = admin.ask(Method::POST, "/api/devices/ours-1/transfer", None).await;
+    assert_eq!(status, 201, "{offer}");
+
     let mut mine = square.clone();
     mine["properties"]["name"] = json!("Mine");
     let (other, nobody) = (User::sign_in(&system, "other").await, User::nobody(&system));
@@ -296,6 +299,9 @@ async fn nobody_reaches_what_is_not_theirs() {
                 "/api/alerts/acknowledgements" => Some(json!({ "event_ids": [alert], "note": "Mine" })),
                 p if p.starts_with("/api/notifications/reports") => Some(summary.clone()),
                 p if p.ends_with("/share-links") => Some(json!({ "expires_at": in_ms(60_000) })),
+                "/api/transfers/redeem" => {
+                    Some(json!({ "code": "0123-4567-89ab-cdef-0123-4567", "name": "Mine", "fleet": "their" }))
+                }
                 p if p.ends_with("/commands") => Some(json!({ "instruction": "engine_stop" })),
                 "/api/sql" => Some(json!({ "query": "SELECT device, lat FROM positions" })),
                 p if p.starts_with("/api/devices") || p.starts_with("/api/unknown-devices") => {
@@ -318,7 +324,7 @@ async fn nobody_reaches_what_is_not_theirs() {
             asked += 1;
         }
     }
-    assert!(asked >= 36, "{asked} operations");
+    assert!(asked >= 40, "{asked} operations");
     assert_eq!(admin.get("/api/alerts/acknowledgements").await[0]["note"], "Secret note");
     let commands = admin.get("/api/devices/ours-1/commands").await;
     assert_eq!((commands.as_array().unwrap().len(), &commands[0]["state"]), (1, &json!("queued")));
@@ -327,6 +333,7 @@ async fn nobody_reaches_what_is_not_theirs() {
     assert_eq!(admin.get("/api/notifications/reports").await[0]["name"], "Secret summary");
     assert_eq!(admin.get("/api/notifications/rules").await[0]["name"], "Secret depot");
     assert_eq!(admin.get("/api/devices/ours-1").await["name"], "Secret van");
+    assert_eq!(admin.get("/api/transfers").await, json!([offer["transfer"]]));
     assert_eq!(admin.get("/api/unknown-devices").await[0]["protocol"], "Secret protocol");
     assert_eq!(admin.get("/api/geofences").await["features"][0]["properties"]["name"], "Secret yard");
     system.stop().await;

@@ -5,7 +5,7 @@ import type {
   AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
   NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
   SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, ShareLinkInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
-  UnknownDeviceInfo, UserInfo, UserLink,
+  NewTransferAnswer, TransferInfo, TransferRedemption, UnknownDeviceInfo, UserInfo, UserLink,
 } from './wire/types';
 
 export class ApiError extends Error {
@@ -79,6 +79,10 @@ export const api = {
   unknownDevices: () => json<UnknownDeviceInfo[]>('GET', address('unknown-devices')),
   adoptUnknownDevice: (device: string, edit: DeviceEdit) => send('POST', address(`unknown-devices/${id(device)}/adopt`), edit),
   dismissUnknownDevice: (device: string) => send('DELETE', address(`unknown-devices/${id(device)}`)),
+  transfers: () => json<TransferInfo[]>('GET', address('transfers')),
+  offerDevice: (device: string) => json<NewTransferAnswer>('POST', address(`devices/${id(device)}/transfer`)),
+  withdrawOffer: (device: string) => send('DELETE', address(`devices/${id(device)}/transfer`)),
+  redeemTransfer: (redemption: TransferRedemption) => json<DeviceInfo>('POST', address('transfers/redeem'), redemption),
   track: (device: string, from: number, to: number, limit?: number) =>
     json<TrackAnswer>('GET', address(`devices/${id(device)}/track`, { from, to, limit })),
   historyRange: () => json<RangeAnswer>('GET', address('history/range')),

@@ -226,7 +226,7 @@ function listen(app: App): void {
 }
 
 /** Somebody edited something: every open dashboard shows it at once. */
-function applyCatalog({ store, engine }: App, change: CatalogMessage): void {
+function applyCatalog({ store, engine, select }: App, change: CatalogMessage): void {
   switch (change.kind) {
     case 'geofence': {
       const fences = new Map(store.now.fences);
@@ -245,6 +245,8 @@ function applyCatalog({ store, engine }: App, change: CatalogMessage): void {
       return;
     case 'device':
       if (change.value) engine.rename(change.id, change.value.name, change.value.fleet);
+      // Removed, or another organisation's now.
+      else if (store.now.selected?.layer === 'live' && store.now.selected.device === change.id) select('live', null);
   }
 }
 

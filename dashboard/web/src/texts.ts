@@ -159,6 +159,24 @@ export const texts = {
     dismiss: 'Dismiss',
   },
 
+  transfers: {
+    title: 'Hand-over of vehicles',
+    handOver: 'Hand over…',
+    confirm: (name: string): string =>
+      `Hand “${name}” over to another organisation? You get a code for them. Once they use it the vehicle is gone from here; its history stays.`,
+    codeOf: (name: string): string => `Code for ${name}`,
+    codeHint: (end: string): string => `It is shown this once. Send it to whom you hand the vehicle over to: it is good once, until ${end}.`,
+    offered: 'Offered by you',
+    by: (who: string, end: string): string => `offered by ${who}, until ${end}`,
+    withdraw: 'Take back',
+    redeem: 'Redeem a transfer code…',
+    hint: 'With the code of another organisation its vehicle becomes yours. You see what it reports from then on.',
+    code: 'Code',
+    name: 'Name',
+    take: 'Take over',
+    taken: (name: string): string => `${name} is yours. It appears with its next report.`,
+  },
+
   details: {
     region: 'Vehicle details',
     speed: 'Speed',
@@ -434,12 +452,13 @@ export const texts = {
     kind: 'Kind',
     kinds: {
       '': 'All kinds', device: 'Vehicles', fleet: 'Fleets', geofence: 'Geofences', command: 'Commands', user: 'Users', session: 'Sign-ins',
-      api_token: 'API tokens', channel: 'Channels', notification_rule: 'Notification rules', delivery: 'Notifications', query: 'SQL queries', organisation: 'Organisation', share_link: 'Share links',
+      api_token: 'API tokens', channel: 'Channels', notification_rule: 'Notification rules', transfer: 'Hand-over of vehicles', delivery: 'Notifications', query: 'SQL queries', organisation: 'Organisation', share_link: 'Share links',
     } as Record<string, string>,
     things: {
       device: 'vehicle', fleet: 'fleet', geofence: 'geofence', command: 'command', user: 'user', session: 'session', api_token: 'API token',
       channel: 'channel', notification_rule: 'notification rule', query: 'SQL query', organisation: 'organisation', sign_in_link: 'sign-in link',
       second_factor: 'second factor of', unknown_device: 'refused device', acknowledgement: 'acknowledgement of', share_link: 'share link',
+      transfer: 'hand-over of',
     } as Record<string, string>,
     user: 'User',
     refresh: 'Refresh',

@@ -135,6 +135,9 @@ const UNKNOWN_USER: &str = "user/?";
 /// Characters of the name of a session.
 const SESSION_NAME: usize = 16;
 
+/// What the program does where one organisation's change has another's as its consequence.
+const ELSEWHERE: &str = "for another organisation";
+
 /// Begins the key of a notification, which is in no catalog.
 const DELIVERY: &str = "delivery";
 
@@ -153,7 +156,7 @@ impl AuditRecord {
     /// commands have come is told by events.
     ///
     /// A thing that goes from one organisation to another is removed for the one and new for the other: neither sees what was or will
-    /// be the other's.
+    /// be the other's, nor who of the other did it.
     pub fn of_edits(at: Timestamp, by: &Actor, edits: &[CatalogEdit], known: &Catalog) -> Vec<Self> {
         let owners = Owners::new(known, edits);
         let recorded = edits.iter().filter(|edit| is_recorded(by, edit));
@@ -200,8 +203,12 @@ impl AuditRecord {
 }
 
 fn is_recorded(by: &Actor, edit: &CatalogEdit) -> bool {
-    *by != Actor::Connectors
-        || matches!(edit, CatalogEdit::Put(CatalogEntry::Device(_)) | CatalogEdit::Remove(CatalogKey::Device(_)))
+    match edit {
+        // The change of the device says it.
+        CatalogEdit::Put(CatalogEntry::Handover(_)) | CatalogEdit::Remove(CatalogKey::Handover(_)) => false,
+        CatalogEdit::Put(CatalogEntry::Device(_)) | CatalogEdit::Remove(CatalogKey::Device(_)) => true,
+        _ => *by != Actor::Connectors,
+    }
 }
 
 fn of_edit(at: Timestamp, by: &Actor, edit: &CatalogEdit, owners: &Owners<'_>) -> Vec<AuditRecord> {
@@ -211,14 +218,17 @@ fn of_edit(at: Timestamp, by: &Actor, edit: &CatalogEdit, owners: &Owners<'_>) -
     };
     let before = owners.known.get(&key);
     let shown_key = shown_key(&key);
-    let record = |before: Option<&CatalogEntry>, after: Option<&CatalogEntry>| AuditRecord {
-        at,
-        by: by.clone(),
-        organisation: owners.of(after.or(before)).or_else(|| own_organisation(by)),
-        key: shown_key.clone(),
-        change: change(by, before, after),
-        before: before.map(|entry| View::of(entry, None)),
-        after: after.map(|entry| View::of(entry, before)),
+    let record = |before: Option<&CatalogEntry>, after: Option<&CatalogEntry>| {
+        let organisation = owners.of(after.or(before)).or_else(|| own_organisation(by));
+        AuditRecord {
+            at,
+            by: shown_to(organisation.as_ref(), by),
+            organisation,
+            key: shown_key.clone(),
+            change: change(by, before, after),
+            before: before.map(|entry| View::of(entry, None)),
+            after: after.map(|entry| View::of(entry, before)),
+        }
     };
     match (&before, after) {
         (Some(was), Some(is)) if owners.changes_hands(was, is) => vec![record(Some(was), None), record(None, Some(is))],
@@ -231,6 +241,16 @@ fn own_organisation(by: &Actor) -> Option<OrganisationId> {
     match by {
         Actor::User { organisation, .. } => Some(organisation.clone()),
         Actor::Nobody { .. } | Actor::CommandLine | Actor::Program { .. } | Actor::Connectors => None,
+    }
+}
+
+/// Who an organisation is told it was: not who of another one.
+fn shown_to(organisation: Option<&OrganisationId>, by: &Actor) -> Actor {
+    match by {
+        Actor::User { organisation: own, .. } if organisation.is_some_and(|told| told != own) => {
+            Actor::Program { doing: SmolStr::new_static(ELSEWHERE) }
+        }
+        by => by.clone(),
     }
 }
 
@@ -302,6 +322,8 @@ impl<'a> Owners<'a> {
             CatalogEntry::UnknownDevice(device) => self.of_fleet(&device.fleet),
             CatalogEntry::Acknowledgement(acknowledgement) => Some(acknowledgement.organisation.clone()),
             CatalogEntry::ShareLink(link) => Some(link.organisation.clone()),
+            CatalogEntry::Transfer(transfer) => Some(transfer.organisation.clone()),
+            CatalogEntry::Handover(handover) => self.of_fleet(&handover.stays.last()?.fleet),
         }
     }
 

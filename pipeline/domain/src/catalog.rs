@@ -6,6 +6,7 @@ use crate::notify::{Channel, NotificationRule, Report};
 use crate::second_factor::SecondFactor;
 use crate::share::ShareLink;
 use crate::sign_in::SignInLink;
+use crate::transfer::{Handover, Transfer};
 use crate::unknown::UnknownDevice;
 use crate::{
     Acknowledgement, ApiToken, ChannelId, CommandId, DeviceId, EventId, FleetId, FleetRules, GeofenceId, NotificationRuleId,
@@ -143,6 +144,10 @@ pub enum CatalogEntry {
     Acknowledgement(Acknowledgement),
     /// How somebody without an account sees a vehicle.
     ShareLink(ShareLink),
+    /// A device that is offered to another organisation.
+    Transfer(Transfer),
+    /// Who had a device before.
+    Handover(Handover),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -182,6 +187,10 @@ pub enum CatalogKey {
     Acknowledgement(EventId),
     /// How somebody without an account sees a vehicle.
     ShareLink(ShareLinkId),
+    /// A device that is offered.
+    Transfer(DeviceId),
+    /// Who had a device before.
+    Handover(DeviceId),
 }
 
 impl CatalogEntry {
@@ -205,6 +214,8 @@ impl CatalogEntry {
             Self::UnknownDevice(u) => CatalogKey::UnknownDevice(u.id.clone()),
             Self::Acknowledgement(a) => CatalogKey::Acknowledgement(a.event.clone()),
             Self::ShareLink(l) => CatalogKey::ShareLink(l.id.clone()),
+            Self::Transfer(t) => CatalogKey::Transfer(t.device.clone()),
+            Self::Handover(h) => CatalogKey::Handover(h.device.clone()),
         }
     }
 }
@@ -229,6 +240,8 @@ impl fmt::Display for CatalogKey {
             Self::UnknownDevice(id) => write!(f, "unknown_device/{id}"),
             Self::Acknowledgement(event) => write!(f, "acknowledgement/{event}"),
             Self::ShareLink(id) => write!(f, "share_link/{id}"),
+            Self::Transfer(device) => write!(f, "transfer/{device}"),
+            Self::Handover(device) => write!(f, "handover/{device}"),
         }
     }
 }
@@ -258,6 +271,8 @@ impl CatalogKey {
             "unknown_device" => Self::UnknownDevice(id.parse().ok()?),
             "acknowledgement" => Self::Acknowledgement(EventId::from_text(id)),
             "share_link" => Self::ShareLink(id.parse().ok()?),
+            "transfer" => Self::Transfer(id.parse().ok()?),
+            "handover" => Self::Handover(id.parse().ok()?),
             _ => return None,
         })
     }
@@ -310,6 +325,10 @@ pub struct Catalog {
     pub acknowledgements: BTreeMap<EventId, Arc<Acknowledgement>>,
     /// By id; also those that are over.
     pub share_links: BTreeMap<ShareLinkId, Arc<ShareLink>>,
+    /// By device.
+    pub transfers: BTreeMap<DeviceId, Arc<Transfer>>,
+    /// By device.
+    pub handovers: BTreeMap<DeviceId, Arc<Handover>>,
 }
 
 impl Catalog {
@@ -334,6 +353,8 @@ impl Catalog {
                 CatalogEntry::UnknownDevice(e) => drop(self.unknown_devices.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Acknowledgement(e) => drop(self.acknowledgements.insert(e.event.clone(), Arc::new(e))),
                 CatalogEntry::ShareLink(e) => drop(self.share_links.insert(e.id.clone(), Arc::new(e))),
+                CatalogEntry::Transfer(e) => self.put_transfer(e),
+                CatalogEntry::Handover(e) => drop(self.handovers.insert(e.device.clone(), Arc::new(e))),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -352,6 +373,8 @@ impl Catalog {
                 CatalogKey::UnknownDevice(id) => drop(self.unknown_devices.remove(&id)),
                 CatalogKey::Acknowledgement(event) => drop(self.acknowledgements.remove(&event)),
                 CatalogKey::ShareLink(id) => drop(self.share_links.remove(&id)),
+                CatalogKey::Transfer(device) => drop(self.transfers.remove(&device)),
+                CatalogKey::Handover(device) => drop(self.handovers.remove(&device)),
                 CatalogKey::Command(device, id) => {
                     if let Some(of_device) = self.commands.get_mut(&device) {
                         of_device.remove(&id);
@@ -384,6 +407,8 @@ impl Catalog {
             CatalogKey::UnknownDevice(id) => self.unknown_devices.contains_key(id),
             CatalogKey::Acknowledgement(event) => self.acknowledgements.contains_key(event),
             CatalogKey::ShareLink(id) => self.share_links.contains_key(id),
+            CatalogKey::Transfer(device) => self.transfers.contains_key(device),
+            CatalogKey::Handover(device) => self.handovers.contains_key(device),
         }
     }
 
@@ -411,6 +436,8 @@ impl Catalog {
                 CatalogEntry::Acknowledgement(self.acknowledgements.get(event)?.as_ref().clone())
             }
             CatalogKey::ShareLink(id) => CatalogEntry::ShareLink(self.share_links.get(id)?.as_ref().clone()),
+            CatalogKey::Transfer(device) => CatalogEntry::Transfer(self.transfers.get(device)?.as_ref().clone()),
+            CatalogKey::Handover(device) => CatalogEntry::Handover(self.handovers.get(device)?.as_ref().clone()),
         })
     }
 

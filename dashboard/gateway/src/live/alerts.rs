@@ -3,10 +3,11 @@
 //! A cursor says how far every partition of the topic `events` has been told. Live alerts come in the order in which the hub
 //! read them; alerts that were missed are read from the log again, merged by the time at which they were appended.
 
+use super::board::changes_hands;
 use crate::wire::{AlertEvent, acknowledgement_info};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use waystream_domain::{Catalog, Event, OrganisationId, codec};
+use waystream_domain::{Catalog, DeviceId, Event, FleetId, OrganisationId, codec};
 use waystream_log::{Entry, Log, LogError, LogReader, Offsets, Topic};
 use waystream_sql::EventCursor;
 
@@ -23,7 +24,7 @@ pub(crate) fn alert(event: &Event, cursor: Option<&EventCursor>, catalog: &Catal
         cursor: cursor.map(ToString::to_string),
         kind: event.kind.as_str().to_owned(),
         device: event.device.to_string(),
-        device_name: catalog.devices.get(&event.device).map_or_else(|| event.device.to_string(), |d| d.name.clone()),
+        device_name: device_name(catalog, &event.device, &event.fleet),
         fleet: event.fleet.to_string(),
         geofence: event.geofence.as_ref().map(ToString::to_string),
         geofence_name: fence_name.or_else(|| event.geofence.as_ref().map(ToString::to_string)),
@@ -35,6 +36,12 @@ pub(crate) fn alert(event: &Event, cursor: Option<&EventCursor>, catalog: &Catal
         acknowledged: acknowledged.map(|a| acknowledgement_info(a)),
         attributes: event.attributes.clone(),
     }
+}
+
+/// What a device is called by whose it was in this fleet: what another organisation calls it now is not told.
+pub(crate) fn device_name(catalog: &Catalog, device: &DeviceId, fleet: &FleetId) -> String {
+    let known = catalog.devices.get(device).filter(|d| !changes_hands(catalog, fleet, &d.fleet));
+    known.map_or_else(|| device.to_string(), |d| d.name.clone())
 }
 
 /// The event of a log entry; `None` if it can't be read.

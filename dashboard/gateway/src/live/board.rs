@@ -272,6 +272,16 @@ impl Board {
         changed.then_some(slot)
     }
 
+    /// The device is another organisation's now: hides it until it reports there, and forgets in which geofences of the former owner
+    /// it is. Answers as [`Self::edit`] does.
+    pub(crate) fn hand_over(&mut self, device: &DeviceId) -> Option<u32> {
+        let slot = *self.by_device.get(device)?;
+        let vehicle = &mut self.vehicles[slot as usize];
+        vehicle.inside.clear();
+        vehicle.left.clear();
+        self.edit(device, None)
+    }
+
     /// Finds the vehicles whose link has changed by the mere passing of time.
     pub(crate) fn sweep(&mut self, now: Timestamp) -> Vec<u32> {
         let mut changed = Vec::new();

@@ -22,7 +22,7 @@ mod tiles;
 mod view;
 mod window;
 
-pub(crate) use alerts::alert;
+pub(crate) use alerts::{alert, device_name};
 pub use area::DetailLimits;
 pub use board::LinkLimits;
 pub(crate) use board::{Board, Link, frame_record};

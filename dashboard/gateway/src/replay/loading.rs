@@ -1,10 +1,10 @@
 //! What a replay reads from history: which vehicles, where they are at a moment, what follows, and what happened.
 
-use crate::live::alert;
+use crate::live::{alert, device_name};
 use crate::wire::{AlertEvent, SlotRow};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::PoisonError;
-use waystream_domain::{DeviceId, Position, SharedCatalog, Timestamp};
+use waystream_domain::{DeviceId, FleetId, Position, SharedCatalog, Timestamp};
 use waystream_sql::{Devices, EventCursor, EventFilter, Scope, SqlEngine, SqlError, TrackRequest, TrackStream, output};
 
 /// How far back a vehicle's last position may lie to be shown at the beginning, and after a jump.
@@ -58,7 +58,8 @@ pub(crate) async fn slots_of(
                 continue;
             }
             let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
-            let name = catalog.devices.get(&id).map_or_else(|| device.clone(), |d| d.name.clone());
+            let Ok(in_fleet) = fleet.parse::<FleetId>() else { continue };
+            let name = device_name(&catalog, &id, &in_fleet);
             rows.push((rows.len() as u32, device, name, fleet));
         }
     }

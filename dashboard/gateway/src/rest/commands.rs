@@ -67,7 +67,7 @@ pub(super) async fn create(
     }
     let command = Command {
         id: format!("{:012x}-{:08x}", now.as_millis(), rand::random::<u32>()).parse().expect("digits and a dash are an id"),
-        place: place(&rest, &device),
+        place: place(&rest, &identity, &device),
         device,
         instruction,
         by: identity.user().clone(),
@@ -120,10 +120,12 @@ impl Rest {
     }
 }
 
-/// Where the device was last seen.
-fn place(rest: &Rest, device: &DeviceId) -> Option<waystream_domain::LatLon> {
+/// Where the device was last seen, as far as that is the identity's to know.
+fn place(rest: &Rest, identity: &Identity, device: &DeviceId) -> Option<waystream_domain::LatLon> {
+    let own_fleets = rest.sessions.scope(identity).fleets;
     let board = rest.board.read().unwrap_or_else(PoisonError::into_inner);
-    board.find(device).map(|(_, vehicle)| vehicle.live.position.location)
+    let (_, vehicle) = board.find(device).filter(|(_, v)| !v.removed && own_fleets.contains(&v.fleet))?;
+    Some(vehicle.live.position.location)
 }
 
 /// What is to be said, if it makes sense.

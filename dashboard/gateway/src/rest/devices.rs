@@ -56,10 +56,12 @@ pub(super) async fn details(
 ) -> Result<Json<DeviceDetails>, ApiError> {
     let device: DeviceId = id.parse().map_err(|_| unknown(&id))?;
     let (name, fleet) = rest.own_device(&identity, &device).ok_or_else(|| unknown(&id))?;
+    let own_fleets = rest.sessions.scope(&identity).fleets;
     let shared = rest.catalog.shared();
     let catalog = rest.look(&shared);
     let board = rest.board.read().unwrap_or_else(PoisonError::into_inner);
-    let vehicle = board.find(&device).map(|(_, vehicle)| vehicle);
+    // It may have been another's, and not have reported since.
+    let vehicle = board.find(&device).map(|(_, vehicle)| vehicle).filter(|v| !v.removed && own_fleets.contains(&v.fleet));
     let position = vehicle.map(|v| &v.live.position);
     let fence_name = |id| catalog.geofences.get(id).map_or_else(|| ToString::to_string(id), |g| g.name.clone());
     let inside = vehicle.map_or(&[][..], |v| &v.inside);
@@ -72,6 +74,7 @@ pub(super) async fn details(
         protocol: position.map(|p| p.protocol.to_string()),
         inside: inside
             .iter()
+            .filter(|(id, _)| catalog.geofences.get(id).is_none_or(|g| g.organisation == *identity.organisation()))
             .map(|(id, since)| InsideInfo { id: id.to_string(), name: fence_name(id), since: since.as_millis() })
             .collect(),
     }))
@@ -135,7 +138,8 @@ pub(super) async fn remove(
         let commands =
             catalog.commands_of(&device).map(|c| CatalogEdit::Remove(CatalogKey::Command(device.clone(), c.id.clone())));
         let links = catalog.share_removals(identity.organisation(), &device);
-        commands.chain(links).chain([CatalogEdit::Remove(CatalogKey::Device(device.clone()))]).collect()
+        let offer = catalog.transfers.get(&device).map(|offer| CatalogEdit::Remove(CatalogKey::Transfer(offer.device.clone())));
+        commands.chain(links).chain(offer).chain([CatalogEdit::Remove(CatalogKey::Device(device.clone()))]).collect()
     };
     rest.catalog.edit(&identity.actor(), edits).await?;
     Ok(DONE)

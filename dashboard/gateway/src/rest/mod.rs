@@ -19,6 +19,7 @@ mod share_links;
 mod shared;
 mod sql;
 mod tokens;
+mod transfers;
 mod unknown_devices;
 mod users;
 mod vehicles;
@@ -69,6 +70,8 @@ pub(crate) struct Rest {
     pub(crate) passwords: Passwords,
     /// Back-off for failed sign-ins.
     pub(crate) throttle: Throttle,
+    /// Back-off for wrong codes of devices that are handed over, by organisation.
+    pub(crate) codes: Throttle,
     /// To ask for codes.
     pub(crate) second_factors: SecondFactors,
     /// Links that sign in once.
@@ -136,6 +139,9 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(unknown_devices::list))
         .routes(routes!(unknown_devices::dismiss))
         .routes(routes!(unknown_devices::adopt))
+        .routes(routes!(transfers::list))
+        .routes(routes!(transfers::offer, transfers::withdraw))
+        .routes(routes!(transfers::redeem))
         .routes(routes!(vehicles::list_vehicles))
         .routes(routes!(commands::list, commands::create))
         .routes(routes!(commands::cancel))

@@ -8,6 +8,7 @@ import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
 import { chart } from '../ui/chart';
 import { showShareLinks } from './share';
+import { handOverButton } from './transfers';
 import { tripList } from './trips';
 import type { DeviceDetails, TrackAnswer } from '../wire/types';
 import { latOf, lonOf } from '../worker/mercator';
@@ -55,6 +56,7 @@ export function detailsCard(app: App): HTMLElement {
     },
   }, texts.share.button);
   const gpx = h('a', { class: 'button small', download: '' }, texts.details.exportGpx);
+  const handOver = handOverButton(app);
 
   const trips = tripList(app);
   const chartTitle = h('h3', {});
@@ -72,7 +74,7 @@ export function detailsCard(app: App): HTMLElement {
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.speed), speed),
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.course), bearing),
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.lastFix), fixAge)),
-    h('div', { class: 'card-actions' }, follow, trailButton, replayButton, share, gpx),
+    h('div', { class: 'card-actions' }, follow, trailButton, replayButton, share, gpx, handOver),
     h('div', { class: 'card-scroll', tabIndex: 0, role: 'group', aria: { label: texts.details.region } },
       chartTitle, chartBox, trips.element, reported));
 

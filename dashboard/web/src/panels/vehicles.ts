@@ -6,6 +6,7 @@ import { followDeviceFilter } from '../device_filter';
 import { texts } from '../texts';
 import { field, h, options, setText } from '../ui/dom';
 import type { Filter, SortKey, VehicleRow } from '../worker/protocol';
+import { transfersButton } from './transfers';
 import { unknownDevicesButton } from './unknown_devices';
 
 const ROW_PX = 46;
@@ -160,7 +161,7 @@ export function vehiclesPanel(app: App): Panel {
   const element = h('div', { class: 'panel-body list-panel' },
     h('div', { class: 'panel-tools' }, search,
       h('div', { class: 'field-row' }, fleetField, field(texts.vehicles.sort, sortSelect)),
-      more, h('div', { class: 'chips' }, ...chips.map((c) => c.chip)), summary, unknown.element),
+      more, h('div', { class: 'chips' }, ...chips.map((c) => c.chip)), summary, unknown.element, transfersButton(app)),
     empty, scroller);
   new ResizeObserver(() => {
     asked = '';

@@ -614,6 +614,31 @@ created_at: number,
 expires_at: number, };
 
 /**
+ * A device that is offered to whoever has the code.
+ */
+export type TransferInfo = {
+/**
+ * What the device calls itself.
+ */
+device: string,
+/**
+ * For people.
+ */
+name: string,
+/**
+ * Who offers it.
+ */
+by: string,
+/**
+ * Since when.
+ */
+offered_at: number,
+/**
+ * No longer valid from then on.
+ */
+expires_at: number, };
+
+/**
  * A share link to be made.
  */
 export type NewShareLinkRequest = {
@@ -697,6 +722,36 @@ export type SharedTrail = {
  * Since the link was made, of the last week, in order of fix time; where there are many, some are left out.
  */
 positions: Array<SharedPosition>, };
+
+/**
+ * An offer that was made.
+ */
+export type NewTransferAnswer = {
+/**
+ * What is kept.
+ */
+transfer: TransferInfo,
+/**
+ * By which the other organisation takes the device. It is shown this once.
+ */
+code: string, };
+
+/**
+ * Takes a device that another organisation has offered.
+ */
+export type TransferRedemption = {
+/**
+ * As the other organisation was shown it; how it is spaced doesn't matter.
+ */
+code: string,
+/**
+ * What the device is called from now on, for people.
+ */
+name: string,
+/**
+ * Key of the fleet that it comes into.
+ */
+fleet: string, };
 
 /**
  * To be shown on every open dashboard of the organisation.

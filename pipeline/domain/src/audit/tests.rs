@@ -7,7 +7,9 @@ use crate::geofence::{Checks, Defaults, from_geojson};
 use crate::notify::{Channel, Content, DeliveryState, NotificationRule, Secret, Target};
 use crate::scram::{Key, ScramKeys};
 use crate::second_factor::SecondFactor;
-use crate::{Acknowledgement, ApiToken, EventId, EventKind, NewToken, ShareLink, SignInLink, TokenScope, UnknownDevice};
+use crate::{
+    Acknowledgement, ApiToken, Claim, EventId, EventKind, NewToken, ShareLink, SignInLink, TokenScope, Transfer, UnknownDevice,
+};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -149,7 +151,13 @@ fn all() -> Vec<CatalogEntry> {
             expires_at: at(1_000),
             sha256: Key::try_from(SECRET.to_owned()).expect("64 hex digits"),
         }),
+        CatalogEntry::Transfer(offer()),
     ]
+}
+
+fn offer() -> Transfer {
+    let (offer, _) = Transfer::offer(id("van"), id("ours"), id("anna"), at(0), &[7; 12]);
+    Transfer { code_sha256: SECRET.into(), ..offer }
 }
 
 fn catalog(entries: Vec<CatalogEntry>) -> Catalog {
@@ -185,7 +193,7 @@ fn no_secret_gets_into_a_record() {
     }
     // What the test looks for is there to be found.
     let kept = all().iter().filter(|entry| serde_json::to_string(entry).expect("JSON").contains(SECRET)).count();
-    assert_eq!(kept, 7, "users, sessions, channels, tokens, links of both kinds and second factors have secrets");
+    assert_eq!(kept, 8, "users, sessions, channels, tokens, links of both kinds, second factors and transfers have secrets");
 }
 
 #[test]
@@ -290,6 +298,31 @@ fn what_changes_hands_is_told_to_both_and_neither_sees_the_other() {
     let told: Vec<_> = records.iter().map(|r| (r.organisation.as_ref().map(OrganisationId::as_str), r.change)).collect();
     assert_eq!(told, [(Some("theirs"), Change::Put), (Some("ours"), Change::Removed), (Some("theirs"), Change::Put)]);
     assert!(records[1].after.is_none() && records[2].before.is_none());
+}
+
+#[test]
+fn who_hands_over_and_who_takes_are_told_to_their_own_only() {
+    let known =
+        vec![fleet("north", "ours"), fleet("their", "theirs"), device("north"), command(), CatalogEntry::Transfer(offer())];
+    let known = catalog(known);
+    let otto = Actor::User { user: id("otto"), organisation: id("theirs"), via: Access::Password, address: None };
+    let to = Device { id: id("van"), fleet: id("their"), name: "Theirs now".into() };
+    let mut edits = vec![CatalogEdit::Put(CatalogEntry::Transfer(offer().claimed(Claim { id: "c".into(), at: at(1) })))];
+    edits.extend(known.transfer_edits(&offer(), to, at(2)).expect("it is ours"));
+    let records = AuditRecord::of_edits(at(2), &otto, &edits, &known);
+    let (ours, theirs): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.organisation == Some(id("ours")));
+    let told = |records: &[&AuditRecord]| {
+        let told = records.iter().map(|record| (record.key.clone(), record.change));
+        (told.collect::<Vec<_>>(), serde_json::to_string(records).expect("JSON"))
+    };
+    let (changes, text) = told(&ours);
+    let (offered, command, van) = ("transfer/van".to_owned(), "command/c/van".to_owned(), "device/van".to_owned());
+    let (put, removed) = (Change::Put, Change::Removed);
+    assert_eq!(changes, [(offered.clone(), put), (command, removed), (van.clone(), removed), (offered, removed)]);
+    assert!(!text.contains("otto") && !text.contains("their") && !text.contains("Theirs") && !text.contains(SECRET), "{text}");
+    let (changes, text) = told(&theirs);
+    assert_eq!(changes, [(van, put)]);
+    assert!(text.contains("otto") && !text.contains("anna") && !text.contains("ours") && !text.contains("north"), "{text}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::catalog::{Session, User};
 use crate::notify::{Channel, Target};
 use crate::second_factor::SecondFactor;
-use crate::{ApiToken, CatalogEntry, ShareLink, SignInLink};
+use crate::{ApiToken, CatalogEntry, ShareLink, SignInLink, Transfer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -67,6 +67,13 @@ impl View {
                 });
                 of_channel(channel, was)
             }
+            CatalogEntry::Transfer(transfer) => {
+                let Transfer { device, organisation, by, offered_at, expires_at, code_sha256: _, claim } = transfer;
+                json!({
+                    "device": device, "organisation": organisation, "by": by, "offered_at": offered_at, "expires_at": expires_at,
+                    "ending": claim.is_some(),
+                })
+            }
             CatalogEntry::Organisation(entry) => json!(entry),
             CatalogEntry::Fleet(entry) => json!(entry),
             CatalogEntry::Device(entry) => json!(entry),
@@ -77,6 +84,7 @@ impl View {
             CatalogEntry::Report(entry) => json!(entry),
             CatalogEntry::UnknownDevice(entry) => json!(entry),
             CatalogEntry::Acknowledgement(entry) => json!(entry),
+            CatalogEntry::Handover(entry) => json!(entry),
         };
         if let Some(fields) = view.as_object_mut() {
             fields.values_mut().for_each(shorten);

@@ -1,11 +1,11 @@
 //! What an edit of the catalog changes on open dashboards.
 
 use super::{Hub, Message, Now, TOO_FAR};
-use crate::live::board::changes_hands;
+use crate::live::board::{Board, changes_hands};
 use crate::wire::{CatalogMessage, DeviceInfo, fleet_info, geofence_feature};
 use socketioxide::socket::Sid;
 use std::sync::{Arc, PoisonError};
-use waystream_domain::{Catalog, CatalogEdit, CatalogKey, FleetId, OrganisationId};
+use waystream_domain::{Catalog, CatalogEdit, CatalogKey, DeviceId, FleetId, OrganisationId};
 
 impl Hub {
     pub(super) fn edit(&mut self, edit: &CatalogEdit, now: Now) {
@@ -25,16 +25,9 @@ impl Hub {
                 self.place_fleet(fleet, now);
             }
             CatalogKey::Device(device) => {
-                let entry = self.catalog.devices.get(device).cloned();
                 let slot = {
                     let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
-                    let was_in = board.find(device).map(|(_, vehicle)| vehicle.fleet.clone());
-                    let is_in = entry.as_ref().map(|entry| &entry.fleet);
-                    let gone = match (was_in, is_in) {
-                        (Some(was), Some(is)) if changes_hands(&self.catalog, &was, is) => board.edit(device, None),
-                        _ => None,
-                    };
-                    board.edit(device, entry.as_deref()).or(gone)
+                    edit_on(&mut board, &self.catalog, device)
                 };
                 let board = self.shared_board();
                 let board = board.read().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +47,9 @@ impl Hub {
             | CatalogKey::UnknownDevice(_)
             // Whoever watches by one looks after it: see `auth::Shares`.
             | CatalogKey::ShareLink(_)
-            | CatalogKey::Acknowledgement(_) => {}
+            | CatalogKey::Acknowledgement(_)
+            | CatalogKey::Transfer(_)
+            | CatalogKey::Handover(_) => {}
         }
         if let Some((organisation, message)) = before
             && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
@@ -95,14 +90,27 @@ impl Hub {
             let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
             let devices: Vec<_> = board.iter().map(|(_, v)| v.device.clone()).collect();
             for device in devices {
-                if let Some(entry) = self.catalog.devices.get(&device) {
-                    board.edit(&device, Some(entry));
+                if self.catalog.devices.contains_key(&device) {
+                    // Whoever looks connects again.
+                    edit_on(&mut board, &self.catalog, &device);
                 }
             }
         }
         let all: Vec<Sid> = self.clients.keys().copied().collect();
         all.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
     }
+}
+
+/// Takes a device's entry in; what was known of it while it was another organisation's is shown to nobody. Answers its slot, if
+/// something changed.
+fn edit_on(board: &mut Board, catalog: &Catalog, device: &DeviceId) -> Option<u32> {
+    let entry = catalog.devices.get(device);
+    let was_in = board.find(device).map(|(_, vehicle)| vehicle.fleet.clone());
+    let gone = match (was_in, entry) {
+        (Some(was), Some(entry)) if changes_hands(catalog, &was, &entry.fleet) => board.hand_over(device),
+        _ => None,
+    };
+    board.edit(device, entry.map(AsRef::as_ref)).or(gone)
 }
 
 /// Whose an entry is, and how browsers are told about it.
@@ -137,6 +145,8 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         | CatalogKey::SecondFactor(_)
         | CatalogKey::UnknownDevice(_)
         | CatalogKey::ShareLink(_)
+        | CatalogKey::Transfer(_)
+        | CatalogKey::Handover(_)
         // Those of a tick are told in one message.
         | CatalogKey::Acknowledgement(_) => None,
     }
