@@ -162,15 +162,15 @@ impl Catalog {
         organisation: &'a OrganisationId,
         now: Timestamp,
     ) -> impl Iterator<Item = &'a Arc<Transfer>> {
-        self.transfers.values().filter(move |t| t.organisation == *organisation && self.is_open(t, now))
+        self.transfers.values().filter(move |t| t.organisation == *organisation && self.is_offered(t, now))
     }
 
     /// The open offer that a code is for, by its hash.
     pub fn transfer_of_code(&self, code_sha256: &str, now: Timestamp) -> Option<&Arc<Transfer>> {
-        self.transfers.values().find(|t| t.code_sha256 == code_sha256 && self.is_open(t, now))
+        self.transfers.values().find(|t| t.code_sha256 == code_sha256 && self.is_offered(t, now))
     }
 
-    fn is_open(&self, transfer: &Transfer, now: Timestamp) -> bool {
+    fn is_offered(&self, transfer: &Transfer, now: Timestamp) -> bool {
         now < transfer.expires_at
             && !transfer.is_claimed(now)
             && self.owner_of(&transfer.device) == Some(&transfer.organisation)
@@ -179,7 +179,7 @@ impl Catalog {
     /// Edits that make an offer, and clear away those of the organisation that are over.
     pub fn offer_edits(&self, offer: Transfer, now: Timestamp) -> Vec<CatalogEdit> {
         let is_over = |t: &&Arc<Transfer>| {
-            t.organisation == offer.organisation && t.device != offer.device && !t.is_claimed(now) && !self.is_open(t, now)
+            t.organisation == offer.organisation && t.device != offer.device && !t.is_claimed(now) && !self.is_offered(t, now)
         };
         let over = self.transfers.values().filter(is_over).take(CLEARED);
         let mut edits: Vec<_> = over.map(|t| CatalogEdit::Remove(CatalogKey::Transfer(t.device.clone()))).collect();
