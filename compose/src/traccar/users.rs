@@ -69,7 +69,6 @@ impl<'a> Seen<'a> {
     async fn of(source: &'a Source, groups: &[Group], devices: &'a [Device], left_out: &mut LeftOut) -> anyhow::Result<Self> {
         let parents = groups.iter().filter_map(|group| Some((group.key, group.parent?))).collect();
         let (mut to_devices, mut to_groups) = (Links::new(), Links::new());
-        // The server works it out itself.
         if let Source::Tables(_) = source {
             for (table, column, links) in
                 [("user_device", "deviceid", &mut to_devices), ("user_group", "groupid", &mut to_groups)]
@@ -82,19 +81,26 @@ impl<'a> Seen<'a> {
         Ok(Self { source, devices, parents, to_devices, to_groups })
     }
 
-    /// How many of the devices this user sees.
+    /// How many of the devices this user sees: those that are linked, and those in groups that are.
     async fn by(&self, user: i64) -> anyhow::Result<usize> {
-        if let Source::Server { client, url, token, .. } = self.source {
-            let mut page = url.join("api/devices")?;
-            page.query_pairs_mut().append_pair("userId", &user.to_string());
-            let rows = asked(client, page, token).await?;
-            let seen: HashSet<&str> = rows.iter().filter_map(|row| row.text("id")).collect();
-            return Ok(self.devices.iter().filter(|device| seen.contains(device.key.to_string().as_str())).count());
-        }
-        let none = HashSet::new();
-        let (devices, groups) = (self.to_devices.get(&user).unwrap_or(&none), self.to_groups.get(&user).unwrap_or(&none));
+        let (devices, groups) = match self.source {
+            Source::Tables(_) => {
+                let linked = |links: &Links| links.get(&user).cloned().unwrap_or_default();
+                (linked(&self.to_devices), linked(&self.to_groups))
+            }
+            Source::Server { .. } => (self.asked("devices", user).await?, self.asked("groups", user).await?),
+        };
         let sees = |device: &Device| devices.contains(&device.key) || self.around(device).any(|group| groups.contains(&group));
         Ok(self.devices.iter().filter(|device| sees(device)).count())
+    }
+
+    /// What is linked to a user itself, by the server.
+    async fn asked(&self, table: &str, user: i64) -> anyhow::Result<HashSet<i64>> {
+        let Source::Server { client, url, token, .. } = self.source else { return Ok(HashSet::new()) };
+        let mut page = url.join(&format!("api/{table}"))?;
+        page.query_pairs_mut().append_pair("userId", &user.to_string());
+        let rows = asked(client, page, token).await?;
+        Ok(rows.iter().filter_map(|row| row.text("id")?.parse().ok()).collect())
     }
 
     /// The group of a device, the one that this is in, and so on. A table may say that two are in each other.

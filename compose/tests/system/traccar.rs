@@ -78,10 +78,10 @@ fn users() -> Value {
     ])
 }
 
-/// Whether a user sees a device.
-fn sees(user: u64, device: u64) -> bool {
+/// Whether a device is linked to a user. The odd ones are not, to those who have their group.
+fn is_linked(user: u64, device: u64) -> bool {
     match user {
-        2 | 3 => true,
+        2 | 3 => device.is_multiple_of(2),
         _ => device == 3,
     }
 }
@@ -129,10 +129,10 @@ fn tables_of_traccar_become_fleets_devices_geofences_and_history() {
     write_table(tables.path(), "positions", &positions);
 
     write_table(tables.path(), "users", users().as_array().unwrap());
-    // The odd ones by their group.
-    let links =
-        [2, 3].into_iter().flat_map(|user| (2..=8).step_by(2).map(move |device| json!({ "userId": user, "deviceId": device })));
-    let links: Vec<Value> = links.chain([json!({ "userId": 4, "deviceId": 3 })]).collect();
+    let links = |user| {
+        (1..=8).filter(move |device| is_linked(user, *device)).map(move |device| json!({ "userId": user, "deviceId": device }))
+    };
+    let links: Vec<Value> = [2, 3, 4].into_iter().flat_map(links).collect();
     write_table(tables.path(), "user_device", &links);
     write_table(tables.path(), "user_group", &[2, 3].map(|user| json!({ "userId": user, "groupId": 1 })));
 
@@ -180,14 +180,25 @@ async fn a_server_that_runs_is_asked_for_all_of_it() {
     let devices = {
         let devices = recorded.devices.clone();
         get(async move |headers: HeaderMap, Query(asked): Query<HashMap<String, String>>| {
-            let user = asked.get("userId").map(|user| user.parse().unwrap());
-            let wanted = |device: &&Value| user.is_none_or(|user| sees(user, device["id"].as_u64().unwrap()));
+            let user = asked.get("userId").map(|user| user.parse::<u64>().unwrap());
+            let wanted = |device: &&Value| match user {
+                Some(user) => is_linked(user, device["id"].as_u64().unwrap()),
+                // What is linked to who asks is nothing.
+                None => asked.contains_key("all"),
+            };
             match token(&headers) {
                 true => Json(devices.iter().filter(wanted).cloned().collect::<Vec<_>>()).into_response(),
                 false => StatusCode::UNAUTHORIZED.into_response(),
             }
         })
     };
+    let groups = get(async move |headers: HeaderMap, Query(asked): Query<HashMap<String, String>>| {
+        let wanted = asked.get("userId").is_none_or(|user| ["2", "3"].contains(&user.as_str()));
+        match token(&headers) {
+            true => Json(if wanted { groups() } else { json!([]) }).into_response(),
+            false => StatusCode::UNAUTHORIZED.into_response(),
+        }
+    });
     let people = get(async |headers: HeaderMap| match headers["authorization"] == "Bearer known" {
         true => Json(users()).into_response(),
         // So is who is no administrator.
@@ -196,7 +207,7 @@ async fn a_server_that_runs_is_asked_for_all_of_it() {
     let router = Router::new()
         .route("/fleet/api/devices", devices)
         .route("/fleet/api/users", people)
-        .route("/fleet/api/groups", fixed(groups()))
+        .route("/fleet/api/groups", groups)
         .route("/fleet/api/geofences", fixed(geofences()))
         .route("/fleet/api/positions", positions);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
