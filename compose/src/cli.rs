@@ -294,8 +294,8 @@ pub struct TraccarArgs {
     /// Settings and data folder. A system that runs on the folder takes everything itself.
     #[command(flatten)]
     pub run: RunArgs,
-    /// Folder with its tables as CSV with a header line: tc_devices.csv and, if there are, tc_groups.csv, tc_geofences.csv, tc_positions.csv,
-    /// tc_users.csv, tc_user_device.csv and tc_user_group.csv, gzipped or not.
+    /// Folder with its tables as CSV with a header line: tc_devices.csv and, if there are, tc_groups.csv, tc_geofences.csv,
+    /// tc_positions.csv, tc_users.csv, tc_user_device.csv and tc_user_group.csv, gzipped or not.
     #[arg(value_name = "DIR", required_unless_present = "url", conflicts_with = "url")]
     pub tables: Option<PathBuf>,
     /// Ask the server itself.

@@ -27,12 +27,14 @@ use waystream_store::{Store, Table};
 pub struct SqlOptions {
     /// Threads that work on questions, all together.
     pub threads: usize,
-    /// Memory for sorting, grouping and joining, all questions together; beyond three quarters of it sorts and groupings use temporary
-    /// files. While several organisations ask, each may use its share only. What is on its way between threads may be half as much again.
+    /// Memory for sorting, grouping and joining, all questions together; beyond three quarters of it sorts and groupings use
+    /// temporary files. While several organisations ask, each may use its share only. What is on its way between threads may be
+    /// half as much again.
     pub memory_bytes: usize,
     /// Temporary files, all questions together.
     pub spill_bytes: u64,
-    /// Where they are, for this engine alone: what is left there of a process that was killed is removed. `None`: where the system has such.
+    /// Where they are, for this engine alone: what a process that was killed has left there is removed. `None`: where the system
+    /// has such.
     pub spill_folder: Option<PathBuf>,
     /// Longest time for one query.
     pub deadline: Duration,

@@ -77,8 +77,8 @@ fn clear(folder: &Path) -> io::Result<()> {
 
 /// What one organisation may use. Alone it may use all; what it has beyond its share when another comes it keeps, but gets no more.
 ///
-/// Three quarters are for what computes. Those that can put what they hold into files (sorts, groupings) have even parts of what the others
-/// leave of it, as with DataFusion's `FairSpillPool`.
+/// Three quarters are for what computes. Those that can put what they hold into files (sorts, groupings) have even parts of what
+/// the others leave of it, as with DataFusion's `FairSpillPool`.
 #[derive(Debug)]
 struct Share {
     all: Arc<dyn MemoryPool>,
@@ -103,9 +103,9 @@ enum Kind {
     Spills,
     /// Can't.
     Stays,
-    /// Passes rows on between threads. It could use files, but two that do so at a time may wait for each other for ever, up to DataFusion 55.2
-    /// (apache/datafusion, issue 24883). So it may have half as much as the share on top of that, and is not counted in what all may use: it passes
-    /// on what others compute, and seldom holds much.
+    /// Passes rows on between threads. It could use files, but up to DataFusion 55.2 it may then wait for ever (apache/datafusion,
+    /// issue 24883). So it may have half as much as the share on top of that, and is not counted in what all may use: it seldom
+    /// holds much.
     Exchange,
 }
 
