@@ -1,6 +1,7 @@
 -- The questions that fleets ask, in our SQL and in the own dialect of QuestDB: a line with the name, our text, a line `questdb`, theirs.
--- $ignition, $fuel and $odometer stand for the attribute in each dialect, $device and $fleet for one of each, $ring for in_geofence
--- and its like.
+-- $ignition, $fuel, $odometer, $model, $load and $trouble stand for the attribute in each dialect, $device and $fleet for one of each,
+-- $ring for in_geofence and its like, $rated_kg and $nominal_l for a figure of the column `model`.
+-- Which of them are those of TSBS, and which can't be: README.md.
 
 -- query q00_count
 SELECT count(*) AS n FROM positions
@@ -136,3 +137,33 @@ SELECT fleet, timestamp_floor('d', fix_time) d, count() n FROM (SELECT fleet, fi
 SELECT fleet, count(*) AS n FROM positions WHERE attributes LIKE '%harshBraking%' GROUP BY fleet
 -- questdb
 SELECT fleet, count() n FROM positions WHERE attributes LIKE '%harshBraking%'
+
+-- query q24_last_location_of_a_vehicle
+SELECT device, lon, lat FROM positions WHERE device = $device ORDER BY fix_time DESC LIMIT 1
+-- questdb
+SELECT device, lon, lat FROM positions WHERE device = $device LATEST ON fix_time PARTITION BY device
+
+-- query q25_high_load
+SELECT device, kg FROM (SELECT device, last_value($load ORDER BY fix_time) AS kg, last_value($model ORDER BY fix_time) AS model FROM positions WHERE fix_time >= '2026-03-06' GROUP BY device) AS l WHERE kg / $rated_kg > 0.9
+-- questdb
+SELECT device, kg FROM (SELECT device, $load kg, $model model FROM (SELECT * FROM positions WHERE fix_time >= '2026-03-06T00:00:00Z' LATEST ON fix_time PARTITION BY device)) WHERE kg / $rated_kg > 0.9
+
+-- query q26_fuel_used_beside_nominal
+SELECT fleet, sum(CASE WHEN fuel < pf THEN pf - fuel ELSE 0.0 END) / sum(odo - po) * 100000 AS used, avg($nominal_l) AS nominal FROM (SELECT fleet, model, speed_mps, fuel, odo, lag(fuel) OVER w AS pf, lag(odo) OVER w AS po FROM (SELECT fleet, device, fix_time, speed_mps, $model AS model, $fuel AS fuel, $odometer AS odo FROM positions) AS a WINDOW w AS (PARTITION BY device ORDER BY fix_time)) AS b WHERE speed_mps > 0.3 GROUP BY fleet
+-- questdb
+WITH a AS (SELECT fleet, device, fix_time, speed_mps, $model model, $fuel fuel, $odometer odo FROM positions), b AS (SELECT fleet, model, speed_mps, fuel, odo, lag(fuel) OVER (PARTITION BY device ORDER BY fix_time) pf, lag(odo) OVER (PARTITION BY device ORDER BY fix_time) po FROM a), c AS (SELECT fleet, CASE WHEN fuel < pf THEN pf - fuel ELSE 0.0 END l, odo - po m, $nominal_l n FROM b WHERE speed_mps > 0.3), d AS (SELECT fleet, sum(l) l, sum(m) m, avg(n) nominal FROM c) SELECT fleet, l / m * 100000 used, nominal FROM d
+
+-- query q27_average_load_of_models
+SELECT fleet, model, avg(kg / $rated_kg) AS part FROM (SELECT fleet, device, $model AS model, avg($load) AS kg FROM positions GROUP BY 1, 2, 3) AS t GROUP BY fleet, model
+-- questdb
+SELECT fleet, model, avg(part) part FROM (SELECT fleet, model, kg / $rated_kg part FROM (SELECT fleet, device, $model model, avg($load) kg FROM positions))
+
+-- query q28_daily_activity_of_models
+SELECT fleet, model, date_bin(INTERVAL '1 day', b) AS d, count(*) / 144.0 AS act FROM (SELECT fleet, device, $model AS model, date_bin(INTERVAL '10 minutes', fix_time) AS b FROM positions GROUP BY 1, 2, 3, 4 HAVING avg(CASE WHEN $trouble THEN 1.0 ELSE 0.0 END) < 0.5) AS w GROUP BY 1, 2, 3
+-- questdb
+SELECT fleet, model, timestamp_floor('d', b) d, count() / 144.0 act FROM (SELECT fleet, device, $model model, timestamp_floor('10m', fix_time) b, avg(CASE WHEN $trouble THEN 1.0 ELSE 0.0 END) t FROM positions) WHERE t < 0.5
+
+-- query q29_breakdowns_of_models
+SELECT model, count(*) AS n FROM (SELECT model, broken, lead(broken) OVER (PARTITION BY device ORDER BY b) AS nxt FROM (SELECT device, $model AS model, date_bin(INTERVAL '10 minutes', fix_time) AS b, avg(CASE WHEN $trouble THEN 1.0 ELSE 0.0 END) >= 0.5 AS broken FROM positions GROUP BY 1, 2, 3) AS s) AS t WHERE NOT broken AND nxt GROUP BY model
+-- questdb
+SELECT model, count() n FROM (SELECT model, broken, lead(broken) OVER (PARTITION BY device ORDER BY b) nxt FROM (SELECT device, model, b, CASE WHEN t >= 0.5 THEN 1 ELSE 0 END broken FROM (SELECT device, $model model, timestamp_floor('10m', fix_time) b, avg(CASE WHEN $trouble THEN 1.0 ELSE 0.0 END) t FROM positions))) WHERE broken = 0 AND nxt = 1

@@ -1,5 +1,6 @@
 //! Days of a fleet's life, the same for the same sizes: trips of half an hour or so between stops, a fix every 30 s while driving and
-//! every 5 minutes while parked, with ignition, fuel, odometer and now and then an alarm.
+//! every 5 minutes while parked, with ignition, fuel, odometer, model, load, now and then an alarm, and trouble codes of the engine
+//! during some of the stops.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,6 +14,26 @@ const FLEETS: u32 = 50;
 /// Where fleets are at home.
 const CITIES: [(f64, f64); 5] =
     [(52.52, 13.405), (48.8566, 2.3522), (51.5074, -0.1278), (52.2297, 21.0122), (38.7223, -9.1393)];
+
+/// What vehicles of one kind have in common.
+pub struct Model {
+    /// What they report as the attribute `model`.
+    pub name: &'static str,
+    /// What they may carry; the attribute `load_kg` is below it.
+    pub rated_kg: f64,
+    /// Fuel that their maker promises, litres per 100 km. They use 6, whatever was promised.
+    pub nominal_l: f64,
+}
+
+/// The models there are; neighbours in number are of different ones.
+pub static MODELS: [Model; 3] = [
+    Model { name: "van", rated_kg: 1_200.0, nominal_l: 5.0 },
+    Model { name: "box", rated_kg: 3_500.0, nominal_l: 6.5 },
+    Model { name: "rigid", rated_kg: 7_500.0, nominal_l: 7.0 },
+];
+
+/// How many of the stops are for repair.
+const REPAIRS: f64 = 0.05;
 
 /// The id of a vehicle.
 pub fn device(number: u32) -> String {
@@ -38,6 +59,11 @@ pub struct FleetDays {
 
 struct Vehicle {
     random: Random,
+    /// For load and trouble alone, so that ways and times do not depend on them.
+    fortune: Random,
+    model: &'static Model,
+    load_kg: f64,
+    in_trouble: bool,
     home: (f64, f64),
     at: (f64, f64),
     course_deg: f64,
@@ -71,6 +97,10 @@ impl FleetDays {
                 changes_at: START_MS + random.between(6.0, 8.0) as i64 * 3_600_000,
                 last: first,
                 random,
+                fortune: Random(u64::from(number).wrapping_mul(0xD1B5_4A32_D192_ED03) | 1),
+                model: &MODELS[number as usize % MODELS.len()],
+                load_kg: 0.0,
+                in_trouble: false,
             }
         };
         let vehicles = (0..vehicles).map(vehicle).collect();
@@ -122,6 +152,10 @@ impl Vehicle {
             return;
         }
         self.driving = !self.driving;
+        if self.driving {
+            self.load_kg = (self.model.rated_kg * self.fortune.between(0.0, 1.0)).floor();
+        }
+        self.in_trouble = !self.driving && self.fortune.between(0.0, 1.0) < REPAIRS;
         let of_day = (now - START_MS) % DAY_MS;
         let lasts = match self.driving {
             true => self.random.between(1_200e3, 5_400e3) as i64,
@@ -140,6 +174,11 @@ impl Vehicle {
         attributes.set("ignition", self.driving);
         attributes.set("fuel_l", (self.fuel_l * 10.0).round() / 10.0);
         attributes.set("odometer_m", self.odometer_m.round());
+        attributes.set("model", self.model.name);
+        attributes.set("load_kg", self.load_kg);
+        if self.in_trouble {
+            attributes.set("dtcs", "P0087");
+        }
         if self.random.between(0.0, 1.0) < 0.03 {
             attributes.set("alarm", "harshBraking");
         }

@@ -1,6 +1,7 @@
 //! The questions of `sql/fleet.sql`, asked of three: our SQL over files, our SQL over QuestDB, QuestDB itself; and whether the answers
 //! are the same.
 
+use crate::fleet_days::{MODELS, Model};
 use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};
 use waystream_sql::output::Format;
@@ -23,7 +24,12 @@ pub const RING_NAME: &str = "ring";
 pub fn all(device: &str, fleet: &str, table: &str) -> Result<Vec<Question>> {
     let text = include_str!("../sql/fleet.sql");
     let fill = |sql: &str, pairs: &[(&str, &str)]| {
-        let common = [("$device", format!("'{device}'")), ("$fleet", format!("'{fleet}'"))];
+        let common = [
+            ("$device", format!("'{device}'")),
+            ("$fleet", format!("'{fleet}'")),
+            ("$rated_kg", of_model(|model| model.rated_kg)),
+            ("$nominal_l", of_model(|model| model.nominal_l)),
+        ];
         let sql = common.iter().fold(sql.trim().to_owned(), |sql, (name, value)| sql.replace(name, value));
         pairs.iter().fold(sql, |sql, (name, value)| sql.replace(name, value))
     };
@@ -38,6 +44,9 @@ pub fn all(device: &str, fleet: &str, table: &str) -> Result<Vec<Question>> {
                     ("$ignition", "attribute_flag(attributes, 'ignition')"),
                     ("$fuel", "attribute_number(attributes, 'fuel_l')"),
                     ("$odometer", "attribute_number(attributes, 'odometer_m')"),
+                    ("$model", "attribute_text(attributes, 'model')"),
+                    ("$load", "attribute_number(attributes, 'load_kg')"),
+                    ("$trouble", "attribute_text(attributes, 'dtcs') IS NOT NULL"),
                     ("$ring", &format!("in_geofence(lat, lon, '{RING_NAME}')")),
                 ],
             ),
@@ -47,6 +56,9 @@ pub fn all(device: &str, fleet: &str, table: &str) -> Result<Vec<Question>> {
                     ("$ignition", "json_extract(attributes, '.ignition') = 'true'"),
                     ("$fuel", "json_extract(attributes, '.fuel_l')::double"),
                     ("$odometer", "json_extract(attributes, '.odometer_m')::double"),
+                    ("$model", "json_extract(attributes, '.model')"),
+                    ("$load", "json_extract(attributes, '.load_kg')::double"),
+                    ("$trouble", "json_extract(attributes, '.dtcs') IS NOT NULL"),
                     ("$ring", &crossings()),
                     ("FROM positions", &format!("FROM {table}")),
                 ],
@@ -54,6 +66,12 @@ pub fn all(device: &str, fleet: &str, table: &str) -> Result<Vec<Question>> {
         })
     };
     text.split("-- query ").skip(1).map(question).collect()
+}
+
+/// A figure of the model that a column `model` names: no table has models.
+fn of_model(figure: impl Fn(&Model) -> f64) -> String {
+    let cases: Vec<String> = MODELS.iter().map(|m| format!("WHEN model = '{}' THEN {:?}", m.name, figure(m))).collect();
+    format!("(CASE {} END)", cases.join(" "))
 }
 
 /// Whether a place is in the ring, as QuestDB has to be told: an odd number of edges lies east of it.

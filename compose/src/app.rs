@@ -26,7 +26,7 @@ use waystream_gateway::{Gateway, GatewayParts, ReadyCheck};
 use waystream_log::Log;
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
 use waystream_notify::{Notifier, Reports};
-use waystream_sql::SqlEngine;
+use waystream_sql::{SqlEngine, SqlOptions};
 use waystream_store::{Archive, Store};
 
 /// The organisation and the user that a new system begins with.
@@ -85,7 +85,8 @@ impl Core {
             let (log, store) = (Arc::clone(&log), Arc::clone(&store));
             tasks.core("archive", |stop| async move { Ok(archive.run(log, store, stop).await?) });
         }
-        let sql = SqlEngine::new(Arc::clone(&store), catalog.shared(), (&config.sql).into());
+        let options = SqlOptions { spill_folder: Some(folder.path().join("spill")), ..SqlOptions::from(&config.sql) };
+        let sql = SqlEngine::new(Arc::clone(&store), catalog.shared(), options);
         let options = IngestOptions {
             unknown_devices: waystream_connectors::UnknownDevices::Accept,
             fleet: config.connectors.fleet.clone(),

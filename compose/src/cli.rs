@@ -284,7 +284,7 @@ pub struct ImportArgs {
 /// Programs that people come from.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ImportFrom {
-    /// Devices, groups (as fleets), geofences and positions of a Traccar server. What is here already stays as it is.
+    /// Devices, groups (as fleets), geofences, users and positions of a Traccar server. What is here already stays as it is.
     Traccar(TraccarArgs),
 }
 
@@ -294,19 +294,22 @@ pub struct TraccarArgs {
     /// Settings and data folder. A system that runs on the folder takes everything itself.
     #[command(flatten)]
     pub run: RunArgs,
-    /// Folder with its tables as CSV with a header line: tc_devices.csv and, if there are, tc_groups.csv, tc_geofences.csv and
-    /// tc_positions.csv, gzipped or not.
+    /// Folder with its tables as CSV with a header line: tc_devices.csv and, if there are, tc_groups.csv, tc_geofences.csv,
+    /// tc_positions.csv, tc_users.csv, tc_user_device.csv and tc_user_group.csv, gzipped or not.
     #[arg(value_name = "DIR", required_unless_present = "url", conflicts_with = "url")]
     pub tables: Option<PathBuf>,
     /// Ask the server itself.
     #[arg(long, value_name = "URL", requires_all = ["token", "since"])]
     pub url: Option<String>,
-    /// A token made in Traccar's user settings.
+    /// A token made in Traccar's user settings; of users it tells if it is an administrator's.
     #[arg(long, value_name = "TOKEN", env = "TRACCAR_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// Positions from this time on (ISO 8601).
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
+    /// Users too who see only some of the devices there; here they see all.
+    #[arg(long)]
+    pub all_users: bool,
 }
 
 /// What to export.

@@ -122,6 +122,8 @@ pub struct SqlSection {
     pub max_queries: usize,
     /// Memory for sorting, grouping and joining, all queries together, MB.
     pub memory_mb: usize,
+    /// Temporary files, all queries together, MB.
+    pub spill_mb: u64,
 }
 
 /// Postgres wire.
@@ -185,6 +187,7 @@ impl From<&SqlSection> for SqlOptions {
             max_rows: section.max_rows,
             queries: section.max_queries,
             memory_bytes: section.memory_mb << 20,
+            spill_bytes: section.spill_mb << 20,
             ..Self::default()
         }
     }

@@ -1,21 +1,24 @@
 //! `waystream import traccar`: what a Traccar server knows, from its tables or from its REST interface.
 
+mod users;
+
 use crate::access::{Access, with_history};
 use crate::app::organisation;
 use crate::cli::TraccarArgs;
 use crate::commands::{BATCH, settings};
+use crate::people::PeopleOrder;
 use anyhow::Context;
 use reqwest::{Client, Url};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 use waystream_connectors::files::traccar::{self, Row};
 use waystream_connectors::files::{RowFault, TrackPoint, open_plain};
-use waystream_domain::catalog::{Device, Fleet};
+use waystream_domain::catalog::{Device, Fleet, User};
 use waystream_domain::geofence::{Checks, Defaults, from_geojson};
-use waystream_domain::{CatalogEntry, DeviceId, FleetId, Timestamp};
+use waystream_domain::{CatalogEntry, DeviceId, FleetId, Timestamp, UserId};
 
 /// The fleet of devices that are in no group: the first one that a new system has.
 const NO_GROUP: &str = "default";
@@ -57,6 +60,7 @@ pub async fn run(args: &TraccarArgs, out: &mut impl Write) -> anyhow::Result<()>
     let groups = source.read("groups", false, traccar::group, &mut left_out).await?;
     let devices = source.read("devices", true, traccar::device, &mut left_out).await?;
     let geofences = source.read("geofences", false, traccar::geofence, &mut left_out).await?;
+    let people = users::read(&source, (&groups, &devices), args.all_users, &mut left_out).await?;
 
     let fleets: HashMap<i64, FleetId> = groups
         .iter()
@@ -83,18 +87,35 @@ pub async fn run(args: &TraccarArgs, out: &mut impl Write) -> anyhow::Result<()>
     let ids: HashMap<i64, DeviceId> = devices.into_iter().map(|device| (device.key, device.id)).collect();
     let (sender, mut batches) = mpsc::channel(4);
     let reading = tokio::spawn(async move { source.positions(&ids, &sender).await });
-    let (added, stored) = with_history(&settings(&args.run)?, |history: Access| async move {
+    let (added, invited, stored) = with_history(&settings(&args.run)?, |history: Access| async move {
         let added = history.add(entries).await?;
+        let told = history.people(&PeopleOrder::Users).await?;
+        let known: HashSet<&str> = told.lines().skip(1).filter_map(|line| line.split('\t').next()).collect();
+        let new: Vec<User> = people.into_iter().filter(|user| !known.contains(user.id.as_str())).collect();
+        let invited: Vec<UserId> = new.iter().map(|user| user.id.clone()).collect();
+        history.add(new.into_iter().map(CatalogEntry::User).collect()).await?;
         let mut stored = 0;
         while let Some(batch) = batches.recv().await {
             stored += history.store(batch).await?;
         }
         history.settle().await?;
-        Ok((added, stored))
+        Ok((added, invited, stored))
     })
     .await?;
     left_out.0 += reading.await.context("reading failed")??;
-    writeln!(out, "{added} fleets, devices and geofences and {stored} positions imported, {} rows left out", left_out.0)?;
+    let (users, rows) = (invited.len(), left_out.0);
+    writeln!(
+        out,
+        "{added} fleets, devices and geofences, {users} users and {stored} positions imported, {rows} rows left out"
+    )?;
+    if users > 0 {
+        let names: Vec<&str> = invited.iter().map(UserId::as_str).collect();
+        writeln!(
+            out,
+            "`waystream user link NAME` prints a link for each to come in and choose a password: {}",
+            names.join(", ")
+        )?;
+    }
     Ok(())
 }
 
@@ -134,7 +155,10 @@ impl Source {
                 None => Ok(Vec::new()),
             },
             Self::Server { client, url, token, .. } => {
-                let rows = asked(client, url.join(&format!("api/{table}"))?, token).await?;
+                let mut page = url.join(&format!("api/{table}"))?;
+                // An administrator is told of what is linked to nobody only so; to others it makes no difference.
+                page.query_pairs_mut().append_pair("all", "true");
+                let rows = asked(client, page, token).await?;
                 Ok(rows.into_iter().map(Ok).collect())
             }
         }

@@ -46,6 +46,10 @@ impl Core {
         options.sql_parser.dialect = statement::DIALECT;
         options.sql_parser.collect_spans = true;
         options.execution.parquet.pushdown_filters = true;
+        options.execution.sort_spill_reservation_bytes = self.memory.sort_bytes(self.partitions);
+        // Several sorts side by side take all the memory there is for merging their files, and then who merges their rows has
+        // none; with one, a sort of any size ends well. Reading and filtering before it stay side by side.
+        options.optimizer.repartition_sorts = false;
         let context = SessionContext::new_with_config_rt(config, self.memory.of(&scope.organisation)?);
         UNBOUNDED.iter().for_each(|name| context.deregister_udf(name));
         Ok(context)

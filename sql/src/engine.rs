@@ -8,9 +8,11 @@ use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 use datafusion::functions_aggregate::expr_fn::{max, min};
 use datafusion::logical_expr::col;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use std::future::Future;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -25,11 +27,15 @@ use waystream_store::{Store, Table};
 pub struct SqlOptions {
     /// Threads that work on questions, all together.
     pub threads: usize,
-    /// Memory for sorting, grouping and joining, all questions together; beyond it they use temporary files. While several
-    /// organisations ask, each may use its share only.
+    /// Memory for sorting, grouping and joining, all questions together; beyond three quarters of it sorts and groupings use
+    /// temporary files. While several organisations ask, each may use its share only. What is on its way between threads may be
+    /// half as much again.
     pub memory_bytes: usize,
     /// Temporary files, all questions together.
     pub spill_bytes: u64,
+    /// Where they are, for this engine alone: what a process that was killed has left there is removed. `None`: where the system
+    /// has such.
+    pub spill_folder: Option<PathBuf>,
     /// Longest time for one query.
     pub deadline: Duration,
     /// Most rows that one query returns; the rest is cut off, and the result says so.
@@ -47,6 +53,7 @@ impl Default for SqlOptions {
             threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get).div_ceil(2),
             memory_bytes: 512 << 20,
             spill_bytes: 4 << 30,
+            spill_folder: None,
             deadline: Duration::from_secs(30),
             max_rows: 100_000,
             queries: 8,
@@ -67,7 +74,9 @@ pub struct SqlEngine {
 impl SqlEngine {
     /// An engine over a store and a catalog that somebody else keeps up to date.
     pub fn new(store: Arc<dyn Store>, catalog: SharedCatalog, options: SqlOptions) -> Result<Self, SqlError> {
-        let memory = Memory::new(options.memory_bytes, options.spill_bytes)?;
+        let memory = Memory::new(options.memory_bytes, options.spill_bytes, options.spill_folder.as_deref())?;
+        // So that they are among the metrics before the first file.
+        metrics::spilled(0, 0);
         let runtime = Builder::new_multi_thread()
             .worker_threads(options.threads.max(1))
             .thread_name("sql")
@@ -133,7 +142,12 @@ impl SqlEngine {
             // Here, not before: parser and planner recurse, and these threads have the stack for it.
             let statement = manner.parse(&sql)?;
             let planned = core.plan(&scope, statement, manner.as_ref()).await?;
-            let mut stream = planned.start(manner.as_ref()).await?.execute_stream().await?;
+            let rows = planned.start(manner.as_ref()).await?;
+            let context = Arc::new(rows.task_ctx());
+            let plan = rows.create_physical_plan().await?;
+            // Also if the query is stopped.
+            let _counted = Files(plan.clone());
+            let mut stream = execute_stream(plan, context)?;
             if schema_out.send(stream.schema()).is_err() {
                 return Ok(());
             }
@@ -235,6 +249,23 @@ impl Drop for Turn {
     fn drop(&mut self) {
         metrics::running(-1.0);
     }
+}
+
+/// Counts the temporary files of a query when it is over.
+struct Files(Arc<dyn ExecutionPlan>);
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let (files, bytes) = files(&self.0);
+        metrics::spilled(files, bytes);
+    }
+}
+
+/// How many files a plan and what is below it have written, and bytes in them.
+fn files(plan: &Arc<dyn ExecutionPlan>) -> (usize, usize) {
+    let told = plan.metrics();
+    let own = told.map_or((0, 0), |m| (m.spill_count().unwrap_or(0), m.spilled_bytes().unwrap_or(0)));
+    plan.children().into_iter().map(files).fold(own, |(files, bytes), more| (files + more.0, bytes + more.1))
 }
 
 impl Drop for SqlEngine {

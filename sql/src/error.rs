@@ -114,7 +114,8 @@ fn flaw(error: &DataFusionError) -> Flaw {
     }
 }
 
-/// The allocator's message goes on to list every consumer of memory, other people's queries among them.
+/// Messages go on with advice about settings of DataFusion's, which nobody can change here.
 fn first_sentence(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
+    let line = message.lines().next().unwrap_or_default();
+    line.split(". Please ").next().unwrap_or_default().to_owned()
 }

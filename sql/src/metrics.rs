@@ -11,6 +11,11 @@ pub const FAILED: &str = "waystream_sql_failed_total";
 /// Queries that run, those included whose rows nobody takes.
 pub const RUNNING: &str = "waystream_sql_running";
 
+/// Temporary files that queries wrote because they needed more memory than they may use.
+pub const SPILL_FILES: &str = "waystream_sql_spill_files_total";
+/// Bytes written to them.
+pub const SPILLED_BYTES: &str = "waystream_sql_spilled_bytes_total";
+
 pub(crate) fn running(change: f64) {
     metrics::gauge!(RUNNING).increment(change);
 }
@@ -22,6 +27,11 @@ pub(crate) fn planned(took: Duration) {
 
 pub(crate) fn failed(why: &'static str) {
     metrics::counter!(FAILED, "why" => why).increment(1);
+}
+
+pub(crate) fn spilled(files: usize, bytes: usize) {
+    metrics::counter!(SPILL_FILES).increment(files as u64);
+    metrics::counter!(SPILLED_BYTES).increment(bytes as u64);
 }
 
 /// Clients signed in over Postgres wire.

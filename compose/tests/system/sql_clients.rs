@@ -98,6 +98,8 @@ async fn a_token_of_the_command_line_signs_in_until_it_is_revoked() {
         "waystream_postgres_queries_total",
         "waystream_postgres_failed_total{why=\"sign_in\"}",
         "waystream_sql_running",
+        "waystream_sql_spill_files_total",
+        "waystream_sql_spilled_bytes_total",
     ] {
         assert!(metrics.contains(name), "{name} is missing");
     }

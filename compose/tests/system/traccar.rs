@@ -56,6 +56,36 @@ fn geofences() -> Value {
     ])
 }
 
+/// Three who may come, one who sees a single bus, and three who may not sign in there.
+fn users() -> Value {
+    let user = |id: u64, email: &str, changed: Value| {
+        let mut user = json!({
+            "id": id, "name": format!("User {id}"), "login": null, "email": email, "phone": "", "administrator": false, "readonly": false,
+            "deviceReadonly": false, "limitCommands": false, "disabled": false, "temporary": false, "expirationTime": null,
+            "hashedPassword": "5a1d0c", "salt": "77",
+        });
+        user.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
+        user
+    };
+    json!([
+        user(1, "boss@example.org", json!({ "administrator": true })),
+        user(2, "office@example.org", json!({})),
+        user(3, "wall@example.org", json!({ "readonly": true })),
+        user(4, "driver@example.org", json!({})),
+        user(5, "gone@example.org", json!({ "disabled": true })),
+        user(6, "guest@example.org", json!({ "expirationTime": "2020-01-01T00:00:00.000+00:00" })),
+        user(7, "", json!({})),
+    ])
+}
+
+/// Whether a device is linked to a user. The odd ones are not, to those who have their group.
+fn is_linked(user: u64, device: u64) -> bool {
+    match user {
+        2 | 3 => device.is_multiple_of(2),
+        _ => device == 3,
+    }
+}
+
 /// As a database writes it: columns in capital letters, quotes doubled.
 fn write_table(folder: &Path, name: &str, rows: &[Value]) {
     let columns: Vec<&String> = rows[0].as_object().unwrap().keys().collect();
@@ -80,6 +110,10 @@ fn check(data: &str, recorded: &Recorded) {
     assert_eq!(ask(fleets), "name,devices\nDefault fleet,4\nOdd buses,4\n");
     assert_eq!(ask("SELECT name FROM geofences"), "name\nDepot\n");
     let told = "SELECT DISTINCT round(speed_mps, 3) AS mps, attributes FROM positions";
+    let known = well(&["user", "list", "--data", data]);
+    let expected = [("boss", "owner"), ("office", "dispatcher"), ("wall", "viewer")];
+    let expected = expected.map(|(name, role)| format!("{name}@example.org\tdefault\t{role}\tno\n")).concat();
+    assert_eq!(known, format!("user\torganisation\trole\tpassword\nadmin\tdefault\towner\tno\n{expected}"));
     assert_eq!(ask(told), "mps,attributes\n5.144,\"{\"\"ignition\"\":true}\"\n");
 }
 
@@ -94,21 +128,38 @@ fn tables_of_traccar_become_fleets_devices_geofences_and_history() {
     positions.push(json!({ "deviceId": 99, "fixTime": "2024-06-03 04:11:04" }));
     write_table(tables.path(), "positions", &positions);
 
+    write_table(tables.path(), "users", users().as_array().unwrap());
+    let links = |user| {
+        (1..=8).filter(move |device| is_linked(user, *device)).map(move |device| json!({ "userId": user, "deviceId": device }))
+    };
+    let links: Vec<Value> = [2, 3, 4].into_iter().flat_map(links).collect();
+    write_table(tables.path(), "user_device", &links);
+    write_table(tables.path(), "user_group", &[2, 3].map(|user| json!({ "userId": user, "groupId": 1 })));
+
     let data = text(folder.path());
     let import = || well(&["import", "traccar", text(tables.path()), "--data", data]);
-    // The bow tie, and the position of a device that there is not.
-    assert_eq!(import(), "10 fleets, devices and geofences and 1533 positions imported, 2 rows left out\n");
+    // The bow tie, four users, and the position of a device that there is not.
+    let said = import();
+    let (counts, invitation) = said.split_once('\n').unwrap();
+    assert_eq!(counts, "10 fleets, devices and geofences, 3 users and 1533 positions imported, 6 rows left out");
+    assert!(invitation.contains("`waystream user link NAME`"), "{invitation}");
+    assert!(invitation.ends_with(": boss@example.org, office@example.org, wall@example.org\n"), "{invitation}");
     check(data, &recorded);
+    let link = well(&["user", "link", "office@example.org", "--data", data]);
+    assert!(link.starts_with("/sign-in?token="), "{link}");
     // Once more, into a system that runs: what is there stays as it is.
     let _system = System::start(folder.path(), &settings(&[])).unwrap();
-    assert_eq!(import(), "0 fleets, devices and geofences and 1533 positions imported, 2 rows left out\n");
+    assert_eq!(import(), "0 fleets, devices and geofences, 0 users and 1533 positions imported, 6 rows left out\n");
     check(data, &recorded);
+    // Who saw one bus sees all, if that is wanted.
+    let said = well(&["import", "traccar", text(tables.path()), "--all-users", "--data", data]);
+    assert!(said.contains(" 1 users and ") && said.ends_with(": driver@example.org\n"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_runs_is_asked_for_all_of_it() {
     let recorded = std::sync::Arc::new(Recorded::read());
-    let token = |headers: &HeaderMap| headers.get("authorization").is_some_and(|value| value == "Bearer known");
+    let token = |headers: &HeaderMap| ["Bearer known", "Bearer plain"].iter().any(|known| headers["authorization"] == *known);
     let fixed = |answer: Value| {
         get(async move |headers: HeaderMap| match token(&headers) {
             true => Json(answer.clone()).into_response(),
@@ -126,9 +177,37 @@ async fn a_server_that_runs_is_asked_for_all_of_it() {
             Json(recorded.positions.iter().filter(wanted).cloned().collect::<Vec<_>>())
         })
     };
+    let devices = {
+        let devices = recorded.devices.clone();
+        get(async move |headers: HeaderMap, Query(asked): Query<HashMap<String, String>>| {
+            let user = asked.get("userId").map(|user| user.parse::<u64>().unwrap());
+            let wanted = |device: &&Value| match user {
+                Some(user) => is_linked(user, device["id"].as_u64().unwrap()),
+                // What is linked to who asks is nothing.
+                None => asked.contains_key("all"),
+            };
+            match token(&headers) {
+                true => Json(devices.iter().filter(wanted).cloned().collect::<Vec<_>>()).into_response(),
+                false => StatusCode::UNAUTHORIZED.into_response(),
+            }
+        })
+    };
+    let groups = get(async move |headers: HeaderMap, Query(asked): Query<HashMap<String, String>>| {
+        let wanted = asked.get("userId").is_none_or(|user| ["2", "3"].contains(&user.as_str()));
+        match token(&headers) {
+            true => Json(if wanted { groups() } else { json!([]) }).into_response(),
+            false => StatusCode::UNAUTHORIZED.into_response(),
+        }
+    });
+    let people = get(async |headers: HeaderMap| match headers["authorization"] == "Bearer known" {
+        true => Json(users()).into_response(),
+        // So is who is no administrator.
+        false => StatusCode::BAD_REQUEST.into_response(),
+    });
     let router = Router::new()
-        .route("/fleet/api/devices", fixed(Value::from(recorded.devices.clone())))
-        .route("/fleet/api/groups", fixed(groups()))
+        .route("/fleet/api/devices", devices)
+        .route("/fleet/api/users", people)
+        .route("/fleet/api/groups", groups)
         .route("/fleet/api/geofences", fixed(geofences()))
         .route("/fleet/api/positions", positions);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -146,8 +225,12 @@ async fn a_server_that_runs_is_asked_for_all_of_it() {
         };
         let (_, why, ended_well) = import("unknown");
         assert!(!ended_well && why.contains("/fleet/api/groups of 127.0.0.1") && why.contains("401"), "{why}");
+        let (said, why, ended_well) = import("plain");
+        assert!(ended_well && said.starts_with("10 fleets, devices and geofences, 0 users and 1533 positions"), "{said} {why}");
+        assert!(why.contains("only an administrator's token is told of them"), "{why}");
         let (said, why, ended_well) = import("known");
-        assert!(ended_well && said.starts_with("10 fleets, devices and geofences and 1533 positions"), "{said} {why}");
+        assert!(ended_well && said.starts_with("0 fleets, devices and geofences, 3 users and 1533 positions"), "{said} {why}");
+        assert!(why.contains("driver@example.org sees 1 of 8 devices there"), "{why}");
         check(data, &wanted);
     })
     .await

@@ -6,10 +6,12 @@
 
 mod area;
 mod rows;
+mod user;
 mod words;
 
 pub use area::geofence;
 pub use rows::{Row, json_rows, table};
+pub use user::{User, link, user};
 
 use super::{RowFault, TrackPoint};
 use crate::protocol::{Fault, FaultKind};
@@ -39,6 +41,8 @@ pub struct Group {
     pub key: i64,
     /// For people.
     pub name: String,
+    /// Number of the group that it is in.
+    pub parent: Option<i64>,
 }
 
 /// A row of `tc_devices`.
@@ -46,16 +50,21 @@ pub fn device(row: &Row) -> Result<Device, RowFault> {
     row.read(|row| {
         let id = device_id(row.text("uniqueid").unwrap_or_default())?;
         let name = row.text("name").map_or_else(|| id.to_string(), str::to_owned);
-        // A group of 0 is none.
-        Ok(Device { key: row.key("id")?, id, name, group: row.int("groupid")?.filter(|group| *group != 0) })
+        Ok(Device { key: row.key("id")?, id, name, group: in_group(row)? })
     })
+}
+
+/// A group of 0 is none.
+fn in_group(row: &Row) -> Result<Option<i64>, Fault> {
+    Ok(row.int("groupid")?.filter(|group| *group != 0))
 }
 
 /// A row of `tc_groups`.
 pub fn group(row: &Row) -> Result<Group, RowFault> {
     row.read(|row| {
         let key = row.key("id")?;
-        Ok(Group { key, name: row.text("name").map_or_else(|| format!("Group {key}"), str::to_owned) })
+        let name = row.text("name").map_or_else(|| format!("Group {key}"), str::to_owned);
+        Ok(Group { key, name, parent: in_group(row)? })
     })
 }
 
@@ -162,7 +171,8 @@ mod tests {
         assert_eq!(device(&rows[0]).unwrap(), van);
         assert_eq!(device(&rows[1]).unwrap(), Device { key: 8, id: "abc".parse().unwrap(), name: "abc".into(), group: None });
         assert_eq!(device(&rows[2]).unwrap_err().to_string(), "line 4: identifier is empty (no_device)");
-        let rows: Vec<Row> = table(&b"id,name\n3,\n"[..]).map(Result::unwrap).collect();
-        assert_eq!(group(&rows[0]).unwrap(), Group { key: 3, name: "Group 3".into() });
+        let rows: Vec<Row> = table(&b"id,name,groupid\n3,,\n4,Vans,3\n"[..]).map(Result::unwrap).collect();
+        assert_eq!(group(&rows[0]).unwrap(), Group { key: 3, name: "Group 3".into(), parent: None });
+        assert_eq!(group(&rows[1]).unwrap(), Group { key: 4, name: "Vans".into(), parent: Some(3) });
     }
 }
