@@ -614,31 +614,6 @@ created_at: number,
 expires_at: number, };
 
 /**
- * A device that is offered to whoever has the code.
- */
-export type TransferInfo = {
-/**
- * What the device calls itself.
- */
-device: string,
-/**
- * For people.
- */
-name: string,
-/**
- * Who offers it.
- */
-by: string,
-/**
- * Since when.
- */
-offered_at: number,
-/**
- * No longer valid from then on.
- */
-expires_at: number, };
-
-/**
  * A share link to be made.
  */
 export type NewShareLinkRequest = {
@@ -722,6 +697,31 @@ export type SharedTrail = {
  * Since the link was made, of the last week, in order of fix time; where there are many, some are left out.
  */
 positions: Array<SharedPosition>, };
+
+/**
+ * A device that is offered to whoever has the code.
+ */
+export type TransferInfo = {
+/**
+ * What the device calls itself.
+ */
+device: string,
+/**
+ * For people.
+ */
+name: string,
+/**
+ * Who offers it.
+ */
+by: string,
+/**
+ * Since when.
+ */
+offered_at: number,
+/**
+ * No longer valid from then on.
+ */
+expires_at: number, };
 
 /**
  * An offer that was made.
