@@ -1,6 +1,7 @@
 //! The real binary as users, trackers and operators meet it. One test binary, because linking the system takes long.
 #![allow(clippy::unwrap_used)]
 
+mod bad_wire;
 #[path = "../../../dashboard/gateway/tests/system/browser.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod browser;
@@ -27,3 +28,4 @@ mod server;
 mod sql_clients;
 mod tls;
 mod traccar;
+mod wires;
