@@ -23,6 +23,7 @@ mod playback;
 mod questdb;
 mod recorded;
 mod redis;
+mod rest_fuzz;
 #[path = "../../../pipeline/store/tests/support/questdb.rs"]
 mod server;
 mod sql_clients;

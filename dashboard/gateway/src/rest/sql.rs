@@ -16,7 +16,7 @@ use waystream_sql::output::Format;
 /// not taken for the whole.
 #[utoipa::path(post, path = "/api/sql", request_body = SqlRequest,
     responses((status = 200, content((SqlAnswer = "application/json"), (String = "text/csv; charset=utf-8"),
-            (Vec<u8> = "application/vnd.apache.arrow.stream"), (Vec<u8> = "application/vnd.apache.parquet"))),
+            (String = "application/vnd.apache.arrow.stream"), (String = "application/vnd.apache.parquet"))),
         (status = 400, body = ErrorAnswer), (status = 413, body = ErrorAnswer), (status = 429, body = ErrorAnswer)))]
 pub(super) async fn query(
     State(rest): State<RestState>,
