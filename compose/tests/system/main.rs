@@ -17,6 +17,7 @@ mod hardships;
 mod kafka;
 mod kills;
 mod lifecycle;
+mod mangled_settings;
 mod notifications;
 mod people;
 mod playback;
