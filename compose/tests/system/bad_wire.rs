@@ -5,8 +5,8 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -42,7 +42,7 @@ pub(crate) struct BadWire {
 }
 
 struct Shared {
-    server: SocketAddr,
+    server: OnceLock<SocketAddr>,
     state: watch::Sender<State>,
     connections: AtomicUsize,
     opened: AtomicUsize,
@@ -59,12 +59,25 @@ struct State {
 impl BadWire {
     /// A wire to a server that does no harm yet. What it does by chance comes from the seed.
     pub(crate) async fn to(server: SocketAddr, seed: u64) -> Self {
+        let wire = Self::to_nowhere(seed).await;
+        wire.lead_to(server);
+        wire
+    }
+
+    /// One whose server has to know of it before it is there. Until then, who comes is sent away.
+    pub(crate) async fn to_nowhere(seed: u64) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = watch::Sender::new(State::default());
-        let shared = Arc::new(Shared { server, state, connections: AtomicUsize::new(0), opened: AtomicUsize::new(0) });
+        let (server, connections, opened) = Default::default();
+        let shared = Arc::new(Shared { server, state, connections, opened });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), StdRng::seed_from_u64(seed)));
         Self { address, shared, _accepting: AbortOnDropHandle::new(accepting) }
+    }
+
+    /// Now its server is there.
+    pub(crate) fn lead_to(&self, server: SocketAddr) {
+        self.shared.server.set(server).unwrap();
     }
 
     /// The weather changes.
@@ -118,7 +131,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut rng: StdRng) {
 
 /// One connection until it ends. `limits`: bytes after which it is cut, to the server and from it.
 async fn carry(client: TcpStream, shared: &Shared, born: State, limits: [Option<usize>; 2]) {
-    let Ok(server) = TcpStream::connect(shared.server).await else { return };
+    let Some(server) = shared.server.get() else { return };
+    let Ok(server) = TcpStream::connect(server).await else { return };
     for end in [&client, &server] {
         end.set_nodelay(true).ok();
     }

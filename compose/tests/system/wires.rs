@@ -1,6 +1,6 @@
 //! What networks do to a system, other than ending its processes: bytes that are late, slow, held back, or cut off in the middle. Nothing
 //! answered is lost, nothing doubled, and it goes on by itself. `SEED` repeats a run. Between gateways and Redis: `gateways.rs`; between
-//! browsers and a gateway: the gateway's own `frozen.rs`.
+//! browsers and a gateway: the gateway's own `frozen.rs`; to Kafka: the log's `kafka_outages.rs`.
 
 use crate::bad_wire::{BadWire, Weather};
 use crate::browser::Browser;
