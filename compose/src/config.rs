@@ -27,6 +27,17 @@ pub const DEFAULTS: &str = include_str!("../waystream.toml");
 /// Variables with the prefix that are not settings: the folder and file of the command line, and the tests' binary.
 const NOT_SETTINGS: [&str; 3] = ["data", "config", "bin"];
 
+/// The largest values, by how the name of a setting begins or ends. More is never meant, and could not be counted with: a moment so far
+/// ahead does not exist.
+const LARGEST: [(&str, u64); 6] = [
+    ("max_", 1_000_000_000),
+    ("_s", 10 * 365 * 86_400),
+    ("_ms", 10 * 365 * 86_400_000),
+    ("_hours", 100 * 365 * 24),
+    ("_days", 100 * 365),
+    ("_mb", 1 << 24),
+];
+
 /// Everything that can be set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -240,6 +251,7 @@ impl Config {
 
     /// What no setting alone can tell.
     fn check(&self) -> anyhow::Result<()> {
+        check_sizes("", &serde_json::to_value(self).context("could not read the settings again")?)?;
         anyhow::ensure!(!self.roles.is_empty(), "roles: a process without a role does nothing");
         anyhow::ensure!(
             cfg!(feature = "postgres") || self.postgres.listen.is_none(),
@@ -267,6 +279,20 @@ impl Config {
         set_values(document.as_table_mut(), ours.as_table());
         Ok(document.to_string())
     }
+}
+
+/// Refuses what is larger than anybody means. `at`: the settings that the value is in, by name.
+fn check_sizes(at: &str, value: &serde_json::Value) -> anyhow::Result<()> {
+    if let serde_json::Value::Object(settings) = value {
+        let inside = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
+        return settings.iter().try_for_each(|(name, value)| check_sizes(&inside(name), value));
+    }
+    let name = at.rsplit('.').next().unwrap_or_default();
+    let Some((_, most)) = LARGEST.iter().find(|(part, _)| name.starts_with(part) || name.ends_with(part)) else {
+        return Ok(());
+    };
+    anyhow::ensure!(value.as_u64().is_none_or(|given| given <= *most), "{at}: {value} is too large, it is at most {most}");
+    Ok(())
 }
 
 /// Puts values into a table and leaves its comments as they are.
@@ -298,6 +324,11 @@ fn describe(figment: &Figment, errors: figment::Error) -> String {
                 let known = if error.path.last().is_some_and(|last| last == field) { None } else { Some(field) };
                 key = error.path.iter().chain(known).cloned().collect::<Vec<_>>().join(".");
             }
+            if let [section] = error.path.as_slice()
+                && let Some(setting) = setting_of(figment, section, &error.kind)
+            {
+                key = format!("{section}.{setting}");
+            }
             let metadata = error.metadata.as_ref().or_else(|| figment.find_metadata(&key));
             let source = metadata.map_or("settings".to_owned(), |m| match &m.source {
                 Some(figment::Source::File(path)) => path.display().to_string(),
@@ -308,4 +339,12 @@ fn describe(figment: &Figment, errors: figment::Error) -> String {
         })
         .collect();
     lines.join("\n")
+}
+
+/// The setting that an error is about. Where the kind of a section decides what may be in it, the error itself knows the section only.
+fn setting_of(figment: &Figment, section: &str, error: &figment::error::Kind) -> Option<String> {
+    use figment::error::Kind;
+    let (Kind::InvalidType(given, _) | Kind::InvalidValue(given, _)) = error else { return None };
+    let settings = figment.find_value(section).ok()?.into_dict()?;
+    settings.into_iter().find(|(_, value)| value.to_actual() == *given).map(|(name, _)| name)
 }

@@ -1,5 +1,6 @@
 //! Which statements are let in: one read, of bounded depth.
 
+use crate::bounded::Bounded;
 use crate::{Flaw, SqlError};
 use datafusion::config::Dialect;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
@@ -25,8 +26,12 @@ pub(crate) fn parse(sql: &str) -> Result<Statement, SqlError> {
     if tokens(sql)?.iter().filter(|t| deepens(&t.token)).count() > MAX_OPERATORS {
         return Err(SqlError::invalid(format!("query has more than {MAX_OPERATORS} operators")));
     }
-    let dialect = PostgreSqlDialect {};
-    let mut statements = DFParserBuilder::new(sql).with_dialect(&dialect).build()?.parse_statements()?;
+    let dialect = Bounded::new();
+    let parsed = DFParserBuilder::new(sql).with_dialect(&dialect).build().and_then(|mut parser| parser.parse_statements());
+    if dialect.is_spent() {
+        return Err(SqlError::invalid("query is nested too deeply"));
+    }
+    let mut statements = parsed?;
     match (statements.pop_front(), statements.is_empty()) {
         (Some(statement), true) => {
             check(&statement)?;

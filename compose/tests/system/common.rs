@@ -1,6 +1,7 @@
 //! The real binary on a folder of its own, as tests start, kill and ask it.
 
 use anyhow::{Context, bail};
+use rand::RngExt;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -155,6 +156,19 @@ pub(crate) fn settings(fixed: &[(&str, u16)]) -> String {
     format!("[gateway]\naddress = \"127.0.0.1:0\"\n[connectors.listeners]\n{listeners}")
 }
 
+/// Settings with a fixed port for Teltonika, and where that is: trackers find it again after a restart.
+pub(crate) fn fixed() -> (String, SocketAddr) {
+    let port = free_port().unwrap();
+    (settings(&[("teltonika", port)]), (Ipv4Addr::LOCALHOST, port).into())
+}
+
+/// What a run's chance comes from. It is printed, and `SEED` gives it again.
+pub(crate) fn seed() -> u64 {
+    let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| rand::rng().random());
+    eprintln!("SEED={seed}");
+    seed
+}
+
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     // Below those that the kernel gives to whoever asks for any: it would give this one away before it is listened on.
@@ -192,6 +206,11 @@ pub(crate) fn fences(file: &str) -> Vec<CatalogEntry> {
     let checks = Checks::EvenOdd;
     let defaults = Defaults { organisation: organisation(), fleet: None, id: None, version: 1, checks };
     from_geojson(&text, &defaults).unwrap().into_iter().map(CatalogEntry::Geofence).collect()
+}
+
+/// Puts the districts of Warsaw into the catalog of a system that runs.
+pub(crate) async fn add_districts(system: &System) {
+    system.remote().add(fences("data/fences/warsaw_districts.geojson")).await.unwrap();
 }
 
 /// Puts the fences of a file into the catalog of a system that does not run.

@@ -1,10 +1,10 @@
 //! The distributed form as tests run it: a real Kafka, a real QuestDB, and roles as processes of their own.
 
-use crate::common::{System, TruthEvent, free_port, put_fences, settings};
+use crate::common::{System, TruthEvent, fixed, put_fences};
 use crate::kafka::Broker;
 use crate::recorded::Recorded;
 use crate::server::Server;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -35,18 +35,16 @@ impl Deployment {
         let questdb = tokio::task::spawn_blocking(Server::start);
         let (broker, questdb) = tokio::try_join!(broker, questdb).unwrap();
         let tables = questdb.options();
-        let trackers = free_port().unwrap();
+        let (listening, trackers) = fixed();
         let settings = format!(
-            "{}[log]\nkind = \"kafka\"\nbrokers = \"{}\"\nprefix = \"{PREFIX}\"\npartitions = 8\n\
+            "{listening}[log]\nkind = \"kafka\"\nbrokers = \"{}\"\nprefix = \"{PREFIX}\"\npartitions = 8\n\
              session_timeout_s = {SESSION_TIMEOUT_S}\n\
              [store]\nkind = \"questdb\"\naddress = \"127.0.0.1:{}\"\ntable_prefix = \"{}\"\n",
-            settings(&[("teltonika", trackers)]),
             broker.address(),
             questdb.http_port(),
             tables.table_prefix,
         );
         let folder = tempfile::tempdir().unwrap();
-        let trackers = (Ipv4Addr::LOCALHOST, trackers).into();
         let deployment = Self { broker, questdb, tables, folder, settings, trackers };
         for fences in fences {
             put_fences(&deployment.config("setting-up"), &format!("data/fences/{fences}.geojson")).await;

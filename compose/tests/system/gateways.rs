@@ -1,7 +1,8 @@
 //! Two gateways behind HAProxy, as `compose/haproxy.cfg` sets it up, and socket.io-client from npm in front of it.
 
+use crate::bad_wire::{BadWire, Weather};
 use crate::browser::Browser;
-use crate::common::{System, free_port};
+use crate::common::{System, free_port, seed};
 use crate::deployment::Deployment;
 use crate::redis::Redis;
 use serde_json::{Value, json};
@@ -13,6 +14,9 @@ use waystream::trackers::Tracker;
 use waystream::trackers::teltonika::Teltonika;
 use waystream_connectors::protocol::Fix;
 use waystream_domain::{Attributes, LatLon, Timestamp};
+
+/// Longer than a gateway takes to give up its connection to Redis, and shorter than notices are kept to be sent again.
+const BLACK_HOLE: Duration = Duration::from_secs(10);
 
 /// The balancer; killed when dropped.
 struct HaProxy {
@@ -194,8 +198,9 @@ async fn what_is_done_on_one_gateway_is_done_on_all() {
 async fn notices_reach_the_dashboards_of_all_gateways_and_redis_may_die() {
     let redis = Redis::start();
     let deployment = Deployment::start(&[]).await;
-    let gateway = |name: &str| deployment.gateway_with(name, &redis.url());
-    let (a, b) = (gateway("gateway-1"), gateway("gateway-2"));
+    let wire = BadWire::to(redis.address(), seed()).await;
+    let a = deployment.gateway_with("gateway-1", &redis.url());
+    let b = deployment.gateway_with("gateway-2", &format!("redis://{}", wire.address));
     let url = |gateway: &System| format!("http://{}", gateway.address("dashboard"));
     let session = a.cookie().await;
     let watch = || everything_after(Value::Null);
@@ -236,23 +241,46 @@ async fn notices_reach_the_dashboards_of_all_gateways_and_redis_may_die() {
     tokio::time::timeout(Duration::from_secs(60), alone).await.expect("its own dashboards are told");
     while on_a.until("notice").await.args[0]["text"] != "alone" {}
     assert_eq!(notify(&a, "late").await, 1);
-    let named = http.put(format!("{}/api/devices/van-1", url(&a))).json(&json!({ "name": "Van 1", "fleet": "default" }));
-    let named = named.header("cookie", &session).header("x-waystream", "1").send().await.unwrap();
-    assert!(named.status().is_success());
+    let name = async |device: &str| {
+        let named = http.put(format!("{}/api/devices/{device}", url(&a))).json(&json!({ "name": "Van", "fleet": "default" }));
+        let named = named.header("cookie", &session).header("x-waystream", "1").send().await.unwrap();
+        assert!(named.status().is_success());
+    };
+    name("van-1").await;
     on_b.until("catalog").await;
     redis.restart();
     // The others learn of it later, and once.
     for browser in [&mut on_b, &mut polls_b] {
-        while browser.until("notice").await.args[0]["text"] != "late" {}
+        until_notice(browser, "late", "").await;
     }
     reaches_all("together again").await;
     for browser in [&mut on_b, &mut polls_b] {
-        loop {
-            let text = browser.until("notice").await.args[0]["text"].clone();
-            assert_ne!(text, "late", "a notice comes twice");
-            if text == "together again" {
-                break;
-            }
+        until_notice(browser, "together again", "late").await;
+    }
+
+    // Nothing gets through between Redis and one of them, and neither is told.
+    wire.set(Weather { black_hole: true, ..Weather::default() });
+    assert_eq!(notify(&a, "held back").await, 1);
+    name("van-2").await;
+    on_b.until("catalog").await;
+    tokio::time::sleep(BLACK_HOLE).await;
+    wire.set(Weather { delay: Duration::from_millis(100), ..Weather::default() });
+    for browser in [&mut on_b, &mut polls_b] {
+        until_notice(browser, "held back", "").await;
+    }
+    reaches_all("far, but together").await;
+    for browser in [&mut on_b, &mut polls_b] {
+        until_notice(browser, "far, but together", "held back").await;
+    }
+}
+
+/// Until this notice comes. The other one must not.
+async fn until_notice(browser: &mut Browser, text: &str, other: &str) {
+    loop {
+        let told = browser.until("notice").await.args[0]["text"].clone();
+        assert_ne!(told, other, "a notice comes twice");
+        if told == text {
+            return;
         }
     }
 }

@@ -1,15 +1,14 @@
 //! What a machine does to a system: a disk that fills up, a clock that jumps, everybody who comes at once. Nothing answered is lost,
 //! nothing doubled, and it goes on by itself. `SEED` repeats a run.
 
-use crate::common::{BINARY, System, fences, free_port, settings};
+use crate::common::{BINARY, System, add_districts, fixed, seed};
 use crate::lifecycle::fix;
 use crate::recorded::{PATIENCE, Recorded, Reporting, SILENCE};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tokio::task::JoinSet;
@@ -18,16 +17,6 @@ use waystream::trackers::teltonika::Teltonika;
 use waystream_sql::output::Format;
 
 const RECORDS_PER_PACKET: usize = 25;
-
-/// Settings with a fixed port for Teltonika, and where that is.
-fn fixed() -> (String, SocketAddr) {
-    let port = free_port().unwrap();
-    (settings(&[("teltonika", port)]), (Ipv4Addr::LOCALHOST, port).into())
-}
-
-async fn add_fences(system: &System) {
-    system.remote().add(fences("data/fences/warsaw_districts.geojson")).await.unwrap();
-}
 
 /// A file system of its own, in memory, in a namespace of its own: no rights are needed to make it, and nobody else's disk is filled.
 struct SmallDisk {
@@ -90,7 +79,7 @@ async fn a_full_disk_holds_answers_back_and_loses_nothing() {
     let disk = SmallDisk::new(folder.path(), 400);
     let (settings, server) = fixed();
     let mut system = disk.start(&settings);
-    add_fences(&system).await;
+    add_districts(&system).await;
     let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);
     reporting.until(recorded.positions() / 10).await;
 
@@ -118,9 +107,7 @@ async fn a_full_disk_holds_answers_back_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_loses_and_doubles_nothing() {
     const HOUR: i64 = 3_600;
-    let seed: u64 = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| rand::rng().random());
-    eprintln!("SEED={seed}");
-    let mut rng = StdRng::seed_from_u64(seed);
+    let mut rng = StdRng::seed_from_u64(seed());
     let recorded = Recorded::read(&[("warsaw_bus", 20_000)]);
     let folder = tempfile::tempdir().unwrap();
     let clock = folder.path().join("clock");
@@ -136,7 +123,7 @@ async fn a_clock_that_jumps_loses_and_doubles_nothing() {
     command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     let (settings, server) = fixed();
     let system = System::spawn(command, folder.path(), folder.path(), &settings).unwrap();
-    add_fences(&system).await;
+    add_districts(&system).await;
     let started = served_at(&system).await;
 
     let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);

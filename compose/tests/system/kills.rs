@@ -1,11 +1,10 @@
 //! kill -9 of the whole process while trackers report: what was answered is in history exactly once, and the events are those
 //! of an undisturbed run.
 
-use crate::common::{System, free_port, put_fences, settings};
+use crate::common::{System, fixed, put_fences, seed};
 use crate::recorded::{Recorded, Reporting};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use waystream::config::{Config, Overrides};
 
@@ -15,9 +14,7 @@ const RECORDS_PER_PACKET: usize = 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_was_answered_survives_twenty_kills_and_no_event_is_lost_or_doubled() {
-    let seed: u64 = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| rand::rng().random());
-    eprintln!("SEED={seed}");
-    let mut rng = StdRng::seed_from_u64(seed);
+    let mut rng = StdRng::seed_from_u64(seed());
 
     let recorded = Recorded::read(&[("warsaw_bus", POSITIONS)]);
     let positions = recorded.positions();
@@ -25,9 +22,7 @@ async fn whatever_was_answered_survives_twenty_kills_and_no_event_is_lost_or_dou
     let folder = tempfile::tempdir().unwrap();
     let config = Config::load(None, &Overrides { data: Some(folder.path().to_owned()), roles: None }).unwrap();
     put_fences(&config, "data/fences/warsaw_districts.geojson").await;
-    let port = free_port().unwrap();
-    let server: SocketAddr = (Ipv4Addr::LOCALHOST, port).into();
-    let settings = settings(&[("teltonika", port)]);
+    let (settings, server) = fixed();
     let mut system = System::start(folder.path(), &settings).unwrap();
 
     let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);

@@ -1,6 +1,7 @@
 //! The real binary as users, trackers and operators meet it. One test binary, because linking the system takes long.
 #![allow(clippy::unwrap_used)]
 
+mod bad_wire;
 #[path = "../../../dashboard/gateway/tests/system/browser.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod browser;
@@ -17,6 +18,7 @@ mod hardships;
 mod kafka;
 mod kills;
 mod lifecycle;
+mod mangled_settings;
 mod notifications;
 mod people;
 mod playback;
@@ -24,8 +26,10 @@ mod questdb;
 mod recorded;
 mod redis;
 mod redis_tls;
+mod rest_fuzz;
 #[path = "../../../pipeline/store/tests/support/questdb.rs"]
 mod server;
 mod sql_clients;
 mod tls;
 mod traccar;
+mod wires;

@@ -13,19 +13,21 @@ use waystream_domain::{Attributes, DeviceId, LatLon, Timestamp};
 use waystream_sql::output::Format;
 use waystream_store::questdb::QuestDbOptions;
 
-fn on(options: &QuestDbOptions) -> String {
+/// Settings of a system that keeps its history there.
+pub(crate) fn on(options: &QuestDbOptions) -> String {
     let (host, port) = &options.address;
     let prefix = &options.table_prefix;
     format!("{}[store]\nkind = \"questdb\"\naddress = \"{host}:{port}\"\ntable_prefix = \"{prefix}\"\n", settings(&[]))
 }
 
-async fn count(system: &System, table: &str) -> u64 {
+/// Rows of a table, as the system answers.
+pub(crate) async fn count(system: &System, table: &str) -> u64 {
     let answer = system.remote().ask(&format!("SELECT count(*) AS n FROM {table}"), Format::Csv).await.unwrap();
     String::from_utf8(answer).unwrap().lines().nth(1).unwrap().parse().unwrap()
 }
 
 /// Waits until a count is exactly this.
-async fn until(rows: u64, count: impl AsyncFn() -> u64) {
+pub(crate) async fn until(rows: u64, count: impl AsyncFn() -> u64) {
     let counted = async {
         while count().await != rows {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -2,6 +2,7 @@
 
 use crate::common::free_port;
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -34,14 +35,13 @@ impl Redis {
         Self { held, folder, port, password }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
     pub(crate) fn url(&self) -> String {
         let scheme = if self.password.is_some() { "rediss" } else { "redis" };
         format!("{scheme}://{}", self.address())
-    }
-
-    /// Host and port.
-    pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
     }
 
     /// Where `ca.pem` is, and `server.crt` with `server.key`, which anybody may show.

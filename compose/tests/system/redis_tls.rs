@@ -74,7 +74,7 @@ async fn a_redis_that_wants_tls_and_a_password_is_used_and_one_that_refuses_is_n
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout o.key -out o.pem -days 2 -subj /CN=other";
     let made = Command::new("openssl").args(arguments.split(' ')).current_dir(folder.path()).output().unwrap();
     assert!(made.status.success());
-    let (address, unreachable) = (redis.address(), "can't be reached over Redis");
+    let (address, unreachable) = (redis.address().to_string(), "can't be reached over Redis");
     let other = format!("{}\n{}", password(&right), trusting(&folder.path().join("o.pem")));
     let refuses = format!("{}\n{}", password(&wrong), trusting(&ca));
     let nobody = format!("{}\nredis_tls = {{ ca_file = \"{}\" }}", password(&right), ca.display());

@@ -506,7 +506,7 @@ pub struct SlotsMessage {
     /// Changes with every start of the gateway; then forget all slots.
     pub epoch: u32,
     /// Slot, device id, name, fleet id. A slot may come again with another name or fleet.
-    #[schema(value_type = Vec<Vec<Object>>)]
+    #[schema(value_type = Vec<Vec<Value>>)]
     pub slots: Vec<SlotRow>,
 }
 

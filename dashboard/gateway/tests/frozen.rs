@@ -1,9 +1,12 @@
-//! Clients that freeze are cut and freed, and others don't notice.
+//! Clients that freeze, or whose network swallows everything, are cut and freed, and others don't notice.
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../../compose/tests/system/bad_wire.rs"]
+mod bad_wire;
 mod system;
 
+use bad_wire::{BadWire, Weather};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::json;
 use std::process::Command;
@@ -52,8 +55,13 @@ async fn a_frozen_client_is_cut_and_freed_and_is_fresh_when_it_comes_back() {
         browser.until_so(|b| b.complete).await;
         frozen.push(browser);
     }
-    assert_eq!(value("waystream_gateway_sockets "), 4.0);
+    // One runs on, but nothing gets to it or from it.
+    let wire = BadWire::to(system.url.trim_start_matches("http://").parse().unwrap(), 0).await;
+    let (mut far, _) = Browser::watching(&format!("http://{}", wire.address), &cookie, "websocket", watch()).await;
+    far.until_so(|b| b.complete).await;
+    assert_eq!(value("waystream_gateway_sockets "), 5.0);
     frozen.iter().for_each(|browser| signal(browser, "-STOP"));
+    wire.set(Weather { black_hole: true, ..Weather::default() });
     let started = Instant::now();
     let mut n = 0;
     // Everything goes on for the one that reads, while the others are stuck and until they are cut.
@@ -63,13 +71,15 @@ async fn a_frozen_client_is_cut_and_freed_and_is_fresh_when_it_comes_back() {
         healthy.until_so(|b| b.map.get("a") == Some(&((n % 90) as f64))).await;
         assert!(started.elapsed() < Duration::from_secs(30), "frozen clients are not cut");
     }
-    assert_eq!(value("waystream_gateway_sockets_cut_total{reason=\"frozen\"}"), 3.0);
+    assert_eq!(value("waystream_gateway_sockets_cut_total{reason=\"frozen\"}"), 4.0);
     // Their connections go too: at most the polling one's keep-alive stays, until it is noticed to be idle.
     while connections(&system.url) > 2 {
         assert!(started.elapsed() < Duration::from_secs(60), "connections are not freed");
         tokio::task::yield_now().await;
     }
     frozen.iter().for_each(|browser| signal(browser, "-CONT"));
+    wire.set(Weather::default());
+    frozen.push(far);
     for mut browser in frozen {
         browser.until("disconnect").await;
         browser.map.clear();

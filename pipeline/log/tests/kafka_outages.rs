@@ -1,13 +1,17 @@
 //! kill -9 of Kafka while it is worked with: of the only broker, which comes back, and of each node of a cluster, where the others go
-//! on. What was acknowledged is there, no key's order changes, each commit has happened whole or not at all, and each partition is
+//! on; and a wire to it that swallows everything, or is cut. What was acknowledged is there, no key's order changes, each commit has happened whole or not at all, and each partition is
 //! somebody's again who may commit it.
 
+#[path = "../../../compose/tests/system/bad_wire.rs"]
+#[allow(clippy::unwrap_used)]
+mod bad_wire;
 #[path = "support/kafka.rs"]
 mod kafka;
 #[path = "support/shares.rs"]
 mod shares;
 mod support;
 
+use bad_wire::{BadWire, Weather};
 use kafka::Broker;
 use shares::{Shares, group, open, soon, work};
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,6 +164,30 @@ async fn traffic_survives(nodes: u16, kills: &[Kill]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_only_broker_may_be_killed_at_any_time() {
     traffic_survives(1, &[kill(1, 0, false), kill(1, 0, false)]).await;
+}
+
+/// For less and for more than a session; cut; and far away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_wire_to_the_only_broker_may_be_dead_or_slow() {
+    let _turn = TURN.lock().await;
+    let wire = BadWire::to_nowhere(0).await;
+    let port = wire.address.port();
+    let broker = tokio::task::spawn_blocking(move || Broker::start_far(port)).await.expect("starts");
+    wire.lead_to(broker.far_end());
+    let log = open(&KafkaOptions { brokers: wire.address.to_string(), ..broker.options() }).await;
+    let traffic = Traffic::start(&log);
+    for dead_s in [3, 10] {
+        soon("progress before nothing gets through", traffic.progress()).await;
+        wire.set(Weather { black_hole: true, ..Weather::default() });
+        tokio::time::sleep(Duration::from_secs(dead_s)).await;
+        wire.set(Weather::default());
+    }
+    soon("progress before it is cut", traffic.progress()).await;
+    wire.cut();
+    wire.set(Weather { delay: Duration::from_millis(50), ..Weather::default() });
+    soon("progress from far away", traffic.progress()).await;
+    wire.set(Weather::default());
+    traffic.finish_and_check().await;
 }
 
 /// Each node leads partitions, of the topics as of the groups and the transactions.

@@ -49,7 +49,7 @@ pub(super) async fn acknowledge_all(
 /// Acknowledges an alert. If somebody has already, that stays as it is.
 #[utoipa::path(post, path = "/api/alerts/{id}/acknowledgement", request_body = NewAcknowledgement,
     responses((status = 200, body = AcknowledgementInfo), (status = 400, body = ErrorAnswer), (status = 403, body = ErrorAnswer),
-        (status = 404, body = ErrorAnswer)))]
+        (status = 404, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
 pub(super) async fn acknowledge(
     State(rest): State<RestState>,
     identity: Identity,

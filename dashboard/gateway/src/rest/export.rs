@@ -3,6 +3,7 @@
 use super::history::time;
 use super::{ApiError, RestState, streamed};
 use crate::auth::Identity;
+use crate::wire::ErrorAnswer;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -51,7 +52,8 @@ pub(super) struct ExportQuery {
 }
 
 /// Tracks as a file.
-#[utoipa::path(get, path = "/api/export", params(ExportQuery), responses((status = 200, description = "the file")))]
+#[utoipa::path(get, path = "/api/export", params(ExportQuery),
+    responses((status = 200, description = "the file"), (status = 404, body = ErrorAnswer), (status = 413, body = ErrorAnswer)))]
 pub(super) async fn export(
     State(rest): State<RestState>,
     identity: Identity,

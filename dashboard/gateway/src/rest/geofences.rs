@@ -22,7 +22,7 @@ pub(super) async fn list(State(rest): State<RestState>, identity: Identity) -> J
 
 /// A new geofence: one Feature. Its id and version are given by the server.
 #[utoipa::path(post, path = "/api/geofences", request_body = GeofenceFeature,
-    responses((status = 201, body = GeofenceFeature), (status = 400, body = ErrorAnswer)))]
+    responses((status = 201, body = GeofenceFeature), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
 pub(super) async fn create(
     State(rest): State<RestState>,
     identity: Identity,
@@ -36,7 +36,7 @@ pub(super) async fn create(
 /// Geofences from GeoJSON, KML or well-known text, all or none. Those with the id of one that the organisation has replace it, so what
 /// was exported can be changed and put back; others get new ids.
 #[utoipa::path(post, path = "/api/geofences/import", request_body(content = String, content_type = "text/plain"),
-    responses((status = 200, body = GeofenceCollection), (status = 400, body = ErrorAnswer)))]
+    responses((status = 200, body = GeofenceCollection), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
 pub(super) async fn import(
     State(rest): State<RestState>,
     identity: Identity,

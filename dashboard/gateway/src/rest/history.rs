@@ -4,7 +4,7 @@ use super::devices::{position_info, unknown};
 use super::{ApiError, RestState};
 use crate::auth::Identity;
 use crate::live::alert;
-use crate::wire::{EventsAnswer, RangeAnswer, TrackAnswer};
+use crate::wire::{ErrorAnswer, EventsAnswer, RangeAnswer, TrackAnswer};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
@@ -43,7 +43,8 @@ pub(super) fn ever() -> (Timestamp, Timestamp) {
 }
 
 /// The positions of a device, in order of fix time.
-#[utoipa::path(get, path = "/api/devices/{id}/track", params(TrackQuery), responses((status = 200, body = TrackAnswer)))]
+#[utoipa::path(get, path = "/api/devices/{id}/track", params(TrackQuery),
+    responses((status = 200, body = TrackAnswer), (status = 404, body = ErrorAnswer), (status = 413, body = ErrorAnswer)))]
 pub(super) async fn track(
     State(rest): State<RestState>,
     identity: Identity,
@@ -78,7 +79,7 @@ pub(super) async fn track(
 }
 
 /// From when to when there is history.
-#[utoipa::path(get, path = "/api/history/range", responses((status = 200, body = RangeAnswer)))]
+#[utoipa::path(get, path = "/api/history/range", responses((status = 200, body = RangeAnswer), (status = 413, body = ErrorAnswer)))]
 pub(super) async fn range(State(rest): State<RestState>, identity: Identity) -> Result<Json<RangeAnswer>, ApiError> {
     let range = rest.sql.time_range(&rest.sessions.scope(&identity)).await?;
     let (from, to) = range.map(|(from, to)| (from.as_millis(), to.as_millis())).unzip();
@@ -103,7 +104,8 @@ pub(super) struct EventsQuery {
 }
 
 /// Events, newest last.
-#[utoipa::path(get, path = "/api/events", params(EventsQuery), responses((status = 200, body = EventsAnswer)))]
+#[utoipa::path(get, path = "/api/events", params(EventsQuery),
+    responses((status = 200, body = EventsAnswer), (status = 413, body = ErrorAnswer)))]
 pub(super) async fn events(
     State(rest): State<RestState>,
     identity: Identity,

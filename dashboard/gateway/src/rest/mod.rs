@@ -3,6 +3,7 @@
 mod acknowledgements;
 mod audit;
 mod commands;
+mod described;
 mod devices;
 mod error;
 mod export;
@@ -42,6 +43,7 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_response;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -169,11 +171,12 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(notifications::deliveries::list))
         .routes(routes!(notifications::deliveries::retry))
         .split_for_parts();
-    let description = serde_json::to_string(&description).expect("a description of strings is JSON");
+    let description = serde_json::to_string(&described::with_refusals(description)).expect("a description of strings is JSON");
     let json = [(axum::http::header::CONTENT_TYPE, "application/json")];
     router
         .route("/api/openapi.json", get(move || async move { (json, description).into_response() }))
         .route("/api/{*rest}", axum::routing::any(|| async { ApiError::NotFound("there is nothing here".into()) }))
+        .layer(map_response(described::told_alike))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .with_state(state)

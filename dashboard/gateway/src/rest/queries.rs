@@ -28,7 +28,8 @@ pub(super) async fn list(State(rest): State<RestState>, identity: Identity) -> J
 
 /// Keeps a query.
 #[utoipa::path(post, path = "/api/queries", request_body = SavedQueryEdit,
-    responses((status = 201, body = SavedQueryInfo), (status = 400, body = ErrorAnswer)))]
+    responses((status = 201, body = SavedQueryInfo), (status = 400, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer)))]
 pub(super) async fn create(
     State(rest): State<RestState>,
     identity: Identity,

@@ -108,7 +108,7 @@ pub(super) async fn sign_out(State(rest): State<RestState>, identity: SignedIn) 
 
 /// Choose a password; other sessions of the user end.
 #[utoipa::path(put, path = "/api/session/password", request_body = NewPassword,
-    responses((status = 204), (status = 400, body = ErrorAnswer)))]
+    responses((status = 204), (status = 400, body = ErrorAnswer), (status = 429, body = ErrorAnswer)))]
 pub(super) async fn set_password(
     State(rest): State<RestState>,
     identity: SignedIn,

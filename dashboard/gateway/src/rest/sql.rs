@@ -15,7 +15,9 @@ use waystream_sql::output::Format;
 /// An error has a status as long as nothing was sent. Later, JSON has it as `error`; the other formats break off, so that a part is
 /// not taken for the whole.
 #[utoipa::path(post, path = "/api/sql", request_body = SqlRequest,
-    responses((status = 200, body = SqlAnswer), (status = 400, body = ErrorAnswer), (status = 413, body = ErrorAnswer)))]
+    responses((status = 200, content((SqlAnswer = "application/json"), (String = "text/csv; charset=utf-8"),
+            (String = "application/vnd.apache.arrow.stream"), (String = "application/vnd.apache.parquet"))),
+        (status = 400, body = ErrorAnswer), (status = 413, body = ErrorAnswer), (status = 429, body = ErrorAnswer)))]
 pub(super) async fn query(
     State(rest): State<RestState>,
     Analyst(identity): Analyst,

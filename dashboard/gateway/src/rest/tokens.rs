@@ -26,7 +26,8 @@ pub(super) async fn list(State(rest): State<RestState>, identity: SignedIn) -> J
 
 /// Makes one for the user. The answer has its secret, which nobody can get a second time.
 #[utoipa::path(post, path = "/api/tokens", request_body = NewTokenRequest,
-    responses((status = 201, body = NewTokenAnswer), (status = 400, body = ErrorAnswer), (status = 403, body = ErrorAnswer)))]
+    responses((status = 201, body = NewTokenAnswer), (status = 400, body = ErrorAnswer), (status = 403, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer)))]
 pub(super) async fn create(
     State(rest): State<RestState>,
     identity: SignedIn,

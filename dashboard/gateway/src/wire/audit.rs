@@ -39,11 +39,11 @@ pub struct ChangeInfo {
     pub change: String,
     /// What it was. Secrets are left out, long values told by their size and hash.
     #[ts(type = "Record<string, unknown> | null")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub before: Option<Value>,
     /// What it is since then.
     #[ts(type = "Record<string, unknown> | null")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub after: Option<Value>,
 }
 

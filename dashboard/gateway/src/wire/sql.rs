@@ -23,7 +23,7 @@ pub struct SqlAnswer {
     pub columns: Vec<SqlColumn>,
     /// One list of values a row.
     #[ts(type = "unknown[][]")]
-    #[schema(value_type = Vec<Vec<Object>>)]
+    #[schema(value_type = Vec<Vec<Value>>)]
     pub rows: Vec<Value>,
     /// There are more rows than may be sent.
     pub truncated: bool,

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -37,6 +37,16 @@ impl Broker {
     /// One that also listens over TLS, to this user.
     pub(crate) fn start_secure(user: &str, password: &str) -> Self {
         Self::start_for(1, &[("KAFKA_USER", user), ("KAFKA_PASSWORD", password)])
+    }
+
+    /// One whose clients reach it over this port, behind which somebody passes on to [`Broker::far_end`].
+    pub(crate) fn start_far(port: u16) -> Self {
+        Self::start_for(1, &[("KAFKA_FAR_PORT", &port.to_string())])
+    }
+
+    /// Of a far one, where its own end is.
+    pub(crate) fn far_end(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port + 2).into()
     }
 
     fn start_for(nodes: u16, environment: &[(&str, &str)]) -> Self {

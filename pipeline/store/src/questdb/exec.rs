@@ -105,7 +105,7 @@ impl ExecutionPlan for QuestDbExec {
         // Dropped with the stream: the server notices that nobody waits for its answer.
         stream.spawn(async move {
             let server = tables.server().await.map_err(external)?;
-            let exported = server.export(&sql, &context.runtime_env().disk_manager).await?;
+            let exported = server.export(&sql, &context.runtime_env().disk_manager, None).await?;
             let decode = move || {
                 let merged = recent.merged(table)?;
                 for batch in exported.batches(asked)? {

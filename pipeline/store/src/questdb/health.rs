@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The server is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Who takes the question and doesn't answer in this time can't be reached: `/readyz` has to say so while it is so.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
 
 /// A table with a write-ahead log.
 #[derive(Debug, Clone)]
@@ -95,7 +97,9 @@ impl QuestDbStore {
     }
 
     async fn wal_tables(&self) -> Result<Vec<WalTable>, StoreError> {
-        wal_tables(self.tables.server().await?, &self.tables.names.written()).await
+        let (server, names) = (self.tables.server().await?, self.tables.names.written());
+        let looked = tokio::time::timeout(LOOK_WITHIN, wal_tables(server, &names)).await;
+        looked.unwrap_or_else(|_| Err(StoreError::Unavailable("QuestDB can't be reached: it does not answer".into())))
     }
 
     pub(super) async fn look(&self) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder};
 use datafusion::execution::spill_file::SpillFile;
+use futures::FutureExt;
 use http_body_util::BodyExt;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use serde_json::Value;
@@ -21,6 +22,8 @@ use tokio::sync::Semaphore;
 
 /// Long enough for statements on large tables; queries of users end by their own deadline.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Where nobody else sets a deadline, a server that sends nothing of its answer for so long is gone.
+const SILENCE: Duration = Duration::from_secs(60);
 /// Larger exports wait in a temporary file to be decoded: a Parquet file is read from its end.
 const IN_MEMORY_BYTES: usize = 32 << 20;
 /// Without a limit, version 9.3.4 writes text columns that can't be read.
@@ -82,19 +85,26 @@ impl Server {
             .map_err(|e| StoreError::Unavailable(format!("QuestDB answered {} otherwise than expected: {e}", shortened(sql))))
     }
 
-    /// Asks for rows. What doesn't fit into memory goes to the disk of `spill`.
-    pub(crate) async fn export(&self, sql: &str, spill: &Arc<DiskManager>) -> Result<Exported, DataFusionError> {
+    /// Asks for rows. What doesn't fit into memory goes to the disk of `spill`. `silence`: how long nothing may come; none: the asker
+    /// has a deadline.
+    pub(crate) async fn export(
+        &self,
+        sql: &str,
+        spill: &Arc<DiskManager>,
+        silence: Option<Duration>,
+    ) -> Result<Exported, DataFusionError> {
         let failed =
             |reason: String| external(StoreError::Unavailable(format!("QuestDB did not answer {}: {reason}", shortened(sql))));
         let _turn = self.exports.acquire().await.map_err(|e| failed(e.to_string()))?;
         let query = [("query", sql), ("fmt", "parquet"), ("compression_codec", "lz4_raw")];
-        let mut answer = self.http.get("exp", &query).await.map_err(external)?.into_body();
+        let mut answer = heard(silence, self.http.get("exp", &query)).await?.into_body();
         let mut memory = Vec::new();
         let mut file: Option<(Arc<dyn SpillFile>, _)> = None;
         let mut last = Vec::new();
-        while let Some(frame) = answer.frame().await {
+        let unreachable = |e: hyper::Error| self.http.unreachable(&e);
+        while let Some(frame) = heard(silence, answer.frame().map(|frame| frame.transpose().map_err(unreachable))).await? {
             // What is no data comes at the end, and says nothing of the rows.
-            let Ok(chunk) = frame.map_err(|e| external(self.http.unreachable(&e)))?.into_data() else { continue };
+            let Ok(chunk) = frame.into_data() else { continue };
             last.extend_from_slice(&chunk[chunk.len().saturating_sub(MAGIC.len())..]);
             last.drain(..last.len().saturating_sub(MAGIC.len()));
             if memory.len() + chunk.len() <= IN_MEMORY_BYTES && file.is_none() {
@@ -136,7 +146,7 @@ impl Server {
         keep: impl Fn(RecordBatch) -> Result<RecordBatch, ArrowError> + Send + 'static,
     ) -> Result<RecordBatch, StoreError> {
         let read = async {
-            let exported = self.export(sql, &self.spill).await?;
+            let exported = self.export(sql, &self.spill, Some(SILENCE)).await?;
             let schema = schema.clone();
             let decode = move || {
                 let batches = exported.batches(schema.clone())?.map(|batch| Ok(keep(batch?)?));
@@ -196,6 +206,17 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataF
     Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?)
 }
 
+/// Waits for a part of an answer, at most for so long.
+async fn heard<T>(silence: Option<Duration>, part: impl Future<Output = Result<T, StoreError>>) -> Result<T, DataFusionError> {
+    let part = match silence {
+        None => part.await,
+        Some(most) => tokio::time::timeout(most, part).await.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable(format!("QuestDB can't be reached: nothing came for {} s", most.as_secs_f64())))
+        }),
+    };
+    part.map_err(external)
+}
+
 pub(crate) fn external(error: StoreError) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
@@ -206,4 +227,23 @@ fn shortened(sql: &str) -> String {
         text.push('…');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn who_takes_a_question_and_says_nothing_is_given_up() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = silent.local_addr().expect("it is bound").port();
+        let options = QuestDbOptions { address: ("127.0.0.1".into(), port), ..QuestDbOptions::default() };
+        let server = Server::new(options).expect("a client");
+        // The kernel takes the connection; nobody reads from it.
+        let asked = server.export("SELECT 1", &server.spill, Some(Duration::from_millis(100))).await;
+        let error = asked.err().expect("silence is no answer").to_string();
+        assert!(error.contains("nothing came for 0.1 s"), "{error}");
+        drop(silent);
+    }
 }

@@ -31,7 +31,8 @@ pub(crate) async fn list(State(rest): State<RestState>, identity: Identity) -> R
 
 /// A new channel.
 #[utoipa::path(post, path = "/api/notifications/channels", request_body = ChannelEdit,
-    responses((status = 201, body = ChannelInfo), (status = 400, body = ErrorAnswer), (status = 403, body = ErrorAnswer)))]
+    responses((status = 201, body = ChannelInfo), (status = 400, body = ErrorAnswer), (status = 403, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer)))]
 pub(crate) async fn create(
     State(rest): State<RestState>,
     identity: Identity,

@@ -27,7 +27,8 @@ pub(crate) async fn list(State(rest): State<RestState>, identity: Identity) -> J
 
 /// A new report. If its time has passed today, what it is about is sent at once.
 #[utoipa::path(post, path = "/api/notifications/reports", request_body = ReportEdit,
-    responses((status = 201, body = ReportInfo), (status = 400, body = ErrorAnswer), (status = 403, body = ErrorAnswer)))]
+    responses((status = 201, body = ReportInfo), (status = 400, body = ErrorAnswer), (status = 403, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer)))]
 pub(crate) async fn create(
     State(rest): State<RestState>,
     identity: Identity,

@@ -28,7 +28,8 @@ pub(crate) async fn list(State(rest): State<RestState>, identity: Identity) -> J
 
 /// A new rule.
 #[utoipa::path(post, path = "/api/notifications/rules", request_body = NotificationRuleEdit,
-    responses((status = 201, body = NotificationRuleInfo), (status = 400, body = ErrorAnswer), (status = 403, body = ErrorAnswer)))]
+    responses((status = 201, body = NotificationRuleInfo), (status = 400, body = ErrorAnswer), (status = 403, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer)))]
 pub(crate) async fn create(
     State(rest): State<RestState>,
     identity: Identity,
