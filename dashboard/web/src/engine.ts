@@ -47,8 +47,8 @@ export class Engine {
     this.post({ type: 'connect', origin: location.origin, base: document.baseURI, alertsAfter });
   }
 
-  draw(view: View, buffer: ArrayBuffer | null): void {
-    this.worker.postMessage({ type: 'draw', view, buffer } satisfies ToWorker, buffer ? [buffer] : []);
+  draw(view: View): void {
+    this.post({ type: 'draw', view });
   }
 
   wantRows(from: number, to: number): void {

@@ -6,6 +6,7 @@ import atlas from 'world-atlas/countries-50m.json?url';
 import { latOf, lonOf, mercatorX, mercatorY } from '../worker/mercator';
 import type { Theme } from '../worker/protocol';
 import { earthOf, type Earth, type Path } from './outlines';
+import { paintInto } from './picture';
 
 const COLOURS: Record<Theme, { sea: string; land: string; coast: string; border: string; grid: string }> = {
   light: { sea: '#d5e3ec', land: '#f3f1ea', coast: '#a9bcc8', border: '#c9c0b2', grid: 'rgba(70,100,120,.10)' },
@@ -48,14 +49,12 @@ export class EarthLayer extends L.GridLayer {
     const size = this.getTileSize();
     const dpr = Math.min(2, window.devicePixelRatio || 1);
     const tile = L.DomUtil.create('canvas', 'earth-tile');
-    tile.width = size.x * dpr;
-    tile.height = size.y * dpr;
-    const context = tile.getContext('2d');
-    if (context) this.draw(context, coords, size.x * dpr);
+    const edge = size.x * dpr;
+    paintInto(tile, edge, edge, (context) => this.draw(context, coords, edge));
     return tile;
   }
 
-  private draw(c: CanvasRenderingContext2D, coords: L.Coords, edge: number): void {
+  private draw(c: OffscreenCanvasRenderingContext2D, coords: L.Coords, edge: number): void {
     const colours = COLOURS[this.theme];
     const tiles = 2 ** coords.z;
     const scale = tiles * edge;
@@ -101,7 +100,7 @@ export class EarthLayer extends L.GridLayer {
   }
 
   /** Fine lines of latitude and longitude: deep inland without tiles they still show that and how the map moves. */
-  private drawGrid(c: CanvasRenderingContext2D, coords: L.Coords, edge: number, x0: number, y0: number, scale: number): void {
+  private drawGrid(c: OffscreenCanvasRenderingContext2D, coords: L.Coords, edge: number, x0: number, y0: number, scale: number): void {
     const step = gridStep(coords.z);
     c.strokeStyle = COLOURS[this.theme].grid;
     c.lineWidth = edge / 256;

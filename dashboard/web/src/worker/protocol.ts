@@ -57,7 +57,7 @@ export function notOfCells({ text, fence, attribute }: Filter): ('text' | 'fence
 
 export type ToWorker =
   | { type: 'connect'; origin: string; /** Address of the page. */ base: string; alertsAfter: string | null }
-  | { type: 'draw'; view: View; buffer: ArrayBuffer | null }
+  | { type: 'draw'; view: View }
   | { type: 'options'; options: DrawOptions }
   | { type: 'filter'; filter: Filter }
   | { type: 'rows'; from: number; to: number }
@@ -119,7 +119,8 @@ export interface Selected {
 
 export interface FrameReply {
   type: 'frame';
-  buffer: ArrayBuffer;
+  /** Null: there was no memory for it. */
+  picture: ImageBitmap | null;
   view: View;
   shown: number;
   selected: Selected | null;

@@ -6,7 +6,7 @@ import { Listing, askAt, requestOf, rowsOf, type Ask } from './listing';
 import { Live } from './live';
 import { latOf, lonOf } from './mercator';
 import { Painter, type Scene } from './painter';
-import type { DrawOptions, FromWorker, LayerName, LinkState, Selected, ToWorker, VehicleRow, View } from './protocol';
+import type { DrawOptions, FrameReply, FromWorker, LayerName, LinkState, Selected, ToWorker, VehicleRow, View } from './protocol';
 import { Replay } from './replay';
 import { Sight, sameViewport } from './sight';
 
@@ -53,6 +53,8 @@ let extentSent = false;
 let badFrames = 0;
 let inView = 0;
 let drawMs = 0;
+/** Drawn into again and again. */
+let pixels = new ImageData(1, 1);
 /** The page has a picture that holds. */
 let still = false;
 
@@ -183,22 +185,26 @@ function scenes(wall: number): Scene[] {
   return list;
 }
 
-function draw(view: View, buffer: ArrayBuffer | null): void {
+function draw(view: View): void {
   const began = performance.now();
   const wall = Date.now();
   shownView = view;
   // Until it is known where the vehicles are, the server is asked for all of the world.
   if (extentSent) sight.show(view);
-  const bytes = view.w * view.h * 4;
-  const pixels = buffer && buffer.byteLength === bytes ? buffer : new ArrayBuffer(bytes);
+  if (pixels.width !== view.w || pixels.height !== view.h) pixels = new ImageData(view.w, view.h);
   const shown = scenes(wall);
-  inView = painter.paint(new Uint32Array(pixels), view, shown, options, wall);
+  inView = painter.paint(new Uint32Array(pixels.data.buffer), view, shown, options, wall);
   still = !shown.some((scene) => scene.fleet.active);
   // A replay's clock runs at any speed.
   const fastest = shown.some((scene) => scene.trails) ? Infinity : shown.reduce((most, { fleet }) => Math.max(most, fleet.fastest), 0);
   const holdMs = Math.min(HOLD_AT_MOST_MS, (VISIBLE_PX * view.dpr) / fastest);
+  const reply: Omit<FrameReply, 'picture'> = { type: 'frame', view, shown: inView, selected: selection(wall), still, holdMs };
+  // The pixels are copied before it returns.
+  createImageBitmap(pixels).then(
+    (picture) => scope.postMessage({ ...reply, picture }, [picture]),
+    () => post({ ...reply, picture: null, still: false, holdMs: HOLD_AT_MOST_MS }),
+  );
   drawMs += (performance.now() - began - drawMs) * 0.1;
-  scope.postMessage({ type: 'frame', buffer: pixels, view, shown: inView, selected: selection(wall), still, holdMs }, [pixels]);
 }
 
 function hit(id: number, x: number, y: number, radius: number): void {
@@ -292,7 +298,7 @@ scope.onmessage = ({ data }) => {
       connect(data.origin, data.base, data.alertsAfter);
       break;
     case 'draw':
-      draw(data.view, data.buffer);
+      draw(data.view);
       break;
     case 'options':
       options = data.options;
