@@ -36,7 +36,9 @@ export class VehicleLayer extends L.Layer {
   inView = 0;
 
   constructor(private engine: Engine, private onFrame: (reply: FrameReply) => void) {
-    super({ pane: 'vehicles' });
+    super();
+    // A plain layer takes no options by itself.
+    L.setOptions(this, { pane: 'vehicles' });
     engine.on('frame', (reply) => {
       this.inFlight--;
       // One that nobody will see is given back at once, not when garbage is collected.

@@ -1,5 +1,6 @@
 /** The map worker: owns the socket and all positions, answers the page, draws on request. */
 
+import { Easel } from './easel';
 import { FrameFault, Ft1Decoder, SPEED_UNKNOWN, type FrameHeader } from './ft1';
 import { Link } from './link';
 import { Listing, askAt, requestOf, rowsOf, type Ask } from './listing';
@@ -53,8 +54,7 @@ let extentSent = false;
 let badFrames = 0;
 let inView = 0;
 let drawMs = 0;
-/** Drawn into again and again. */
-let pixels = new ImageData(1, 1);
+const easel = new Easel();
 /** The page has a picture that holds. */
 let still = false;
 
@@ -191,16 +191,14 @@ function draw(view: View): void {
   shownView = view;
   // Until it is known where the vehicles are, the server is asked for all of the world.
   if (extentSent) sight.show(view);
-  if (pixels.width !== view.w || pixels.height !== view.h) pixels = new ImageData(view.w, view.h);
   const shown = scenes(wall);
-  inView = painter.paint(new Uint32Array(pixels.data.buffer), view, shown, options, wall);
+  inView = painter.paint(easel.pixels(view.w, view.h), view, shown, options, wall);
   still = !shown.some((scene) => scene.fleet.active);
   // A replay's clock runs at any speed.
   const fastest = shown.some((scene) => scene.trails) ? Infinity : shown.reduce((most, { fleet }) => Math.max(most, fleet.fastest), 0);
   const holdMs = Math.min(HOLD_AT_MOST_MS, (VISIBLE_PX * view.dpr) / fastest);
   const reply: Omit<FrameReply, 'picture'> = { type: 'frame', view, shown: inView, selected: selection(wall), still, holdMs };
-  // The pixels are copied before it returns.
-  createImageBitmap(pixels).then(
+  easel.picture().then(
     (picture) => scope.postMessage({ ...reply, picture }, [picture]),
     () => post({ ...reply, picture: null, still: false, holdMs: HOLD_AT_MOST_MS }),
   );
