@@ -5,7 +5,7 @@ import type { Engine } from '../engine';
 import type { FrameReply, View } from '../worker/protocol';
 
 /** Drawn beyond the map's edge, CSS px: hides cut sprites and covers a drag until the next frame. */
-const PAD = 48;
+const PAD = 64;
 /** A picture drawn beyond the map's edge is moved so far, and so long, before another is asked for. */
 const DRAG_PX = PAD / 2;
 const DRAG_MS = 100;
