@@ -18,7 +18,7 @@ export interface EngineEvents {
   catalog: (change: CatalogMessage) => void;
   replayOpened: (opened: { id: number; error: string | null; slots: SlotRow[]; from: number; to: number }) => void;
   replayState: (state: ReplayState) => void;
-  replayClock: (clock: { id: number; at: number; count: number }) => void;
+  replayClock: (clock: { id: number; at: number; count: number; applied: number }) => void;
   replayAlert: (alert: { id: number; alert: AlertEvent }) => void;
 }
 

@@ -145,5 +145,5 @@ export type FromWorker =
   | { type: 'catalog'; change: CatalogMessage }
   | { type: 'replay-opened'; id: number; error: string | null; slots: SlotRow[]; from: number; to: number }
   | { type: 'replay-state'; state: ReplayState }
-  | { type: 'replay-clock'; id: number; at: number; count: number }
+  | { type: 'replay-clock'; id: number; at: number; count: number; /** Positions taken over so far. */ applied: number }
   | { type: 'replay-alert'; id: number; alert: AlertEvent };

@@ -274,7 +274,7 @@ function extent(): [number, number, number, number] | null {
 let beat = 0;
 setInterval(() => {
   if (++beat % 4 === 0) live.tidy();
-  if (replay.id !== 0) post({ type: 'replay-clock', id: replay.id, at: replay.clock.now(Date.now()), count: replay.fleet.count });
+  if (replay.id !== 0) post({ type: 'replay-clock', id: replay.id, at: replay.clock.now(Date.now()), count: replay.fleet.count, applied: replay.fleet.applied });
   if (rowsWanted.to > rowsWanted.from && !listing.active) sendRows();
   sendStats();
   if (!extentSent) {
