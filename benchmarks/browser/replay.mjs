@@ -75,10 +75,17 @@ async function open(page, link) {
   await page.locator('dialog').waitFor({ state: 'detached' });
 }
 
-/** The whole history up to a day, all vehicles, by the panel that people use. */
+/** The last day, all vehicles, by the panel that people use. */
 async function startReplay(page) {
+  // Another program may still be putting its history in.
+  await page.waitForFunction(async (hours) => {
+    const { from, to } = await (await fetch('api/history/range')).json();
+    return from !== null && to - from > hours * 3_500_000;
+  }, Number(args.hours), { timeout: 600_000, polling: 1000 });
   await page.getByRole('button', { name: 'Replay' }).first().click();
   const form = page.locator('.panel .form');
+  // It has asked how much history there is.
+  await page.waitForFunction(() => document.querySelector('.panel .form input[type=datetime-local]').value !== '');
   await form.getByRole('button', { name: '24 h' }).click();
   await form.getByLabel('Vehicles').selectOption('all:');
   await form.getByLabel('Speed').selectOption(args.speed);
