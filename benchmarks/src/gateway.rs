@@ -1,6 +1,7 @@
 //! The system under test in the benchmarks of the live map: embedded log and gateway, with a simulated fleet in the dataflow's place.
 
 use crate::fleet::{Fleet, Sizes, fleet_id};
+use crate::past::{self, Past};
 use anyhow::{Context, Result};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -24,9 +25,10 @@ use waystream_store::parquet::{ParquetOptions, ParquetStore};
 const BATCH: usize = 10_000;
 
 /// Runs until standard input ends. Prints the address first; then for each line read a sign-in link of a user who sees all.
-pub async fn serve(dir: &Path, listen: SocketAddr, sizes: Sizes) -> Result<()> {
+pub async fn serve(dir: &Path, listen: SocketAddr, sizes: Sizes, history: Past) -> Result<()> {
     let log = EmbeddedLog::open(&dir.join("log"), EmbeddedOptions::default())?;
     let store = ParquetStore::open(&dir.join("store"), ParquetOptions::default())?;
+    past::fill(store.as_ref(), sizes, history, now()).await.context("history")?;
     let (catalog, follower) = CatalogFollower::start(log.clone()).await?;
     let stop = CancellationToken::new();
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();

@@ -5,7 +5,8 @@
 //! - `connectors`: Teltonika trackers in one process, the system in another: durable positions a second, CPU, memory, history.
 //! - `distributed`: the same trackers and the program's roles as processes on Kafka and QuestDB, or all in one process: positions a
 //!   second of each role, CPU, and a live load for `browser/latency.mjs`.
-//! - `gateway`: the gateway with a simulated fleet behind it, for browsers (`browser/map.mjs`) and sockets to be measured against.
+//! - `gateway`: the gateway with a simulated fleet behind it, for browsers (`browser/map.mjs`, `browser/replay.mjs`) and sockets to be
+//!   measured against.
 //! - `fanout`: thousands of sockets that watch fleets, of our gateway and of the usual stack's server: deliveries, latency, CPU, memory.
 //! - `scale`: memory of many devices' states, restoring them, a dataflow's start, edits among many geofences and devices.
 //! - `geofence`: the geofence job on the shared workload, exact against its truth: fold alone, whole job, epoch latency.
@@ -19,6 +20,7 @@ pub mod folded;
 pub mod gateway;
 pub mod load;
 pub mod log;
+pub mod past;
 pub mod process;
 pub mod processes;
 pub mod questions;

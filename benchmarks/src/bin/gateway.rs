@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use waystream_benchmarks::fleet::Sizes;
 use waystream_benchmarks::gateway::serve;
+use waystream_benchmarks::past::Past;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,6 +27,12 @@ struct Args {
     /// Times a second that the fleet's part that moved is written.
     #[arg(long, default_value_t = 10)]
     hz: usize,
+    /// Hours of history for replays.
+    #[arg(long, default_value_t = 0)]
+    history_hours: usize,
+    /// In history each has reported once in so many seconds.
+    #[arg(long, default_value_t = 45)]
+    history_period: usize,
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -36,7 +43,8 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let Args { vehicles, period, fleets, hz, listen, dir } = Args::parse();
+    let Args { vehicles, period, fleets, hz, history_hours, history_period, listen, dir } = Args::parse();
     let dir = tempfile::tempdir_in(dir)?;
-    serve(dir.path(), listen, Sizes { vehicles, fleets, hz, period_s: period }).await
+    let history = Past { hours: history_hours, period_s: history_period };
+    serve(dir.path(), listen, Sizes { vehicles, fleets, hz, period_s: period }, history).await
 }

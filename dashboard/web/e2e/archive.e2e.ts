@@ -95,7 +95,10 @@ async function colours(name: string, archive: Buffer): Promise<number[][]> {
       if (scheme === 'dark') await page.getByRole('button', { name: 'Dark mode' }).click();
       const centre = (): Promise<number[]> => page.evaluate(() => {
         const canvas = document.querySelector<HTMLCanvasElement>('canvas.leaflet-tile');
-        const pixel = canvas?.getContext('2d')?.getImageData(canvas.width >> 1, canvas.height >> 1, 1, 1).data;
+        // Some show finished pictures: only a copy can be read.
+        const copy = new OffscreenCanvas(1, 1).getContext('2d');
+        if (canvas) copy?.drawImage(canvas, -(canvas.width >> 1), -(canvas.height >> 1));
+        const pixel = copy?.getImageData(0, 0, 1, 1).data;
         return pixel ? [...pixel] : [0, 0, 0, 0];
       });
       const before = seen.at(-1)?.join();

@@ -35,7 +35,11 @@ export const locate = async (device: string): Promise<{ lat: number; lon: number
 /** A number that is another if any pixel is another. */
 export const mapPixels = (): Promise<number> => page.evaluate(() => {
   const canvas = document.querySelector<HTMLCanvasElement>('.vehicle-canvas');
-  const pixels = canvas?.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data ?? [];
+  if (!canvas) return 0;
+  // It shows finished pictures: only a copy can be read.
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d');
+  copy?.drawImage(canvas, 0, 0);
+  const pixels = copy?.getImageData(0, 0, canvas.width, canvas.height).data ?? [];
   let sum = 0;
   for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] !== 0) sum = (Math.imul(sum, 31) + i + pixels[i]) | 0;
   return sum;

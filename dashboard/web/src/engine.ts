@@ -18,7 +18,7 @@ export interface EngineEvents {
   catalog: (change: CatalogMessage) => void;
   replayOpened: (opened: { id: number; error: string | null; slots: SlotRow[]; from: number; to: number }) => void;
   replayState: (state: ReplayState) => void;
-  replayClock: (clock: { id: number; at: number; count: number }) => void;
+  replayClock: (clock: { id: number; at: number; count: number; applied: number }) => void;
   replayAlert: (alert: { id: number; alert: AlertEvent }) => void;
 }
 
@@ -47,8 +47,8 @@ export class Engine {
     this.post({ type: 'connect', origin: location.origin, base: document.baseURI, alertsAfter });
   }
 
-  draw(view: View, buffer: ArrayBuffer | null): void {
-    this.worker.postMessage({ type: 'draw', view, buffer } satisfies ToWorker, buffer ? [buffer] : []);
+  draw(view: View): void {
+    this.post({ type: 'draw', view });
   }
 
   wantRows(from: number, to: number): void {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Topology } from 'topojson-specification';
 import { address } from './api';
 import { age, areaText, attribute, configure, course, fromLocalInput, lengthText, speedText, time, toLocalInput, utc } from './format';
-import { earthOf, unwrap } from './map/outlines';
+import { earthOf, tileBox, unwrap } from './map/outlines';
 import { Store, type State } from './state';
 import { chartPath } from './ui/chart';
 
@@ -95,6 +95,15 @@ describe('the coastlines', () => {
     }
     expect(earth.areas.length).toBeGreaterThan(1000);
     expect(longest).toBeLessThan(0.1);
+  });
+
+  it('are cut into tiles that cover the world once, whatever their size', () => {
+    expect(tileBox({ x: 0, y: 0, z: 0 }, 256)).toEqual({ box: [0, 0, 1, 1], tiles: 1 });
+    // Two tiles of 512 px lie beside each other where there are four of 256.
+    expect(tileBox({ x: 1, y: 0, z: 2 }, 512)).toEqual({ box: [0.5, 0, 1, 0.5], tiles: 2 });
+    expect(tileBox({ x: 1, y: 0, z: 2 }, 512).box.slice(0, 2)).toEqual(tileBox({ x: 2, y: 0, z: 2 }, 256).box.slice(0, 2));
+    // Beyond the 180th meridian.
+    expect(tileBox({ x: -1, y: 0, z: 2 }, 512).box).toEqual([-0.5, 0, 0, 0.5]);
   });
 
   it('close a ring round the south pole along the edge', () => {

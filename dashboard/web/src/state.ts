@@ -22,6 +22,8 @@ export interface ReplaySession {
   ready: boolean;
   /** Vehicles on the map. */
   count: number;
+  /** Positions taken over so far. */
+  applied: number;
   /** Whom it shows, once the server has told. */
   devices: readonly string[];
   /** Nobody was left out. */

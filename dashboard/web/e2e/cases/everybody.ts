@@ -14,7 +14,7 @@ it('is usable in the dark and on a phone', async () => {
   await shot('8-dark');
   await page.getByRole('button', { name: 'Light mode' }).click();
   await page.setViewportSize({ width: 390, height: 780 });
-  await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>('.vehicle-canvas')?.width === 390 + 96);
+  await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>('.vehicle-canvas')?.width === 390 + 128);
   await shot('9-phone');
   await page.setViewportSize({ width: 1280, height: 800 });
 });

@@ -17,7 +17,9 @@ export class HeatLayer extends L.Layer {
   private zoom = 0;
 
   constructor() {
-    super({ pane: 'heat' });
+    super();
+    // A plain layer takes no options by itself.
+    L.setOptions(this, { pane: 'heat' });
   }
 
   show(data: HeatCells | null): void {

@@ -195,5 +195,7 @@ function keepAddress({ store }: App, place: () => AddressView | null, map: L.Map
     }, 400);
   };
   map.on('moveend', later);
+  // While the map is on its way; a changed address makes the browser look at the page's icon again.
+  map.on('movestart', () => clearTimeout(timer));
   store.on(['panel', 'selected', 'filter', 'query'], later);
 }

@@ -18,6 +18,12 @@ export interface Earth {
   borders: Path[];
 }
 
+/** Where a tile of so many CSS px lies: a world is 256 px wide at zoom 0. */
+export function tileBox({ x, y, z }: { x: number; y: number; z: number }, size: number): { box: Path['box']; tiles: number } {
+  const tiles = (256 * 2 ** z) / size;
+  return { box: [x / tiles, y / tiles, (x + 1) / tiles, (y + 1) / tiles], tiles };
+}
+
 /** Follows a ring across ±180° without jumps; a ring round a pole is closed along the square's edge. */
 export function unwrap(ring: readonly Position[]): Path {
   const points: number[] = [];

@@ -1,6 +1,7 @@
 /** Raster tiles over the coastlines. Tiles that fail leave no mark; when all fail, asking stops for a while. */
 
 import * as L from 'leaflet';
+import { paintInto } from './picture';
 import type { TileSource } from '../wire/types';
 import type { Theme } from '../worker/protocol';
 
@@ -39,14 +40,13 @@ export class Pictures extends L.TileLayer {
   protected drawn(coming: Promise<Picture | null>, done: L.DoneCallback): HTMLElement {
     const canvas = L.DomUtil.create('canvas', 'leaflet-tile');
     const draw = (picture: Picture | null): void => {
-      const context = canvas.getContext('2d');
-      if (picture && context) {
-        canvas.width = picture.width;
-        canvas.height = picture.height;
-        if (this.theme === 'dark' && 'filter' in context) context.filter = DARK;
-        // Where canvases can't filter, the stylesheet does.
-        else canvas.classList.add('unfiltered');
-        context.drawImage(picture, 0, 0);
+      if (picture) {
+        paintInto(canvas, picture.width, picture.height, true, (context) => {
+          if (this.theme === 'dark' && 'filter' in context) context.filter = DARK;
+          // Where canvases can't filter, the stylesheet does.
+          else canvas.classList.add('unfiltered');
+          context.drawImage(picture, 0, 0);
+        });
       }
       // Leaflet drops tiles of the former zoom at once if they are not complete, as images say of themselves.
       Object.assign(canvas, { complete: true });

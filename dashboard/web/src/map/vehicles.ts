@@ -1,11 +1,11 @@
-/** The Leaflet layer that shows the worker's pixel buffers, each under the view it was drawn for. */
+/** The Leaflet layer that shows the worker's pictures, each under the view it was drawn for. */
 
 import * as L from 'leaflet';
 import type { Engine } from '../engine';
 import type { FrameReply, View } from '../worker/protocol';
 
 /** Drawn beyond the map's edge, CSS px: hides cut sprites and covers a drag until the next frame. */
-const PAD = 48;
+const PAD = 64;
 /** A picture drawn beyond the map's edge is moved so far, and so long, before another is asked for. */
 const DRAG_PX = PAD / 2;
 const DRAG_MS = 100;
@@ -16,11 +16,10 @@ const MAX_RATIO = 2;
 
 export class VehicleLayer extends L.Layer {
   private canvas: HTMLCanvasElement | null = null;
-  private context: CanvasRenderingContext2D | null = null;
+  private context: ImageBitmapRenderingContext | null = null;
   private request = 0;
   private inFlight = 0;
   private ready: FrameReply | null = null;
-  private spare: ArrayBuffer[] = [];
   /** The view for which the last drawing was asked. */
   private asked: View | null = null;
   private askedAt = 0;
@@ -37,10 +36,13 @@ export class VehicleLayer extends L.Layer {
   inView = 0;
 
   constructor(private engine: Engine, private onFrame: (reply: FrameReply) => void) {
-    super({ pane: 'vehicles' });
+    super();
+    // A plain layer takes no options by itself.
+    L.setOptions(this, { pane: 'vehicles' });
     engine.on('frame', (reply) => {
       this.inFlight--;
-      if (this.ready) this.spare.push(this.ready.buffer);
+      // One that nobody will see is given back at once, not when garbage is collected.
+      this.ready?.picture?.close();
       this.ready = reply;
       this.still = reply.still;
       this.holdMs = reply.holdMs;
@@ -56,8 +58,8 @@ export class VehicleLayer extends L.Layer {
     canvas.setAttribute('aria-hidden', 'true');
     this.getPane()?.append(canvas);
     this.canvas = canvas;
-    // Filled by putImageData only: a canvas in main memory saves the way through the graphics card.
-    this.context = canvas.getContext('2d', { willReadFrequently: true });
+    // A canvas that is drawn on is copied with every frame of a drag, this one when there is another picture.
+    this.context = canvas.getContext('bitmaprenderer');
     this.request = requestAnimationFrame(this.tick);
     return this;
   }
@@ -82,7 +84,7 @@ export class VehicleLayer extends L.Layer {
       this.inFlight++;
       this.asked = view;
       this.askedAt = performance.now();
-      this.engine.draw(view, this.spare.pop() ?? null);
+      this.engine.draw(view);
     }
     // Leaflet animates the panes by CSS: the canvas has been sent to where the zoom ends.
     if (isAnimatingZoom(map)) return;
@@ -108,17 +110,15 @@ export class VehicleLayer extends L.Layer {
 
   private show(reply: FrameReply): void {
     const { canvas, context } = this;
-    if (!canvas || !context) return;
+    if (!canvas || !context || !reply.picture) return;
     const { w, h, dpr } = reply.view;
     if (canvas.width !== w || canvas.height !== h) {
       canvas.width = w;
       canvas.height = h;
       canvas.style.width = `${w / dpr}px`;
       canvas.style.height = `${h / dpr}px`;
-      this.spare.length = 0;
     }
-    context.putImageData(new ImageData(new Uint8ClampedArray(reply.buffer), w, h), 0, 0);
-    this.spare.push(reply.buffer);
+    context.transferFromImageBitmap(reply.picture);
     this.shown = reply.view;
     this.inView = reply.shown;
     this.frames++;

@@ -10,7 +10,8 @@ import { alertRow } from './alerts';
 import { exportMenu } from './export';
 
 const HOUR_MS = 3_600_000;
-export const SPEEDS = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+/** 480: a day in three minutes. */
+export const SPEEDS = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 480, 1000];
 const DEFAULT_SPEED = 10;
 const STEP_MS = 60_000;
 /** A dragged slider asks for a hundred moments a second; the last one of such a while is sent. */
@@ -120,7 +121,7 @@ export function replayPanel(app: App): ReplayPanel {
     setText(submit, texts.replay.opening);
     const asked = { ...range, speed: Number(speed.value) };
     store.set({
-      replay: { id, title, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, devices: [], everybody: devices === null && fleet === null, alerts: [], error: null },
+      replay: { id, title, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, applied: 0, devices: [], everybody: devices === null && fleet === null, alerts: [], error: null },
       follow: false,
     });
     engine.replay(id, { action: 'open', devices, fleet, ...asked });
@@ -162,7 +163,7 @@ export function replayPanel(app: App): ReplayPanel {
   engine.on('replayState', (state) => patch(state.id, {
     at: state.at, playing: state.playing && !state.done, speed: state.speed, done: state.done, ...(state.error === undefined ? {} : { error: state.error }),
   }));
-  engine.on('replayClock', ({ id, at, count }) => patch(id, seeking === 0 ? { at, count } : { count }));
+  engine.on('replayClock', ({ id, at, count, applied }) => patch(id, seeking === 0 ? { at, count, applied } : { count, applied }));
 
   function close(): void {
     const { replay, selected } = store.now;

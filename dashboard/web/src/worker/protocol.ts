@@ -57,7 +57,7 @@ export function notOfCells({ text, fence, attribute }: Filter): ('text' | 'fence
 
 export type ToWorker =
   | { type: 'connect'; origin: string; /** Address of the page. */ base: string; alertsAfter: string | null }
-  | { type: 'draw'; view: View; buffer: ArrayBuffer | null }
+  | { type: 'draw'; view: View }
   | { type: 'options'; options: DrawOptions }
   | { type: 'filter'; filter: Filter }
   | { type: 'rows'; from: number; to: number }
@@ -119,7 +119,8 @@ export interface Selected {
 
 export interface FrameReply {
   type: 'frame';
-  buffer: ArrayBuffer;
+  /** Null: there was no memory for it. */
+  picture: ImageBitmap | null;
   view: View;
   shown: number;
   selected: Selected | null;
@@ -144,5 +145,5 @@ export type FromWorker =
   | { type: 'catalog'; change: CatalogMessage }
   | { type: 'replay-opened'; id: number; error: string | null; slots: SlotRow[]; from: number; to: number }
   | { type: 'replay-state'; state: ReplayState }
-  | { type: 'replay-clock'; id: number; at: number; count: number }
+  | { type: 'replay-clock'; id: number; at: number; count: number; /** Positions taken over so far. */ applied: number }
   | { type: 'replay-alert'; id: number; alert: AlertEvent };

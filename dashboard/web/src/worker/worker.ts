@@ -1,12 +1,13 @@
 /** The map worker: owns the socket and all positions, answers the page, draws on request. */
 
+import { Easel } from './easel';
 import { FrameFault, Ft1Decoder, SPEED_UNKNOWN, type FrameHeader } from './ft1';
 import { Link } from './link';
 import { Listing, askAt, requestOf, rowsOf, type Ask } from './listing';
 import { Live } from './live';
 import { latOf, lonOf } from './mercator';
 import { Painter, type Scene } from './painter';
-import type { DrawOptions, FromWorker, LayerName, LinkState, Selected, ToWorker, VehicleRow, View } from './protocol';
+import type { DrawOptions, FrameReply, FromWorker, LayerName, LinkState, Selected, ToWorker, VehicleRow, View } from './protocol';
 import { Replay } from './replay';
 import { Sight, sameViewport } from './sight';
 
@@ -53,6 +54,7 @@ let extentSent = false;
 let badFrames = 0;
 let inView = 0;
 let drawMs = 0;
+const easel = new Easel();
 /** The page has a picture that holds. */
 let still = false;
 
@@ -183,22 +185,24 @@ function scenes(wall: number): Scene[] {
   return list;
 }
 
-function draw(view: View, buffer: ArrayBuffer | null): void {
+function draw(view: View): void {
   const began = performance.now();
   const wall = Date.now();
   shownView = view;
   // Until it is known where the vehicles are, the server is asked for all of the world.
   if (extentSent) sight.show(view);
-  const bytes = view.w * view.h * 4;
-  const pixels = buffer && buffer.byteLength === bytes ? buffer : new ArrayBuffer(bytes);
   const shown = scenes(wall);
-  inView = painter.paint(new Uint32Array(pixels), view, shown, options, wall);
+  inView = painter.paint(easel.pixels(view.w, view.h), view, shown, options, wall);
   still = !shown.some((scene) => scene.fleet.active);
   // A replay's clock runs at any speed.
   const fastest = shown.some((scene) => scene.trails) ? Infinity : shown.reduce((most, { fleet }) => Math.max(most, fleet.fastest), 0);
   const holdMs = Math.min(HOLD_AT_MOST_MS, (VISIBLE_PX * view.dpr) / fastest);
+  const reply: Omit<FrameReply, 'picture'> = { type: 'frame', view, shown: inView, selected: selection(wall), still, holdMs };
+  easel.picture().then(
+    (picture) => scope.postMessage({ ...reply, picture }, [picture]),
+    () => post({ ...reply, picture: null, still: false, holdMs: HOLD_AT_MOST_MS }),
+  );
   drawMs += (performance.now() - began - drawMs) * 0.1;
-  scope.postMessage({ type: 'frame', buffer: pixels, view, shown: inView, selected: selection(wall), still, holdMs }, [pixels]);
 }
 
 function hit(id: number, x: number, y: number, radius: number): void {
@@ -270,7 +274,7 @@ function extent(): [number, number, number, number] | null {
 let beat = 0;
 setInterval(() => {
   if (++beat % 4 === 0) live.tidy();
-  if (replay.id !== 0) post({ type: 'replay-clock', id: replay.id, at: replay.clock.now(Date.now()), count: replay.fleet.count });
+  if (replay.id !== 0) post({ type: 'replay-clock', id: replay.id, at: replay.clock.now(Date.now()), count: replay.fleet.count, applied: replay.fleet.applied });
   if (rowsWanted.to > rowsWanted.from && !listing.active) sendRows();
   sendStats();
   if (!extentSent) {
@@ -292,7 +296,7 @@ scope.onmessage = ({ data }) => {
       connect(data.origin, data.base, data.alertsAfter);
       break;
     case 'draw':
-      draw(data.view, data.buffer);
+      draw(data.view);
       break;
     case 'options':
       options = data.options;
