@@ -98,11 +98,12 @@ impl Server {
             |reason: String| external(StoreError::Unavailable(format!("QuestDB did not answer {}: {reason}", shortened(sql))));
         let _turn = self.exports.acquire().await.map_err(|e| failed(e.to_string()))?;
         let query = [("query", sql), ("fmt", "parquet"), ("compression_codec", "lz4_raw")];
-        let mut answer = heard(silence, self.get("exp", &query).send()).await?;
+        let gone = |e| external(unreachable(e));
+        let mut answer = heard(silence, async { self.get("exp", &query).send().await.map_err(gone) }).await?;
         let mut memory = Vec::new();
         let mut file: Option<(Arc<dyn SpillFile>, _)> = None;
         let mut last = Vec::new();
-        while let Some(chunk) = heard(silence, answer.chunk()).await? {
+        while let Some(chunk) = heard(silence, async { answer.chunk().await.map_err(gone) }).await? {
             last.extend_from_slice(&chunk[chunk.len().saturating_sub(MAGIC.len())..]);
             last.drain(..last.len().saturating_sub(MAGIC.len()));
             if memory.len() + chunk.len() <= IN_MEMORY_BYTES && file.is_none() {
@@ -205,14 +206,13 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataF
 }
 
 /// Waits for a part of an answer, at most for so long.
-async fn heard<T>(silence: Option<Duration>, part: impl Future<Output = reqwest::Result<T>>) -> Result<T, DataFusionError> {
-    let part = match silence {
-        None => part.await,
-        Some(most) => tokio::time::timeout(most, part).await.map_err(|_| {
-            external(StoreError::Unavailable(format!("QuestDB can't be reached: nothing came for {} s", most.as_secs_f64())))
-        })?,
-    };
-    part.map_err(|e| external(unreachable(e)))
+async fn heard<T>(
+    silence: Option<Duration>,
+    part: impl Future<Output = Result<T, DataFusionError>>,
+) -> Result<T, DataFusionError> {
+    let Some(most) = silence else { return part.await };
+    let silent = || StoreError::Unavailable(format!("QuestDB can't be reached: nothing came for {} s", most.as_secs_f64()));
+    tokio::time::timeout(most, part).await.unwrap_or_else(|_| Err(external(silent())))
 }
 
 fn unreachable(error: reqwest::Error) -> StoreError {
