@@ -59,7 +59,11 @@ async fn every_operation_s_refusals_are_described() {
                 statuses.extend(["400", "413", "415", "422"]);
             }
             for status in statuses {
-                assert_eq!(operation["responses"][status]["content"], form, "{method} {path} {status}");
+                let described = &operation["responses"][status];
+                assert!(described.is_object(), "{method} {path} {status}");
+                // An operation that answers people may say otherwise.
+                let is_ours = described["content"].is_null() || described["content"] == form;
+                assert!(is_ours, "{method} {path} {status}: {described}");
             }
         }
     }

@@ -48,11 +48,12 @@ fn add_refusals(operation: &mut Operation, asks_for_somebody: bool) {
     }
 }
 
-/// What axum refuses by itself, in plain text (a body that is no JSON, a number that is none, another method), is told like all else.
+/// What axum refuses by itself, in plain text (a body that is no JSON, a number that is none, another method), is told like all else. Pages
+/// for people stay as they are.
 pub(super) async fn told_alike(answer: Response) -> Response {
     let status = answer.status();
-    let is_told = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    if is_told || !(status.is_client_error() || status.is_server_error()) {
+    let is_plain = answer.headers().get(CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !is_plain || !(status.is_client_error() || status.is_server_error()) {
         return answer;
     }
     let (parts, body) = answer.into_parts();
