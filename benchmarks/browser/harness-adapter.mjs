@@ -1,9 +1,12 @@
 /** How the measuring harness drives our dashboard; see `map.mjs`. */
 
+import { useBrowsersMouse } from './mouse.mjs';
+
 const PASSWORD = 'only for this measurement';
 
 /** Signs in by the one-time link, and notes every second how old positions were when they were taken over (server and page share a clock). */
 export async function init(page, { link }) {
+  await useBrowsersMouse(page);
   await page.request.get(link);
   await page.addInitScript(() => {
     window.ages = [];

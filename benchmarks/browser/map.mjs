@@ -10,7 +10,7 @@
  *
  *   node benchmarks/browser/map.mjs --harness DIR --sizes 1000000 --period 10 --peer-sizes '' -- --load-timeout 120
  *
- * Options after `--` are the harness's. Needs a release build of the benchmarks. Lag of ours: how old positions were when the page took them over, 99th percentile of
+ * The mouse is the browser's own, not Playwright's: see `mouse.mjs`. Options after `--` are the harness's. Needs a release build of the benchmarks. Lag of ours: how old positions were when the page took them over, 99th percentile of
  * the worst second; of the peer the 95th percentile of all.
  */
 
@@ -50,7 +50,7 @@ try {
   for (const n of list(args['peer-sizes'])) {
     const server = spawn('node', ['--max-old-space-size=4096', join(args.harness, 'seed/server.mjs'), args.port, String(n), 'batch', 'json'], { stdio: 'ignore' });
     await until(() => fetch(`http://127.0.0.1:${args.port}/seed/blank.js`).then((r) => r.ok, () => false));
-    rows.push(...await measure('usual stack', n, `http://127.0.0.1:${args.port}/seed/opt.html?cluster=1`, server.pid, []));
+    rows.push(...await measure('usual stack', n, `http://127.0.0.1:${args.port}/seed/opt.html?cluster=1`, server.pid, ['--adapter', join(import.meta.dirname, 'peer-adapter.mjs')]));
     server.kill();
     await once(server, 'exit');
   }

@@ -3,6 +3,7 @@
 import * as L from 'leaflet';
 import type { Store } from '../state';
 import type { GeofenceFeature } from '../wire/types';
+import { stillCanvas } from './canvas';
 
 type Ring = [lon: number, lat: number][];
 
@@ -93,7 +94,7 @@ class Corridor extends L.Polyline {
 }
 
 export function showFences(map: L.Map, store: Store): { highlight: (id: string | null) => void } {
-  const renderer = L.canvas({ pane: 'fences', padding: 0.3 });
+  const renderer = stillCanvas({ pane: 'fences', padding: 0.3 });
   const shapes = new Map<string, { fence: GeofenceFeature; layer: L.Path }>();
   let highlighted: string | null = null;
   const styleOf = (fence: GeofenceFeature): L.PathOptions => {

@@ -2,6 +2,7 @@
 
 import * as L from 'leaflet';
 import type { PositionInfo } from '../wire/types';
+import { stillCanvas } from './canvas';
 
 /** As much of a position as a way needs. */
 type Fix = Pick<PositionInfo, 'fix_time' | 'lat' | 'lon' | 'valid'>;
@@ -12,7 +13,7 @@ const GAP_MS = 10 * 60_000;
 
 export class Trail {
   private group = L.layerGroup();
-  private renderer = L.canvas({ pane: 'trail', padding: 0.3 });
+  private renderer = stillCanvas({ pane: 'trail', padding: 0.3 });
 
   constructor(map: L.Map) {
     this.group.addTo(map);
