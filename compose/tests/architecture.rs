@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("waystream-log", &["domain"]),
     ("waystream-store", &["domain", "log", "tls"]),
     ("waystream-dataflow", &["domain", "log"]),
-    ("waystream-notify", &["domain", "log"]),
+    ("waystream-notify", &["domain", "log", "tls"]),
     ("waystream-tls", &[]),
     ("waystream-connectors", &["domain", "log", "tls"]),
     ("waystream-sql", &["domain", "store", "tls"]),

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::WantsClientCert;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, ClientConfig, ConfigBuilder, RootCertStore};
 
 /// Whom we trust, and who we say we are; all files are PEM. They are read once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,24 +55,11 @@ pub enum TrustError {
 impl TlsTrust {
     /// Reads the files.
     pub fn config(&self) -> Result<Arc<ClientConfig>, TrustError> {
-        let mut roots = RootCertStore::empty();
-        match &self.ca_file {
-            Some(path) => {
-                for certificate in certificates(path)? {
-                    roots.add(certificate)?;
-                }
-            }
-            None => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
-        if roots.is_empty() {
-            return Err(TrustError::NoRoots);
-        }
-        // Named, as there may be more than one provider in the program.
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots);
+        let roots = match &self.ca_file {
+            Some(path) => with_file(RootCertStore::empty(), path)?,
+            None => of_system(),
+        };
+        let builder = trusting(roots)?;
         let config = match (&self.certificate_file, &self.key_file) {
             (None, None) => builder.with_no_client_auth(),
             (Some(chain), Some(key)) => {
@@ -82,6 +70,37 @@ impl TlsTrust {
         };
         Ok(Arc::new(config))
     }
+}
+
+/// Trusts what the operating system trusts, and the certificates of a file: for servers that may be anybody's.
+pub fn trust_system_and(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TrustError> {
+    let roots = match ca_file {
+        Some(path) => with_file(of_system(), path)?,
+        None => of_system(),
+    };
+    Ok(Arc::new(trusting(roots)?.with_no_client_auth()))
+}
+
+fn trusting(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TrustError> {
+    if roots.is_empty() {
+        return Err(TrustError::NoRoots);
+    }
+    // Named, as there may be more than one provider in the program.
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    Ok(builder.with_safe_default_protocol_versions()?.with_root_certificates(roots))
+}
+
+fn of_system() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
+
+fn with_file(mut roots: RootCertStore, path: &Path) -> Result<RootCertStore, TrustError> {
+    for certificate in certificates(path)? {
+        roots.add(certificate)?;
+    }
+    Ok(roots)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {

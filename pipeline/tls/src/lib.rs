@@ -6,7 +6,7 @@
 mod client;
 mod files;
 
-pub use client::{Exposed, TlsClient, TlsTrust, TrustError, is_local_host};
+pub use client::{Exposed, TlsClient, TlsTrust, TrustError, is_local_host, trust_system_and};
 pub use files::{TlsError, TlsFiles};
 
 use files::LOOK_AGAIN;

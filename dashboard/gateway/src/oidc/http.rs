@@ -5,10 +5,8 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
+use waystream_tls::trust_system_and;
 
 /// Longest time of one request.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -40,7 +39,7 @@ pub(super) struct Answer {
 impl Http {
     /// Reads certificates.
     pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, String> {
-        match (tls(ca_file), ca_file) {
+        match (trust_system_and(ca_file).map_err(text), ca_file) {
             (Err(why), Some(_)) => Err(format!("ca_file: {why}")),
             (tls, _) => Ok(Self { tls }),
         }
@@ -112,25 +111,6 @@ impl Http {
         let stream = TlsConnector::from(tls).connect(name, stream).await;
         exchange(stream.map_err(|e| format!("TLS: {e}"))?, request).await
     }
-}
-
-/// Trusts what the operating system trusts, and the certificates of a file (PEM).
-fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca_file {
-        let unreadable = |error: &dyn Display| format!("could not read {}: {error}", path.display());
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|e| unreadable(&e))? {
-            roots.add(certificate.map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))?;
-        }
-    }
-    if roots.is_empty() {
-        return Err("there is no certificate that we could trust".into());
-    }
-    // Named, as there may be more than one provider in the program.
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let versions = builder.with_safe_default_protocol_versions().map_err(text)?;
-    Ok(Arc::new(versions.with_root_certificates(roots).with_no_client_auth()))
 }
 
 async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, String>

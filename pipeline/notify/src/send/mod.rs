@@ -3,7 +3,6 @@
 mod addresses;
 mod email;
 mod mqtt;
-mod tls;
 mod webhook;
 
 pub use addresses::is_public;

@@ -1,12 +1,13 @@
 //! MQTT: a publication with QoS 1 on a connection of its own, acknowledged by the broker.
 
-use super::{failed, refused, tls};
+use super::{failed, refused};
 use crate::NotifyError;
 use crate::config::{MqttConfig, password};
 use crate::payload;
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, Outgoing, QoS, Transport};
 use std::time::Duration;
 use waystream_domain::notify::{Delivery, Outcome, Topic};
+use waystream_tls::trust_system_and;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Largest packet, bytes: an event with all its attributes fits.
@@ -39,7 +40,7 @@ impl Publisher {
             (None, Some(_)) => return Err(wrong("user", "a password needs a user".into())),
         }
         if let Some(settings) = &config.tls {
-            let client = tls::client(settings.ca_file.as_deref()).map_err(|why| wrong("tls", why))?;
+            let client = trust_system_and(settings.ca_file.as_deref()).map_err(|why| wrong("tls", why.to_string()))?;
             options.set_transport(Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(client)));
         }
         let prefix = Topic::parse(&config.topic_prefix).map_err(|why| wrong("topic_prefix", why))?;

@@ -1,7 +1,7 @@
 //! Webhooks: one signed POST on a connection of its own, to an address that was looked at before. No redirects, no proxies, and of
 //! the answer only its head.
 
-use super::{addresses::is_public, failed, refused, tls};
+use super::{addresses::is_public, failed, refused};
 use crate::NotifyError;
 use crate::config::NotifyConfig;
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 use waystream_domain::Timestamp;
 use waystream_domain::notify::{Delivery, Outcome, Secret};
+use waystream_tls::trust_system_and;
 
 /// Largest head of an answer, bytes.
 const MAX_HEAD: usize = 64 << 10;
@@ -42,9 +43,9 @@ pub(super) struct Webhooks {
 impl Webhooks {
     /// Reads certificates.
     pub(super) fn new(config: &NotifyConfig) -> Result<Self, NotifyError> {
-        let tls = match (tls::client(config.webhook_ca_file.as_deref()), &config.webhook_ca_file) {
+        let tls = match (trust_system_and(config.webhook_ca_file.as_deref()), &config.webhook_ca_file) {
             (Err(why), Some(_)) => return Err(NotifyError::Settings(format!("webhook_ca_file: {why}"))),
-            (tls, _) => tls,
+            (tls, _) => tls.map_err(|why| why.to_string()),
         };
         Ok(Self { allow_private: config.allow_private_addresses, tls })
     }
