@@ -88,15 +88,15 @@ fn no_gateway_sends_a_password_to_another_machine_in_the_open() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine.toml");
     let password = folder.path().join("password");
-    std::fs::write(&password, "secret").unwrap();
+    std::fs::write(&password, "sesame").unwrap();
     let from_file = format!("redis_password_file = \"{}\"", password.display());
     for (settings, says) in [
-        (on("redis://:secret@redis:6379", ""), "on its way to redis:6379: use TLS (rediss://), or set redis_insecure = true"),
+        (on("redis://:sesame@redis:6379", ""), "on its way to redis:6379: use TLS (rediss://), or set redis_insecure = true"),
         (on("redis://redis:6379", &from_file), "on its way to redis:6379"),
         (on("redis://127.0.0.1", "redis_tls = {}"), "does not begin with rediss://"),
         (on("rediss://redis", "redis_tls = { ca_file = \"nowhere.pem\" }"), "nowhere.pem"),
         (
-            settings(&[]) + "[store]\nkind = \"questdb\"\naddress = \"questdb:9000\"\nuser = \"me\"\npassword = \"secret\"\n",
+            settings(&[]) + "[store]\nkind = \"questdb\"\naddress = \"questdb:9000\"\nuser = \"me\"\npassword = \"sesame\"\n",
             "on its way to questdb:9000: use TLS (https://), or set insecure = true",
         ),
     ] {
@@ -104,8 +104,8 @@ fn no_gateway_sends_a_password_to_another_machine_in_the_open() {
         let data = folder.path().join("data");
         let (_, err, ended_well) = run(&["run", "--config", file.to_str().unwrap(), "--data", data.to_str().unwrap()]).unwrap();
         assert!(!ended_well && err.contains(says), "{settings}: {err}");
-        assert!(!err.contains("secret"), "{err}");
+        assert!(!err.contains("sesame"), "{err}");
         let (out, _, ended_well) = run(&["check-config", "--config", file.to_str().unwrap()]).unwrap();
-        assert!(ended_well && !out.contains("secret"), "{out}");
+        assert!(ended_well && !out.contains("sesame"), "{out}");
     }
 }

@@ -541,7 +541,7 @@ pub struct FollowRequest {
 }
 
 /// Answer to `watch`.
-#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, TS)]
 pub struct WatchAnswer {
     /// Of the slot table.
     pub epoch: u32,

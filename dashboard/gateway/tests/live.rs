@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use system::browser::Browser;
 use system::{System, device, event, live};
+use tokio::task::JoinSet;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -40,6 +41,38 @@ async fn vehicles_are_seen_and_move_over_websocket_and_over_polling() {
             browser.until_so(|b| b.map["a"] == n as f64).await;
         }
         assert!(!browser.names.contains_key("z"), "another organisation's vehicle");
+    }
+    system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_watches_as_soon_as_it_is_connected_is_heard() {
+    // In turns of so many at once, which keep the gateway busy between saying so and listening.
+    const TURNS: usize = 20;
+    const AT_ONCE: usize = 50;
+    let system = System::start().await;
+    let cookie = system.cookie("admin").await;
+    let at = format!("{}/socket.io/?EIO=4&transport=websocket", system.url.replace("http:", "ws:"));
+    for turn in 0..TURNS {
+        let mut browsers = JoinSet::new();
+        for _ in 0..AT_ONCE {
+            let mut request = at.as_str().into_client_request().unwrap();
+            request.headers_mut().insert("Cookie", cookie.parse().unwrap());
+            browsers.spawn(async move {
+                let (mut socket, _) = connect_async(request).await.unwrap();
+                // What it does not understand is answered too.
+                for (say, heard) in [
+                    ("40", "40"),
+                    (r#"420["watch",{"fleets":7}]"#, r#"430[{"epoch""#),
+                    (r#"421["watch",{"fleets":null,"alerts_after":null}]"#, "431[{"),
+                ] {
+                    socket.send(Message::text(say)).await.unwrap();
+                    while !socket.next().await.unwrap().unwrap().into_text().unwrap_or_default().starts_with(heard) {}
+                }
+            });
+        }
+        let all = tokio::time::timeout(Duration::from_secs(30), browsers.join_all()).await;
+        assert!(all.is_ok(), "turn {turn}: somebody was not heard");
     }
     system.stop().await;
 }

@@ -123,7 +123,7 @@ async fn a_share_link_shows_its_vehicle_and_nothing_else_until_it_is_ended() {
     system.edit(device("Van 7", "v7", "south")).await;
     system.move_to("south", vec![live("v7", "south", 2, 11.0)]).await;
     let shown = watching.until_at(11.0).await.to_string();
-    assert!(!["v7", "v8", "north", "south", "ours", "ignition", &link].iter().any(|name| shown.contains(name)), "{shown}");
+    assert!(!["v7", "v8", "north", "south", "\"ours\"", "ignition", &link].iter().any(|name| shown.contains(name)), "{shown}");
 
     // What it is called: by the label, or by nothing where only the id is known.
     let (_, labelled) = share(&admin, "v7", Some(" Order 17 ")).await;

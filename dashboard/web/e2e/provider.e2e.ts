@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { FLAGS, SHOTS } from './browser';
-import { CLIENT_SECRET, startProvider } from './oidc_provider';
+import { CLIENT_SECRET, startProvider } from './provider';
 import { System } from './system';
 
 const LABEL = 'Sign in with Example';

@@ -7,7 +7,7 @@ use crate::auth::{Sessions, SignedIn};
 use crate::nodes::{self, AckSender, Adapter, Nodes, SocketRef};
 use crate::now;
 use crate::replay::{ReplayContext, Replays};
-use crate::wire::{FollowRequest, OnlyRequest, ReplayAck, ReplayRequest, Viewport, WatchRequest};
+use crate::wire::{FollowRequest, OnlyRequest, ReplayAck, ReplayRequest, Viewport, WatchAnswer, WatchRequest};
 use axum::Router;
 use socketioxide::extract::TryData;
 use socketioxide::handler::ConnectHandler;
@@ -55,9 +55,11 @@ pub(crate) async fn socket_router(live: Live, nodes: Nodes) -> (Router, SocketIo
         .connect_timeout(Duration::from_secs(10))
         .with_adapter::<Adapter>(nodes::adapter(nodes))
         .build_svc();
-    let sessions = live.sessions.clone();
+    let admitting = live.clone();
     let may_connect = async move |socket: SocketRef| -> Result<(), &'static str> {
-        let identity = sessions.check(&socket.req_parts().headers, now()).ok_or("unauthorised")?;
+        let identity = admitting.sessions.check(&socket.req_parts().headers, now()).ok_or("unauthorised")?;
+        // Before the browser is told that it is connected: its first event may come at once, and one that nobody hears yet is dropped.
+        hear(&socket, &admitting, &identity);
         socket.extensions.insert(identity);
         Ok(())
     };
@@ -72,6 +74,15 @@ fn on_connect(socket: &SocketRef, live: &Live) {
     let Some(identity) = socket.extensions.get::<SignedIn>() else { return };
     live.kills.remember(socket);
     nodes::enter(socket, &identity);
+    if !socket.connected() {
+        // What tidies up after a socket that ends may have been here before.
+        live.kills.forget(socket.id);
+        socket.leave_all();
+    }
+}
+
+/// What each event of a browser does.
+fn hear(socket: &SocketRef, live: &Live, identity: &SignedIn) {
     let replays = Arc::new(Replays::new(Arc::clone(&live.replay)));
     let busy = Arc::new(Semaphore::new(MAX_BUSY));
     let context = Context { live: live.clone(), session: identity.session().to_owned(), busy, replays };
@@ -79,8 +90,14 @@ fn on_connect(socket: &SocketRef, live: &Live) {
     let on = context.clone();
     socket.on("watch", async move |socket: SocketRef, TryData(request): TryData<WatchRequest>, ack: AckSender| {
         let Some((_busy, identity)) = on.enter(&socket) else { return };
-        if let Ok(request) = request {
-            on.tell(Command::Watch { socket, identity, request, ack }).await;
+        match request {
+            Ok(request) => on.tell(Command::Watch { socket, identity, request, ack }).await,
+            Err(error) => {
+                let answer = WatchAnswer { error: Some(format!("not understood: {error}")), ..WatchAnswer::default() };
+                if ack.send(&answer).is_err() {
+                    tracing::debug!("nobody waits for the answer to watch");
+                }
+            }
         }
     });
     let on = context.clone();

@@ -47,6 +47,7 @@ export interface LinkHandlers {
 
 /** How the server refuses a socket without a session. */
 const UNAUTHORISED = 'unauthorised';
+/** Without an answer for so long, or this long after it was refused, it is asked again. */
 const WATCH_AGAIN_MS = 5_000;
 
 export class Link {
@@ -66,10 +67,11 @@ export class Link {
     });
     this.socket = socket;
     const watch = (): void => {
-      socket.emit('watch', { fleets: null, alerts_after: this.alertsAfter, ...handlers.joining() }, (reply) => {
-        if (reply.error !== undefined) {
+      const request = { fleets: null, alerts_after: this.alertsAfter, ...handlers.joining() };
+      socket.timeout(WATCH_AGAIN_MS).emit('watch', request, (silence, reply) => {
+        if (silence !== null || reply.error !== undefined) {
           handlers.state('lost');
-          setTimeout(() => socket.connected && watch(), WATCH_AGAIN_MS);
+          setTimeout(() => socket.connected && watch(), silence === null ? WATCH_AGAIN_MS : 0);
           return;
         }
         this.alertsAfter ??= reply.cursor;
