@@ -1,12 +1,14 @@
 //! A real Mosquitto as the broker of somebody else.
 
 use super::in_time;
+use std::hash::{BuildHasher, RandomState};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use waystream_connectors::{ExternalBroker, Subscription, Version};
 
@@ -16,10 +18,17 @@ pub struct Mosquitto {
     child: Child,
 }
 
+fn free_port() -> u16 {
+    // Below those that the kernel gives to whoever asks for any: it would give this one away before it is listened on.
+    let random = || 12_000 + (RandomState::new().hash_one(0) % 20_000) as u16;
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(random).take(1_000).find(free).unwrap()
+}
+
 impl Mosquitto {
     /// `settings` are lines of its configuration; `FOLDER` in them is a folder of its own.
     pub async fn start(folder: TempDir, settings: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let path = folder.path().to_str().unwrap();
         let settings = settings.replace("FOLDER", path);
         let config =

@@ -148,13 +148,11 @@ fn stack(folder: &Path, port: u16, nodes: u16) -> Command {
 
 /// The first of so many neighbouring ports that were free a moment ago.
 fn free_ports(count: u16) -> u16 {
-    let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    (0..1000)
-        .find_map(|_| {
-            let first = listen(0).ok()?;
-            let port = first.local_addr().ok()?.port();
-            let others: Option<Vec<_>> = (1..count).map(|next| listen(port.checked_add(next)?).ok()).collect();
-            others.map(|_| port)
-        })
+    // Below those that the kernel gives to whoever asks for any: it would give one of these away before it is listened on.
+    let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let all_free = |first: &u16| (*first..first + count).all(free);
+    std::iter::repeat_with(|| rand::random_range(12_000..32_000))
+        .take(1_000)
+        .find(all_free)
         .expect("neighbouring ports are free")
 }

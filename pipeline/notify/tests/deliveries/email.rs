@@ -1,16 +1,19 @@
 //! To a real SMTP server: Debian's python3-aiosmtpd, which puts what it takes into a Maildir.
 
 use crate::common::{System, config, enter, in_time};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use waystream_domain::notify::{DeliveryState, Target};
 use waystream_notify::{Encryption, NotifyConfig, SmtpConfig};
 
-pub(crate) async fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+pub(crate) fn free_port() -> u16 {
+    // Below those that the kernel gives to whoever asks for any: it would give this one away before it is listened on.
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(|| rand::random_range(12_000..32_000)).take(1_000).find(free).unwrap()
 }
 
 pub(crate) async fn server(port: u16, maildir: &Path, more: &[&str]) -> Child {
@@ -52,7 +55,7 @@ pub(crate) fn to(addresses: &[&str]) -> Target {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_e_mail_waits_for_its_server_and_has_the_id_of_its_delivery() {
-    let (port, folder) = (free_port().await, tempfile::tempdir().unwrap());
+    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
     let maildir = folder.path().join("mail");
     let system = System::telling(settings(port), &[("mail", to(&["night@fleet.example", "boss@fleet.example"]))]).await;
     system.happen(&[enter("Van 7", 1)]).await;
@@ -78,7 +81,7 @@ async fn an_e_mail_waits_for_its_server_and_has_the_id_of_its_delivery() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_server_will_never_take_is_dead_at_once() {
-    let (port, folder) = (free_port().await, tempfile::tempdir().unwrap());
+    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
     let maildir = folder.path().join("mail");
     // It takes no more than 64 bytes.
     let _server = server(port, &maildir, &["-s", "64"]).await;

@@ -1,11 +1,12 @@
 //! To a real Mosquitto.
 
 use crate::common::{System, config, enter, in_time};
+use crate::email::free_port;
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, QoS};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use waystream_domain::notify::{Delivery, DeliveryState, Target, Topic};
 use waystream_notify::{MqttConfig, NotifyConfig, Password};
@@ -49,7 +50,7 @@ fn fails(all: &[Delivery]) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publication_waits_for_its_broker_and_comes_under_its_topic() {
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let folder = tempfile::tempdir().unwrap();
     let system = System::telling(settings(port), &[("a", topic("{fleet}/{device}/{kind}"))]).await;
     system.happen(&[enter("early", 1)]).await;
@@ -78,7 +79,7 @@ async fn a_publication_waits_for_its_broker_and_comes_under_its_topic() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_does_not_know_us_is_tried_again() {
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let folder = tempfile::tempdir().unwrap();
     let passwords = folder.path().join("passwords");
     let made = Command::new("mosquitto_passwd").args(["-b", "-c"]).arg(&passwords).args(["me", "right"]).status().await;

@@ -54,7 +54,7 @@ fn report(channel: &str) -> CatalogEntry {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_is_sent_once_with_its_file_also_after_a_restart() {
-    let (port, folder) = (free_port().await, tempfile::tempdir().unwrap());
+    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
     let maildir = folder.path().join("mail");
     let _server = server(port, &maildir, &[]).await;
     let system = System::start_with(settings(port), Some(Arc::new(Figures::default()))).await;

@@ -83,7 +83,7 @@ async fn a_webhook_is_encrypted_to_who_is_trusted() {
 async fn e_mail_goes_encrypted_to_a_server_that_is_trusted() {
     let folder = tempfile::tempdir().unwrap();
     let (ca, certificate, key) = certificates(folder.path());
-    let (port, maildir) = (email::free_port().await, folder.path().join("mail"));
+    let (port, maildir) = (email::free_port(), folder.path().join("mail"));
     let _server = email::server(port, &maildir, &["--tlscert", &certificate, "--tlskey", &key]).await;
     let with = |ca_file: Option<PathBuf>| {
         let mut settings = email::settings(port);
@@ -105,7 +105,7 @@ async fn e_mail_goes_encrypted_to_a_server_that_is_trusted() {
 async fn publications_go_encrypted_to_a_broker_that_is_trusted() {
     let folder = tempfile::tempdir().unwrap();
     let (ca, certificate, key) = certificates(folder.path());
-    let port = email::free_port().await;
+    let port = email::free_port();
     let settings = format!("allow_anonymous true\ncertfile {certificate}\nkeyfile {key}");
     let _broker = mqtt::broker(folder.path(), port, &settings).await;
     let with = |ca_file: Option<PathBuf>| {

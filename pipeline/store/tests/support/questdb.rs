@@ -1,6 +1,7 @@
 //! A real QuestDB of a test's own, started by `compose/stack` and gone when the test's process is.
 #![allow(dead_code)] // each test uses a part
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -30,7 +31,10 @@ fn stack() -> PathBuf {
 }
 
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+    // Below those that the kernel gives to whoever asks for any: it would give this one away before it is listened on.
+    let random = || 12_000 + (RandomState::new().hash_one(0) % 20_000) as u16;
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(random).take(1_000).find(free).expect("a free port")
 }
 
 impl Server {
