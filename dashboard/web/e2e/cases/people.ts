@@ -31,7 +31,7 @@ async function askForCodes(hers: Page): Promise<void> {
   await hers.getByRole('alert').filter({ hasText: 'code is wrong' }).waitFor();
   await hers.locator('input[name=code]').fill(codes[0]);
   await hers.getByRole('button', { name: 'Sign in' }).click();
-  await hers.waitForFunction(() => (window.waystream?.stats?.count ?? 0) > 0);
+  await hers.waitForFunction(() => (window.waystream?.stats?.count ?? 0) > 0, null, { timeout: 60_000 });
 }
 
 it('invites somebody, who signs in by the link and may look', async () => {
@@ -54,7 +54,7 @@ it('invites somebody, who signs in by the link and may look', async () => {
   await hers.getByRole('heading', { name: 'Choose a password' }).waitFor();
   await hers.locator('dialog input[type=password]').fill('a password of her own');
   await hers.getByRole('button', { name: 'Save' }).click();
-  await hers.waitForFunction(() => (window.waystream?.stats?.count ?? 0) > 0);
+  await hers.waitForFunction(() => (window.waystream?.stats?.count ?? 0) > 0, null, { timeout: 60_000 });
   await hers.getByRole('button', { name: 'Account' }).click();
   await hers.getByText('anna (viewer)').waitFor();
   await askForCodes(hers);
