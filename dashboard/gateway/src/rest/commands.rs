@@ -1,6 +1,5 @@
 //! Commands to devices: queued in the catalog, from where the connectors take them when the device is there.
 
-use super::devices::unknown;
 use super::{ApiError, DONE, Rest, RestState, require_editor};
 use crate::auth::Identity;
 use crate::now;
@@ -109,15 +108,6 @@ pub(super) async fn cancel(
         return Ok(DONE);
     }
     Err(ApiError::Conflict(format!("the command is {} already", after.progress.name())))
-}
-
-impl Rest {
-    /// The device of this name, if it is the identity's.
-    fn own(&self, identity: &Identity, id: &str) -> Result<DeviceId, ApiError> {
-        let device: DeviceId = id.parse().map_err(|_| unknown(id))?;
-        self.own_device(identity, &device).ok_or_else(|| unknown(id))?;
-        Ok(device)
-    }
 }
 
 /// Where the device was last seen, as far as that is the identity's to know.

@@ -129,8 +129,7 @@ pub(super) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
-    let device: DeviceId = id.parse().map_err(|_| unknown(&id))?;
-    rest.own_device(&identity, &device).ok_or_else(|| unknown(&id))?;
+    let device = rest.own(&identity, &id)?;
     let edits = {
         let shared = rest.catalog.shared();
         let catalog = rest.look(&shared);

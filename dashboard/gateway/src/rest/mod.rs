@@ -10,6 +10,7 @@ mod export;
 mod fleets;
 mod geofences;
 mod history;
+mod kept;
 mod notices;
 mod notifications;
 mod oidc;
@@ -31,6 +32,7 @@ pub(crate) use session::sign_in_by_link;
 pub(crate) use shared::{LINES, Trails};
 pub(crate) use vehicles::Lists;
 
+use self::devices::unknown;
 use crate::auth::{Identity, Links, Passwords, SecondFactors, Sessions, Shares, SignedIn, Throttle, Unknown};
 use crate::listener::Connection;
 use crate::live::SharedBoard;
@@ -259,6 +261,13 @@ impl Rest {
         let none = || ApiError::NotFound(format!("there is no fleet {fleet}"));
         let id: FleetId = fleet.parse().map_err(|_| none())?;
         if self.sessions.scope(identity).fleets.contains(&id) { Ok(id) } else { Err(none()) }
+    }
+
+    /// The device of this name, if it is the identity's.
+    fn own(&self, identity: &Identity, id: &str) -> Result<DeviceId, ApiError> {
+        let device: DeviceId = id.parse().map_err(|_| unknown(id))?;
+        self.own_device(identity, &device).ok_or_else(|| unknown(id))?;
+        Ok(device)
     }
 
     /// The name and fleet of a device, if it is the identity's.

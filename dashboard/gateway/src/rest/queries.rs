@@ -1,13 +1,16 @@
 //! Queries that an organisation keeps.
 
+use super::kept::Kept;
 use super::{ApiError, DONE, Rest, RestState, name, require_editor};
 use crate::auth::Identity;
 use crate::wire::{ErrorAnswer, SavedQueryEdit, SavedQueryInfo};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use waystream_domain::catalog::SavedQuery;
-use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, QueryId};
+use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, OrganisationId, QueryId};
 
 /// Longest query kept, bytes.
 const MAX_BYTES: usize = 64 << 10;
@@ -15,15 +18,29 @@ const MAX_BYTES: usize = 64 << 10;
 /// Most queries of one organisation: the catalog is held in memory by every process.
 const MAX_QUERIES: usize = 1_000;
 
+impl Kept for SavedQuery {
+    type Id = QueryId;
+    const ONE: &'static str = "query";
+    const MANY: &'static str = "queries";
+    const MOST: usize = MAX_QUERIES;
+
+    fn all(catalog: &Catalog) -> &BTreeMap<QueryId, Arc<Self>> {
+        &catalog.queries
+    }
+
+    fn organisation(&self) -> &OrganisationId {
+        &self.organisation
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// All of the organisation, by name.
 #[utoipa::path(get, path = "/api/queries", responses((status = 200, body = Vec<SavedQueryInfo>)))]
 pub(super) async fn list(State(rest): State<RestState>, identity: Identity) -> Json<Vec<SavedQueryInfo>> {
-    let shared = rest.catalog.shared();
-    let catalog = rest.look(&shared);
-    let own = catalog.queries.values().filter(|q| q.organisation == *identity.organisation());
-    let mut queries: Vec<SavedQueryInfo> = own.map(|q| info(q)).collect();
-    queries.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
-    Json(queries)
+    Json(rest.all_kept(&identity).iter().map(|kept: &Arc<SavedQuery>| info(kept)).collect())
 }
 
 /// Keeps a query.
@@ -36,10 +53,7 @@ pub(super) async fn create(
     Json(edit): Json<SavedQueryEdit>,
 ) -> Result<(StatusCode, Json<SavedQueryInfo>), ApiError> {
     require_editor(&identity)?;
-    let own = |q: &&std::sync::Arc<SavedQuery>| q.organisation == *identity.organisation();
-    if rest.look(&rest.catalog.shared()).queries.values().filter(own).count() >= MAX_QUERIES {
-        return Err(ApiError::Conflict(format!("there are {MAX_QUERIES} queries already")));
-    }
+    rest.room_for::<SavedQuery>(&identity)?;
     let id = QueryId::new(format!("{:016x}", rand::random::<u64>())).expect("hex digits are an id");
     Ok((StatusCode::CREATED, Json(keep(&rest, &identity, id, edit).await?)))
 }
@@ -54,7 +68,7 @@ pub(super) async fn change(
     Json(edit): Json<SavedQueryEdit>,
 ) -> Result<Json<SavedQueryInfo>, ApiError> {
     require_editor(&identity)?;
-    let id = own(&rest, &identity, &id)?;
+    let id = rest.own_kept::<SavedQuery>(&identity, &id)?.id.clone();
     Ok(Json(keep(&rest, &identity, id, edit).await?))
 }
 
@@ -66,7 +80,7 @@ pub(super) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
-    let id = own(&rest, &identity, &id)?;
+    let id = rest.own_kept::<SavedQuery>(&identity, &id)?.id.clone();
     rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::Query(id))]).await?;
     Ok(DONE)
 }
@@ -79,16 +93,6 @@ async fn keep(rest: &Rest, identity: &Identity, id: QueryId, edit: SavedQueryEdi
     let info = info(&query);
     rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Query(query))]).await?;
     Ok(info)
-}
-
-fn own(rest: &Rest, identity: &Identity, id: &str) -> Result<QueryId, ApiError> {
-    let shared = rest.catalog.shared();
-    let catalog = rest.look(&shared);
-    let found = id.parse().ok().and_then(|id: QueryId| catalog.queries.get(&id));
-    match found.filter(|q| q.organisation == *identity.organisation()) {
-        Some(query) => Ok(query.id.clone()),
-        None => Err(ApiError::NotFound(format!("there is no query {id}"))),
-    }
 }
 
 fn info(query: &SavedQuery) -> SavedQueryInfo {

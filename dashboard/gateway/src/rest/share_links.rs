@@ -1,6 +1,5 @@
 //! Share links from the inside: who may edit makes them for a vehicle, looks at those that are open, and ends them.
 
-use super::devices::unknown;
 use super::{ApiError, DONE, RestState, name, require_editor};
 use crate::auth::Identity;
 use crate::now;
@@ -8,7 +7,7 @@ use crate::wire::{ErrorAnswer, NewShareLinkAnswer, NewShareLinkRequest, ShareLin
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use waystream_domain::{CatalogEdit, CatalogKey, DeviceId, NewShareLink, ShareLink, ShareLinkId, Timestamp};
+use waystream_domain::{CatalogEdit, CatalogKey, NewShareLink, ShareLink, ShareLinkId, Timestamp};
 
 /// Those that open the vehicle now, in the order in which they end.
 #[utoipa::path(get, path = "/api/devices/{id}/share-links",
@@ -18,7 +17,7 @@ pub(super) async fn list(
     identity: Identity,
     Path(id): Path<String>,
 ) -> Result<Json<Vec<ShareLinkInfo>>, ApiError> {
-    let device = own(&rest, &identity, &id)?;
+    let device = rest.own(&identity, &id)?;
     let shared = rest.catalog.shared();
     let catalog = rest.look(&shared);
     Ok(Json(catalog.share_links_of(&device, now()).into_iter().map(|link| link.as_ref().into()).collect()))
@@ -35,7 +34,7 @@ pub(super) async fn create(
     Path(id): Path<String>,
     Json(request): Json<NewShareLinkRequest>,
 ) -> Result<(StatusCode, Json<NewShareLinkAnswer>), ApiError> {
-    let device = own(&rest, &identity, &id)?;
+    let device = rest.own(&identity, &id)?;
     require_editor(&identity)?;
     let now = now();
     let label = request.label.as_deref().map(str::trim).filter(|label| !label.is_empty()).map(name).transpose()?;
@@ -70,7 +69,7 @@ pub(super) async fn remove(
     identity: Identity,
     Path((id, link)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let device = own(&rest, &identity, &id)?;
+    let device = rest.own(&identity, &id)?;
     require_editor(&identity)?;
     let found: Option<ShareLinkId> = {
         let shared = rest.catalog.shared();
@@ -82,10 +81,4 @@ pub(super) async fn remove(
     tracing::info!(by = %identity.user(), %device, link = %found, "share link ended");
     rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::ShareLink(found))]).await?;
     Ok(DONE)
-}
-
-fn own(rest: &RestState, identity: &Identity, id: &str) -> Result<DeviceId, ApiError> {
-    let device: DeviceId = id.parse().map_err(|_| unknown(id))?;
-    rest.own_device(identity, &device).ok_or_else(|| unknown(id))?;
-    Ok(device)
 }

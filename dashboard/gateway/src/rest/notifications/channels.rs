@@ -1,5 +1,6 @@
 //! Ways to notify.
 
+use super::super::kept::Kept;
 use super::super::{ApiError, DONE, Rest, RestState, name, require_editor};
 use super::deliveries::append;
 use super::new_id;
@@ -9,24 +10,39 @@ use crate::wire::{ChannelEdit, ChannelInfo, ErrorAnswer, TestAnswer};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use waystream_domain::notify::{Channel, Content, Delivery, DeliveryState, Secret, Target, Topic};
-use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, ChannelId};
+use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, ChannelId, OrganisationId};
 
 /// Most channels of one organisation.
 const MAX_CHANNELS: usize = 100;
+
+impl Kept for Channel {
+    type Id = ChannelId;
+    const ONE: &'static str = "channel";
+    const MANY: &'static str = "channels";
+    const MOST: usize = MAX_CHANNELS;
+
+    fn all(catalog: &Catalog) -> &BTreeMap<ChannelId, Arc<Self>> {
+        &catalog.channels
+    }
+
+    fn organisation(&self) -> &OrganisationId {
+        &self.organisation
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
 
 /// All of the organisation, by name. Addresses of webhooks are often secrets, so this is for those who may edit.
 #[utoipa::path(get, path = "/api/notifications/channels",
     responses((status = 200, body = Vec<ChannelInfo>), (status = 403, body = ErrorAnswer)))]
 pub(crate) async fn list(State(rest): State<RestState>, identity: Identity) -> Result<Json<Vec<ChannelInfo>>, ApiError> {
     require_editor(&identity)?;
-    let shared = rest.catalog.shared();
-    let catalog = rest.look(&shared);
-    let own = catalog.channels.values().filter(|c| c.organisation == *identity.organisation());
-    let mut channels: Vec<ChannelInfo> = own.map(|c| info(c)).collect();
-    channels.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
-    Ok(Json(channels))
+    Ok(Json(rest.all_kept(&identity).iter().map(|kept: &Arc<Channel>| info(kept)).collect()))
 }
 
 /// A new channel.
@@ -39,10 +55,7 @@ pub(crate) async fn create(
     Json(edit): Json<ChannelEdit>,
 ) -> Result<(StatusCode, Json<ChannelInfo>), ApiError> {
     require_editor(&identity)?;
-    let own = |c: &&Arc<Channel>| c.organisation == *identity.organisation();
-    if rest.look(&rest.catalog.shared()).channels.values().filter(own).count() >= MAX_CHANNELS {
-        return Err(ApiError::Conflict(format!("there are {MAX_CHANNELS} channels already")));
-    }
+    rest.room_for::<Channel>(&identity)?;
     Ok((StatusCode::CREATED, Json(keep(&rest, &identity, new_id("channel")?, None, edit).await?)))
 }
 
@@ -56,7 +69,7 @@ pub(crate) async fn change(
     Json(edit): Json<ChannelEdit>,
 ) -> Result<Json<ChannelInfo>, ApiError> {
     require_editor(&identity)?;
-    let before = own(&rest, &identity, &id)?;
+    let before: Arc<Channel> = rest.own_kept(&identity, &id)?;
     let secret = match &before.target {
         Target::Webhook { secret, .. } => Some(secret.clone()),
         _ => None,
@@ -73,7 +86,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
-    let id = own(&rest, &identity, &id)?.id.clone();
+    let id = rest.own_kept::<Channel>(&identity, &id)?.id.clone();
     if let Some(rule) = rest.look(&rest.catalog.shared()).notification_rules.values().find(|rule| rule.channel == id) {
         return Err(ApiError::Conflict(format!("the rule {} tells over this channel", rule.name)));
     }
@@ -93,7 +106,7 @@ pub(crate) async fn test(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<TestAnswer>), ApiError> {
     require_editor(&identity)?;
-    let channel = own(&rest, &identity, &id)?;
+    let channel: Arc<Channel> = rest.own_kept(&identity, &id)?;
     let now = now();
     let delivery = Delivery {
         id: new_id("test")?,
@@ -154,16 +167,6 @@ fn target(edit: &ChannelEdit, old_secret: Option<Secret>) -> Result<Target, Stri
             }
         },
         other => Err(format!("type: {other:?} is none of webhook, email, mqtt")),
-    }
-}
-
-pub(super) fn own(rest: &Rest, identity: &Identity, id: &str) -> Result<Arc<Channel>, ApiError> {
-    let shared = rest.catalog.shared();
-    let catalog = rest.look(&shared);
-    let found = id.parse().ok().and_then(|id: ChannelId| catalog.channels.get(&id));
-    match found.filter(|c| c.organisation == *identity.organisation()) {
-        Some(channel) => Ok(Arc::clone(channel)),
-        None => Err(ApiError::NotFound(format!("there is no channel {id}"))),
     }
 }
 

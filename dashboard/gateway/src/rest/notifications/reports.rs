@@ -1,28 +1,44 @@
 //! Which summaries are sent by themselves.
 
+use super::super::kept::Kept;
 use super::super::{ApiError, DONE, Rest, RestState, name, require_editor};
-use super::{channels, new_id};
+use super::new_id;
 use crate::auth::Identity;
 use crate::wire::{ErrorAnswer, ReportEdit, ReportInfo};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use waystream_domain::notify::{Every, LocalTime, LocalTimeText, Report, ReportFormat, Target};
-use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, ReportId};
+use waystream_domain::notify::{Channel, Every, LocalTime, LocalTimeText, Report, ReportFormat, Target};
+use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, OrganisationId, ReportId};
 
 /// Most reports of one organisation: each asks much of history.
 const MAX_REPORTS: usize = 50;
 
+impl Kept for Report {
+    type Id = ReportId;
+    const ONE: &'static str = "report";
+    const MANY: &'static str = "reports";
+    const MOST: usize = MAX_REPORTS;
+
+    fn all(catalog: &Catalog) -> &BTreeMap<ReportId, Arc<Self>> {
+        &catalog.reports
+    }
+
+    fn organisation(&self) -> &OrganisationId {
+        &self.organisation
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// All of the organisation, by name.
 #[utoipa::path(get, path = "/api/notifications/reports", responses((status = 200, body = Vec<ReportInfo>)))]
 pub(crate) async fn list(State(rest): State<RestState>, identity: Identity) -> Json<Vec<ReportInfo>> {
-    let shared = rest.catalog.shared();
-    let catalog = rest.look(&shared);
-    let own = catalog.reports.values().filter(|r| r.organisation == *identity.organisation());
-    let mut reports: Vec<ReportInfo> = own.map(|r| info(r)).collect();
-    reports.sort_by(|a, b| a.report.name.cmp(&b.report.name).then(a.id.cmp(&b.id)));
-    Json(reports)
+    Json(rest.all_kept(&identity).iter().map(|kept: &Arc<Report>| info(kept)).collect())
 }
 
 /// A new report. If its time has passed today, what it is about is sent at once.
@@ -35,10 +51,7 @@ pub(crate) async fn create(
     Json(edit): Json<ReportEdit>,
 ) -> Result<(StatusCode, Json<ReportInfo>), ApiError> {
     require_editor(&identity)?;
-    let own = |r: &&Arc<Report>| r.organisation == *identity.organisation();
-    if rest.look(&rest.catalog.shared()).reports.values().filter(own).count() >= MAX_REPORTS {
-        return Err(ApiError::Conflict(format!("there are {MAX_REPORTS} reports already")));
-    }
+    rest.room_for::<Report>(&identity)?;
     Ok((StatusCode::CREATED, Json(keep(&rest, &identity, new_id("report")?, edit).await?)))
 }
 
@@ -52,7 +65,7 @@ pub(crate) async fn change(
     Json(edit): Json<ReportEdit>,
 ) -> Result<Json<ReportInfo>, ApiError> {
     require_editor(&identity)?;
-    let id = own(&rest, &identity, &id)?;
+    let id = rest.own_kept::<Report>(&identity, &id)?.id.clone();
     Ok(Json(keep(&rest, &identity, id, edit).await?))
 }
 
@@ -64,7 +77,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
-    let id = own(&rest, &identity, &id)?;
+    let id = rest.own_kept::<Report>(&identity, &id)?.id.clone();
     rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::Report(id))]).await?;
     Ok(DONE)
 }
@@ -73,7 +86,8 @@ async fn keep(rest: &Rest, identity: &Identity, id: ReportId, edit: ReportEdit) 
     let bad = |field: &str, wrong: String| ApiError::BadRequest(format!("{field}: {wrong}"));
     let fleet =
         |fleet: &String| rest.own_fleet(identity, fleet).map_err(|_| bad("fleets", format!("there is no fleet {fleet}")));
-    let channel = channels::own(rest, identity, &edit.channel)
+    let channel = rest
+        .own_kept::<Channel>(identity, &edit.channel)
         .map_err(|_| bad("channel", format!("there is no channel {}", edit.channel)))?;
     if !matches!(channel.target, Target::Email { .. }) {
         return Err(bad("channel", format!("a report goes by e-mail, not by {}", channel.kind())));
@@ -95,16 +109,6 @@ async fn keep(rest: &Rest, identity: &Identity, id: ReportId, edit: ReportEdit) 
     let info = info(&report);
     rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Report(report))]).await?;
     Ok(info)
-}
-
-fn own(rest: &Rest, identity: &Identity, id: &str) -> Result<ReportId, ApiError> {
-    let shared = rest.catalog.shared();
-    let catalog = rest.look(&shared);
-    let found = id.parse().ok().and_then(|id: ReportId| catalog.reports.get(&id));
-    match found.filter(|r| r.organisation == *identity.organisation()) {
-        Some(report) => Ok(report.id.clone()),
-        None => Err(ApiError::NotFound(format!("there is no report {id}"))),
-    }
 }
 
 fn info(report: &Report) -> ReportInfo {

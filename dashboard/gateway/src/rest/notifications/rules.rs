@@ -1,29 +1,47 @@
 //! Which events are told.
 
+use super::super::kept::Kept;
 use super::super::{ApiError, DONE, Rest, RestState, name, require_editor};
-use super::{channels, new_id};
+use super::new_id;
 use crate::auth::Identity;
 use crate::wire::{ErrorAnswer, NotificationRuleEdit, NotificationRuleInfo, QuietHours};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use waystream_domain::geofence::{Schedule, ScheduleText};
-use waystream_domain::notify::NotificationRule;
-use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, EventKind, GeofenceId, NotificationRuleId};
+use waystream_domain::notify::{Channel, NotificationRule};
+use waystream_domain::{
+    Catalog, CatalogEdit, CatalogEntry, CatalogKey, EventKind, GeofenceId, NotificationRuleId, OrganisationId,
+};
 
 /// Most rules of one organisation: every event is held against all of them.
 const MAX_RULES: usize = 200;
 
+impl Kept for NotificationRule {
+    type Id = NotificationRuleId;
+    const ONE: &'static str = "rule";
+    const MANY: &'static str = "rules";
+    const MOST: usize = MAX_RULES;
+
+    fn all(catalog: &Catalog) -> &BTreeMap<NotificationRuleId, Arc<Self>> {
+        &catalog.notification_rules
+    }
+
+    fn organisation(&self) -> &OrganisationId {
+        &self.organisation
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// All of the organisation, by name.
 #[utoipa::path(get, path = "/api/notifications/rules", responses((status = 200, body = Vec<NotificationRuleInfo>)))]
 pub(crate) async fn list(State(rest): State<RestState>, identity: Identity) -> Json<Vec<NotificationRuleInfo>> {
-    let shared = rest.catalog.shared();
-    let catalog = rest.look(&shared);
-    let own = catalog.notification_rules.values().filter(|r| r.organisation == *identity.organisation());
-    let mut rules: Vec<NotificationRuleInfo> = own.map(|r| info(r)).collect();
-    rules.sort_by(|a, b| a.rule.name.cmp(&b.rule.name).then(a.id.cmp(&b.id)));
-    Json(rules)
+    Json(rest.all_kept(&identity).iter().map(|kept: &Arc<NotificationRule>| info(kept)).collect())
 }
 
 /// A new rule.
@@ -36,10 +54,7 @@ pub(crate) async fn create(
     Json(edit): Json<NotificationRuleEdit>,
 ) -> Result<(StatusCode, Json<NotificationRuleInfo>), ApiError> {
     require_editor(&identity)?;
-    let own = |r: &&Arc<NotificationRule>| r.organisation == *identity.organisation();
-    if rest.look(&rest.catalog.shared()).notification_rules.values().filter(own).count() >= MAX_RULES {
-        return Err(ApiError::Conflict(format!("there are {MAX_RULES} rules already")));
-    }
+    rest.room_for::<NotificationRule>(&identity)?;
     Ok((StatusCode::CREATED, Json(keep(&rest, &identity, new_id("rule")?, edit).await?)))
 }
 
@@ -53,7 +68,7 @@ pub(crate) async fn change(
     Json(edit): Json<NotificationRuleEdit>,
 ) -> Result<Json<NotificationRuleInfo>, ApiError> {
     require_editor(&identity)?;
-    let id = own(&rest, &identity, &id)?;
+    let id = rest.own_kept::<NotificationRule>(&identity, &id)?.id.clone();
     Ok(Json(keep(&rest, &identity, id, edit).await?))
 }
 
@@ -65,7 +80,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
-    let id = own(&rest, &identity, &id)?;
+    let id = rest.own_kept::<NotificationRule>(&identity, &id)?.id.clone();
     rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::NotificationRule(id))]).await?;
     Ok(DONE)
 }
@@ -94,7 +109,8 @@ async fn keep(
         geofences: edit.geofences.iter().map(|id| own_geofence(rest, identity, id)).collect::<Result<_, _>>()?,
         quiet_hours: quiet_hours.transpose()?,
         at_most_every_min: edit.at_most_every_min,
-        channel: channels::own(rest, identity, &edit.channel)
+        channel: rest
+            .own_kept::<Channel>(identity, &edit.channel)
             .map_err(|_| bad("channel", format!("there is no channel {}", edit.channel)))?
             .id
             .clone(),
@@ -112,16 +128,6 @@ fn own_geofence(rest: &Rest, identity: &Identity, id: &str) -> Result<GeofenceId
     match found.filter(|g| g.organisation == *identity.organisation()) {
         Some(geofence) => Ok(geofence.id.clone()),
         None => Err(ApiError::BadRequest(format!("geofences: there is no geofence {id}"))),
-    }
-}
-
-fn own(rest: &Rest, identity: &Identity, id: &str) -> Result<NotificationRuleId, ApiError> {
-    let shared = rest.catalog.shared();
-    let catalog = rest.look(&shared);
-    let found = id.parse().ok().and_then(|id: NotificationRuleId| catalog.notification_rules.get(&id));
-    match found.filter(|r| r.organisation == *identity.organisation()) {
-        Some(rule) => Ok(rule.id.clone()),
-        None => Err(ApiError::NotFound(format!("there is no rule {id}"))),
     }
 }
 

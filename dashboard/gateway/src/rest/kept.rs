@@ -1,0 +1,61 @@
+//! What an organisation keeps under names of its choice: listed, counted and found alike, whatever it is.
+
+use super::{ApiError, Rest};
+use crate::auth::Identity;
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::Arc;
+use waystream_domain::{Catalog, OrganisationId};
+
+/// One of them.
+pub(super) trait Kept: Sized {
+    /// Its key.
+    type Id: FromStr + Ord;
+    /// What people call it.
+    const ONE: &'static str;
+    /// And several.
+    const MANY: &'static str;
+    /// Most of one organisation.
+    const MOST: usize;
+
+    /// Those of all organisations.
+    fn all(catalog: &Catalog) -> &BTreeMap<Self::Id, Arc<Self>>;
+    /// Whose it is.
+    fn organisation(&self) -> &OrganisationId;
+    /// For people.
+    fn name(&self) -> &str;
+}
+
+impl Rest {
+    /// All of the identity's organisation, by name.
+    pub(super) fn all_kept<T: Kept>(&self, identity: &Identity) -> Vec<Arc<T>> {
+        let shared = self.catalog.shared();
+        let catalog = self.look(&shared);
+        let own = T::all(&catalog).values().filter(|kept| kept.organisation() == identity.organisation());
+        let mut own: Vec<Arc<T>> = own.cloned().collect();
+        // They came in the order of their keys, in which those of one name stay.
+        own.sort_by(|a, b| a.name().cmp(b.name()));
+        own
+    }
+
+    /// An error if the organisation has as many as it may.
+    pub(super) fn room_for<T: Kept>(&self, identity: &Identity) -> Result<(), ApiError> {
+        let shared = self.catalog.shared();
+        let catalog = self.look(&shared);
+        let own = T::all(&catalog).values().filter(|kept| kept.organisation() == identity.organisation());
+        if own.count() < T::MOST {
+            Ok(())
+        } else {
+            Err(ApiError::Conflict(format!("there are {} {} already", T::MOST, T::MANY)))
+        }
+    }
+
+    /// The one of this key, if it is the identity's organisation's.
+    pub(super) fn own_kept<T: Kept>(&self, identity: &Identity, id: &str) -> Result<Arc<T>, ApiError> {
+        let shared = self.catalog.shared();
+        let catalog = self.look(&shared);
+        let found = id.parse().ok().and_then(|id: T::Id| T::all(&catalog).get(&id));
+        let own = found.filter(|kept| kept.organisation() == identity.organisation());
+        own.cloned().ok_or_else(|| ApiError::NotFound(format!("there is no {} {id}", T::ONE)))
+    }
+}
