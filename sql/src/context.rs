@@ -3,7 +3,7 @@
 use crate::functions::{Gaps, Zones};
 use crate::manner::Manner;
 use crate::memory::Memory;
-use crate::{Flaw, LatestPositions, Scope, SqlError, functions, latest, statement, tables, views};
+use crate::{Flaw, LatestPositions, Scope, SqlError, functions, growing, latest, statement, tables, views};
 #[cfg(feature = "postgres")]
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
@@ -18,9 +18,12 @@ use std::sync::{Arc, OnceLock};
 use waystream_domain::SharedCatalog;
 use waystream_store::{EVENT_COLUMNS, POSITION_COLUMNS, Store, Table};
 
-/// Scalar functions whose result may be as large as an argument says, beyond the reach of memory pool and deadline.
-const UNBOUNDED: [&str; 8] =
-    ["repeat", "lpad", "rpad", "range", "generate_series", "array_repeat", "array_resize", "list_repeat"];
+/// Scalar functions whose result may be as large as an argument says, or which may take as long as two long texts say, beyond the
+/// reach of memory pool and deadline.
+const UNBOUNDED: [&str; 9] =
+    ["repeat", "lpad", "rpad", "range", "generate_series", "array_repeat", "array_resize", "list_repeat", "levenshtein"];
+/// The one that works with a function of the question's own, once for each element.
+const UNBOUNDED_OF_ELEMENTS: &str = "array_transform";
 
 /// What the tables are in.
 pub(crate) const CATALOG: &str = "waystream";
@@ -50,8 +53,10 @@ impl Core {
         // Several sorts side by side take all the memory there is for merging their files, and then who merges their rows has
         // none; with one, a sort of any size ends well. Reading and filtering before it stay side by side.
         options.optimizer.repartition_sorts = false;
-        let context = SessionContext::new_with_config_rt(config, self.memory.of(&scope.organisation)?);
+        let mut context = SessionContext::new_with_config_rt(config, self.memory.of(&scope.organisation)?);
         UNBOUNDED.iter().for_each(|name| context.deregister_udf(name));
+        context.deregister_higher_order_function(UNBOUNDED_OF_ELEMENTS);
+        growing::look_after(&mut context)?;
         Ok(context)
     }
 
@@ -153,6 +158,9 @@ impl Planned {
     /// With the values of its parameters, if it has any.
     pub(crate) async fn start(self, manner: &dyn Manner) -> Result<DataFrame, SqlError> {
         let plan = manner.bind(self.plan)?;
+        if let Some(rows) = growing::rows(&plan)? {
+            self.context.state_ref().write().config_mut().options_mut().execution.batch_size = rows;
+        }
         Ok(self.context.execute_logical_plan(plan).await?)
     }
 }

@@ -3,7 +3,7 @@
 use crate::context::Core;
 use crate::manner::{Manner, Plain};
 use crate::memory::Memory;
-use crate::{LatestPositions, Scope, SqlError, metrics};
+use crate::{LatestPositions, Scope, SqlError, growing, metrics};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 use datafusion::functions_aggregate::expr_fn::{max, min};
@@ -144,7 +144,7 @@ impl SqlEngine {
             let planned = core.plan(&scope, statement, manner.as_ref()).await?;
             let rows = planned.start(manner.as_ref()).await?;
             let context = Arc::new(rows.task_ctx());
-            let plan = rows.create_physical_plan().await?;
+            let plan = growing::counted(rows.create_physical_plan().await?)?;
             // Also if the query is stopped.
             let _counted = Files(plan.clone());
             let mut stream = execute_stream(plan, context)?;

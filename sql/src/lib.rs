@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod events;
 pub mod functions;
+mod growing;
 mod latest;
 mod manner;
 mod memory;

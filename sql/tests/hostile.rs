@@ -182,6 +182,79 @@ async fn a_query_without_end_is_stopped() {
 }
 
 #[tokio::test]
+async fn no_value_becomes_so_long_that_memory_ends() {
+    let f = fixture(SqlOptions { memory_bytes: 64 << 20, ..SqlOptions::default() }).await;
+    let long = "x".repeat(200_000);
+    let doubled = |how: &str| {
+        let steps: Vec<String> = (1..40).map(|n| format!("a{n} AS (SELECT {how} AS s FROM a{})", n - 1)).collect();
+        format!("WITH a0 AS (SELECT 'a thousand times' AS s), {} SELECT count(s) FROM a39", steps.join(", "))
+    };
+    let beside_rows = |how: &str| doubled(how).replace("count(s) FROM a39", "count(s) FROM a39, positions");
+    for sql in [
+        doubled("s || s"),
+        doubled("concat(s, s)"),
+        doubled("concat_ws(s, s, s)"),
+        doubled("replace(s, 'a', s)"),
+        doubled("regexp_replace(s, '.', s, 'g')"),
+        doubled("ARRAY[s, s]").replace("count(s)", "count(array_to_string(s, ','))"),
+        doubled("array_to_string(string_to_array(s, 'a'), s)"),
+        beside_rows("s || s"),
+        format!("WITH a AS (SELECT '{long}' AS s) SELECT count(replace(s, 'x', s)) FROM a, positions"),
+        format!("WITH a AS (SELECT '{long}' AS s) SELECT count(a.s || b.s) FROM a, a AS b, positions"),
+        "WITH RECURSIVE t AS (SELECT 'x' AS s UNION ALL SELECT s || s FROM t) SELECT max(length(s)) FROM t".to_owned(),
+        "WITH a AS (SELECT array_agg(a.value) AS l FROM generate_series(1, 500) a, generate_series(1, 500) b),
+              b AS (SELECT array_concat(l, l, l, l) AS l FROM a), c AS (SELECT array_concat(l, l, l, l) AS l FROM b)
+         SELECT count(l) FROM c, positions"
+            .to_owned(),
+        "SELECT length(string_agg(value::text, ',')) FROM generate_series(1, 10000000)".to_owned(),
+        "SELECT cardinality(array_agg(value)) FROM generate_series(1, 10000000)".to_owned(),
+        "SELECT sum(value) OVER () FROM generate_series(1, 100000000)".to_owned(),
+        "SELECT sum(value) OVER (ORDER BY value ROWS BETWEEN CURRENT ROW AND 90000000 FOLLOWING) FROM generate_series(1, 100000000)"
+            .to_owned(),
+        format!("SELECT count(*) FROM (SELECT '{long}' || l[1]::text, unnest(l) FROM (SELECT array_agg(value) AS l FROM generate_series(1, 200000)) AS a) AS b"),
+    ] {
+        let start = &sql[..sql.len().min(160)];
+        let error = answer(&f, &sql).await.expect_err(start);
+        assert!(matches!(error, SqlError::Invalid { .. } | SqlError::Memory(_)), "{start}: {error:?}");
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kilobytes: u64 = most.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kilobytes < 2 << 20, "{kilobytes} kB");
+}
+
+#[tokio::test]
+async fn what_people_do_with_texts_and_lists_is_done() {
+    let f = fixture(SqlOptions::default()).await;
+    let long = "x".repeat(200_000);
+    for (sql, expected) in [
+        ("SELECT device || '/' || fleet AS a FROM devices WHERE device = 'n1'".to_owned(), "a\nn1/north\n"),
+        ("SELECT 'a' || 1 || NULL AS a, 'b' || 2 AS b, concat('c', NULL, 3) AS c".to_owned(), "a,b,c\n,b2,c3\n"),
+        ("SELECT replace('a-b', '-', '') AS a, regexp_replace('abc', '[ac]', 'x', 'g') AS b".to_owned(), "a,b\nab,xbx\n"),
+        (
+            "SELECT array_to_string(ARRAY['a', 'b'] || 'c', '+') AS a, cardinality(ARRAY[1, 2]) AS b".to_owned(),
+            "a,b\na+b+c,2\n",
+        ),
+        ("SELECT string_agg(DISTINCT fleet, ', ' ORDER BY fleet DESC) AS a FROM positions".to_owned(), "a\n\"south, north\"\n"),
+        ("SELECT cardinality(array_agg(device)) AS a FROM positions".to_owned(), "a\n1000\n"),
+        (
+            "SELECT sum(value) AS a FROM (SELECT unnest(array_agg(value)) AS value FROM generate_series(1, 1000)) AS b"
+                .to_owned(),
+            "a\n500500\n",
+        ),
+        (format!("SELECT max(length('{long}' || device)) AS a FROM positions"), "a\n200002\n"),
+        (
+            "SELECT count(*) AS a FROM (SELECT sum(speed_mps) OVER (PARTITION BY device) FROM positions) AS b".to_owned(),
+            "a\n1000\n",
+        ),
+    ] {
+        let start = &sql[..sql.len().min(80)];
+        let answered = answer(&f, &sql).await.unwrap_or_else(|error| panic!("{start}: {error}"));
+        assert_eq!(answered, expected, "{start}");
+    }
+}
+
+#[tokio::test]
 async fn memory_rows_and_turns_are_limited() {
     let f = fixture(SqlOptions { memory_bytes: 4 << 20, spill_bytes: 1 << 20, ..SqlOptions::default() }).await;
     let error = answer(
