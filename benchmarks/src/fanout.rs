@@ -1,22 +1,16 @@
 //! Thousands of Socket.IO clients in one thread, which take what a server sends and say how old it is: of our gateway, or of the usual
 //! stack's server, told apart by the first bytes of what arrives.
 
-use anyhow::{Context, Result, bail, ensure};
-use futures::{SinkExt, StreamExt};
+use crate::watcher::{Server, Watcher};
+use anyhow::{Context, Result, ensure};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Bytes, Message};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tokio_tungstenite::tungstenite::Bytes;
 
-/// Small, as there are thousands of clients.
-const READ_BYTES: usize = 8 * 1024;
 /// What one message of ours begins with: FT1, version 1, a delta.
 const DELTA: [u8; 2] = [0x46, 0x11];
 /// What one message of the usual stack's server begins with; the scheduled time of sending follows, in microseconds of the monotonic clock.
@@ -24,19 +18,10 @@ const PEER: &[u8] = b"GPSB";
 /// What comes after a pause is fresh if it is not older.
 const FRESH: Duration = Duration::from_millis(250);
 
-/// Whom the clients speak with.
-#[derive(Debug, Clone)]
-pub enum Server {
-    /// Our gateway: the cookie of a session. Client i watches fleet i modulo rooms, and acknowledges frames.
-    Ours(String),
-    /// The usual stack's: client i joins room i modulo rooms.
-    Peer,
-}
-
 /// The clients.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// Whom they speak with.
+    /// Whom they speak with: client i of room or fleet i modulo rooms.
     pub server: Server,
     /// Where it listens.
     pub address: SocketAddr,
@@ -141,72 +126,29 @@ impl Shared {
     }
 }
 
-type Socket = WebSocketStream<TcpStream>;
-
 async fn client(number: usize, shared: &Shared, joined: bool) -> Result<()> {
     let Clients { server, address, frozen, rooms, .. } = &shared.clients;
-    let room = number % rooms;
-    let mut socket = open(server, *address).await?;
+    let mut watcher = Watcher::connect(server, *address, joined.then_some(number % rooms)).await?;
+    shared.connected.fetch_add(1, Ordering::Relaxed);
     let (mut freezes, mut resumed) = (shared.frozen.subscribe(), None);
     loop {
         if number < *frozen && *freezes.borrow_and_update() {
             freezes.wait_for(|frozen| !frozen).await.context("the crowd is gone")?;
             resumed = Some(Instant::now());
         }
-        match socket.next().await.context("the server has closed it")?? {
-            Message::Text(text) => match text.as_bytes() {
-                b"2" => say(&mut socket, "3".into()).await?,
-                [b'0', ..] => {
-                    let join = if joined { format!("{{\"room\":\"r{room}\"}}") } else { String::new() };
-                    let hello = if let Server::Peer = server { format!("40{join}") } else { "40".into() };
-                    say(&mut socket, hello).await?;
-                }
-                [b'4', b'0', ..] => {
-                    shared.connected.fetch_add(1, Ordering::Relaxed);
-                    if joined && matches!(server, Server::Ours(_)) {
-                        say(&mut socket, format!("420[\"watch\",{{\"fleets\":[\"fleet-{room}\"]}}]")).await?;
-                    }
-                }
-                [b'4', b'4', ..] => bail!("refused: {text}"),
-                _ => {}
-            },
-            Message::Binary(bytes) => {
-                if let Server::Ours(_) = server {
-                    let seq =
-                        bytes.get(8..12).and_then(|seq| seq.try_into().ok()).map(u32::from_le_bytes).context("no frame")?;
-                    say(&mut socket, format!("42[\"ack\",{seq}]")).await?;
-                }
-                let Some(age) = age(&bytes) else { continue };
-                if let Some(since) = resumed.take_if(|_| age <= FRESH) {
-                    shared.look(|seen| seen.fresh_after.push(since.elapsed()));
-                }
-                if number >= *frozen && shared.measuring.load(Ordering::Relaxed) {
-                    shared.look(|seen| {
-                        seen.delivered += 1;
-                        seen.bytes += bytes.len();
-                        seen.latencies.push(age);
-                    });
-                }
-            }
-            Message::Close(_) => bail!("the server has closed it"),
-            _ => {}
+        let bytes = watcher.next().await?;
+        let Some(age) = age(&bytes) else { continue };
+        if let Some(since) = resumed.take_if(|_| age <= FRESH) {
+            shared.look(|seen| seen.fresh_after.push(since.elapsed()));
+        }
+        if number >= *frozen && shared.measuring.load(Ordering::Relaxed) {
+            shared.look(|seen| {
+                seen.delivered += 1;
+                seen.bytes += bytes.len();
+                seen.latencies.push(age);
+            });
         }
     }
-}
-
-async fn open(server: &Server, address: SocketAddr) -> Result<Socket> {
-    let tcp = TcpStream::connect(address).await?;
-    tcp.set_nodelay(true)?;
-    let mut request = format!("ws://{address}/socket.io/?EIO=4&transport=websocket").into_client_request()?;
-    if let Server::Ours(cookie) = server {
-        request.headers_mut().insert("cookie", cookie.parse()?);
-    }
-    let config = WebSocketConfig::default().read_buffer_size(READ_BYTES).write_buffer_size(0);
-    Ok(client_async_with_config(request, tcp, Some(config)).await?.0)
-}
-
-async fn say(socket: &mut Socket, text: String) -> Result<()> {
-    Ok(socket.send(Message::text(text)).await?)
 }
 
 /// How old a message of positions is; none: it is another one.

@@ -5,6 +5,9 @@
 //! - `connectors`: Teltonika trackers in one process, the system in another: durable positions a second, CPU, memory, history.
 //! - `distributed`: the same trackers and the program's roles as processes on Kafka and QuestDB, or all in one process: positions a
 //!   second of each role, CPU, and a live load for `browser/latency.mjs`.
+//! - `endure`: 15,000 trackers and 10,000 sockets for three minutes while faults go on, on the program's roles as processes on Kafka,
+//!   QuestDB and Redis (two gateways), or on all in one process: memory, lag, how fast all are well again, what is lost. It fails if
+//!   anything is. `--seed` gives the same faults again, `--faults` says which.
 //! - `gateway`: the gateway with a simulated fleet behind it, for browsers (`browser/map.mjs`, `browser/replay.mjs`) and sockets to be
 //!   measured against.
 //! - `fanout`: thousands of sockets that watch fleets, of our gateway and of the usual stack's server: deliveries, latency, CPU, memory.
@@ -13,6 +16,7 @@
 //! - `sql`: the questions of fleets over ten million positions, of our SQL over files, over QuestDB, and of QuestDB itself; same answers.
 
 pub mod devices;
+pub mod endure;
 pub mod fanout;
 pub mod fleet;
 pub mod fleet_days;
@@ -29,4 +33,5 @@ pub mod scale;
 pub mod start;
 pub mod system;
 pub mod teltonika;
+pub mod watcher;
 pub mod workload;

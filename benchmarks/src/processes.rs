@@ -4,11 +4,12 @@ use crate::process::{Usage, usage};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
 
-/// Kafka and QuestDB, until dropped.
+/// Servers, until dropped.
 pub struct Servers {
     held: Child,
     input: Option<ChildStdin>,
@@ -17,34 +18,45 @@ pub struct Servers {
     pub kafka: u16,
     /// Of QuestDB's HTTP.
     pub questdb: u16,
+    postgres: u16,
+    /// Of Redis.
+    pub redis: u16,
 }
 
 impl Servers {
-    /// Starts both, empty, with data below a folder.
-    pub fn start(folder: &Path) -> Result<Self> {
+    /// Starts those named, empty, with data below a folder.
+    pub fn start(folder: &Path, names: &[&str]) -> Result<Self> {
         let folder = folder.canonicalize()?;
-        let (kafka, questdb, postgres) = (free_port()?, free_port()?, free_port()?);
-        let stack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../compose/stack");
-        let mut held = Command::new(stack)
-            .args(["hold", "kafka", "questdb"])
-            .env("WAYSTREAM_STACK_DIR", &folder)
-            .env("KAFKA_PORT", kafka.to_string())
-            .env("QUESTDB_HTTP_PORT", questdb.to_string())
-            .env("QUESTDB_PG_PORT", postgres.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("compose/stack")?;
+        let (kafka, questdb, postgres, redis) = (free_port()?, free_port()?, free_port()?, free_port()?);
+        let mut command = stack(&folder, [kafka, questdb, postgres, redis]);
+        let command = command.arg("hold").args(names).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut held = command.spawn().context("compose/stack")?;
         let (input, output) = (held.stdin.take(), held.stdout.take().context("its output")?);
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         ensure!(line.trim() == "ready", "compose/stack could not start the servers");
-        Ok(Self { held, input, folder, kafka, questdb })
+        Ok(Self { held, input, folder, kafka, questdb, postgres, redis })
+    }
+
+    /// kill -9 of Kafka, and its start on the same data; returns when it answers.
+    pub fn kill_kafka(&self) -> Result<()> {
+        signal(&self.pid("kafka")?, "KILL")?;
+        // Its port is free some time after it has gone.
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.kafka)).is_ok() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let mut up = stack(&self.folder, [self.kafka, self.questdb, self.postgres, self.redis]);
+        ensure!(up.args(["up", "kafka"]).stdout(Stdio::null()).status()?.success(), "Kafka does not start again");
+        Ok(())
+    }
+
+    fn pid(&self, server: &str) -> Result<String> {
+        Ok(std::fs::read_to_string(self.folder.join(server).join("pid"))?.trim().to_owned())
     }
 
     /// What a server has used.
     pub fn usage(&self, server: &str) -> Result<Usage> {
-        usage(std::fs::read_to_string(self.folder.join(server).join("pid"))?.trim())
+        usage(&self.pid(server)?)
     }
 }
 
@@ -56,7 +68,21 @@ impl Drop for Servers {
     }
 }
 
-/// One process of the program; ended when dropped.
+/// The script that starts servers, with the ports of Kafka, QuestDB's HTTP and Postgres, and Redis.
+fn stack(folder: &Path, [kafka, questdb, postgres, redis]: [u16; 4]) -> Command {
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../compose/stack"));
+    command.env("WAYSTREAM_STACK_DIR", folder).env("KAFKA_PORT", kafka.to_string()).env("REDIS_PORT", redis.to_string());
+    command.env("QUESTDB_HTTP_PORT", questdb.to_string()).env("QUESTDB_PG_PORT", postgres.to_string());
+    command
+}
+
+fn signal(pid: &str, name: &str) -> Result<()> {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(pid).status()?;
+    ensure!(status.success(), "kill -{name} {pid} failed");
+    Ok(())
+}
+
+/// One process of the program; killed when dropped.
 pub struct Process {
     child: Child,
     folder: PathBuf,
@@ -99,6 +125,11 @@ impl Process {
     pub fn usage(&self) -> Result<Usage> {
         usage(&self.child.id().to_string())
     }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        signal(&self.child.id().to_string(), name)
+    }
 }
 
 impl Drop for Process {
@@ -110,7 +141,7 @@ impl Drop for Process {
 }
 
 /// A port that was free a moment ago, below those that the kernel gives to whoever asks for any.
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     let free = |port: &u16| [*port, port + 1].iter().all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
     std::iter::repeat_with(|| rand::random_range(12_000..32_000)).take(1_000).find(free).context("no port is free")
 }

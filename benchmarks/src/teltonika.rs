@@ -37,6 +37,39 @@ impl Tracker {
         ensure!(accepted == u32::from(records), "{accepted} of {records} records were accepted");
         Ok(sent.elapsed())
     }
+
+    /// Until the other side ends the connection, while nothing is asked.
+    pub async fn ended(&self) {
+        // A byte that nobody has asked for would be answered to what comes next: as bad as an end.
+        drop(self.stream.peek(&mut [0]).await);
+    }
+}
+
+/// Sends packets of `records` fixes from `first_ms` on, answered or not, until so many are sent or the time is over. How many of them
+/// were answered, from the first on.
+pub async fn flood(tracker: Tracker, first_ms: i64, records: u8, most: u32, time: Duration) -> u32 {
+    let Tracker { stream, number, .. } = tracker;
+    let (mut from, mut into) = stream.into_split();
+    let write = async move {
+        let (started, mut packet) = (Instant::now(), Vec::new());
+        for n in 0..i64::from(most) {
+            packet.clear();
+            write_packet(&mut packet, number, first_ms + n * i64::from(records) * 1000, records);
+            // What ends the connection is the other side's to say, and is seen below.
+            if started.elapsed() > time || into.write_all(&packet).await.is_err() {
+                break;
+            }
+        }
+        drop(into.shutdown().await);
+    };
+    let read = async move {
+        let mut answered = 0;
+        while from.read_u32().await.is_ok_and(|accepted| accepted == u32::from(records)) {
+            answered += 1;
+        }
+        answered
+    };
+    tokio::join!(write, read).1
 }
 
 /// `u16` length, IMEI.
@@ -48,7 +81,7 @@ fn login(number: u32) -> Vec<u8> {
 }
 
 /// 15 digits with a right check digit (Luhn).
-fn imei(number: u32) -> String {
+pub fn imei(number: u32) -> String {
     let digits = format!("3563070{:07}", number % 10_000_000);
     let sum: u32 = digits
         .bytes()

@@ -38,6 +38,16 @@ fn every_position_goes_through_every_role_on_kafka_and_questdb() {
     assert!(table.contains("/sign-in?token=") && table.contains("50 positions/s asked for"), "{table}");
 }
 
+/// All in one process, which is killed while trackers report and sockets watch.
+#[test]
+fn nothing_is_lost_or_doubled_when_everybody_is_cut_off() {
+    let sizes = ["--connections", "50", "--sockets", "20", "--fleets", "5", "--period", "2", "--seconds", "15"];
+    let table = run(env!("CARGO_BIN_EXE_endure"), &[&sizes[..], &["--embedded", "--faults", "kill"]].concat());
+    for row in ["kill -9 of all | trackers: ", "| lost | 0 |", "| twice | 0 |", "age of a position"] {
+        assert!(table.contains(row), "{row}: {table}");
+    }
+}
+
 #[test]
 fn idle_connections_are_measured() {
     let table = run(env!("CARGO_BIN_EXE_connectors"), &["--connections", "50", "--idle"]);

@@ -138,7 +138,7 @@ impl System {
             std::fs::write(&settings, all_free)?;
             return Ok(Self { processes: [start("all", None)?].into(), servers: None, log: None });
         }
-        let servers = Servers::start(dir)?;
+        let servers = Servers::start(dir, &["kafka", "questdb"])?;
         let brokers = format!("127.0.0.1:{}", servers.kafka);
         let settings_text = format!(
             "{all_free}[log]\nkind = \"kafka\"\nbrokers = \"{brokers}\"\n[store]\nkind = \"questdb\"\naddress = \"127.0.0.1:{}\"\n",

@@ -3,15 +3,15 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use reqwest::header::SET_COOKIE;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use waystream_benchmarks::fanout::{Clients, Crowd, Server};
+use waystream_benchmarks::fanout::{Clients, Crowd};
 use waystream_benchmarks::process::{Usage, usage};
 use waystream_benchmarks::report::{self, Latencies, Row, per_second};
+use waystream_benchmarks::watcher::{Server, sign_in};
 
 /// A fleet's vehicles: each moves once a second, so every tenth of a second a hundred have.
 const VEHICLES_PER_FLEET: usize = 1000;
@@ -167,10 +167,7 @@ async fn ours(dir: &Path, fleets: usize) -> Result<Running> {
     let mut line = || -> Result<String> { Ok(lines.next().context("the gateway has ended")??) };
     let address = line()?.trim_start_matches("http://").trim_end_matches('/').parse().context("an address")?;
     writeln!(orders)?;
-    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-    let answer = browser.get(line()?).send().await?;
-    let cookie = answer.headers().get(SET_COOKIE).context("no cookie")?.to_str()?;
-    let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+    let cookie = sign_in(&line()?).await?;
     // It ends with its input.
     child.stdin = Some(orders);
     Ok(Running { child, address, server: Server::Ours(cookie) })
