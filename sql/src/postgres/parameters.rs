@@ -1,11 +1,12 @@
 //! Values for `$1`: which types a statement takes, and how values are read.
 
+use super::binary;
 use super::failure::Failure;
 use super::frontend::Bind;
 use arrow_pg::datatypes::df::deserialize_parameters_with_server_types;
 use arrow_pg::datatypes::field_into_pg_type;
 use bytes::Bytes;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, Result, ScalarValue};
@@ -155,6 +156,7 @@ fn text_type(parameter: &Parameter) -> Option<DataType> {
         (&Type::TIMESTAMP, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
         (&Type::TIMESTAMPTZ, None) => utc(),
         (&Type::DATE, None) => DataType::Date32,
+        (&Type::INTERVAL, None) => DataType::Interval(IntervalUnit::MonthDayNano),
         _ => return None,
     })
 }
@@ -196,6 +198,14 @@ fn without_spaces(text: &[u8]) -> Bytes {
 }
 
 fn from_wire(value: Option<Bytes>, binary: bool, parameter: &Parameter) -> Result<ScalarValue, Failure> {
+    if let Some(value) = &value {
+        if binary {
+            binary::check(&parameter.wire, value)?;
+        } else if parameter.wire == Type::INTERVAL_ARRAY {
+            // The crate that reads intervals as text panics at digits of other scripts.
+            return Err(Failure::error("0A000", "lists of intervals are taken in binary only"));
+        }
+    }
     let one = pgwire::messages::extendedquery::Bind::new(None, None, vec![i16::from(binary)], vec![value], Vec::new());
     let statement = StoredStatement::new(String::new(), (), vec![Some(parameter.wire.clone())]);
     let portal = Portal::try_new(&one, Arc::new(statement))?;
