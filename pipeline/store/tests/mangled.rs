@@ -89,10 +89,10 @@ impl Whole {
     /// Panics unless a store has all rows but those of these files, and no others.
     async fn check_without(&self, store: &ParquetStore, changed: &BTreeSet<String>, case: &str) {
         let gone = |of: &dyn Fn(&Rows) -> bool| changed.iter().any(|path| of(&self.rows[path]));
-        let expected: Vec<_> = self.positions.iter().filter(|p| !gone(&|rows: &Rows| rows.positions.contains(&key(p)))).collect();
+        let expected = self.positions.iter().filter(|p| !gone(&|rows: &Rows| rows.positions.contains(&key(p))));
         let found = positions(store, &[]).await;
         assert!(found.iter().eq(expected), "{case}: positions without {changed:?}");
-        let expected: Vec<_> = self.events.iter().filter(|e| !gone(&|rows: &Rows| rows.events.contains(&e.row.id))).collect();
+        let expected = self.events.iter().filter(|e| !gone(&|rows: &Rows| rows.events.contains(&e.row.id)));
         let found = events(store, &[]).await;
         assert!(found.iter().eq(expected), "{case}: events without {changed:?}");
     }
