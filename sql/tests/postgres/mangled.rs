@@ -373,7 +373,7 @@ async fn values_that_lie_are_refused_and_formats_of_another_cursor_too() {
     let mut anna = server.anna().await;
     let huge: Vec<u8> = [1, 0, 25, i32::MAX, 1].iter().flat_map(|n| n.to_be_bytes()).collect();
     let zeros: Vec<u8> = [0_u16, 7, 0, 0].iter().flat_map(|n| n.to_be_bytes()).collect();
-    for (oid, value) in [(1_009, &huge[..]), (1_186, b"abc"), (1_186, &[0x7f; 16]), (1_700, &zeros)] {
+    for (oid, value) in [(1_009_u32, &huge[..]), (1_186, b"abc"), (1_186, &[0x7f; 16]), (1_700, &zeros)] {
         anna.parse("", "SELECT $1", &[oid]).await;
         anna.bind("", "", 1, &[Some(value)]).await;
         let all = anna.sync().await;
