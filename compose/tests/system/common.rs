@@ -112,9 +112,14 @@ impl System {
         self.child.try_wait().unwrap()
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status()?;
         anyhow::ensure!(status.success(), "kill failed");
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a machine does to a system: a disk that fills up, a clock that jumps, everybody who comes at once. Nothing answered is lost,
+//! What a machine does to a system: a disk that fills up or is slow, a clock that jumps, everybody who comes at once. Nothing answered is lost,
 //! nothing doubled, and it goes on by itself. `SEED` repeats a run.
 
 use crate::common::{BINARY, System, add_districts, fixed, seed};
@@ -11,9 +11,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use waystream::trackers::Tracker;
-use waystream::trackers::teltonika::Teltonika;
+use waystream::trackers::teltonika::{Teltonika, login};
 use waystream_sql::output::Format;
 
 const RECORDS_PER_PACKET: usize = 25;
@@ -102,6 +104,70 @@ async fn a_full_disk_holds_answers_back_and_loses_nothing() {
     // And what is on disk is whole.
     system.kill().unwrap();
     recorded.check_in(&disk.start(&settings)).await;
+}
+
+/// The system, on a disk that takes 0.3 s for everything that has to be on it: strace stands between the two.
+fn on_a_slow_disk() -> Command {
+    let mut command = Command::new("strace");
+    // -D: the system is our own child all the same, so that signals reach it. Of its calls only those that are named are stopped.
+    command.args(["-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync,sync_file_range"]);
+    command.args(["-e", "inject=fsync,fdatasync,sync_file_range:delay_exit=300000", BINARY, "run"]);
+    command
+}
+
+/// While this lives the slow disk does nothing at all.
+struct Halted {
+    tracer: String,
+}
+
+impl Halted {
+    fn disk_of(system: &System) -> Self {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", system.id())).unwrap();
+        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")).unwrap().trim().to_owned();
+        assert_ne!(tracer, "0", "nobody stands between the system and its disk");
+        assert!(Command::new("kill").args(["-STOP", &tracer]).status().unwrap().success());
+        Self { tracer }
+    }
+}
+
+impl Drop for Halted {
+    fn drop(&mut self) {
+        drop(Command::new("kill").args(["-CONT", &self.tracer]).status());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_disk_delays_answers_and_loses_nothing() {
+    let recorded = Recorded::read(&[("warsaw_bus", 10_000)]);
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, server) = fixed();
+    let mut system = System::spawn(on_a_slow_disk(), folder.path(), folder.path(), &settings).unwrap();
+    add_districts(&system).await;
+    let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);
+    reporting.until(recorded.positions() / 4).await;
+
+    // Who comes meanwhile is heard, and who asks is answered.
+    let newcomer = async {
+        let mut tracker = TcpStream::connect(server).await.unwrap();
+        tracker.write_all(&login("999999999999999")).await.unwrap();
+        assert_eq!(tracker.read_u8().await.unwrap(), 1);
+        system.remote().ask("SELECT count(*) AS n FROM positions", Format::Csv).await.unwrap();
+    };
+    assert!(tokio::time::timeout(PATIENCE, newcomer).await.is_ok(), "nobody new is heard");
+
+    // Nothing gets to the disk: nobody is answered until it does.
+    let halted = Halted::disk_of(&system);
+    reporting.until_silence().await;
+    assert!(reporting.answered() < recorded.positions(), "answered without being on disk");
+    assert!(system.ended().is_none(), "it has ended");
+    drop(halted);
+
+    reporting.until(recorded.positions()).await;
+    reporting.end().await;
+    recorded.check_in(&system).await;
+    // And what is on disk is whole.
+    system.kill().unwrap();
+    recorded.check_in(&System::start(folder.path(), &settings).unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@
 //! a deadline and a removed token all end the work itself. Nothing here is shared by connections but the tables of `pg_catalog`,
 //! which have no data.
 
+mod binary;
 mod cancel;
 mod catalog;
 mod command;

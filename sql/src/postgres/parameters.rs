@@ -1,11 +1,12 @@
 //! Values for `$1`: which types a statement takes, and how values are read.
 
+use super::binary;
 use super::failure::Failure;
 use super::frontend::Bind;
 use arrow_pg::datatypes::df::deserialize_parameters_with_server_types;
 use arrow_pg::datatypes::field_into_pg_type;
 use bytes::Bytes;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, Result, ScalarValue};
@@ -155,6 +156,7 @@ fn text_type(parameter: &Parameter) -> Option<DataType> {
         (&Type::TIMESTAMP, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
         (&Type::TIMESTAMPTZ, None) => utc(),
         (&Type::DATE, None) => DataType::Date32,
+        (&Type::INTERVAL, None) => DataType::Interval(IntervalUnit::MonthDayNano),
         _ => return None,
     })
 }
@@ -196,16 +198,36 @@ fn without_spaces(text: &[u8]) -> Bytes {
 }
 
 fn from_wire(value: Option<Bytes>, binary: bool, parameter: &Parameter) -> Result<ScalarValue, Failure> {
+    if let Some(value) = &value {
+        if binary {
+            binary::check(&parameter.wire, value)?;
+        } else if parameter.wire == Type::INTERVAL_ARRAY {
+            // The crate that reads intervals as text panics at digits of other scripts.
+            return Err(Failure::error("0A000", "lists of intervals are taken in binary only"));
+        }
+    }
     let one = pgwire::messages::extendedquery::Bind::new(None, None, vec![i16::from(binary)], vec![value], Vec::new());
     let statement = StoredStatement::new(String::new(), (), vec![Some(parameter.wire.clone())]);
     let portal = Portal::try_new(&one, Arc::new(statement))?;
-    let inferred = [parameter.inferred.as_ref()];
+    // Decimals of several sizes in one list are more than the crate can do.
+    let floats = (parameter.wire == Type::NUMERIC_ARRAY).then(|| DataType::new_list(DataType::Float64, true));
+    let inferred = [parameter.inferred.as_ref().or(floats.as_ref())];
     let ParamValues::List(mut values) = deserialize_parameters_with_server_types(&portal, &inferred, &[])? else {
         return Err(Failure::error("XX000", "a value has a name"));
     };
     match (values.pop(), values.is_empty()) {
-        (Some(value), true) => Ok(value.value),
+        (Some(value), true) => Ok(with_enough_digits(value.value)),
         _ => Err(Failure::error("0A000", format!("values of the type {} can't be read", parameter.wire))),
+    }
+}
+
+/// A decimal has as many digits as stand behind its point, and one at least. The crate counts 0.05 as one digit, and NULL as none.
+fn with_enough_digits(value: ScalarValue) -> ScalarValue {
+    match value {
+        ScalarValue::Decimal128(number, digits, scale) => {
+            ScalarValue::Decimal128(number, digits.max(scale.unsigned_abs()).max(1), scale)
+        }
+        other => other,
     }
 }
 

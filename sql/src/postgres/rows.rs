@@ -97,8 +97,15 @@ impl RowStream {
 
 /// Columns as clients are told of them.
 pub(super) fn fields(schema: &Schema, format: &Format) -> Result<Vec<FieldInfo>, Failure> {
-    if schema.fields().len() > i16::MAX as usize {
+    let columns = schema.fields().len();
+    if columns > i16::MAX as usize {
         return Err(Failure::error("54011", "too many columns"));
+    }
+    // A cursor, or a statement that EXECUTE names, may be another one since the formats were told.
+    if let Format::Individual(codes) = format
+        && codes.len() != columns
+    {
+        return Err(Failure::error("08P01", format!("{} formats for {columns} columns", codes.len())));
     }
     Ok(arrow_schema_to_pg_fields(schema, format, None)?)
 }

@@ -127,3 +127,37 @@ impl Outbound {
         drop(tokio::time::timeout(GOODBYE, goodbye).await);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_length_announces_takes_no_memory() {
+        for (trusted, told, refused) in [
+            (false, 1 << 30, true),
+            (false, u32::MAX, true),
+            (false, 0, true),
+            (false, MAX_STRANGER as u32, false),
+            (true, 1 << 30, true),
+            (true, 1 << 31, true),
+            (true, MAX_FRAME as u32, false),
+        ] {
+            let (mut client, server) = tokio::io::duplex(64);
+            let (mut inbound, _outbound) = halves(Box::new(server));
+            if trusted {
+                inbound.trust();
+            }
+            client.write_u8(b'Q').await.unwrap();
+            client.write_u32(told).await.unwrap();
+            drop(client);
+            let said = inbound.message().await;
+            match refused {
+                true => assert!(matches!(said, Err(Failure::Fatal(_))), "{told}: {said:?}"),
+                false => assert!(matches!(said, Ok(None)), "{told}: {said:?}"),
+            }
+            assert!(inbound.bytes.capacity() <= 4_096, "{told}: {}", inbound.bytes.capacity());
+        }
+    }
+}

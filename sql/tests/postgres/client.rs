@@ -63,30 +63,21 @@ impl Client {
 
     /// The messages of SCRAM.
     pub(crate) async fn sign_in(&mut self, secret: &str) -> Result<(), Error> {
-        let body = self.expect('R').await?;
-        assert_eq!(&body[..4], &10u32.to_be_bytes(), "SASL is asked for");
-        let bare = "n=,r=fyko+d2lbbFgONRv9qkxdawL";
-        let first = format!("n,,{bare}");
-        let mut message = b"SCRAM-SHA-256\0".to_vec();
-        message.extend((first.len() as u32).to_be_bytes());
-        message.extend(first.as_bytes());
-        self.send('p', &message).await;
-        let challenge = String::from_utf8(self.expect('R').await?[4..].to_vec()).unwrap();
-        let part = |name: &str| challenge.split(',').find_map(|part| part.strip_prefix(name)).unwrap().to_owned();
-        let salt = STANDARD.decode(part("s=")).unwrap();
-        let rounds: NonZeroU32 = part("i=").parse().unwrap();
-        let mut salted = [0; 32];
-        ring::pbkdf2::derive(ring::pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, secret.as_bytes(), &mut salted);
-        let client_key = Key::from(salted).sign(b"Client Key");
-        let without_proof = format!("c=biws,r={}", part("r="));
-        let all = format!("{bare},{challenge},{without_proof}");
-        let proof = client_key.xor(&client_key.hash().sign(all.as_bytes()));
-        self.send('p', format!("{without_proof},p={}", STANDARD.encode(proof.as_bytes())).as_bytes()).await;
+        let challenge = self.challenge().await?;
+        let (proof, answer) = prove(&challenge, secret);
+        self.send('p', proof.as_bytes()).await;
         let last = String::from_utf8(self.expect('R').await?[4..].to_vec()).unwrap();
-        let server = Key::from(salted).sign(b"Server Key").sign(all.as_bytes());
-        assert_eq!(last, format!("v={}", STANDARD.encode(server.as_bytes())), "the server knows the token too");
+        assert_eq!(last, answer, "the server knows the token too");
         assert_eq!(self.expect('R').await?, 0u32.to_be_bytes());
         Ok(())
+    }
+
+    /// What the server wants a proof for.
+    pub(crate) async fn challenge(&mut self) -> Result<String, Error> {
+        let body = self.expect('R').await?;
+        assert_eq!(&body[..4], &10u32.to_be_bytes(), "SASL is asked for");
+        self.send('p', &sasl_first()).await;
+        Ok(String::from_utf8(self.expect('R').await?[4..].to_vec()).unwrap())
     }
 
     /// A message without a type, as connections begin with.
@@ -190,6 +181,30 @@ impl Client {
         other.send_first(80_877_102, &body).await;
         assert_eq!(other.receive().await.0, '!', "the server says nothing and closes");
     }
+}
+
+/// Who a client says it is.
+const BARE: &str = "n=,r=fyko+d2lbbFgONRv9qkxdawL";
+
+/// The first message of SCRAM.
+pub(crate) fn sasl_first() -> Vec<u8> {
+    let first = format!("n,,{BARE}");
+    [&b"SCRAM-SHA-256\0"[..], &(first.len() as u32).to_be_bytes()[..], first.as_bytes()].concat()
+}
+
+/// The last message of SCRAM, and what the server answers to it.
+pub(crate) fn prove(challenge: &str, secret: &str) -> (String, String) {
+    let part = |name: &str| challenge.split(',').find_map(|part| part.strip_prefix(name)).unwrap().to_owned();
+    let salt = STANDARD.decode(part("s=")).unwrap();
+    let rounds: NonZeroU32 = part("i=").parse().unwrap();
+    let mut salted = [0; 32];
+    ring::pbkdf2::derive(ring::pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, secret.as_bytes(), &mut salted);
+    let client_key = Key::from(salted).sign(b"Client Key");
+    let without_proof = format!("c=biws,r={}", part("r="));
+    let all = format!("{BARE},{challenge},{without_proof}");
+    let proof = client_key.xor(&client_key.hash().sign(all.as_bytes()));
+    let server = Key::from(salted).sign(b"Server Key").sign(all.as_bytes());
+    (format!("{without_proof},p={}", STANDARD.encode(proof.as_bytes())), format!("v={}", STANDARD.encode(server.as_bytes())))
 }
 
 /// Names and values as connections begin with.

@@ -28,6 +28,8 @@ async fn values_take_the_place_of_placeholders() {
     const FLOAT8: u32 = 701;
     const TIMESTAMPTZ: u32 = 1184;
     const TEXT_LIST: u32 = 1009;
+    const NUMERIC: u32 = 1700;
+    const NUMERIC_LIST: u32 = 1231;
     let first = "2026-03-04 23:55:00+00:00";
     for (sql, types, values, expected) in [
         ("SELECT count(*) FROM positions WHERE device = $1", &[][..], &[Some("n1")][..], "100"),
@@ -50,6 +52,8 @@ async fn values_take_the_place_of_placeholders() {
         ("SELECT round(haversine_m($1, $2, $3, $4))", &[FLOAT8; 4], &[Some("0"), Some("0"), Some("0"), Some("1")], "111195.0"),
         ("SELECT $2::text || $1::text", &[], &[Some("b"), Some("a")], "ab"),
         ("SELECT count(*) FROM positions WHERE valid = $1", &[16], &[Some("t")], "1000"),
+        ("SELECT count(*) FROM positions WHERE speed_mps > $1", &[NUMERIC], &[Some("0.05")], "1000"),
+        ("SELECT count(*) FROM positions WHERE lat = ANY($1)", &[NUMERIC_LIST], &[Some("{NULL,52.001,1.25}")], "10"),
         ("SHOW server_encoding", &[], &[], "UTF8"),
     ] {
         let rows = run(&mut anna, sql, types, values).await.unwrap_or_else(|e| panic!("{sql}: {e}"));

@@ -8,6 +8,7 @@ mod common;
 mod extended;
 mod hostile;
 mod limits;
+mod mangled;
 mod psql;
 mod server;
 mod sign_in;

@@ -9,6 +9,7 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
+use tokio::task::JoinError;
 use tracing::info;
 
 /// Topic number, partition, offset of the first record in the blob.
@@ -23,7 +24,7 @@ const PARTITIONS: TableDefinition<'static, &'static str, u32> = TableDefinition:
 const FORMAT: TableDefinition<'static, &'static str, u32> = TableDefinition::new("format");
 const FORMAT_VERSION: u32 = 1;
 
-const FILE: &str = "log.redb";
+pub(super) const FILE: &str = "log.redb";
 
 /// The open database. Closing and reopening wait for the reads in progress.
 #[derive(Debug)]
@@ -54,6 +55,15 @@ pub(super) fn closed() -> LogError {
     LogError::Closed("the log is closed".into())
 }
 
+/// Trouble with what is stored, and in which file.
+fn named(path: &Path, error: LogError) -> LogError {
+    match error {
+        LogError::Damaged(what) => LogError::Damaged(format!("{}: {what}", path.display())),
+        LogError::Unavailable(what) => LogError::Unavailable(format!("{}: {what}", path.display())),
+        other => other,
+    }
+}
+
 fn damaged(place: Place, first: u64) -> LogError {
     let Place { topic, partition } = place;
     LogError::Damaged(format!("records of {} partition {partition} from offset {first}: checksum mismatch", topic.name()))
@@ -66,17 +76,27 @@ impl Db {
             .map_err(|e| LogError::Unavailable(format!("could not create folder {}: {e}", dir.display())))?;
         let path = dir.join(FILE);
         let database = open_file(&path, options.cache_bytes)?;
-        check_format(&database, layout)?;
+        check_format(&database, layout).map_err(|e| named(&path, e))?;
         Ok(Self { path, cache_bytes: options.cache_bytes, state: RwLock::new(State::Open(database)) })
     }
 
     /// Runs `work` on the open database.
     pub(super) fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, LogError>) -> Result<T, LogError> {
         match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
-            State::Open(database) => work(database),
+            State::Open(database) => work(database).map_err(|e| named(&self.path, e)),
             State::Broken => Err(LogError::Unavailable(format!("{} could not be opened again", self.path.display()))),
             State::Closed => Err(closed()),
         }
+    }
+
+    /// What it means that redb panicked: it trusts its file, and panics at some that were changed behind its back.
+    pub(super) fn panicked(&self) -> LogError {
+        LogError::Damaged(format!("{} can't be read", self.path.display()))
+    }
+
+    /// What it means that a read on another thread has come to nothing.
+    pub(super) fn unread(&self, error: &JoinError) -> LogError {
+        if error.is_panic() { self.panicked() } else { closed() }
     }
 
     /// Closes the database, and with it the lock on its file.
@@ -121,7 +141,14 @@ impl Db {
         for found in self.blobs_from(place, from)? {
             let (first, blob) = found?;
             bytes += blob.len();
-            decode(place, first, &blob, from, &mut entries)?;
+            let last = entries.last().map(|entry: &Entry| entry.offset);
+            // A page of the file in another's place gives records again.
+            let sound = if last.is_none_or(|last| last < first) {
+                decode(place, first, &blob, from, &mut entries)
+            } else {
+                Err(damaged(place, first))
+            };
+            sound.map_err(|e| named(&self.path, e))?;
             if !entries.is_empty() && (entries.len() >= max_records || bytes >= max_bytes) {
                 break;
             }
@@ -142,8 +169,9 @@ impl Db {
                 _ => from,
             };
             let range = blobs.range_owned(range_of(place, start)).map_err(|e| trouble("read", e))?;
-            Ok(range.map(|found| {
-                let (key, value) = found.map_err(|e| trouble("read", e))?;
+            let path = self.path.clone();
+            Ok(range.map(move |found| {
+                let (key, value) = found.map_err(|e| named(&path, trouble("read", e)))?;
                 Ok((key.value().2, Bytes::copy_from_slice(value.value())))
             }))
         })

@@ -12,6 +12,7 @@ use super::writer::{BLOB_BYTES, Job, Replace, now_ms, unanswered};
 use crate::{Entry, Keep, LogError, metrics};
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
@@ -212,7 +213,9 @@ pub(super) fn start(
         .name("log-maintenance".into())
         .spawn(move || {
             while stop.recv_timeout(options.maintenance_every) == Err(RecvTimeoutError::Timeout) {
-                match pass(&shared, &jobs, &options, now_ms(), Thorough::No) {
+                // redb panics at some files that were changed behind its back. What is damaged may expire, so the next pass is tried.
+                let run = AssertUnwindSafe(|| pass(&shared, &jobs, &options, now_ms(), Thorough::No));
+                match catch_unwind(run).unwrap_or_else(|_| Err(shared.db.panicked())) {
                     Ok(_) => {}
                     Err(LogError::Closed(_)) => break,
                     Err(e) => error!(error = %e, "log maintenance failed"),

@@ -60,7 +60,7 @@ impl EmbeddedLog {
             let layout = Layout::new(&options.partitions);
             Shared::new(Db::open(dir, &layout, &options)?, layout, options.recent_bytes)
         });
-        let unreadable = |_| Err(LogError::Damaged(format!("the log in {} can't be read", dir.display())));
+        let unreadable = |_| Err(LogError::Damaged(format!("{} can't be read", dir.join(db::FILE).display())));
         let shared = Arc::new(opened.unwrap_or_else(unreadable)?);
         let (jobs, waiting) = channel();
         let units = (options.queue_bytes / UNIT).clamp(1, u32::MAX as usize >> 3);
@@ -94,7 +94,7 @@ impl EmbeddedLog {
     pub async fn maintain(&self, now_ms: i64) -> Result<Dropped, LogError> {
         let (shared, jobs, options) = (Arc::clone(&self.shared), self.jobs.clone(), self.options.clone());
         let run = move || maintenance::pass(&shared, &jobs, &options, now_ms, Thorough::Yes);
-        tokio::task::spawn_blocking(run).await.map_err(|e| LogError::Damaged(format!("maintenance failed: {e}")))?
+        tokio::task::spawn_blocking(run).await.map_err(|e| self.shared.db.unread(&e))?
     }
 
     fn stop(&self) -> Vec<JoinHandle<()>> {
@@ -154,8 +154,7 @@ impl EmbeddedLog {
         read: impl FnOnce(&Shared) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
         let shared = Arc::clone(&self.shared);
-        let read = tokio::task::spawn_blocking(move || read(&shared)).await;
-        read.map_err(|e| LogError::Damaged(format!("read failed: {e}")))?
+        tokio::task::spawn_blocking(move || read(&shared)).await.map_err(|e| self.shared.db.unread(&e))?
     }
 }
 

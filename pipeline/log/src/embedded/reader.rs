@@ -65,10 +65,9 @@ impl Cursor {
             }
             Found::Stored => {
                 let end = shared.next(place);
-                let shared = Arc::clone(shared);
-                let read = move || shared.db.read(place, from, max.max(AHEAD_RECORDS), AHEAD_BYTES);
-                let read = tokio::task::spawn_blocking(read).await;
-                self.ahead = read.map_err(|e| LogError::Damaged(format!("read failed: {e}")))??.into();
+                let own = Arc::clone(shared);
+                let read = move || own.db.read(place, from, max.max(AHEAD_RECORDS), AHEAD_BYTES);
+                self.ahead = tokio::task::spawn_blocking(read).await.map_err(|e| shared.db.unread(&e))??.into();
                 if self.ahead.is_empty() {
                     // Compaction or retention has removed all there was up to here.
                     self.fetch = end;

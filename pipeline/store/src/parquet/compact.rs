@@ -95,7 +95,7 @@ impl Target<'_> {
 pub(crate) fn run(task: &Task, keep_from_ms: Option<i64>, target: &Target<'_>) -> Result<Vec<DataFile>, StoreError> {
     for file in &task.files {
         // Otherwise a fault of the disk would get a valid checksum.
-        if !file.check() {
+        if !file.check_again() {
             return Err(StoreError::Damaged(file.entry.path.clone()));
         }
     }

@@ -81,6 +81,13 @@ impl DataFile {
         !self.is_damaged()
     }
 
+    /// The same, also if it was good before: disks forget.
+    pub(crate) fn check_again(&self) -> bool {
+        // What is damaged stays so.
+        self.state.compare_exchange(GOOD, UNCHECKED, Ordering::Relaxed, Ordering::Relaxed).ok();
+        self.check()
+    }
+
     fn found_damaged(&self, why: &str) {
         self.state.store(DAMAGED, Ordering::Relaxed);
         error!(path = self.entry.path, rows = self.entry.rows, why, "file of the store is damaged, its rows are left out");
