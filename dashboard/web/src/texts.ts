@@ -389,6 +389,7 @@ export const texts = {
     play: 'Play',
     pause: 'Pause',
     seek: 'Moment',
+    stands: 'stopped',
     back: 'Back 1 minute',
     forward: 'Forward 1 minute',
     showLive: 'Live vehicles',

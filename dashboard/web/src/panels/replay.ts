@@ -8,6 +8,7 @@ import { texts } from '../texts';
 import { field, h, icon, iconButton, options, setText } from '../ui/dom';
 import { alertRow } from './alerts';
 import { exportMenu } from './export';
+import { scrubber } from './scrubber';
 
 const HOUR_MS = 3_600_000;
 /** 480: a day in three minutes. */
@@ -19,8 +20,6 @@ const SLIDER_MS = 100;
 const EVENTS_AT_MOST = 1000;
 /** The server takes no more in one request. */
 const NAMED_AT_MOST = 10_000;
-/** The slider's steps. */
-const STEPS = 10_000;
 
 export interface ReplayPanel extends Panel {
   dock: HTMLElement;
@@ -205,13 +204,7 @@ export function replayPanel(app: App): ReplayPanel {
 
   // The dock.
   const playButton = iconButton('play', texts.replay.play, toggle, 'icon-button big');
-  const slider = h('input', {
-    type: 'range', min: '0', max: String(STEPS), step: '1', class: 'slider', aria: { label: texts.replay.seek }, oninput: () => {
-      const { replay } = store.now;
-      if (replay) seek(replay.from + (Number(slider.value) / STEPS) * (replay.to - replay.from), SLIDER_MS);
-    },
-  });
-  const ticks = h('canvas', { class: 'ticks', aria: { hidden: 'true' } });
+  const track = scrubber(app, (at, dragging) => seek(at, dragging ? SLIDER_MS : 0));
   const clock = h('span', { class: 'replay-clock' });
   const day = h('span', { class: 'muted' });
   const count = h('span', { class: 'muted' });
@@ -229,15 +222,15 @@ export function replayPanel(app: App): ReplayPanel {
   });
   const dock = h('section', { class: 'dock replay-dock', hidden: true, aria: { label: texts.replay.region } },
     iconButton('back', texts.replay.back, () => step(-STEP_MS)), playButton, iconButton('forward', texts.replay.forward, () => step(STEP_MS)),
-    h('div', { class: 'replay-time' }, clock, day), h('div', { class: 'slider-box' }, ticks, slider), dockSpeed,
+    h('div', { class: 'replay-time' }, clock, day), track, dockSpeed,
     h('div', { class: 'replay-what' }, dockTitle, count, dockError),
     exportMenu(app), h('label', { class: 'check' }, liveToo, texts.replay.showLive), iconButton('close', texts.close, close));
 
-  let drawnTicks: ReplaySession['alerts'] | null = null;
+  let listed: ReplaySession['alerts'] | null = null;
   store.on(['replay'], ({ replay }) => {
     dock.hidden = replay === null;
     if (!replay) {
-      drawnTicks = null;
+      listed = null;
       alertsList.replaceChildren();
       return;
     }
@@ -245,8 +238,6 @@ export function replayPanel(app: App): ReplayPanel {
     const label = replay.playing ? texts.replay.pause : texts.replay.play;
     playButton.title = label;
     playButton.setAttribute('aria-label', label);
-    slider.value = String(((replay.at - replay.from) / Math.max(1, replay.to - replay.from)) * STEPS);
-    slider.setAttribute('aria-valuetext', time(replay.at));
     setText(clock, timeOfDay(replay.at));
     clock.title = utc(replay.at);
     setText(day, date(replay.at));
@@ -254,9 +245,8 @@ export function replayPanel(app: App): ReplayPanel {
     setText(count, [texts.replay.count(replay.count), replay.alerts.length > 0 ? texts.replay.events(replay.alerts.length) : ''].filter((t) => t).join(', '));
     setText(dockError, replay.error ?? '');
     if (document.activeElement !== dockSpeed) dockSpeed.value = String(replay.speed);
-    if (drawnTicks !== replay.alerts) {
-      drawnTicks = replay.alerts;
-      drawTicks(ticks, replay);
+    if (listed !== replay.alerts) {
+      listed = replay.alerts;
       alertsList.replaceChildren(...replay.alerts.slice(0, 300).map((a) => {
         const row = alertRow(app, a, 'replay');
         row.addEventListener('click', () => seek(a.fix_time));
@@ -267,10 +257,6 @@ export function replayPanel(app: App): ReplayPanel {
   store.on(['options'], (state) => {
     liveToo.checked = state.options.live;
   });
-  new ResizeObserver(() => {
-    const { replay } = store.now;
-    if (replay) drawTicks(ticks, replay);
-  }).observe(ticks);
 
   return {
     element: h('div', { class: 'panel-body list-panel' }, form, h('div', { class: 'scroller' }, alertsList)),
@@ -288,22 +274,4 @@ export function replayPanel(app: App): ReplayPanel {
       return true;
     },
   };
-}
-
-/** One line per alert above the slider. */
-function drawTicks(canvas: HTMLCanvasElement, replay: ReplaySession): void {
-  const dpr = window.devicePixelRatio || 1;
-  const width = canvas.clientWidth, height = canvas.clientHeight;
-  canvas.width = Math.max(1, Math.round(width * dpr));
-  canvas.height = Math.max(1, Math.round(height * dpr));
-  const c = canvas.getContext('2d');
-  if (!c) return;
-  const style = getComputedStyle(canvas);
-  // The slider's thumb is 14 px wide: its centre runs from 7 px to 7 px before the end.
-  const inset = 7;
-  for (const { fix_time, kind } of replay.alerts) {
-    const x = inset + ((fix_time - replay.from) / Math.max(1, replay.to - replay.from)) * (width - 2 * inset);
-    c.fillStyle = style.getPropertyValue(kind === 'exit' ? '--exit' : kind === 'enter' ? '--enter' : '--muted');
-    c.fillRect(Math.round(x * dpr), 0, Math.max(1, dpr), canvas.height);
-  }
 }
