@@ -2,7 +2,8 @@
 
 import { api, messageOf } from '../api';
 import type { App, Panel } from '../app';
-import { fromLocalInput, time, timeOfDay, date, toLocalInput, utc } from '../format';
+import { age, fromLocalInput, time, timeOfDay, date, toLocalInput, utc } from '../format';
+import { prefer, preferred } from '../prefs';
 import type { ReplaySession } from '../state';
 import { texts } from '../texts';
 import { field, h, icon, iconButton, options, setText } from '../ui/dom';
@@ -14,12 +15,17 @@ const HOUR_MS = 3_600_000;
 /** 480: a day in three minutes. */
 export const SPEEDS = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 480, 1000];
 const DEFAULT_SPEED = 10;
+/** How far back trails may go. */
+const TRAILS_MS = [0, 60_000, 300_000, 900_000, HOUR_MS, 6 * HOUR_MS, 24 * HOUR_MS];
 const STEP_MS = 60_000;
 /** A dragged slider asks for a hundred moments a second; the last one of such a while is sent. */
 const SLIDER_MS = 100;
 const EVENTS_AT_MOST = 1000;
 /** The server takes no more in one request. */
 const NAMED_AT_MOST = 10_000;
+
+/** Null: as the speed suggests. */
+export const preferredTrail = (): number | null => TRAILS_MS.find((ms) => String(ms) === preferred('trail')) ?? null;
 
 export interface ReplayPanel extends Panel {
   dock: HTMLElement;
@@ -217,12 +223,20 @@ export function replayPanel(app: App): ReplayPanel {
     },
   });
   options(dockSpeed, SPEEDS.map((s) => [String(s), texts.replay.times(s)] as const), String(DEFAULT_SPEED));
+  const trail = h('select', {
+    aria: { label: texts.replay.trails }, onchange: () => {
+      prefer('trail', trail.value);
+      store.set({ options: { ...store.now.options, trailMs: trail.value === '' ? null : Number(trail.value) } });
+    },
+  });
+  options(trail, [['', texts.replay.trailBySpeed], ...TRAILS_MS.map((ms) => [String(ms), ms === 0 ? texts.replay.noTrails : texts.replay.trail(age(ms))] as const)],
+    String(store.now.options.trailMs ?? ''));
   const liveToo = h('input', {
     type: 'checkbox', onchange: () => store.set({ options: { ...store.now.options, live: liveToo.checked } }),
   });
   const dock = h('section', { class: 'dock replay-dock', hidden: true, aria: { label: texts.replay.region } },
     iconButton('back', texts.replay.back, () => step(-STEP_MS)), playButton, iconButton('forward', texts.replay.forward, () => step(STEP_MS)),
-    h('div', { class: 'replay-time' }, clock, day), track, dockSpeed,
+    h('div', { class: 'replay-time' }, clock, day), track, dockSpeed, trail,
     h('div', { class: 'replay-what' }, dockTitle, count, dockError),
     exportMenu(app), h('label', { class: 'check' }, liveToo, texts.replay.showLive), iconButton('close', texts.close, close));
 
