@@ -401,6 +401,7 @@ export const texts = {
     exportTooMany: (n: number): string => `At most ${plural(n, 'vehicle', 'vehicles')} in this format. Replay fewer.`,
     count: (n: number): string => plural(n, 'vehicle', 'vehicles'),
     events: (n: number): string => plural(n, 'alert', 'alerts'),
+    firstEvents: (n: number): string => `The first ${n} are listed.`,
     region: 'Replay controls',
     badRange: 'The range must end after it starts.',
     lost: 'The connection was lost. Start the replay again.',

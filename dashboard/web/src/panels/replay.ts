@@ -9,6 +9,7 @@ import { texts } from '../texts';
 import { field, h, icon, iconButton, options, setText } from '../ui/dom';
 import { alertRow } from './alerts';
 import { exportMenu } from './export';
+import { alertsOf } from './replay_events';
 import { scrubber } from './scrubber';
 
 const HOUR_MS = 3_600_000;
@@ -20,7 +21,8 @@ const TRAILS_MS = [0, 60_000, 300_000, 900_000, HOUR_MS, 6 * HOUR_MS, 24 * HOUR_
 const STEP_MS = 60_000;
 /** A dragged slider asks for a hundred moments a second; the last one of such a while is sent. */
 const SLIDER_MS = 100;
-const EVENTS_AT_MOST = 1000;
+/** Rows below the form. */
+const ALERTS_SHOWN = 300;
 /** The server takes no more in one request. */
 const NAMED_AT_MOST = 10_000;
 
@@ -162,8 +164,10 @@ export function replayPanel(app: App): ReplayPanel {
     });
     if (beginAt !== null) seek(beginAt);
     engine.replay(opened.id, { action: 'play' });
-    api.events({ from: opened.from, to: opened.to, limit: EVENTS_AT_MOST, ...(session.device ? { device: session.device } : {}) })
-      .then(({ events }) => patch(opened.id, { alerts: events }), app.report);
+    alertsOf(session, (alerts) => {
+      patch(opened.id, { alerts });
+      return store.now.replay?.id === opened.id;
+    }).catch(app.report);
   });
   engine.on('replayState', (state) => patch(state.id, {
     at: state.at, playing: state.playing && !state.done, speed: state.speed, done: state.done, ...(state.error === undefined ? {} : { error: state.error }),
@@ -261,11 +265,11 @@ export function replayPanel(app: App): ReplayPanel {
     if (document.activeElement !== dockSpeed) dockSpeed.value = String(replay.speed);
     if (listed !== replay.alerts) {
       listed = replay.alerts;
-      alertsList.replaceChildren(...replay.alerts.slice(0, 300).map((a) => {
+      alertsList.replaceChildren(...replay.alerts.slice(0, ALERTS_SHOWN).map((a) => {
         const row = alertRow(app, a, 'replay');
         row.addEventListener('click', () => seek(a.fix_time));
         return row;
-      }));
+      }), ...(replay.alerts.length > ALERTS_SHOWN ? [h('li', { class: 'hint' }, texts.replay.firstEvents(ALERTS_SHOWN))] : []));
     }
   });
   store.on(['options'], (state) => {
