@@ -21,6 +21,7 @@ mod statement;
 mod tables;
 mod track;
 mod views;
+mod whereabouts;
 
 pub use engine::{QueryResult, SqlEngine, SqlOptions};
 pub use error::{Flaw, SqlError};
@@ -29,3 +30,4 @@ pub use latest::LatestPositions;
 pub use scope::Scope;
 pub use track::{Devices, TrackRequest, TrackStream};
 pub use waystream_store::{Archived, EventCursor};
+pub use whereabouts::Reporter;

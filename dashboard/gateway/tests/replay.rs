@@ -4,7 +4,7 @@
 
 mod system;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use system::browser::{Browser, frame};
 use system::{START_MS, System, device, event, position};
 use waystream_gateway::wire::frame::{FrameKind, flags};
@@ -103,5 +103,38 @@ async fn a_replay_waits_for_a_client_that_is_slow() {
             break;
         }
     }
+    system.stop().await;
+}
+
+/// Slot and place of everybody in a frame.
+fn shown(hex: &Value) -> Vec<(u32, i32)> {
+    frame(hex).records.iter().map(|r| (r.slot, r.lat_e6)).collect()
+}
+
+#[tokio::test]
+async fn who_is_parked_is_there_from_the_beginning_and_after_a_jump() {
+    let system = System::start().await;
+    let hours = |h: i64| 3_600 * h;
+    let mut positions: Vec<_> = (0..120).map(|n| position("a", "north", 60 * n, n as f64 / 10.0)).collect();
+    positions.push(position("gone", "north", hours(-25), 51.0));
+    positions.push(position("later", "south", 6_600, 52.0));
+    positions.push(position("parked", "north", hours(-20), 50.0));
+    system.archive(positions, Vec::new()).await;
+    let cookie = system.cookie("admin").await;
+    let mut browser = Browser::open(&system.url, &cookie, "websocket");
+    browser.until("connect").await;
+    let (from, to) = (START_MS + 3_600_000, START_MS + 7_200_000);
+    let open = json!({ "id": 1, "action": "open", "from": from, "to": to });
+    let answer = browser.ask(json!(["replay", open])).await;
+    let slots = json!([[0, "a", "a", "north"], [1, "later", "later", "south"], [2, "parked", "parked", "north"]]);
+    assert_eq!(answer["slots"], slots, "{answer}");
+    assert_eq!(shown(&browser.until("r").await.args[1]), [(0, 6_000_000), (2, 50_000_000)]);
+    browser.emit(json!(["replay", { "id": 1, "action": "seek", "at": START_MS + 7_000_000 }])).await;
+    let there = [(0, 11_600_000), (1, 52_000_000), (2, 50_000_000)];
+    assert_eq!(shown(&browser.until("r").await.args[1]), there, "as if it had been played until then");
+
+    let open = json!({ "id": 2, "action": "open", "devices": ["parked"], "from": from, "to": to });
+    assert_eq!(browser.ask(json!(["replay", open])).await["slots"], json!([[0, "parked", "parked", "north"]]));
+    assert_eq!(shown(&browser.until("r").await.args[1]), [(0, 50_000_000)]);
     system.stop().await;
 }

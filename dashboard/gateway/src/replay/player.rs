@@ -1,15 +1,15 @@
 //! One replay: a clock, the positions it has reached, and the frames that tell them.
 
-use super::loading::{Loaded, Selection, load};
+use super::loading::{Loaded, Selection, Vehicles, load};
 use crate::live::{Link, Motion, frame_record, taken};
 use crate::metrics as names;
 use crate::nodes::SocketRef;
 use crate::wire::frame::{FrameBuilder, FrameHead, FrameKind, FrameRecord, flags};
-use crate::wire::{AlertEvent, ReplayAlert, ReplayState, SlotRow};
+use crate::wire::{AlertEvent, ReplayAlert, ReplayState};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -50,7 +50,7 @@ pub(crate) struct Player {
     id: u32,
     socket: SocketRef,
     selection: Selection,
-    slots: HashMap<DeviceId, u32>,
+    vehicles: Arc<Vehicles>,
     clock: Timestamp,
     /// Of the clock, what is less than a millisecond.
     rest_ms: f64,
@@ -70,15 +70,14 @@ pub(crate) struct Player {
 
 impl Player {
     /// A player that stands at the beginning.
-    pub(crate) fn new(id: u32, socket: SocketRef, selection: Selection, slots: &[SlotRow], speed: f64) -> Self {
-        let slots = slots.iter().filter_map(|(slot, device, ..)| Some((device.parse().ok()?, *slot))).collect();
+    pub(crate) fn new(id: u32, socket: SocketRef, selection: Selection, vehicles: Vehicles, speed: f64) -> Self {
         let clock = selection.from;
         let (shown, ahead, alerts, outgoing, in_flight) = Default::default();
         Self {
             id,
             socket,
             selection,
-            slots,
+            vehicles: Arc::new(vehicles),
             clock,
             rest_ms: 0.0,
             ticked_at: Instant::now(),
@@ -114,11 +113,13 @@ impl Player {
         catalog: &SharedCatalog,
         controls: &mut mpsc::Receiver<Control>,
     ) -> Result<(), SqlError> {
-        let loading_from = |selection: &Selection, at: Timestamp| -> BoxFuture<'static, Result<Loaded, SqlError>> {
-            let (sql, catalog, selection) = (Arc::clone(sql), Arc::clone(catalog), selection.clone());
-            async move { load(&sql, &catalog, &selection, at).await }.boxed()
+        let (selection, vehicles) = (self.selection.clone(), Arc::clone(&self.vehicles));
+        let loading_from = |at: Timestamp| -> BoxFuture<'static, Result<Loaded, SqlError>> {
+            let (sql, catalog, selection, vehicles) =
+                (Arc::clone(sql), Arc::clone(catalog), selection.clone(), Arc::clone(&vehicles));
+            async move { load(&sql, &catalog, &selection, &vehicles, at).await }.boxed()
         };
-        let mut loading = Some(loading_from(&self.selection, self.clock));
+        let mut loading = Some(loading_from(self.clock));
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -128,7 +129,7 @@ impl Player {
                     Some(Control::Seek(at)) => {
                         let at = Timestamp::from_millis(at).unwrap_or(self.selection.from);
                         self.clock = at.clamp(self.selection.from, self.selection.to);
-                        loading = Some(loading_from(&self.selection, self.clock));
+                        loading = Some(loading_from(self.clock));
                         self.outgoing.clear();
                     }
                     Some(control) => self.control(control),
@@ -237,7 +238,7 @@ impl Player {
     fn frames(&mut self, kind: FrameKind, positions: BTreeMap<DeviceId, Position>) {
         let mut records: Vec<FrameRecord> = Vec::with_capacity(positions.len());
         for (device, position) in positions {
-            let Some(&slot) = self.slots.get(&device) else { continue };
+            let Some(slot) = self.vehicles.get(&device).map(|v| v.slot) else { continue };
             let motion = Motion::at(&position, self.shown.get(&device));
             records.push(frame_record(slot, &position, motion, Link::Online));
             self.shown.insert(device, Position { attributes: Attributes::default(), ..position });
