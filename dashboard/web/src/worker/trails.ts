@@ -1,7 +1,8 @@
 /** The last places of replayed vehicles, drawn as fading lines. */
 
 import type { Fleet, Viewport } from './fleet';
-import { pixel } from './palette';
+import { SPEED_UNKNOWN } from './ft1';
+import { REPLAY_RGB, SPEED_RGB, pixel, speedColour } from './palette';
 
 /** Points of one vehicle: its trail has no finer parts than a so-manieth, however long it is. Fewer if vehicles are many. */
 const MOST = 512;
@@ -15,6 +16,8 @@ export class Trails {
   private x = new Float64Array(0);
   private y = new Float64Array(0);
   private t = new Float64Array(0);
+  /** 0.1 km/h, on the way there. */
+  private speed = new Uint16Array(0);
   private next = new Uint16Array(0);
   /** Points of one vehicle. */
   private length = MOST;
@@ -29,13 +32,14 @@ export class Trails {
   }
 
   private reserve(slots: number): void {
-    const { x, y, t, next, length } = this;
+    const { x, y, t, speed, next, length } = this;
     if (slots <= next.length) return;
     const size = 2 ** Math.ceil(Math.log2(slots));
     this.length = Math.max(LEAST, Math.min(MOST, Math.floor(POINTS / size)));
     this.x = new Float64Array(size * this.length);
     this.y = new Float64Array(size * this.length);
     this.t = new Float64Array(size * this.length);
+    this.speed = new Uint16Array(size * this.length);
     this.next = new Uint16Array(size);
     const kept = Math.min(length, this.length);
     for (let slot = 0; slot < next.length; slot++) {
@@ -44,13 +48,14 @@ export class Trails {
         this.x[to] = x[from];
         this.y[to] = y[from];
         this.t[to] = t[from];
+        this.speed[to] = speed[from];
       }
       this.next[slot] = kept % this.length;
     }
   }
 
   /** Notes where the slots of the last frame are. `span`: how far back trails shall go, ms. */
-  note(fleet: Pick<Fleet, 'n' | 'fix' | 'x' | 'y'>, slots: Uint32Array, n: number, span: number): void {
+  note(fleet: Pick<Fleet, 'n' | 'fix' | 'x' | 'y' | 'speed'>, slots: Uint32Array, n: number, span: number): void {
     this.reserve(fleet.n);
     const { length } = this;
     const apart = span / length;
@@ -66,16 +71,18 @@ export class Trails {
       this.x[at] = fleet.x[slot];
       this.y[at] = fleet.y[slot];
       this.t[at] = fleet.fix[slot];
+      this.speed[at] = fleet.speed[slot];
       if (!moves) this.next[slot] = (next + 1) % length;
     }
   }
 
-  /** Draws the trail of one vehicle up to where it is now. `span`: how far back, ms of the replay's clock. */
+  /** Draws the trail of one vehicle up to where it is now. `span`: how far back, ms of the replay's clock; `bySpeed`: coloured so. */
   draw(buffer: Uint32Array, view: Viewport, slot: number, toX: number, toY: number, clock: number, span: number,
-    rgb: readonly [number, number, number], stride: number): void {
+    bySpeed: boolean, stride: number): void {
     if (slot >= this.next.length) return;
     const { length } = this;
     let x1 = toX, y1 = toY;
+    let speed = this.speed[slot * length + ((this.next[slot] + length - 1) % length)];
     for (let back = 1; back <= length; back++) {
       const place = (this.next[slot] + length - back) % length;
       const at = slot * length + place;
@@ -85,7 +92,10 @@ export class Trails {
       if (place % stride !== 0) continue;
       const x = (this.x[at] - view.x0) * view.scale, y = (this.y[at] - view.y0) * view.scale;
       const alpha = Math.round(210 * (1 - (clock - t) / span));
-      line(buffer, view.w, view.h, x1, y1, x, y, pixel(rgb[0], rgb[1], rgb[2], Math.max(24, alpha)));
+      // Each part has the colour of its later end.
+      const [r, g, b] = bySpeed && speed !== SPEED_UNKNOWN ? SPEED_RGB[speedColour(speed)] : REPLAY_RGB;
+      line(buffer, view.w, view.h, x1, y1, x, y, pixel(r, g, b, Math.max(24, alpha)));
+      speed = this.speed[at];
       x1 = x;
       y1 = y;
     }
