@@ -8,7 +8,7 @@ use crate::auth::{Identity, Sessions};
 use crate::nodes::{AckSender, SocketRef};
 use crate::wire::{ReplayAck, ReplayAction, ReplayAnswer, ReplayRequest};
 use loading::{Selection, vehicles_of};
-use player::{Control, Player};
+use player::{Control, Player, Step};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -68,6 +68,10 @@ impl Replays {
             ReplayAction::Play => Control::Play,
             ReplayAction::Pause => Control::Pause,
             ReplayAction::Seek { at } => Control::Seek(at),
+            ReplayAction::Step { to, device } => match step(to, device.as_deref()) {
+                Some(step) => Control::Step(step),
+                None => return,
+            },
             ReplayAction::Speed { speed } => Control::Speed(speed.clamp(*SPEEDS.start(), *SPEEDS.end())),
             ReplayAction::Close => {
                 self.lock().remove(&request.id);
@@ -154,6 +158,14 @@ impl Replays {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u32, mpsc::Sender<Control>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `None`: there is no such device or moment.
+fn step(to: Option<i64>, device: Option<&str>) -> Option<Step> {
+    match to {
+        Some(to) => Timestamp::from_millis(to).map(Step::To),
+        None => device.map(str::parse).transpose().ok().map(Step::NextFix),
     }
 }
 

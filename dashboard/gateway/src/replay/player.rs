@@ -32,10 +32,21 @@ pub(crate) enum Control {
     Pause,
     /// Put it.
     Seek(i64),
+    /// Put it on, if it is not put elsewhere meanwhile.
+    Step(Step),
     /// Change its speed.
     Speed(f64),
     /// A frame has been shown.
     Acknowledge(u32),
+}
+
+/// How far the clock goes on.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// To a moment.
+    To(Timestamp),
+    /// To the next fix of a device, or of anybody.
+    NextFix(Option<DeviceId>),
 }
 
 /// What waits for its turn to be sent.
@@ -57,6 +68,8 @@ pub(crate) struct Player {
     ticked_at: Instant,
     speed: f64,
     playing: bool,
+    /// Is taken when the client has taken what was told before.
+    step: Option<Step>,
     track: Option<TrackStream>,
     /// The newest position shown of every vehicle, without attributes.
     shown: BTreeMap<DeviceId, Position>,
@@ -83,6 +96,7 @@ impl Player {
             ticked_at: Instant::now(),
             speed,
             playing: false,
+            step: None,
             track: None,
             shown,
             ahead,
@@ -131,6 +145,7 @@ impl Player {
                         self.clock = at.clamp(self.selection.from, self.selection.to);
                         loading = Some(loading_from(self.clock));
                         self.outgoing.clear();
+                        self.step = None;
                     }
                     Some(control) => self.control(control),
                 },
@@ -139,7 +154,10 @@ impl Player {
                     self.start_from(loaded?);
                 }
                 _ = tick.tick() => {
-                    if loading.is_none() && self.playing && self.outgoing.is_empty() && self.in_flight.len() < WINDOW {
+                    let free = loading.is_none() && self.outgoing.is_empty() && self.in_flight.len() < WINDOW;
+                    if free && let Some(step) = self.step.take() {
+                        self.take_step(&step).await?;
+                    } else if free && self.playing {
                         self.advance().await?;
                     } else {
                         // Waiting is not played time.
@@ -159,6 +177,10 @@ impl Player {
             }
             Control::Pause => self.playing = false,
             Control::Speed(speed) => self.speed = speed,
+            Control::Step(step) => {
+                self.step = Some(step);
+                return;
+            }
             Control::Acknowledge(seq) => {
                 if let Some(at) = self.in_flight.iter().position(|&s| s == seq) {
                     self.in_flight.drain(..=at);
@@ -197,20 +219,41 @@ impl Player {
         self.send();
     }
 
-    /// Lets the clock run for the time that has passed, and tells what it has passed by.
+    /// Lets the clock run for the time that has passed.
     async fn advance(&mut self) -> Result<(), SqlError> {
         let elapsed_ms = self.ticked_at.elapsed().as_secs_f64() * 1e3 * self.speed + self.rest_ms;
         self.ticked_at = Instant::now();
         let whole_ms = elapsed_ms.floor();
         self.rest_ms = elapsed_ms - whole_ms;
-        let target = self.clock.plus_millis(whole_ms as i64).min(self.selection.to);
+        self.go_on(&Step::To(self.clock.plus_millis(whole_ms as i64))).await
+    }
+
+    async fn take_step(&mut self, step: &Step) -> Result<(), SqlError> {
+        self.go_on(step).await?;
+        self.rest_ms = 0.0;
+        self.ticked_at = Instant::now();
+        let state = self.state();
+        self.outgoing.push_back(Outgoing::State(state));
+        Ok(())
+    }
+
+    /// Puts the clock on, and tells what it has passed by.
+    async fn go_on(&mut self, step: &Step) -> Result<(), SqlError> {
+        let mut target = match step {
+            Step::To(moment) => (*moment).clamp(self.clock, self.selection.to),
+            Step::NextFix(_) => self.selection.to,
+        };
         let mut moved = BTreeMap::new();
         loop {
             while self.ahead.front().is_some_and(|p| p.fix_time <= target) {
                 let Some(position) = self.ahead.pop_front() else { break };
-                if position.valid {
-                    moved.insert(position.device.clone(), position);
+                if !position.valid {
+                    continue;
                 }
+                if matches!(step, Step::NextFix(whose) if whose.as_ref().is_none_or(|d| *d == position.device)) {
+                    target = position.fix_time;
+                }
+                moved.insert(position.device.clone(), position);
             }
             let Some(track) = self.track.as_mut().filter(|_| self.ahead.is_empty()) else { break };
             match track.next().await.transpose()? {

@@ -11,6 +11,7 @@ import { alertRow } from './alerts';
 import { exportMenu } from './export';
 import { alertsOf } from './replay_events';
 import { scrubber } from './scrubber';
+import { stepper } from './stepping';
 
 const HOUR_MS = 3_600_000;
 /** 480: a day in three minutes. */
@@ -18,7 +19,6 @@ export const SPEEDS = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 480, 1000];
 const DEFAULT_SPEED = 10;
 /** How far back trails may go. */
 const TRAILS_MS = [0, 60_000, 300_000, 900_000, HOUR_MS, 6 * HOUR_MS, 24 * HOUR_MS];
-const STEP_MS = 60_000;
 /** A dragged slider asks for a hundred moments a second; the last one of such a while is sent. */
 const SLIDER_MS = 100;
 /** Rows below the form. */
@@ -207,10 +207,7 @@ export function replayPanel(app: App): ReplayPanel {
     if (afterMs === 0) send();
     else seeking = window.setTimeout(send, afterMs);
   }
-  const step = (ms: number): void => {
-    const { replay } = store.now;
-    if (replay) seek(replay.at + ms);
-  };
+  const stepping = stepper(app, (at) => seek(at));
 
   // The dock.
   const playButton = iconButton('play', texts.replay.play, toggle, 'icon-button big');
@@ -239,7 +236,7 @@ export function replayPanel(app: App): ReplayPanel {
     type: 'checkbox', onchange: () => store.set({ options: { ...store.now.options, live: liveToo.checked } }),
   });
   const dock = h('section', { class: 'dock replay-dock', hidden: true, aria: { label: texts.replay.region } },
-    iconButton('back', texts.replay.back, () => step(-STEP_MS)), playButton, iconButton('forward', texts.replay.forward, () => step(STEP_MS)),
+    stepping.back, playButton, stepping.forward, stepping.size,
     h('div', { class: 'replay-time' }, clock, day), track, dockSpeed, trail,
     h('div', { class: 'replay-what' }, dockTitle, count, dockError),
     exportMenu(app), h('label', { class: 'check' }, liveToo, texts.replay.showLive), iconButton('close', texts.close, close));
@@ -286,8 +283,8 @@ export function replayPanel(app: App): ReplayPanel {
     key: (key) => {
       if (!store.now.replay) return false;
       if (key === ' ') toggle();
-      else if (key === 'ArrowLeft') step(-STEP_MS);
-      else if (key === 'ArrowRight') step(STEP_MS);
+      else if (key === 'ArrowLeft') stepping.step(-1);
+      else if (key === 'ArrowRight') stepping.step(1);
       else return false;
       return true;
     },

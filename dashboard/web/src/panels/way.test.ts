@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { fixBeforeSql } from './stepping';
 import { runs, speedAt, speedSql, standsAt, stepOf, stopsSql, wayOf } from './way';
 
 const AT = Date.parse('2026-01-01T00:00:00Z');
@@ -26,4 +27,9 @@ describe('the way of a replayed vehicle', () => {
     expect([AT, AT + 5_999, AT + 6_000, AT + 13_000, AT - 1].map((at) => speedAt(way, at))).toEqual([10, 10, null, 12, null]);
     expect(runs(way).map((part) => part.map(({ mps }) => mps))).toEqual([[10, 12], [3]]);
   });
+});
+
+it('asks for the fix before a moment, of the vehicles that are replayed', () => {
+  expect(fixBeforeSql(span, AT + 1_000.4, ["o'7", 'b'])).toBe("SELECT max(fix_time) FROM positions WHERE valid AND fix_time >= '2026-01-01T00:00:00.000Z' AND fix_time < '2026-01-01T00:00:01.001Z' AND device IN ('o''7', 'b')");
+  expect(fixBeforeSql(span, AT, [])).not.toContain('device');
 });

@@ -119,6 +119,8 @@ export class Replay {
       return;
     }
     this.clock.set(this.clock.now(wall), wall);
+    // How far it goes is told by the server.
+    if (action.action === 'step') return;
     if (action.action === 'speed') this.clock.speed = action.speed;
     else this.clock.playing = action.action === 'play';
   }
