@@ -19,8 +19,11 @@ const MPS_TO_KMH = 3.6;
 const LEAST_TOP_MPS = 5;
 
 /** The replayed vehicle that is looked at, or the only one. */
-const vehicleOf = ({ replay, selected }: State): string | null =>
-  (replay?.ready ? (selected?.layer === 'replay' ? selected.device : replay.devices.length === 1 ? replay.devices[0] : null) : null);
+export function vehicleOf({ replay, selected }: State): string | null {
+  if (!replay?.ready) return null;
+  if (selected?.layer === 'replay' && replay.devices.includes(selected.device)) return selected.device;
+  return replay.devices.length === 1 ? replay.devices[0] : null;
+}
 
 const shareOf = ({ from, to }: ReplaySession, at: number): number => (at - from) / Math.max(1, to - from);
 

@@ -6,6 +6,7 @@ import { literal, moment } from '../sql/literal';
 import type { ReplaySession } from '../state';
 import { texts } from '../texts';
 import { h, iconButton, options } from '../ui/dom';
+import { vehicleOf } from './scrubber';
 
 /** A step of a time, ms; 0: from fix to fix. */
 const SIZES_MS = [0, 1_000, 10_000, 60_000, 600_000, 3_600_000] as const;
@@ -30,14 +31,8 @@ export interface Stepper {
 
 export function stepper(app: App, seek: (at: number) => void): Stepper {
   const { store, engine } = app;
-  /** Of the vehicle that is looked at; null: of anybody. */
-  const vehicle = (): string | null => {
-    const { replay, selected } = store.now;
-    return selected?.layer === 'replay' ? selected.device : (replay?.device ?? null);
-  };
-
   async function fixBefore(replay: ReplaySession): Promise<void> {
-    const device = vehicle();
+    const device = vehicleOf(store.now);
     const devices = device !== null ? [device] : replay.devices.length <= NAMED_AT_MOST ? replay.devices : [];
     const { rows } = await api.sql(fixBeforeSql(replay, replay.at, devices));
     const found = rows[0]?.[0];
@@ -51,7 +46,7 @@ export function stepper(app: App, seek: (at: number) => void): Stepper {
     if (ms === 0) {
       // Else the clock is past it before it is seen.
       if (replay.playing) engine.replay(replay.id, { action: 'pause' });
-      if (direction > 0) engine.replay(replay.id, { action: 'step', to: null, device: vehicle() });
+      if (direction > 0) engine.replay(replay.id, { action: 'step', to: null, device: vehicleOf(store.now) });
       else fixBefore(replay).catch(app.report);
       return;
     }
