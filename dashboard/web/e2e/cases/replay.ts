@@ -2,7 +2,7 @@
 
 import { type Locator } from 'playwright-core';
 import { expect, it } from 'vitest';
-import type { SqlAnswer } from '../../src/wire/types';
+import type { EventsAnswer, SqlAnswer } from '../../src/wire/types';
 import { VEHICLES, mapPixels, page, panel, shot, system } from '../stage';
 
 const dock = (): Locator => page.getByRole('region', { name: 'Replay controls' });
@@ -126,6 +126,13 @@ it('replays a fleet beside the live map, slower and faster while it runs', async
   expect(await page.evaluate(() => window.waystream?.replay?.count ?? 0)).toBeLessThan(VEHICLES / 2);
   await later(await at());
   await page.waitForFunction((n) => (window.waystream?.inView ?? n) < n, VEHICLES / 2);
+  // Nor are alerts of others among its own.
+  await expect.poll(() => page.locator('.panel [data-event]:visible').count(), { timeout: 30_000 }).toBeGreaterThan(0);
+  const listed = await page.locator('.panel [data-event]:visible').evaluateAll((rows) => rows.map((row) => row.getAttribute('data-event')));
+  const { from, to } = await page.evaluate(() => window.waystream?.replay ?? { from: 0, to: 0 });
+  const asked = `api/events?after=&limit=1000&from=${from}&to=${to}&kind=enter,exit`;
+  const { events } = await (await page.request.get(`${system.origin}/${asked}`)).json() as EventsAnswer;
+  expect(events.filter((e) => listed.includes(e.event_id) && e.fleet !== 'taxi')).toEqual([]);
   await dock().getByLabel('Live vehicles').check();
   await page.waitForFunction((n) => (window.waystream?.inView ?? 0) > n, VEHICLES / 2);
   const applied = (): Promise<[number, number]> =>

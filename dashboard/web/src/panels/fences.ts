@@ -222,7 +222,8 @@ export function fencesPanel(app: App): FencesPanel {
       if (item instanceof HTMLElement) item.querySelector('button')?.focus();
     },
     key: (key) => {
-      if (!drawing) return false;
+      // A focused button beside the hint is pressed.
+      if (!drawing || (key === 'Enter' && guide.contains(document.activeElement))) return false;
       if (key === 'Escape') drawing.cancel();
       else if (key === 'Backspace') drawing.undo();
       else if (key === 'Enter') drawing.finish();
