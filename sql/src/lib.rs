@@ -22,6 +22,7 @@ mod statement;
 mod tables;
 mod track;
 mod views;
+mod whereabouts;
 
 pub use engine::{QueryResult, SqlEngine, SqlOptions};
 pub use error::{Flaw, SqlError};
@@ -30,3 +31,4 @@ pub use latest::LatestPositions;
 pub use scope::Scope;
 pub use track::{Devices, TrackRequest, TrackStream};
 pub use waystream_store::{Archived, EventCursor};
+pub use whereabouts::Reporter;

@@ -140,7 +140,7 @@ async fn within(
     Ok(Some(positions))
 }
 
-fn condition(devices: &Devices) -> Option<Expr> {
+pub(crate) fn condition(devices: &Devices) -> Option<Expr> {
     match devices {
         Devices::All => None,
         Devices::Fleet(fleet) => Some(col("fleet").eq(lit(fleet.as_str()))),

@@ -636,6 +636,16 @@ pub enum ReplayAction {
         #[ts(type = "number")]
         at: i64,
     },
+    /// Put the clock on, and tell what it passes by without reading history anew.
+    Step {
+        /// The moment; `null`: that of the next fix.
+        #[serde(default)]
+        #[ts(type = "number | null")]
+        to: Option<i64>,
+        /// Whose fix; `null`: anybody's.
+        #[serde(default)]
+        device: Option<String>,
+    },
     /// Change the speed.
     Speed {
         /// Times real time.

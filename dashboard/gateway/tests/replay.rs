@@ -4,9 +4,10 @@
 
 mod system;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use std::time::Instant;
 use system::browser::{Browser, frame};
-use system::{START_MS, System, device, event, position};
+use system::{START_MS, System, device, event, live, position};
 use waystream_gateway::wire::frame::{FrameKind, flags};
 
 #[tokio::test]
@@ -103,5 +104,130 @@ async fn a_replay_waits_for_a_client_that_is_slow() {
             break;
         }
     }
+    system.stop().await;
+}
+
+/// Slot and place of everybody in a frame.
+fn shown(hex: &Value) -> Vec<(u32, i32)> {
+    frame(hex).records.iter().map(|r| (r.slot, r.lat_e6)).collect()
+}
+
+#[tokio::test]
+async fn who_is_parked_is_there_from_the_beginning_and_after_a_jump() {
+    let system = System::start().await;
+    let hours = |h: i64| 3_600 * h;
+    let mut positions: Vec<_> = (0..120).map(|n| position("a", "north", 60 * n, n as f64 / 10.0)).collect();
+    positions.push(position("gone", "north", hours(-25), 51.0));
+    positions.push(position("later", "south", 6_600, 52.0));
+    positions.push(position("parked", "north", hours(-20), 50.0));
+    system.archive(positions, Vec::new()).await;
+    let cookie = system.cookie("admin").await;
+    let mut browser = Browser::open(&system.url, &cookie, "websocket");
+    browser.until("connect").await;
+    let (from, to) = (START_MS + 3_600_000, START_MS + 7_200_000);
+    let open = json!({ "id": 1, "action": "open", "from": from, "to": to });
+    let answer = browser.ask(json!(["replay", open])).await;
+    let slots = json!([[0, "a", "a", "north"], [1, "later", "later", "south"], [2, "parked", "parked", "north"]]);
+    assert_eq!(answer["slots"], slots, "{answer}");
+    assert_eq!(shown(&browser.until("r").await.args[1]), [(0, 6_000_000), (2, 50_000_000)]);
+    browser.emit(json!(["replay", { "id": 1, "action": "seek", "at": START_MS + 7_000_000 }])).await;
+    let there = [(0, 11_600_000), (1, 52_000_000), (2, 50_000_000)];
+    assert_eq!(shown(&browser.until("r").await.args[1]), there, "as if it had been played until then");
+
+    let open = json!({ "id": 2, "action": "open", "devices": ["parked"], "from": from, "to": to });
+    assert_eq!(browser.ask(json!(["replay", open])).await["slots"], json!([[0, "parked", "parked", "north"]]));
+    assert_eq!(shown(&browser.until("r").await.args[1]), [(0, 50_000_000)]);
+    system.stop().await;
+}
+
+/// The clock and who has moved, of the next frame of a replay; then its state.
+async fn stepped(browser: &mut Browser, step: Value) -> (i64, Vec<(u32, i32)>) {
+    browser.emit(json!(["replay", step])).await;
+    let hex = browser.until("r").await.args.remove(1);
+    let state = browser.until("replay_state").await.args.remove(0);
+    let clock = frame(&hex).t0_ms;
+    assert_eq!((state["at"].as_i64(), state["playing"].as_bool()), (Some(clock), Some(false)), "{state}");
+    (clock - START_MS, shown(&hex))
+}
+
+#[tokio::test]
+async fn a_fleet_is_replayed_step_by_step() {
+    let system = System::start().await;
+    let mut positions: Vec<_> = (0..100).map(|n| position("a", "north", 10 * n, n as f64 / 10.0)).collect();
+    positions.extend((1..10).map(|n| position("b", "north", 100 * n + 3, -(n as f64) / 10.0)));
+    positions.push(position("c", "south", 15, 1.0));
+    system.archive(positions, Vec::new()).await;
+    let cookie = system.cookie("viewer").await;
+    let mut browser = Browser::open(&system.url, &cookie, "websocket");
+    browser.until("connect").await;
+    let open = json!({ "id": 1, "action": "open", "fleet": "north", "from": START_MS, "to": START_MS + 990_000 });
+    let answer = browser.ask(json!(["replay", open])).await;
+    assert_eq!(answer["slots"], json!([[0, "a", "a", "north"], [1, "b", "b", "north"]]), "nobody of another fleet: {answer}");
+    assert_eq!(shown(&browser.until("r").await.args[1]), [(0, 0)]);
+    browser.until("replay_state").await;
+
+    let step = |to: Option<i64>, device: Option<&str>| {
+        json!({ "id": 1, "action": "step", "to": to.map(|ms| START_MS + ms), "device": device })
+    };
+    assert_eq!(stepped(&mut browser, step(None, None)).await, (10_000, vec![(0, 100_000)]), "anybody's next fix");
+    let passed = vec![(0, 1_000_000), (1, -100_000)];
+    assert_eq!(stepped(&mut browser, step(None, Some("b"))).await, (103_000, passed), "and who moved until then");
+    assert_eq!(stepped(&mut browser, step(None, Some("a"))).await, (110_000, vec![(0, 1_100_000)]));
+    assert_eq!(stepped(&mut browser, step(Some(125_000), None)).await, (125_000, vec![(0, 1_200_000)]), "to a moment");
+    // A step goes on only: nothing is told anew.
+    browser.emit(json!(["replay", step(Some(0), None)])).await;
+    let said = browser.next().await;
+    assert_eq!((said.event.as_str(), said.args[0]["at"].as_i64()), ("replay_state", Some(START_MS + 125_000)));
+    // What is no device is nobody's step; after the last fix the replay is over.
+    browser.emit(json!(["replay", step(None, Some(" "))])).await;
+    browser.emit(json!(["replay", { "id": 1, "action": "seek", "at": START_MS + 985_000 }])).await;
+    assert_eq!(shown(&browser.until("r").await.args[1]), [(0, 9_800_000), (1, -900_000)]);
+    browser.until("replay_state").await;
+    assert_eq!(stepped(&mut browser, step(None, None)).await, (990_000, vec![(0, 9_900_000)]));
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_replay_goes_on_beside_the_live_map_and_changes_its_speed_while_it_runs() {
+    let system = System::start().await;
+    system.archive((0..1_000).map(|n| position("a", "north", n, n as f64 / 100.0)).collect(), Vec::new()).await;
+    system.move_to("north", vec![live("a", "north", 5_000, 40.0)]).await;
+    let cookie = system.cookie("admin").await;
+    let watch = json!({ "fleets": null, "alerts_after": null });
+    let (mut browser, _) = Browser::watching(&system.url, &cookie, "websocket", watch).await;
+    browser.until_so(|b| b.map.get("a") == Some(&40.0)).await;
+    let open = json!({ "id": 1, "action": "open", "from": START_MS, "to": START_MS + 999_000, "speed": 0.25 });
+    assert_eq!(browser.ask(json!(["replay", open])).await["ok"], true);
+    browser.until("replay_state").await;
+    let began = Instant::now();
+    browser.emit(json!(["replay", { "id": 1, "action": "play" }])).await;
+    let mut at = START_MS;
+    while at == START_MS {
+        let state = browser.until("replay_state").await.args.remove(0);
+        assert_eq!((state["speed"].as_f64(), state["playing"].as_bool()), (Some(0.25), Some(true)));
+        at = state["at"].as_i64().unwrap();
+    }
+    // Not a limit on time: it was no faster than it was told to be.
+    assert!((at - START_MS) as f64 <= began.elapsed().as_secs_f64() * 250.0 + 1.0);
+    browser.emit(json!(["replay", { "id": 1, "action": "speed", "speed": 5_000 }])).await;
+    let mut speed = 0.25;
+    while speed < 1.0 {
+        let state = browser.until("replay_state").await.args.remove(0);
+        assert_eq!(state["playing"], true);
+        speed = state["speed"].as_f64().unwrap();
+    }
+    assert_eq!(speed, 1_000.0, "the fastest there is");
+    // The live map goes on meanwhile.
+    system.move_to("north", vec![live("a", "north", 5_001, 41.0)]).await;
+    let (mut done, mut last) = (false, None);
+    while !done || browser.map["a"] != 41.0 {
+        let said = browser.next().await;
+        match said.event.as_str() {
+            "r" => last = Some(shown(&said.args[1])),
+            "replay_state" => done = said.args[0]["done"] == true,
+            _ => {}
+        }
+    }
+    assert_eq!(last, Some(vec![(0, 9_990_000)]), "nothing of the present in the past");
     system.stop().await;
 }

@@ -13,7 +13,7 @@ import { createMap, type MapView } from './map/map';
 import { alertsPanel, isNotable, sentence } from './panels/alerts';
 import { detailsCard } from './panels/details';
 import { fencesPanel } from './panels/fences';
-import { replayPanel } from './panels/replay';
+import { preferredTrail, replayPanel } from './panels/replay';
 import { sqlPanel } from './panels/sql';
 import { vehiclesPanel } from './panels/vehicles';
 import { install } from './pwa/install';
@@ -74,7 +74,7 @@ async function start(): Promise<void> {
     alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
     acknowledged: acknowledgedOf(recent.events), query: asked.query,
     filter: { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null, ...asked.filter },
-    options: { theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off', colouring: preferred('colouring') === 'speed' ? 'speed' : 'status', live: true },
+    options: { theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off', colouring: preferred('colouring') === 'speed' ? 'speed' : 'status', live: true, trailMs: preferredTrail() },
     selected: null, vehicle: null, follow: false, replay: null, drawing: null, measuring: false, tilesFailing: false,
   });
   store.on(['options', 'toasts', 'sound'], ({ options, toasts: shown, sound }) => {

@@ -10,7 +10,7 @@ export interface TestHook {
   readonly inView: number;
   readonly fences: number;
   readonly alerts: number;
-  readonly replay: { at: number; count: number; applied: number; playing: boolean; done: boolean } | null;
+  readonly replay: { from: number; to: number; at: number; count: number; applied: number; playing: boolean; done: boolean } | null;
   locate: (device: string) => Promise<{ lat: number; lon: number; fixTime: number } | null>;
   /** Where a place is on the page, CSS px. */
   pointOf: (lat: number, lon: number) => { x: number; y: number };
@@ -30,7 +30,7 @@ export function exposeForTests({ store, engine, view }: App): void {
     get alerts() { return store.now.alerts.length; },
     get replay() {
       const { replay } = store.now;
-      return replay && { at: replay.at, count: replay.count, applied: replay.applied, playing: replay.playing, done: replay.done };
+      return replay && { from: replay.from, to: replay.to, at: replay.at, count: replay.count, applied: replay.applied, playing: replay.playing, done: replay.done };
     },
     locate: async (device) => {
       const row = await engine.locate('live', device);

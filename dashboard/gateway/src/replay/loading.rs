@@ -1,14 +1,16 @@
 //! What a replay reads from history: which vehicles, where they are at a moment, what follows, and what happened.
 
+use super::MAX_NAMED;
 use crate::live::{alert, device_name};
 use crate::wire::{AlertEvent, SlotRow};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::PoisonError;
-use waystream_domain::{DeviceId, FleetId, Position, SharedCatalog, Timestamp};
-use waystream_sql::{Devices, EventCursor, EventFilter, Scope, SqlEngine, SqlError, TrackRequest, TrackStream, output};
+use waystream_domain::{DeviceId, Position, SharedCatalog, Timestamp};
+use waystream_sql::{Devices, EventCursor, EventFilter, Reporter, Scope, SqlEngine, SqlError, TrackRequest, TrackStream};
 
-/// How far back a vehicle's last position may lie to be shown at the beginning, and after a jump.
-const LOOK_BACK_MS: i64 = 30 * 60 * 1_000;
+/// How far back a vehicle's last position is looked for at the beginning, and after a jump: who is parked over night has one.
+/// In steps, as most have reported just before.
+const LOOK_BACK_MS: [i64; 3] = [5 * 60_000, 60 * 60_000, 24 * 60 * 60_000];
 /// Events of one replay.
 const MAX_EVENTS: usize = 20_000;
 
@@ -31,39 +33,64 @@ impl Selection {
     }
 }
 
-/// The slot table of a replay: the devices that have positions in its time.
-pub(crate) async fn slots_of(
+/// A vehicle of a replay.
+#[derive(Debug)]
+pub(crate) struct Vehicle {
+    /// Its slot in frames.
+    pub(crate) slot: u32,
+    /// Its first position in the replay's time, or in what is looked back on.
+    first: Timestamp,
+}
+
+/// All vehicles of a replay.
+pub(crate) type Vehicles = HashMap<DeviceId, Vehicle>;
+
+/// Who is in a replay: the devices that have positions in its time, or stood somewhere when it begins. Also as its slot table.
+pub(crate) async fn vehicles_of(
     sql: &SqlEngine,
     catalog: &SharedCatalog,
     selection: &Selection,
-) -> Result<Vec<SlotRow>, SqlError> {
-    let wanted: Option<BTreeSet<&DeviceId>> = match &selection.devices {
-        Devices::Only(some) => Some(some.iter().collect()),
-        _ => None,
-    };
-    let query = format!(
-        "SELECT device, max(fleet) FROM positions WHERE fix_time >= to_timestamp_millis({}) AND fix_time <= to_timestamp_millis({}) \
-         GROUP BY device ORDER BY device",
-        selection.from.plus_millis(-LOOK_BACK_MS).as_millis(),
-        selection.to.as_millis(),
-    );
-    let mut result = sql.query(&selection.scope, &query).await?;
-    let mut rows = Vec::new();
-    while let Some(batch) = result.next().await.transpose()? {
-        for row in output::json_rows(&batch)? {
-            let text = |column: usize| row[column].as_str().unwrap_or_default().to_owned();
-            let (device, fleet) = (text(0), text(1));
-            let Ok(id) = device.parse::<DeviceId>() else { continue };
-            if wanted.as_ref().is_some_and(|some| !some.contains(&id)) {
-                continue;
-            }
-            let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
-            let Ok(in_fleet) = fleet.parse::<FleetId>() else { continue };
-            let name = device_name(&catalog, &id, &in_fleet);
-            rows.push((rows.len() as u32, device, name, fleet));
-        }
+) -> Result<(Vec<SlotRow>, Vehicles), SqlError> {
+    let [.., furthest_ms] = LOOK_BACK_MS;
+    let range = (selection.from.plus_millis(-furthest_ms), selection.to);
+    let reporters = sql.reporters(&selection.scope, &selection.devices, range).await?;
+    let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
+    let mut rows = Vec::with_capacity(reporters.len());
+    let mut vehicles = HashMap::with_capacity(reporters.len());
+    for (Reporter { device, fleet, first }, slot) in reporters.into_iter().zip(0..) {
+        rows.push((slot, device.to_string(), device_name(&catalog, &device, &fleet), fleet.to_string()));
+        vehicles.insert(device, Vehicle { slot, first });
     }
-    Ok(rows)
+    Ok((rows, vehicles))
+}
+
+/// Where everybody was at a moment.
+async fn positions_at(
+    sql: &SqlEngine,
+    selection: &Selection,
+    vehicles: &Vehicles,
+    at: Timestamp,
+) -> Result<BTreeMap<DeviceId, Position>, SqlError> {
+    let mut missing: BTreeSet<&DeviceId> = vehicles.iter().filter(|(_, v)| v.first <= at).map(|(device, _)| device).collect();
+    let mut positions = BTreeMap::new();
+    let mut to = at;
+    for back_ms in LOOK_BACK_MS {
+        if missing.is_empty() {
+            break;
+        }
+        let devices = match missing.len() {
+            ..=MAX_NAMED => Devices::Only(missing.iter().copied().cloned().collect()),
+            _ => selection.devices.clone(),
+        };
+        let from = at.plus_millis(-back_ms);
+        for position in sql.newest(&selection.scope, &devices, (from, to)).await? {
+            if missing.remove(&position.device) {
+                positions.insert(position.device.clone(), position);
+            }
+        }
+        to = from.plus_millis(-1);
+    }
+    Ok(positions)
 }
 
 /// Everything a replay needs to go on from a moment.
@@ -83,13 +110,10 @@ pub(crate) async fn load(
     sql: &SqlEngine,
     catalog: &SharedCatalog,
     selection: &Selection,
+    vehicles: &Vehicles,
     at: Timestamp,
 ) -> Result<Loaded, SqlError> {
-    let mut positions = BTreeMap::new();
-    let mut before = sql.track(&selection.scope, selection.track(at.plus_millis(-LOOK_BACK_MS), at));
-    while let Some(batch) = before.next().await.transpose()? {
-        positions.extend(batch.into_iter().filter(|p| p.valid).map(|p| (p.device.clone(), p)));
-    }
+    let positions = positions_at(sql, selection, vehicles, at).await?;
     let track = sql.track(&selection.scope, selection.track(at.plus_millis(1), selection.to));
     let mut filter = EventFilter {
         after: Some(EventCursor::default()),

@@ -7,8 +7,8 @@ mod player;
 use crate::auth::{Identity, Sessions};
 use crate::nodes::{AckSender, SocketRef};
 use crate::wire::{ReplayAck, ReplayAction, ReplayAnswer, ReplayRequest};
-use loading::{Selection, slots_of};
-use player::{Control, Player};
+use loading::{Selection, vehicles_of};
+use player::{Control, Player, Step};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -19,7 +19,7 @@ use waystream_sql::{Devices, SqlEngine};
 const PER_SOCKET: usize = 4;
 /// Replays of all sockets at a time.
 const TOTAL: usize = 64;
-/// Devices that may be named in one request.
+/// Devices that may be named in one request, or are in one question to history.
 const MAX_NAMED: usize = 10_000;
 /// Slowest and fastest clock.
 const SPEEDS: std::ops::RangeInclusive<f64> = 0.1..=1_000.0;
@@ -68,6 +68,10 @@ impl Replays {
             ReplayAction::Play => Control::Play,
             ReplayAction::Pause => Control::Pause,
             ReplayAction::Seek { at } => Control::Seek(at),
+            ReplayAction::Step { to, device } => match step(to, device.as_deref()) {
+                Some(step) => Control::Step(step),
+                None => return,
+            },
             ReplayAction::Speed { speed } => Control::Speed(speed.clamp(*SPEEDS.start(), *SPEEDS.end())),
             ReplayAction::Close => {
                 self.lock().remove(&request.id);
@@ -99,10 +103,11 @@ impl Replays {
     async fn open(&self, socket: SocketRef, identity: &Identity, id: u32, wanted: Wanted) -> Result<ReplayAnswer, String> {
         let place = self.place(id)?;
         let selection = self.selection(identity, &wanted)?;
-        let slots = slots_of(&self.context.sql, &self.context.catalog, &selection).await.map_err(|e| e.to_string())?;
+        let (slots, vehicles) =
+            vehicles_of(&self.context.sql, &self.context.catalog, &selection).await.map_err(|e| e.to_string())?;
         let (sender, controls) = mpsc::channel(16);
         let (from, to) = (selection.from.as_millis(), selection.to.as_millis());
-        let player = Player::new(id, socket.clone(), selection, &slots, wanted.speed.clamp(*SPEEDS.start(), *SPEEDS.end()));
+        let player = Player::new(id, socket.clone(), selection, vehicles, wanted.speed.clamp(*SPEEDS.start(), *SPEEDS.end()));
         let (sql, catalog) = (Arc::clone(&self.context.sql), Arc::clone(&self.context.catalog));
         self.lock().insert(id, sender);
         if !socket.connected() {
@@ -153,6 +158,14 @@ impl Replays {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u32, mpsc::Sender<Control>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `None`: there is no such device or moment.
+fn step(to: Option<i64>, device: Option<&str>) -> Option<Step> {
+    match to {
+        Some(to) => Timestamp::from_millis(to).map(Step::To),
+        None => device.map(str::parse).transpose().ok().map(Step::NextFix),
     }
 }
 

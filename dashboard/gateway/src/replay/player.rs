@@ -1,15 +1,15 @@
 //! One replay: a clock, the positions it has reached, and the frames that tell them.
 
-use super::loading::{Loaded, Selection, load};
+use super::loading::{Loaded, Selection, Vehicles, load};
 use crate::live::{Link, Motion, frame_record, taken};
 use crate::metrics as names;
 use crate::nodes::SocketRef;
 use crate::wire::frame::{FrameBuilder, FrameHead, FrameKind, FrameRecord, flags};
-use crate::wire::{AlertEvent, ReplayAlert, ReplayState, SlotRow};
+use crate::wire::{AlertEvent, ReplayAlert, ReplayState};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -32,10 +32,21 @@ pub(crate) enum Control {
     Pause,
     /// Put it.
     Seek(i64),
+    /// Put it on, if it is not put elsewhere meanwhile.
+    Step(Step),
     /// Change its speed.
     Speed(f64),
     /// A frame has been shown.
     Acknowledge(u32),
+}
+
+/// How far the clock goes on.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// To a moment.
+    To(Timestamp),
+    /// To the next fix of a device, or of anybody.
+    NextFix(Option<DeviceId>),
 }
 
 /// What waits for its turn to be sent.
@@ -50,13 +61,15 @@ pub(crate) struct Player {
     id: u32,
     socket: SocketRef,
     selection: Selection,
-    slots: HashMap<DeviceId, u32>,
+    vehicles: Arc<Vehicles>,
     clock: Timestamp,
     /// Of the clock, what is less than a millisecond.
     rest_ms: f64,
     ticked_at: Instant,
     speed: f64,
     playing: bool,
+    /// Is taken when the client has taken what was told before.
+    step: Option<Step>,
     track: Option<TrackStream>,
     /// The newest position shown of every vehicle, without attributes.
     shown: BTreeMap<DeviceId, Position>,
@@ -70,20 +83,20 @@ pub(crate) struct Player {
 
 impl Player {
     /// A player that stands at the beginning.
-    pub(crate) fn new(id: u32, socket: SocketRef, selection: Selection, slots: &[SlotRow], speed: f64) -> Self {
-        let slots = slots.iter().filter_map(|(slot, device, ..)| Some((device.parse().ok()?, *slot))).collect();
+    pub(crate) fn new(id: u32, socket: SocketRef, selection: Selection, vehicles: Vehicles, speed: f64) -> Self {
         let clock = selection.from;
         let (shown, ahead, alerts, outgoing, in_flight) = Default::default();
         Self {
             id,
             socket,
             selection,
-            slots,
+            vehicles: Arc::new(vehicles),
             clock,
             rest_ms: 0.0,
             ticked_at: Instant::now(),
             speed,
             playing: false,
+            step: None,
             track: None,
             shown,
             ahead,
@@ -114,11 +127,13 @@ impl Player {
         catalog: &SharedCatalog,
         controls: &mut mpsc::Receiver<Control>,
     ) -> Result<(), SqlError> {
-        let loading_from = |selection: &Selection, at: Timestamp| -> BoxFuture<'static, Result<Loaded, SqlError>> {
-            let (sql, catalog, selection) = (Arc::clone(sql), Arc::clone(catalog), selection.clone());
-            async move { load(&sql, &catalog, &selection, at).await }.boxed()
+        let (selection, vehicles) = (self.selection.clone(), Arc::clone(&self.vehicles));
+        let loading_from = |at: Timestamp| -> BoxFuture<'static, Result<Loaded, SqlError>> {
+            let (sql, catalog, selection, vehicles) =
+                (Arc::clone(sql), Arc::clone(catalog), selection.clone(), Arc::clone(&vehicles));
+            async move { load(&sql, &catalog, &selection, &vehicles, at).await }.boxed()
         };
-        let mut loading = Some(loading_from(&self.selection, self.clock));
+        let mut loading = Some(loading_from(self.clock));
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -128,8 +143,9 @@ impl Player {
                     Some(Control::Seek(at)) => {
                         let at = Timestamp::from_millis(at).unwrap_or(self.selection.from);
                         self.clock = at.clamp(self.selection.from, self.selection.to);
-                        loading = Some(loading_from(&self.selection, self.clock));
+                        loading = Some(loading_from(self.clock));
                         self.outgoing.clear();
+                        self.step = None;
                     }
                     Some(control) => self.control(control),
                 },
@@ -138,7 +154,10 @@ impl Player {
                     self.start_from(loaded?);
                 }
                 _ = tick.tick() => {
-                    if loading.is_none() && self.playing && self.outgoing.is_empty() && self.in_flight.len() < WINDOW {
+                    let free = loading.is_none() && self.outgoing.is_empty() && self.in_flight.len() < WINDOW;
+                    if free && let Some(step) = self.step.take() {
+                        self.take_step(&step).await?;
+                    } else if free && self.playing {
                         self.advance().await?;
                     } else {
                         // Waiting is not played time.
@@ -158,6 +177,10 @@ impl Player {
             }
             Control::Pause => self.playing = false,
             Control::Speed(speed) => self.speed = speed,
+            Control::Step(step) => {
+                self.step = Some(step);
+                return;
+            }
             Control::Acknowledge(seq) => {
                 if let Some(at) = self.in_flight.iter().position(|&s| s == seq) {
                     self.in_flight.drain(..=at);
@@ -196,20 +219,41 @@ impl Player {
         self.send();
     }
 
-    /// Lets the clock run for the time that has passed, and tells what it has passed by.
+    /// Lets the clock run for the time that has passed.
     async fn advance(&mut self) -> Result<(), SqlError> {
         let elapsed_ms = self.ticked_at.elapsed().as_secs_f64() * 1e3 * self.speed + self.rest_ms;
         self.ticked_at = Instant::now();
         let whole_ms = elapsed_ms.floor();
         self.rest_ms = elapsed_ms - whole_ms;
-        let target = self.clock.plus_millis(whole_ms as i64).min(self.selection.to);
+        self.go_on(&Step::To(self.clock.plus_millis(whole_ms as i64))).await
+    }
+
+    async fn take_step(&mut self, step: &Step) -> Result<(), SqlError> {
+        self.go_on(step).await?;
+        self.rest_ms = 0.0;
+        self.ticked_at = Instant::now();
+        let state = self.state();
+        self.outgoing.push_back(Outgoing::State(state));
+        Ok(())
+    }
+
+    /// Puts the clock on, and tells what it has passed by.
+    async fn go_on(&mut self, step: &Step) -> Result<(), SqlError> {
+        let mut target = match step {
+            Step::To(moment) => (*moment).clamp(self.clock, self.selection.to),
+            Step::NextFix(_) => self.selection.to,
+        };
         let mut moved = BTreeMap::new();
         loop {
             while self.ahead.front().is_some_and(|p| p.fix_time <= target) {
                 let Some(position) = self.ahead.pop_front() else { break };
-                if position.valid {
-                    moved.insert(position.device.clone(), position);
+                if !position.valid {
+                    continue;
                 }
+                if matches!(step, Step::NextFix(whose) if whose.as_ref().is_none_or(|d| *d == position.device)) {
+                    target = position.fix_time;
+                }
+                moved.insert(position.device.clone(), position);
             }
             let Some(track) = self.track.as_mut().filter(|_| self.ahead.is_empty()) else { break };
             match track.next().await.transpose()? {
@@ -237,7 +281,7 @@ impl Player {
     fn frames(&mut self, kind: FrameKind, positions: BTreeMap<DeviceId, Position>) {
         let mut records: Vec<FrameRecord> = Vec::with_capacity(positions.len());
         for (device, position) in positions {
-            let Some(&slot) = self.slots.get(&device) else { continue };
+            let Some(slot) = self.vehicles.get(&device).map(|v| v.slot) else { continue };
             let motion = Motion::at(&position, self.shown.get(&device));
             records.push(frame_record(slot, &position, motion, Link::Online));
             self.shown.insert(device, Position { attributes: Attributes::default(), ..position });

@@ -61,7 +61,13 @@ it('is live through a proxy that lets no WebSocket pass', async () => {
   proxy.close();
 });
 
-it('goes on by itself after the server was restarted', async () => {
+it('goes on by itself after the server was restarted, with a replay where it was', async () => {
+  await panel('replay');
+  await page.locator('.panel .form').getByLabel('Vehicles').selectOption('all:');
+  await page.locator('.panel .form').getByRole('button', { name: '15 min' }).click();
+  await page.locator('.panel .form').getByLabel('Speed').selectOption('1');
+  await page.getByRole('button', { name: 'Start replay' }).click();
+  await page.waitForFunction(() => window.waystream?.replay?.playing === true && window.waystream.replay.count > 50, null, { timeout: 60_000 });
   await system.stop();
   await page.waitForFunction(() => window.waystream?.stats?.link === 'lost', null, { timeout: 30_000 });
   await page.getByRole('status').filter({ hasText: 'Connection lost' }).waitFor();
@@ -73,6 +79,10 @@ it('goes on by itself after the server was restarted', async () => {
   await system.start('run');
   await page.waitForFunction(() => window.waystream?.stats?.link === 'online', null, { timeout: 60_000 });
   await page.waitForFunction((n) => (window.waystream?.stats?.count ?? 0) >= n, VEHICLES);
+  const { at, from } = await page.evaluate(() => window.waystream?.replay ?? { at: 0, from: 0 });
+  expect(at).toBeGreaterThan(from);
+  await page.waitForFunction((t) => window.waystream?.replay?.playing === true && window.waystream.replay.count > 50 && window.waystream.replay.at > t, at, { timeout: 60_000 });
+  await page.getByRole('region', { name: 'Replay controls' }).getByRole('button', { name: 'Close' }).click();
 });
 
 it('complained about nothing', () => {

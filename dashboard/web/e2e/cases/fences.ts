@@ -3,7 +3,7 @@
 import { type Locator } from 'playwright-core';
 import { expect, it } from 'vitest';
 import type { GeofenceFeature } from '../../src/wire/types';
-import { FENCE, system, page, shot, panel, locate } from '../stage';
+import { FENCE, browser, system, page, shot, panel, locate } from '../stage';
 
 it('raises an alert when a vehicle drives through a fence drawn by hand', async () => {
   const device = await page.locator('.vehicle-row:visible').first().getAttribute('data-device') ?? '';
@@ -136,4 +136,50 @@ it('draws a corridor with rules, and says what is wrong with a rule', async () =
   expect(saved?.properties).toMatchObject({
     width_m: 80, exit_margin_m: 20, speed_limit_mps: expect.closeTo(50 / 3.6, 3), cross: true, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00', 'sat 08:00-12:00'] },
   });
+});
+
+it('draws a circle and a corridor by finger', async () => {
+  const context = await browser.newContext({ viewport: { width: 390, height: 780 }, hasTouch: true, isMobile: true });
+  await context.addCookies((await page.context().cookies()).map((cookie) => ({ ...cookie, secure: false })));
+  // A pop-up may lie where the finger goes.
+  await context.addInitScript(() => localStorage.setItem('waystream.toasts', 'off'));
+  const phone = await context.newPage();
+  // Nobody drives here.
+  await phone.goto(`${system.origin}/#14/10/10?panel=none`);
+  await phone.waitForFunction(() => window.waystream?.stats?.link === 'online');
+  const hand = await context.newCDPSession(phone);
+  const finger = async (type: 'touchStart' | 'touchMove' | 'touchEnd', ...touchPoints: { x: number; y: number }[]): Promise<void> => {
+    await hand.send('Input.dispatchTouchEvent', { type, touchPoints });
+  };
+  const saved = async (name: string): Promise<GeofenceFeature> => {
+    await phone.locator('.panel .form').getByRole('textbox', { name: 'Name' }).fill(name);
+    await phone.getByRole('button', { name: 'Save' }).tap();
+    await phone.locator('[data-fence]').filter({ hasText: name }).waitFor();
+    const { features } = await (await page.request.get(`${system.origin}/api/geofences`)).json() as { features: GeofenceFeature[] };
+    const fence = features.find((f) => f.properties.name === name);
+    if (!fence) throw new Error(`${name} was not saved`);
+    return fence;
+  };
+  await phone.locator('[data-panel=fences]').tap();
+  await phone.locator('[data-draw=circle]').tap();
+  await phone.locator('.map.drawing').waitFor();
+  await finger('touchStart', { x: 190, y: 220 });
+  for (const x of [200, 215, 235, 260]) await finger('touchMove', { x, y: 220 });
+  await finger('touchEnd');
+  const circle = await saved('Finger circle');
+  expect(circle.geometry.type).toBe('Point');
+  // 70 px of 9.4 m.
+  expect(circle.properties.radius_m).toBeGreaterThan(550);
+  expect(circle.properties.radius_m).toBeLessThan(750);
+  await phone.locator('[data-draw=corridor]').tap();
+  await phone.locator('.map.drawing').waitFor();
+  for (const x of [120, 200, 280]) {
+    await phone.touchscreen.tap(x, 200);
+    // Two taps within 200 ms are a double tap, wherever they are.
+    await phone.waitForTimeout(300);
+  }
+  await phone.getByRole('button', { name: 'Undo' }).tap();
+  await phone.getByRole('button', { name: 'Finish' }).tap();
+  expect((await saved('Finger corridor')).geometry.coordinates).toHaveLength(2);
+  await context.close();
 });

@@ -80,6 +80,8 @@ function drawCorners(map: L.Map, closed: boolean, done: (shape: Drawn | null) =>
   return {
     undo: () => {
       corners.pop();
+      // A finger points nowhere: the line would still end where it was last.
+      pointer = null;
       redraw();
     },
     finish,
@@ -95,10 +97,16 @@ function drawCircle(map: L.Map, done: (shape: Drawn | null) => void, refuse: () 
   let circle: L.Circle | null = null;
   let label: L.Tooltip | null = null;
   const at = (event: PointerEvent): L.LatLng => map.mouseEventToLatLng(event);
+  const forget = (): void => {
+    circle?.remove();
+    circle = null;
+    label?.remove();
+  };
   const onDown = (event: PointerEvent): void => {
     if (event.button !== 0 || (event.target instanceof Element && event.target.closest('.map-overlay'))) return;
-    circle?.remove();
-    label?.remove();
+    forget();
+    // Two fingers zoom.
+    if (!event.isPrimary) return;
     circle = L.circle(at(event), { ...LINE, radius: 0 }).addTo(map);
     label = L.tooltip({ permanent: true, direction: 'right', className: 'draw-label' }).setLatLng(at(event));
     container.setPointerCapture(event.pointerId);
@@ -112,17 +120,15 @@ function drawCircle(map: L.Map, done: (shape: Drawn | null) => void, refuse: () 
     container.removeEventListener('pointerdown', onDown);
     container.removeEventListener('pointermove', onMove);
     container.removeEventListener('pointerup', finish);
+    container.removeEventListener('pointercancel', forget);
     container.classList.remove('drawing');
     map.dragging.enable();
-    circle?.remove();
-    label?.remove();
+    forget();
   };
   function finish(): void {
     if (!circle) return;
     if (circle.getRadius() < LEAST_RADIUS_M) {
-      circle.remove();
-      circle = null;
-      label?.remove();
+      forget();
       refuse();
       return;
     }
@@ -135,6 +141,8 @@ function drawCircle(map: L.Map, done: (shape: Drawn | null) => void, refuse: () 
   container.addEventListener('pointerdown', onDown);
   container.addEventListener('pointermove', onMove);
   container.addEventListener('pointerup', finish);
+  // The system took the finger for a gesture of its own.
+  container.addEventListener('pointercancel', forget);
   return {
     undo: () => undefined,
     finish,

@@ -6,6 +6,8 @@ import { stillCanvas } from './canvas';
 
 /** As much of a position as a way needs. */
 type Fix = Pick<PositionInfo, 'fix_time' | 'lat' | 'lon' | 'valid'>;
+/** Of a part of the way that ends there. */
+export type ColourOf<T> = (fix: T) => string;
 
 const STEPS = 10;
 /** Nobody knows where a vehicle was that long without a report: no line. */
@@ -31,13 +33,14 @@ export class Trail {
     this.tip?.addLatLng([lat, lon]);
   }
 
-  show(positions: readonly Fix[], colour: string): void {
+  show<T extends Fix>(positions: readonly T[], colourOf: ColourOf<T>): void {
     this.clear();
     const valid = positions.filter((p) => p.valid);
     if (valid.length < 2) return;
     const first = valid[0].fix_time;
     const span = Math.max(1, valid[valid.length - 1].fix_time - first);
     let step = -1;
+    let colour = '';
     let line: [number, number][] = [];
     const flush = (): void => {
       if (line.length > 1) {
@@ -49,11 +52,13 @@ export class Trail {
     valid.forEach((p, i) => {
       const now = Math.min(STEPS - 1, Math.floor(((p.fix_time - first) / span) * STEPS));
       const gap = i > 0 && p.fix_time - valid[i - 1].fix_time > GAP_MS;
-      if (now !== step || gap) {
+      const itsColour = colourOf(p);
+      if (now !== step || gap || itsColour !== colour) {
         const last = line[line.length - 1];
         flush();
         line = last && !gap ? [last] : [];
         step = now;
+        colour = itsColour;
       }
       line.push([p.lat, p.lon]);
     });

@@ -21,6 +21,8 @@ const AROUND_MS = 15 * 60_000;
 /** The everyday life of a fleet: in the feed for who asks for it, but no alert. */
 const ROUTINE = new Set(['trip_start', 'trip_end', 'moving', 'stopped', 'ignition_on', 'ignition_off', 'device_online', 'device_late', 'command_sent']);
 export const isNotable = ({ kind }: Pick<AlertEvent, 'kind'>): boolean => !ROUTINE.has(kind);
+/** As the server is asked for them. */
+export const NOTABLE_KINDS: readonly string[] = Object.keys(texts.alerts.kindNames).filter((kind) => isNotable({ kind }));
 /** Choices beside the kinds themselves. */
 const NOTABLE = '', ALL = '*', OPEN = '!';
 

@@ -10,8 +10,9 @@ import { chart } from '../ui/chart';
 import { showShareLinks } from './share';
 import { handOverButton } from './transfers';
 import { tripList } from './trips';
-import type { DeviceDetails, TrackAnswer } from '../wire/types';
+import type { DeviceDetails, PositionInfo, TrackAnswer } from '../wire/types';
 import { latOf, lonOf } from '../worker/mercator';
+import { SPEED_RGB, speedColour } from '../worker/palette';
 
 const HOUR_MS = 3_600_000;
 /** How often details are fetched while shown, and the trail. */
@@ -20,6 +21,8 @@ const TRACK_MS = 15_000;
 const TRACK_POINTS = 5_000;
 const TRAIL_COLOUR = '#1476cc';
 const PAST_COLOUR = '#7a2eb8';
+
+const speedCss = (mps: number): string => `rgb(${SPEED_RGB[speedColour(mps * 36)].join(' ')})`;
 
 export function detailsCard(app: App): HTMLElement {
   const { store } = app;
@@ -135,6 +138,23 @@ export function detailsCard(app: App): HTMLElement {
     showDetails();
   }
 
+  /** The track, as it came last. */
+  let shown: { positions: PositionInfo[]; colour: string } | null = null;
+  let bySpeed = store.now.options.colouring === 'speed';
+  function showTrail(): void {
+    if (!trailOn || !shown) {
+      trail.clear();
+      return;
+    }
+    const { positions, colour } = shown;
+    trail.show(positions, ({ speed_mps }) => (bySpeed && speed_mps !== null ? speedCss(speed_mps) : colour));
+  }
+  store.on(['options'], ({ options }) => {
+    if (bySpeed === (options.colouring === 'speed')) return;
+    bySpeed = !bySpeed;
+    showTrail();
+  });
+
   async function refreshTrack(): Promise<void> {
     const { selected, stats, replay } = store.now;
     if (!selected) return;
@@ -143,8 +163,8 @@ export function detailsCard(app: App): HTMLElement {
     const from = past?.from ?? to - HOUR_MS;
     const track: TrackAnswer = await api.track(selected.device, from, to, TRACK_POINTS);
     if (store.now.selected !== selected) return;
-    if (trailOn) trail.show(track.positions, past ? PAST_COLOUR : TRAIL_COLOUR);
-    else trail.clear();
+    shown = { positions: track.positions, colour: past ? PAST_COLOUR : TRAIL_COLOUR };
+    showTrail();
     const points = track.positions.flatMap((p) => (p.speed_mps === null ? [] : [{ t: p.fix_time, v: speedIn(p.speed_mps * 3.6) }]));
     chartBox.replaceChildren(points.length < 2 ? h('p', { class: 'muted' }, texts.details.chartNone)
       : chart(points, { from, to, unit: speedUnit(), label: texts.details.chart }));
@@ -160,6 +180,7 @@ export function detailsCard(app: App): HTMLElement {
     timers.forEach(clearInterval);
     timers = [];
     trail.clear();
+    shown = null;
     details = null;
     renameForm.hidden = true;
     facts.replaceChildren();

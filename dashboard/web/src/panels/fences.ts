@@ -28,7 +28,10 @@ export function fencesPanel(app: App): FencesPanel {
   let closeEditor = (): void => undefined;
 
   const hint = h('p', { class: 'hint grow', role: 'status' });
-  const guide = h('div', { class: 'field-row', hidden: true }, hint,
+  const byCorners = h('span', { class: 'button-row' },
+    h('button', { type: 'button', class: 'button small', onclick: () => drawing?.undo() }, texts.fences.undo),
+    h('button', { type: 'button', class: 'button small primary', onclick: () => drawing?.finish() }, texts.fences.finish));
+  const guide = h('div', { class: 'field-row', hidden: true }, hint, byCorners,
     h('button', { type: 'button', class: 'button small', onclick: () => drawing?.cancel() }, texts.cancel));
   const editor = h('div', { class: 'fence-editor' });
   const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.fences } });
@@ -56,6 +59,7 @@ export function fencesPanel(app: App): FencesPanel {
     if (then === openEditor) closeEditor();
     setText(hint, texts.fences.drawHints[kind]);
     guide.hidden = false;
+    byCorners.hidden = kind === 'circle';
     hint.classList.remove('error');
     drawing = draw(map, kind, (shape) => {
       drawing = null;
@@ -218,7 +222,8 @@ export function fencesPanel(app: App): FencesPanel {
       if (item instanceof HTMLElement) item.querySelector('button')?.focus();
     },
     key: (key) => {
-      if (!drawing) return false;
+      // A focused button beside the hint is pressed.
+      if (!drawing || (key === 'Enter' && guide.contains(document.activeElement))) return false;
       if (key === 'Escape') drawing.cancel();
       else if (key === 'Backspace') drawing.undo();
       else if (key === 'Enter') drawing.finish();

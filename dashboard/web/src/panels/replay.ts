@@ -2,25 +2,32 @@
 
 import { api, messageOf } from '../api';
 import type { App, Panel } from '../app';
-import { fromLocalInput, time, timeOfDay, date, toLocalInput, utc } from '../format';
+import { age, fromLocalInput, time, timeOfDay, date, toLocalInput, utc } from '../format';
+import { prefer, preferred } from '../prefs';
 import type { ReplaySession } from '../state';
 import { texts } from '../texts';
 import { field, h, icon, iconButton, options, setText } from '../ui/dom';
 import { alertRow } from './alerts';
 import { exportMenu } from './export';
+import { alertsOf } from './replay_events';
+import { scrubber } from './scrubber';
+import { stepper } from './stepping';
 
 const HOUR_MS = 3_600_000;
 /** 480: a day in three minutes. */
 export const SPEEDS = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 480, 1000];
 const DEFAULT_SPEED = 10;
-const STEP_MS = 60_000;
+/** How far back trails may go. */
+const TRAILS_MS = [0, 60_000, 300_000, 900_000, HOUR_MS, 6 * HOUR_MS, 24 * HOUR_MS];
 /** A dragged slider asks for a hundred moments a second; the last one of such a while is sent. */
 const SLIDER_MS = 100;
-const EVENTS_AT_MOST = 1000;
+/** Rows below the form. */
+const ALERTS_SHOWN = 300;
 /** The server takes no more in one request. */
 const NAMED_AT_MOST = 10_000;
-/** The slider's steps. */
-const STEPS = 10_000;
+
+/** Null: as the speed suggests. */
+export const preferredTrail = (): number | null => TRAILS_MS.find((ms) => String(ms) === preferred('trail')) ?? null;
 
 export interface ReplayPanel extends Panel {
   dock: HTMLElement;
@@ -157,8 +164,10 @@ export function replayPanel(app: App): ReplayPanel {
     });
     if (beginAt !== null) seek(beginAt);
     engine.replay(opened.id, { action: 'play' });
-    api.events({ from: opened.from, to: opened.to, limit: EVENTS_AT_MOST, ...(session.device ? { device: session.device } : {}) })
-      .then(({ events }) => patch(opened.id, { alerts: events }), app.report);
+    alertsOf(session, (alerts) => {
+      patch(opened.id, { alerts });
+      return store.now.replay?.id === opened.id;
+    }).catch(app.report);
   });
   engine.on('replayState', (state) => patch(state.id, {
     at: state.at, playing: state.playing && !state.done, speed: state.speed, done: state.done, ...(state.error === undefined ? {} : { error: state.error }),
@@ -198,20 +207,11 @@ export function replayPanel(app: App): ReplayPanel {
     if (afterMs === 0) send();
     else seeking = window.setTimeout(send, afterMs);
   }
-  const step = (ms: number): void => {
-    const { replay } = store.now;
-    if (replay) seek(replay.at + ms);
-  };
+  const stepping = stepper(app, (at) => seek(at));
 
   // The dock.
   const playButton = iconButton('play', texts.replay.play, toggle, 'icon-button big');
-  const slider = h('input', {
-    type: 'range', min: '0', max: String(STEPS), step: '1', class: 'slider', aria: { label: texts.replay.seek }, oninput: () => {
-      const { replay } = store.now;
-      if (replay) seek(replay.from + (Number(slider.value) / STEPS) * (replay.to - replay.from), SLIDER_MS);
-    },
-  });
-  const ticks = h('canvas', { class: 'ticks', aria: { hidden: 'true' } });
+  const track = scrubber(app, (at, dragging) => seek(at, dragging ? SLIDER_MS : 0));
   const clock = h('span', { class: 'replay-clock' });
   const day = h('span', { class: 'muted' });
   const count = h('span', { class: 'muted' });
@@ -224,20 +224,28 @@ export function replayPanel(app: App): ReplayPanel {
     },
   });
   options(dockSpeed, SPEEDS.map((s) => [String(s), texts.replay.times(s)] as const), String(DEFAULT_SPEED));
+  const trail = h('select', {
+    aria: { label: texts.replay.trails }, onchange: () => {
+      prefer('trail', trail.value);
+      store.set({ options: { ...store.now.options, trailMs: trail.value === '' ? null : Number(trail.value) } });
+    },
+  });
+  options(trail, [['', texts.replay.trailBySpeed], ...TRAILS_MS.map((ms) => [String(ms), ms === 0 ? texts.replay.noTrails : texts.replay.trail(age(ms))] as const)],
+    String(store.now.options.trailMs ?? ''));
   const liveToo = h('input', {
     type: 'checkbox', onchange: () => store.set({ options: { ...store.now.options, live: liveToo.checked } }),
   });
   const dock = h('section', { class: 'dock replay-dock', hidden: true, aria: { label: texts.replay.region } },
-    iconButton('back', texts.replay.back, () => step(-STEP_MS)), playButton, iconButton('forward', texts.replay.forward, () => step(STEP_MS)),
-    h('div', { class: 'replay-time' }, clock, day), h('div', { class: 'slider-box' }, ticks, slider), dockSpeed,
+    stepping.back, playButton, stepping.forward, stepping.size,
+    h('div', { class: 'replay-time' }, clock, day), track, dockSpeed, trail,
     h('div', { class: 'replay-what' }, dockTitle, count, dockError),
     exportMenu(app), h('label', { class: 'check' }, liveToo, texts.replay.showLive), iconButton('close', texts.close, close));
 
-  let drawnTicks: ReplaySession['alerts'] | null = null;
+  let listed: ReplaySession['alerts'] | null = null;
   store.on(['replay'], ({ replay }) => {
     dock.hidden = replay === null;
     if (!replay) {
-      drawnTicks = null;
+      listed = null;
       alertsList.replaceChildren();
       return;
     }
@@ -245,8 +253,6 @@ export function replayPanel(app: App): ReplayPanel {
     const label = replay.playing ? texts.replay.pause : texts.replay.play;
     playButton.title = label;
     playButton.setAttribute('aria-label', label);
-    slider.value = String(((replay.at - replay.from) / Math.max(1, replay.to - replay.from)) * STEPS);
-    slider.setAttribute('aria-valuetext', time(replay.at));
     setText(clock, timeOfDay(replay.at));
     clock.title = utc(replay.at);
     setText(day, date(replay.at));
@@ -254,23 +260,18 @@ export function replayPanel(app: App): ReplayPanel {
     setText(count, [texts.replay.count(replay.count), replay.alerts.length > 0 ? texts.replay.events(replay.alerts.length) : ''].filter((t) => t).join(', '));
     setText(dockError, replay.error ?? '');
     if (document.activeElement !== dockSpeed) dockSpeed.value = String(replay.speed);
-    if (drawnTicks !== replay.alerts) {
-      drawnTicks = replay.alerts;
-      drawTicks(ticks, replay);
-      alertsList.replaceChildren(...replay.alerts.slice(0, 300).map((a) => {
+    if (listed !== replay.alerts) {
+      listed = replay.alerts;
+      alertsList.replaceChildren(...replay.alerts.slice(0, ALERTS_SHOWN).map((a) => {
         const row = alertRow(app, a, 'replay');
         row.addEventListener('click', () => seek(a.fix_time));
         return row;
-      }));
+      }), ...(replay.alerts.length > ALERTS_SHOWN ? [h('li', { class: 'hint' }, texts.replay.firstEvents(ALERTS_SHOWN))] : []));
     }
   });
   store.on(['options'], (state) => {
     liveToo.checked = state.options.live;
   });
-  new ResizeObserver(() => {
-    const { replay } = store.now;
-    if (replay) drawTicks(ticks, replay);
-  }).observe(ticks);
 
   return {
     element: h('div', { class: 'panel-body list-panel' }, form, h('div', { class: 'scroller' }, alertsList)),
@@ -282,28 +283,10 @@ export function replayPanel(app: App): ReplayPanel {
     key: (key) => {
       if (!store.now.replay) return false;
       if (key === ' ') toggle();
-      else if (key === 'ArrowLeft') step(-STEP_MS);
-      else if (key === 'ArrowRight') step(STEP_MS);
+      else if (key === 'ArrowLeft') stepping.step(-1);
+      else if (key === 'ArrowRight') stepping.step(1);
       else return false;
       return true;
     },
   };
-}
-
-/** One line per alert above the slider. */
-function drawTicks(canvas: HTMLCanvasElement, replay: ReplaySession): void {
-  const dpr = window.devicePixelRatio || 1;
-  const width = canvas.clientWidth, height = canvas.clientHeight;
-  canvas.width = Math.max(1, Math.round(width * dpr));
-  canvas.height = Math.max(1, Math.round(height * dpr));
-  const c = canvas.getContext('2d');
-  if (!c) return;
-  const style = getComputedStyle(canvas);
-  // The slider's thumb is 14 px wide: its centre runs from 7 px to 7 px before the end.
-  const inset = 7;
-  for (const { fix_time, kind } of replay.alerts) {
-    const x = inset + ((fix_time - replay.from) / Math.max(1, replay.to - replay.from)) * (width - 2 * inset);
-    c.fillStyle = style.getPropertyValue(kind === 'exit' ? '--exit' : kind === 'enter' ? '--enter' : '--muted');
-    c.fillRect(Math.round(x * dpr), 0, Math.max(1, dpr), canvas.height);
-  }
 }

@@ -44,7 +44,7 @@ export function sharedMap(container: HTMLElement, tiles: TileSource | null, them
     follows = false;
     strayed();
   });
-  const show = (): void => trail.show(way.map((p) => ({ ...p, valid: true })), TRAIL_COLOUR);
+  const show = (): void => trail.show(way.map((p) => ({ ...p, valid: true })), () => TRAIL_COLOUR);
   const last = (): number => way[way.length - 1]?.fix_time ?? Number.NEGATIVE_INFINITY;
 
   return {

@@ -1787,7 +1787,15 @@ speed: number, } | { "action": "play" } | { "action": "pause" } | { "action": "s
 /**
  * The moment.
  */
-at: number, } | { "action": "speed",
+at: number, } | { "action": "step",
+/**
+ * The moment; `null`: that of the next fix.
+ */
+to: number | null,
+/**
+ * Whose fix; `null`: anybody's.
+ */
+device: string | null, } | { "action": "speed",
 /**
  * Times real time.
  */
@@ -1820,7 +1828,15 @@ speed: number, } | { "action": "play" } | { "action": "pause" } | { "action": "s
 /**
  * The moment.
  */
-at: number, } | { "action": "speed",
+at: number, } | { "action": "step",
+/**
+ * The moment; `null`: that of the next fix.
+ */
+to: number | null,
+/**
+ * Whose fix; `null`: anybody's.
+ */
+device: string | null, } | { "action": "speed",
 /**
  * Times real time.
  */

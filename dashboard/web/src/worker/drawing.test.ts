@@ -2,10 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { Cells } from './cells';
 import { Look, Projection } from './fleet';
 import { Occupancy } from './labels';
-import { pixel } from './palette';
+import { SPEED_UNKNOWN } from './ft1';
+import { REPLAY_RGB, SPEED_RGB, pixel, speedColour } from './palette';
 import { PickGrid } from './pick';
 import { SpriteSet, blend, putSprite, putStamp } from './sprites';
-import { clip, line } from './trails';
+import { Trails, clip, line } from './trails';
 
 const projection = (places: [x: number, y: number][]): Projection => {
   const p = new Projection();
@@ -127,6 +128,58 @@ describe('sprites', () => {
 });
 
 describe('trails', () => {
+  it.each([1, 2_048, 20_000])('go back as far as was chosen, with %d vehicles', (vehicles) => {
+    const hour = 3_600;
+    const at = { n: vehicles, fix: new Float64Array(vehicles), x: new Float64Array(vehicles), y: new Float64Array(vehicles).fill(0.5), speed: new Uint16Array(vehicles) };
+    const slot = vehicles - 1;
+    const trails = new Trails();
+    for (let s = 0; s <= hour; s++) {
+      at.fix[slot] = 1_000 * (s + 1);
+      at.x[slot] = s / hour;
+      trails.note(at, Uint32Array.of(slot), 1, 1_000 * hour);
+    }
+    const leftmost = (span: number): number => {
+      const buffer = new Uint32Array(100 * 100);
+      trails.draw(buffer, { ...VIEW, scale: 100, w: 100, h: 100 }, slot, 99, 50, at.fix[slot], span, false, trails.stride(1));
+      return Math.min(...[...buffer.keys()].filter((i) => buffer[i] !== 0).map((i) => i % 100));
+    };
+    expect(leftmost(1_000 * hour)).toBeLessThan(4);
+    expect(leftmost(250 * hour)).toBeGreaterThan(70);
+    expect(leftmost(250 * hour)).toBeLessThan(79);
+  });
+
+  it('have the colours of speeds, where those were told', () => {
+    const at = { n: 1, fix: new Float64Array(1), x: new Float64Array(1), y: Float64Array.of(0.5), speed: new Uint16Array(1) };
+    const trails = new Trails();
+    [[0, 0], [0.4, 600], [0.8, SPEED_UNKNOWN]].forEach(([x, speed], i) => {
+      at.fix[0] = 1_000 * (i + 1);
+      at.x[0] = x;
+      at.speed[0] = speed;
+      trails.note(at, Uint32Array.of(0), 1, 0);
+    });
+    const colours = (bySpeed: boolean): number[] => {
+      const buffer = new Uint32Array(100 * 100);
+      trails.draw(buffer, { ...VIEW, scale: 100, w: 100, h: 100 }, 0, 80, 50, 3_000, 60_000, bySpeed, 1);
+      return [20, 60].map((x) => buffer[50 * 100 + x] & 0xffffff);
+    };
+    const rgb = (colour: readonly [number, number, number]): number => pixel(...colour) & 0xffffff;
+    expect(colours(false)).toEqual([rgb(REPLAY_RGB), rgb(REPLAY_RGB)]);
+    expect(colours(true)).toEqual([rgb(SPEED_RGB[speedColour(600)]), rgb(REPLAY_RGB)]);
+  });
+
+  it('stay when more vehicles come, and cost no more than a picture bears', () => {
+    const at = { n: 1, fix: Float64Array.of(1_000), x: Float64Array.of(0), y: Float64Array.of(0.5), speed: Uint16Array.of(0) };
+    const trails = new Trails();
+    trails.note(at, Uint32Array.of(0), 1, 0);
+    const more = { n: 9_000, fix: new Float64Array(9_000), x: new Float64Array(9_000), y: new Float64Array(9_000), speed: new Uint16Array(9_000) };
+    trails.note(more, new Uint32Array(0), 0, 0);
+    const buffer = new Uint32Array(100 * 100);
+    trails.draw(buffer, { ...VIEW, scale: 100, w: 100, h: 100 }, 0, 99, 50, 2_000, 60_000, false, 1);
+    expect(buffer[50 * 100]).not.toBe(0);
+    expect([1, 2_000].map((n) => trails.stride(n))).toEqual([1, 1]);
+    expect(new Trails().stride(2_000)).toBeGreaterThan(1);
+  });
+
   it('are clipped to the picture', () => {
     expect(clip(-10, 5, 30, 5, 20, 20)).toEqual([0, 5, 20, 5]);
     expect(clip(-10, -5, 30, -5, 20, 20)).toBeNull();

@@ -22,7 +22,7 @@ export interface Scene {
   trails: Trails | null;
   /** Cells that the server counts in the vehicles' place; null if it tells of each. */
   cells: CountedCells | null;
-  /** How far back trails go, ms of the scene's clock. */
+  /** How far back trails go, ms of the scene's clock; 0: there are none. */
   trailSpan: number;
 }
 
@@ -92,9 +92,11 @@ export class Painter {
     const sprites = this.spritesFor(n, crowding, view, options);
     const grouped = !replayed && (options.grouping === 'always' ? view.zoom < 15
       : options.grouping === 'auto' && this.cells.isDense(n, crowding, view.zoom));
-    if (scene.trails && n <= TRAILS_AT_MOST) {
+    if (scene.trails && scene.trailSpan > 0 && n <= TRAILS_AT_MOST) {
+      const stride = scene.trails.stride(n);
       for (let k = 0; k < n; k++) {
-        scene.trails.draw(buffer, viewport, p.slot[k], p.px[k], p.py[k], clock, scene.trailSpan, REPLAY_RGB);
+        scene.trails.draw(buffer, viewport, p.slot[k], p.px[k], p.py[k], clock, scene.trailSpan,
+          options.colouring === 'speed', stride);
       }
     }
     // Under the vehicles: a name must not hide one.
@@ -135,7 +137,7 @@ export class Painter {
     for (let k = 0; k < n; k++) {
       const at = py[k] * w + px[k];
       const i = slot[k];
-      const c = replayed ? replay : bySpeed && fleet.speed[i] !== SPEED_UNKNOWN ? speeds[speedColour(fleet.speed[i])] : colours[fleet.look[i]];
+      const c = bySpeed && fleet.speed[i] !== SPEED_UNKNOWN ? speeds[speedColour(fleet.speed[i])] : replayed ? replay : colours[fleet.look[i]];
       buffer[at] = c; buffer[at + 1] = c; buffer[at - 1] = c; buffer[at + w] = c; buffer[at - w] = c;
       buffer[at + w + 1] = c; buffer[at + w - 1] = c; buffer[at - w + 1] = c; buffer[at - w - 1] = c;
       if (big) {

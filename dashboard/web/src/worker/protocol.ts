@@ -33,6 +33,8 @@ export interface DrawOptions {
   labels: boolean;
   colouring: Colouring;
   live: boolean;
+  /** How far back the trails of a replay go, ms; as its speed suggests if null. */
+  trailMs?: number | null;
 }
 
 export interface Filter {

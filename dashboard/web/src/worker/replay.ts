@@ -9,6 +9,10 @@ import type { FromWorker, ReplayOpen, SlotRow } from './protocol';
 import { Roster } from './roster';
 import { Trails } from './trails';
 
+/** Unless somebody chose, trails go back a few seconds on the screen at any speed, and at least this far. */
+const LEAST_TRAIL_MS = 300_000;
+const TRAIL_SCREEN_MS = 10_000;
+
 export class Replay {
   /** 0: none is open. */
   id = 0;
@@ -16,6 +20,8 @@ export class Replay {
   readonly roster = new Roster();
   readonly clock = new ReplayClock();
   readonly trails = new Trails();
+  /** How far back trails go, as chosen; null: as the speed suggests. */
+  trailMs: number | null = null;
   /** Device id of the selected vehicle, '' if none. */
   selected = '';
   /** How it was opened, to open it again after the connection was lost. */
@@ -24,6 +30,11 @@ export class Replay {
   private snapshotAt = Number.NaN;
 
   constructor(private link: () => Link | null, private post: (message: FromWorker) => void) {}
+
+  /** How far back trails go, ms of the clock. */
+  get trailSpan(): number {
+    return this.trailMs ?? Math.max(LEAST_TRAIL_MS, this.clock.speed * TRAIL_SCREEN_MS);
+  }
 
   act(id: number, action: ReplayAction, wall: number): void {
     if (action.action === 'open') {
@@ -49,7 +60,7 @@ export class Replay {
       this.fleet.remove(columns, frame);
     } else {
       this.fleet.apply(columns, frame, frame.t0, wall);
-      this.trails.note(this.fleet, columns.slot, frame.n);
+      this.trails.note(this.fleet, columns.slot, frame.n, this.trailSpan);
     }
     this.link()?.ackReplay(this.id, frame.seq);
   }
@@ -108,6 +119,8 @@ export class Replay {
       return;
     }
     this.clock.set(this.clock.now(wall), wall);
+    // How far it goes is told by the server.
+    if (action.action === 'step') return;
     if (action.action === 'speed') this.clock.speed = action.speed;
     else this.clock.playing = action.action === 'play';
   }

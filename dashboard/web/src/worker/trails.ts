@@ -1,61 +1,101 @@
 /** The last places of replayed vehicles, drawn as fading lines. */
 
 import type { Fleet, Viewport } from './fleet';
-import { pixel } from './palette';
+import { SPEED_UNKNOWN } from './ft1';
+import { REPLAY_RGB, SPEED_RGB, pixel, speedColour } from './palette';
 
-const LENGTH = 48;
+/** Points of one vehicle: its trail has no finer parts than a so-manieth, however long it is. Fewer if vehicles are many. */
+const MOST = 512;
+const LEAST = 48;
+/** Of all vehicles together, as long as each has the least. */
+const POINTS = 2 ** 20;
+/** Of all vehicles together in one picture. */
+const DRAWN = 200_000;
 
 export class Trails {
   private x = new Float64Array(0);
   private y = new Float64Array(0);
   private t = new Float64Array(0);
+  /** 0.1 km/h, on the way there. */
+  private speed = new Uint16Array(0);
   private next = new Uint16Array(0);
+  /** Points of one vehicle. */
+  private length = MOST;
 
   clear(): void {
     this.t.fill(0);
   }
 
-  /** Notes where the slots of the last frame are. */
-  note(fleet: Fleet, slots: Uint32Array, n: number): void {
-    if (this.next.length < fleet.n) {
-      const size = 2 ** Math.ceil(Math.log2(fleet.n));
-      const grow = (old: Float64Array): Float64Array<ArrayBuffer> => {
-        const fresh = new Float64Array(size * LENGTH);
-        fresh.set(old);
-        return fresh;
-      };
-      this.x = grow(this.x);
-      this.y = grow(this.y);
-      this.t = grow(this.t);
-      const next = new Uint16Array(size);
-      next.set(this.next);
-      this.next = next;
-    }
-    for (let k = 0; k < n; k++) {
-      const slot = slots[k];
-      if (slot >= fleet.n) continue;
-      const last = slot * LENGTH + ((this.next[slot] + LENGTH - 1) % LENGTH);
-      if (this.t[last] === fleet.fix[slot]) continue;
-      const at = slot * LENGTH + this.next[slot];
-      this.x[at] = fleet.x[slot];
-      this.y[at] = fleet.y[slot];
-      this.t[at] = fleet.fix[slot];
-      this.next[slot] = (this.next[slot] + 1) % LENGTH;
+  /** Every so many points are drawn of each of `n` vehicles. */
+  stride(n: number): number {
+    return Math.max(1, Math.ceil((n * this.length) / DRAWN));
+  }
+
+  private reserve(slots: number): void {
+    const { x, y, t, speed, next, length } = this;
+    if (slots <= next.length) return;
+    const size = 2 ** Math.ceil(Math.log2(slots));
+    this.length = Math.max(LEAST, Math.min(MOST, Math.floor(POINTS / size)));
+    this.x = new Float64Array(size * this.length);
+    this.y = new Float64Array(size * this.length);
+    this.t = new Float64Array(size * this.length);
+    this.speed = new Uint16Array(size * this.length);
+    this.next = new Uint16Array(size);
+    const kept = Math.min(length, this.length);
+    for (let slot = 0; slot < next.length; slot++) {
+      for (let k = 0; k < kept; k++) {
+        const from = slot * length + ((next[slot] + length - kept + k) % length), to = slot * this.length + k;
+        this.x[to] = x[from];
+        this.y[to] = y[from];
+        this.t[to] = t[from];
+        this.speed[to] = speed[from];
+      }
+      this.next[slot] = kept % this.length;
     }
   }
 
-  /** Draws the trail of one vehicle up to where it is now. `span`: how far back, ms of the replay's clock. */
+  /** Notes where the slots of the last frame are. `span`: how far back trails shall go, ms. */
+  note(fleet: Pick<Fleet, 'n' | 'fix' | 'x' | 'y' | 'speed'>, slots: Uint32Array, n: number, span: number): void {
+    this.reserve(fleet.n);
+    const { length } = this;
+    const apart = span / length;
+    for (let k = 0; k < n; k++) {
+      const slot = slots[k];
+      if (slot >= fleet.n) continue;
+      const first = slot * length, next = this.next[slot];
+      const last = first + ((next + length - 1) % length), before = first + ((next + length - 2) % length);
+      if (this.t[last] === fleet.fix[slot]) continue;
+      // The newest point moves along until it is far enough from the one before.
+      const moves = this.t[before] !== 0 && this.t[last] - this.t[before] < apart;
+      const at = moves ? last : first + next;
+      this.x[at] = fleet.x[slot];
+      this.y[at] = fleet.y[slot];
+      this.t[at] = fleet.fix[slot];
+      this.speed[at] = fleet.speed[slot];
+      if (!moves) this.next[slot] = (next + 1) % length;
+    }
+  }
+
+  /** Draws the trail of one vehicle up to where it is now. `span`: how far back, ms of the replay's clock; `bySpeed`: coloured so. */
   draw(buffer: Uint32Array, view: Viewport, slot: number, toX: number, toY: number, clock: number, span: number,
-    rgb: readonly [number, number, number]): void {
+    bySpeed: boolean, stride: number): void {
     if (slot >= this.next.length) return;
+    const { length } = this;
     let x1 = toX, y1 = toY;
-    for (let back = 1; back <= LENGTH; back++) {
-      const at = slot * LENGTH + ((this.next[slot] + LENGTH - back) % LENGTH);
+    let speed = this.speed[slot * length + ((this.next[slot] + length - 1) % length)];
+    for (let back = 1; back <= length; back++) {
+      const place = (this.next[slot] + length - back) % length;
+      const at = slot * length + place;
       const t = this.t[at];
       if (t === 0 || t > clock + 1 || clock - t > span) return;
+      // Counted by its place, not from the end: the same points in each picture.
+      if (place % stride !== 0) continue;
       const x = (this.x[at] - view.x0) * view.scale, y = (this.y[at] - view.y0) * view.scale;
       const alpha = Math.round(210 * (1 - (clock - t) / span));
-      line(buffer, view.w, view.h, x1, y1, x, y, pixel(rgb[0], rgb[1], rgb[2], Math.max(24, alpha)));
+      // Each part has the colour of its later end.
+      const [r, g, b] = bySpeed && speed !== SPEED_UNKNOWN ? SPEED_RGB[speedColour(speed)] : REPLAY_RGB;
+      line(buffer, view.w, view.h, x1, y1, x, y, pixel(r, g, b, Math.max(24, alpha)));
+      speed = this.speed[at];
       x1 = x;
       y1 = y;
     }

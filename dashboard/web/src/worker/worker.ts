@@ -20,9 +20,6 @@ const BEAT_MS = 250;
 /** Vehicles stand on whole pixels: who has moved less than this is where it was. Fixes come ten times a second. */
 const VISIBLE_PX = 0.35;
 const HOLD_AT_MOST_MS = 100;
-/** A replay's trails go back a few seconds on the screen at any speed, and at least this far. */
-const LEAST_TRAIL_MS = 300_000;
-const TRAIL_SCREEN_MS = 10_000;
 
 /** `self` of a dedicated worker, which the DOM's types don't know. */
 const scope = globalThis as unknown as {
@@ -179,7 +176,7 @@ function scenes(wall: number): Scene[] {
     list.push({
       fleet: replay.fleet, clock: replay.clock.now(wall), nameOf: (slot) => replay.roster.name(slot),
       selected: presentSlot('replay', replay.selected), cells: null, trails: replay.trails,
-      trailSpan: Math.max(LEAST_TRAIL_MS, replay.clock.speed * TRAIL_SCREEN_MS),
+      trailSpan: replay.trailSpan,
     });
   }
   return list;
@@ -300,6 +297,7 @@ scope.onmessage = ({ data }) => {
       break;
     case 'options':
       options = data.options;
+      replay.trailMs = options.trailMs ?? null;
       break;
     case 'filter':
       if (!live.whole && data.filter.fleet !== live.directory.filter.fleet) link?.only(data.filter.fleet);
