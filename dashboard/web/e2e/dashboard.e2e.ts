@@ -8,5 +8,6 @@ import './cases/people';
 import './cases/changes';
 import './cases/sharing';
 import './cases/map';
+import './cases/vehicle';
 import './cases/history';
 import './cases/everybody';

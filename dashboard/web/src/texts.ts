@@ -242,6 +242,34 @@ export const texts = {
     most: (speed: string): string => `at most ${speed}`,
   },
 
+  deviceEvents: { title: 'Last events', none: 'Nothing has happened yet.' },
+
+  commands: {
+    title: 'Commands',
+    none: 'None was given.',
+    open: 'Send a command…',
+    what: 'Command',
+    send: 'Send',
+    takeBack: 'Take the command back',
+    by: (user: string): string => `by ${user}`,
+    confirm: (what: string): string => `“${what}”: really send this?`,
+    expiry: 'If it can’t be told at once, try for',
+    expiries: { 600: '10 minutes', 3600: '1 hour', 86400: '1 day', 604800: '1 week' } as Record<number, string>,
+    instructions: {
+      request_position: 'Ask for its position', report_every: 'Report every so many seconds', engine_stop: 'Stop the engine', engine_resume: 'Let the engine run again',
+      set_output: 'Switch an output', restart: 'Restart the tracker', set_utc_offset: 'Set its clock’s offset from UTC', movement_alarm: 'Alarm when it is moved',
+      update_firmware: 'Load other firmware', text: 'The maker’s command, as text', bytes: 'The maker’s command, in bytes',
+    },
+    parts: {
+      seconds: 'Seconds', output: 'Number of the output', on: 'On', minutes: 'Minutes east of UTC', radius_m: 'Moved farther than, m',
+      url: 'Address of the firmware', text: 'Text', hex: 'Bytes, two hexadecimal digits each',
+    },
+    states: {
+      queued: 'waits for the device', sending: 'is being sent', sent: 'sent', answered: 'answered', failed: 'failed', expired: 'too late: not sent',
+      cancelled: 'taken back', uncertain: 'nobody knows whether it was sent',
+    } as Record<string, string>,
+  },
+
   fences: {
     polygon: 'Polygon',
     circle: 'Circle',

@@ -7,6 +7,8 @@ import { Trail } from '../map/trail';
 import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
 import { chart } from '../ui/chart';
+import { commandList } from './commands';
+import { eventList } from './device_events';
 import { showShareLinks } from './share';
 import { handOverButton } from './transfers';
 import { tripList } from './trips';
@@ -59,8 +61,10 @@ export function detailsCard(app: App): HTMLElement {
   const handOver = handOverButton(app);
 
   const trips = tripList(app);
+  const events = eventList(app);
+  const commands = commandList(app);
   const chartTitle = h('h3', {});
-  const reported = h('div', { class: 'reported' }, facts, h('h3', {}, texts.details.attributes), attributes);
+  const reported = h('div', { class: 'reported' }, facts, h('h3', {}, texts.details.attributes), attributes, events.element, commands.element);
   const card = h('aside', { class: 'card', hidden: true, aria: { label: texts.details.region } },
     h('header', { class: 'card-head' }, dot, h('div', { class: 'grow' }, title, subtitle), past,
       iconButton('edit', texts.details.rename, () => toggleRename()),
@@ -173,9 +177,17 @@ export function detailsCard(app: App): HTMLElement {
     reported.hidden = selected.layer === 'replay';
     if (selected.layer === 'replay') return;
     quietly(refreshDetails());
+    quietly(events.show(selected.device));
+    quietly(commands.show(selected.device));
     timers = [
-      window.setInterval(() => quietly(refreshDetails()), DETAILS_MS),
-      window.setInterval(() => quietly(refreshTrack()), TRACK_MS),
+      window.setInterval(() => {
+        quietly(refreshDetails());
+        quietly(commands.follow());
+      }, DETAILS_MS),
+      window.setInterval(() => {
+        quietly(refreshTrack());
+        quietly(commands.refresh());
+      }, TRACK_MS),
     ];
   });
   store.on(['vehicle', 'fleets', 'stats'], ({ vehicle, selected, stats, fleets, replay }) => {

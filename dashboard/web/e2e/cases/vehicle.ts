@@ -1,0 +1,65 @@
+/** All about one vehicle: what happened to it, what it is told. */
+
+import { type Locator } from 'playwright-core';
+import { expect, it } from 'vitest';
+import { ask, page, panel, shot } from '../stage';
+
+const card = (): Locator => page.getByRole('complementary', { name: 'Vehicle details' });
+
+async function open(device: string): Promise<void> {
+  await panel('vehicles');
+  await page.locator('[data-search]').fill(device);
+  await page.locator(`.vehicle-row[data-device="${device}"]:visible`).click();
+  await card().getByText('Protocol').waitFor();
+}
+
+async function close(): Promise<void> {
+  await card().getByRole('button', { name: 'Close' }).click();
+  await page.locator('[data-search]').fill('');
+}
+
+/** Of the instruction that is chosen. */
+const field = (): Locator => card().locator('.command-form input:visible');
+const send = async (kind: string, fill: () => Promise<void> = async () => undefined): Promise<void> => {
+  await card().getByRole('button', { name: 'Send a command…' }).click();
+  await card().locator('.command-form select').first().selectOption(kind);
+  await fill();
+  await card().getByRole('button', { name: 'Send', exact: true }).click();
+};
+
+it('tells what happened to a vehicle, and at once what it is told', async () => {
+  const [[device]] = await ask(`SELECT device FROM events WHERE device IN (SELECT device FROM latest_positions WHERE protocol = 'teltonika')
+    GROUP BY device ORDER BY count(*) DESC LIMIT 1`);
+  await open(String(device));
+  const events = card().locator('[data-happened]');
+  await events.first().waitFor();
+  expect(await events.count()).toBeLessThanOrEqual(20);
+  await send('text', () => field().fill('getinfo'));
+  // It is connected: the command goes to it now.
+  await card().locator('[data-command=sent], [data-command=answered]').filter({ hasText: 'getinfo' }).filter({ hasText: 'by admin' }).waitFor({ timeout: 60_000 });
+  await card().locator('[data-happened=command_sent]').filter({ hasText: 'The maker’s command, as text' }).first().waitFor({ timeout: 30_000 });
+  expect(await events.count()).toBeLessThanOrEqual(20);
+  await card().locator('[data-command]').first().scrollIntoViewIfNeeded();
+  await shot('17-commands');
+  await close();
+});
+
+it('takes a command back that waits for its vehicle, and says what is wrong with one', async () => {
+  // Over HTTP nothing can be told: it waits.
+  const [[device]] = await ask("SELECT device FROM latest_positions WHERE protocol = 'osmand' ORDER BY device LIMIT 1");
+  await open(String(device));
+  await card().getByText('None was given.').waitFor();
+  await send('bytes', () => field().fill('0g'));
+  await card().getByRole('alert').filter({ hasText: 'hexadecimal' }).waitFor();
+  await card().locator('.command-form').getByRole('button', { name: 'Cancel' }).click();
+  page.once('dialog', (question) => void question.dismiss());
+  await send('engine_stop');
+  await card().locator('.command-form').getByRole('button', { name: 'Cancel' }).click();
+  await send('request_position');
+  await card().locator('[data-command=queued]').filter({ hasText: 'Ask for its position' }).waitFor();
+  await card().getByRole('button', { name: 'Take the command back' }).click();
+  await card().locator('[data-command=cancelled]').filter({ hasText: 'taken back' }).waitFor();
+  // Who decided not to stop the engine has not.
+  expect(await card().locator('[data-command]').count()).toBe(1);
+  await close();
+});
