@@ -270,6 +270,16 @@ export const texts = {
     } as Record<string, string>,
   },
 
+  savedQueries: {
+    title: 'Saved queries',
+    save: 'Save query',
+    saveAs: 'Save as new…',
+    rename: 'Rename the saved query',
+    remove: 'Delete the saved query',
+    name: 'Name of the query',
+    saved: (name: string): string => `“${name}” is saved for everybody of the organisation.`,
+  },
+
   fences: {
     polygon: 'Polygon',
     circle: 'Circle',
