@@ -9,5 +9,6 @@ import './cases/changes';
 import './cases/sharing';
 import './cases/map';
 import './cases/vehicle';
+import './cases/journeys';
 import './cases/history';
 import './cases/everybody';

@@ -2,13 +2,13 @@
 
 import { api } from './api';
 import type { App } from './app';
+import { literal } from './sql/literal';
 import { texts } from './texts';
 
 /** As often as reports come: nobody waits longer to be seen. */
 const EVERY_MS = 10_000;
 
 const CONDITION = /^\s*([\w.]+)\s*(=|!=|<=|>=|<|>)\s*(.+?)\s*$/;
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 /** `power_v<12`, `ignition=true`, `driver=Jo`, or a name alone: whoever reports it. Null if it is none of these. */
 export function attributeSql(text: string): string | null {

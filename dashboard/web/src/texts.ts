@@ -91,6 +91,7 @@ export const texts = {
     fences: 'Geofences',
     alerts: 'Alerts',
     replay: 'Replay',
+    trips: 'Trips',
     sql: 'SQL',
     help: 'Keyboard shortcuts',
   },
@@ -278,6 +279,23 @@ export const texts = {
     remove: 'Delete the saved query',
     name: 'Name of the query',
     saved: (name: string): string => `“${name}” is saved for everybody of the organisation.`,
+  },
+
+  journeys: {
+    kind: 'Show',
+    kinds: { trips: 'Trips', stops: 'Stops' },
+    vehicle: 'Vehicle',
+    columns: {
+      vehicle: 'Vehicle', fleet_name: 'Fleet', started_at: 'Began', ended_at: 'Ended', duration_s: 'Duration', distance_m: 'Distance', driving_s: 'Driving',
+      idle_s: 'Idling', max_speed_mps: 'Top speed',
+    },
+    ways: 'Look at',
+    onMap: (name: string): string => `Show on the map: ${name}`,
+    replay: (name: string): string => `Replay: ${name}`,
+    goesOn: 'goes on',
+    none: 'None in this time.',
+    refresh: 'Refresh',
+    count: { trips: (n: number): string => plural(n, 'trip', 'trips'), stops: (n: number): string => plural(n, 'stop', 'stops') },
   },
 
   fences: {
@@ -526,7 +544,7 @@ export const texts = {
   },
 
   shortcuts: [
-    ['V', 'Vehicles'], ['F', 'Geofences'], ['A', 'Alerts'], ['R', 'Replay'], ['Q', 'SQL'],
+    ['V', 'Vehicles'], ['F', 'Geofences'], ['A', 'Alerts'], ['R', 'Replay'], ['T', 'Trips and stops'], ['Q', 'SQL'],
     ['/', 'Search vehicles'], ['Space', 'Play or pause the replay'], ['← →', 'Replay back or forward'],
     ['M', 'Measure'], ['H', 'Heat map'], ['S', 'Colour by speed'], ['N', 'Names on or off'], ['G', 'Grouping'], ['D', 'Dark or light'], ['+ −', 'Zoom'], ['Esc', 'Close, deselect, stop drawing'], ['?', 'This list'],
   ] as [string, string][],

@@ -1,5 +1,7 @@
 /** The question behind the heat map, and its answer. */
 
+import { literal, moment } from '../sql/literal';
+
 /** A map tile of the cells' zoom, and what was counted in it. */
 export interface HeatCell { x: number; y: number; count: number }
 export interface HeatCells { zoom: number; cells: HeatCell[]; most: number }
@@ -16,8 +18,6 @@ export interface HeatQuery {
 /** A cell is a tile of a zoom this much nearer: 8 px wide. */
 const CELL_ZOOM = 5;
 const DEEPEST = 22;
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
-const moment = (ms: number): string => literal(new Date(ms).toISOString());
 
 export const cellZoom = (zoom: number): number => Math.min(DEEPEST, Math.round(zoom) + CELL_ZOOM);
 
