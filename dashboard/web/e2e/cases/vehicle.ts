@@ -1,8 +1,12 @@
 /** All about one vehicle: what happened to it, what it is told. */
 
-import { type Locator } from 'playwright-core';
+import { type Locator, type Page } from 'playwright-core';
 import { expect, it } from 'vitest';
-import { ask, page, panel, shot } from '../stage';
+import type { DeviceDetails } from '../../src/wire/types';
+import { ask, page, panel, shot, system } from '../stage';
+
+/** Where the listener for OsmAnd is, among the addresses that are told at the start. */
+const OSMAND = /127\.\d+\.\d+\.\d+:5055/;
 
 const card = (): Locator => page.getByRole('complementary', { name: 'Vehicle details' });
 
@@ -62,4 +66,36 @@ it('takes a command back that waits for its vehicle, and says what is wrong with
   // Who decided not to stop the engine has not.
   expect(await card().locator('[data-command]').count()).toBe(1);
   await close();
+});
+
+it('tells what a vehicle said once, and when, also as of a moment of a replay', async () => {
+  const [[id, lat, lon]] = await ask("SELECT device, lat, lon FROM latest_positions WHERE protocol = 'osmand' ORDER BY device DESC LIMIT 1");
+  const device = String(id);
+  const [listener] = OSMAND.exec(system.log) ?? [];
+  if (listener === undefined) throw new Error(`no listener for OsmAnd:\n${system.log}`);
+  const at = Math.floor(Date.now() / 1000);
+  expect((await fetch(`http://${listener}/?id=${device}&lat=${String(lat)}&lon=${String(lon)}&timestamp=${at}&cargo_note=eggs`)).status).toBe(200);
+  // Its own reports have no such thing, and come every few seconds.
+  await expect.poll(async () => {
+    const { position } = (await (await page.request.get(`${system.origin}/api/devices/${device}`)).json()) as DeviceDetails;
+    return position !== null && position.fix_time > at * 1000 && !('cargo_note' in position.attributes);
+  }, { timeout: 60_000 }).toBe(true);
+  const note = (of: Page): Locator => of.locator('.attributes dt[title=cargo_note] + dd');
+  await open(device);
+  await note(page).filter({ hasText: /^eggs \d+ (s|min)$/ }).waitFor({ timeout: 30_000 });
+  await shot('17-attributes');
+  await close();
+
+  const replayed = await page.context().newPage();
+  await replayed.goto(`${system.origin}/#?panel=none&replay=${device}&from=${(at - 600) * 1000}&to=${(at + 5) * 1000}`);
+  await replayed.waitForFunction(() => (window.waystream?.replay?.count ?? 0) === 1, null, { timeout: 60_000 });
+  const dock = replayed.getByRole('region', { name: 'Replay controls' });
+  await dock.getByRole('button', { name: 'Pause' }).click();
+  await replayed.locator('.attributes dt').first().waitFor();
+  expect(await note(replayed).count()).toBe(0);
+  await dock.getByLabel('Moment').press('End');
+  await note(replayed).filter({ hasText: 'eggs' }).waitFor({ timeout: 30_000 });
+  await dock.getByLabel('Moment').press('Home');
+  await note(replayed).waitFor({ state: 'detached', timeout: 30_000 });
+  await replayed.close();
 });

@@ -2,11 +2,12 @@
 
 import { api } from '../api';
 import type { App } from '../app';
-import { age, attribute, coordinates, course, lengthText, speedIn, speedText, speedUnit, time, utc } from '../format';
+import { age, coordinates, course, lengthText, speedIn, speedText, speedUnit, time, utc } from '../format';
 import { Trail } from '../map/trail';
 import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
 import { chart } from '../ui/chart';
+import { attributeList } from './attributes';
 import { commandList } from './commands';
 import { eventList } from './device_events';
 import { showShareLinks } from './share';
@@ -37,7 +38,6 @@ export function detailsCard(app: App): HTMLElement {
   const bearing = h('span', { class: 'figure' });
   const fixAge = h('span', { class: 'figure' });
   const facts = h('dl', { class: 'facts' });
-  const attributes = h('dl', { class: 'facts attributes' });
   const chartBox = h('div', { class: 'chart-box' });
   const renameForm = h('form', { class: 'inline-form', hidden: true });
 
@@ -60,11 +60,13 @@ export function detailsCard(app: App): HTMLElement {
   const gpx = h('a', { class: 'button small', download: '' }, texts.details.exportGpx);
   const handOver = handOverButton(app);
 
+  const attributes = attributeList(app);
   const trips = tripList(app);
   const events = eventList(app);
   const commands = commandList(app);
   const chartTitle = h('h3', {});
-  const reported = h('div', { class: 'reported' }, facts, h('h3', {}, texts.details.attributes), attributes, events.element, commands.element);
+  const reported = h('div', { class: 'reported' }, facts);
+  const happened = h('div', { class: 'reported' }, events.element, commands.element);
   const card = h('aside', { class: 'card', hidden: true, aria: { label: texts.details.region } },
     h('header', { class: 'card-head' }, dot, h('div', { class: 'grow' }, title, subtitle), past,
       iconButton('edit', texts.details.rename, () => toggleRename()),
@@ -80,7 +82,7 @@ export function detailsCard(app: App): HTMLElement {
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.lastFix), fixAge)),
     h('div', { class: 'card-actions' }, follow, trailButton, replayButton, share, gpx, handOver),
     h('div', { class: 'card-scroll', tabIndex: 0, role: 'group', aria: { label: texts.details.region } },
-      chartTitle, chartBox, trips.element, reported));
+      chartTitle, chartBox, trips.element, reported, h('h3', {}, texts.details.attributes), attributes.element, happened));
 
   function toggleRename(): void {
     const { session } = store.now;
@@ -120,14 +122,7 @@ export function detailsCard(app: App): HTMLElement {
     }
     if (details?.protocol) rows.push(...fact(texts.details.protocol, details.protocol));
     facts.replaceChildren(...rows);
-    const entries = Object.entries(position?.attributes ?? {});
-    attributes.replaceChildren(...(entries.length === 0 ? [h('dd', { class: 'muted' }, texts.details.noAttributes)]
-      : entries.flatMap(([name, value]) => {
-        const { label, text } = attribute(name, value);
-        const [dt, dd] = fact(label, text);
-        dt.title = name;
-        return [dt, dd];
-      })));
+    if (position) attributes.add({ at: position.fix_time, attributes: position.attributes });
   }
 
   async function refreshDetails(): Promise<void> {
@@ -167,15 +162,19 @@ export function detailsCard(app: App): HTMLElement {
     details = null;
     renameForm.hidden = true;
     facts.replaceChildren();
-    attributes.replaceChildren();
     chartBox.replaceChildren(h('p', { class: 'muted' }, texts.loading));
     if (!selected) return;
     setText(title, selected.device);
     quietly(refreshTrack());
     quietly(trips.show(selected.device));
+    quietly(attributes.show());
     // What is reported now says nothing of the past.
     reported.hidden = selected.layer === 'replay';
-    if (selected.layer === 'replay') return;
+    happened.hidden = reported.hidden;
+    if (selected.layer === 'replay') {
+      timers = [window.setInterval(() => quietly(attributes.refresh()), DETAILS_MS)];
+      return;
+    }
     quietly(refreshDetails());
     quietly(events.show(selected.device));
     quietly(commands.show(selected.device));
@@ -186,6 +185,7 @@ export function detailsCard(app: App): HTMLElement {
       }, DETAILS_MS),
       window.setInterval(() => {
         quietly(refreshTrack());
+        quietly(attributes.refresh());
         quietly(commands.refresh());
       }, TRACK_MS),
     ];

@@ -1,5 +1,4 @@
-/** Values as SQL writes them. */
+/** Values in SQL that the page writes itself. */
 
 export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
-/** Of milliseconds since the Unix epoch. */
 export const moment = (ms: number): string => literal(new Date(ms).toISOString());
