@@ -196,6 +196,7 @@ export const texts = {
     trailHint: 'Trail of the last hour',
     chart: 'Speed, last hour',
     chartPast: 'Speed in the replayed time',
+    chartLabel: 'Speed over time: arrows point at a moment, Enter goes to its place',
     chartNone: 'No reports in the last hour.',
     follow: 'Follow',
     replay: 'Replay',

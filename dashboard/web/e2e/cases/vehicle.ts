@@ -99,3 +99,34 @@ it('tells what a vehicle said once, and when, also as of a moment of a replay', 
   await note(replayed).waitFor({ state: 'detached', timeout: 30_000 });
   await replayed.close();
 });
+
+it('leads from a moment of the speed chart to its place, by mouse and by keys', async () => {
+  const [[device]] = await ask('SELECT device FROM positions WHERE valid GROUP BY device ORDER BY max(lat) - min(lat) DESC LIMIT 1');
+  await open(String(device));
+  const chart = card().getByRole('slider');
+  const dot = page.locator('.place-dot');
+  const isCentral = (): Promise<boolean> => page.evaluate(() => {
+    const [map, dot] = ['.map', '.place-dot'].map((name) => document.querySelector(name)?.getBoundingClientRect());
+    return map !== undefined && dot !== undefined && Math.hypot(dot.x + dot.width / 2 - map.x - map.width / 2, dot.y + dot.height / 2 - map.y - map.height / 2) < 20;
+  });
+  await chart.locator('.u-over').waitFor();
+  await chart.locator('.u-over').hover();
+  await dot.waitFor();
+  await card().locator('.chart-readout').filter({ hasText: / · \d+ km\/h$/ }).waitFor();
+  await shot('17-moment');
+  await chart.locator('.u-over').click();
+  await expect.poll(isCentral, { timeout: 30_000 }).toBe(true);
+  const first = await chart.getAttribute('aria-valuetext');
+  await page.mouse.move(2, 2);
+  await dot.waitFor({ state: 'detached' });
+  await chart.press('Home');
+  expect(await chart.getAttribute('aria-valuenow')).toBe('0');
+  await chart.press('ArrowRight');
+  expect(Number(await chart.getAttribute('aria-valuenow'))).toBeGreaterThan(0);
+  expect(await chart.getAttribute('aria-valuetext')).not.toBe(first);
+  await chart.press('End');
+  await chart.press('Enter');
+  await expect.poll(isCentral, { timeout: 30_000 }).toBe(true);
+  await close();
+  await dot.waitFor({ state: 'detached' });
+});

@@ -3,10 +3,11 @@
 import { api } from '../api';
 import type { App } from '../app';
 import { age, coordinates, course, lengthText, speedIn, speedText, speedUnit, time, utc } from '../format';
+import { Dot } from '../map/dot';
 import { Trail } from '../map/trail';
 import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
-import { chart } from '../ui/chart';
+import { momentChart } from '../ui/chart';
 import { attributeList } from './attributes';
 import { commandList } from './commands';
 import { eventList } from './device_events';
@@ -27,6 +28,9 @@ const PAST_COLOUR = '#7a2eb8';
 export function detailsCard(app: App): HTMLElement {
   const { store } = app;
   const trail = new Trail(app.view.map);
+  /** Where the vehicle was at the moment of the chart that is pointed at. */
+  const spot = new Dot(app.view.map);
+  let places: ReadonlyMap<number, { lat: number; lon: number }> = new Map();
   let details: DeviceDetails | null = null;
   let trailOn = true;
 
@@ -38,7 +42,21 @@ export function detailsCard(app: App): HTMLElement {
   const bearing = h('span', { class: 'figure' });
   const fixAge = h('span', { class: 'figure' });
   const facts = h('dl', { class: 'facts' });
-  const chartBox = h('div', { class: 'chart-box' });
+  const chart = momentChart({
+    label: texts.details.chartLabel, text: (v) => `${Math.round(v)} ${speedUnit()}`,
+    point: (t) => {
+      const place = t === null ? undefined : places.get(t);
+      if (place) spot.show(place.lat, place.lon);
+      else spot.clear();
+    },
+    pick: (t) => {
+      const place = places.get(t);
+      if (!place) return;
+      // It would lead back at once.
+      store.set({ follow: false });
+      app.view.flyTo(place.lat, place.lon);
+    },
+  });
   const renameForm = h('form', { class: 'inline-form', hidden: true });
 
   const follow = h('button', { type: 'button', class: 'button small', onclick: () => store.set({ follow: !store.now.follow }) }, texts.details.follow);
@@ -82,7 +100,7 @@ export function detailsCard(app: App): HTMLElement {
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.lastFix), fixAge)),
     h('div', { class: 'card-actions' }, follow, trailButton, replayButton, share, gpx, handOver),
     h('div', { class: 'card-scroll', tabIndex: 0, role: 'group', aria: { label: texts.details.region } },
-      chartTitle, chartBox, trips.element, reported, h('h3', {}, texts.details.attributes), attributes.element, happened));
+      chartTitle, chart.element, trips.element, reported, h('h3', {}, texts.details.attributes), attributes.element, happened));
 
   function toggleRename(): void {
     const { session } = store.now;
@@ -144,9 +162,11 @@ export function detailsCard(app: App): HTMLElement {
     if (store.now.selected !== selected) return;
     if (trailOn) trail.show(track.positions, past ? PAST_COLOUR : TRAIL_COLOUR);
     else trail.clear();
-    const points = track.positions.flatMap((p) => (p.speed_mps === null ? [] : [{ t: p.fix_time, v: speedIn(p.speed_mps * 3.6) }]));
-    chartBox.replaceChildren(points.length < 2 ? h('p', { class: 'muted' }, texts.details.chartNone)
-      : chart(points, { from, to, unit: speedUnit(), label: texts.details.chart }));
+    // What a receiver without a fix says is neither a speed nor a place.
+    const told = track.positions.filter((p) => p.valid && p.speed_mps !== null);
+    places = new Map(told.map((p) => [p.fix_time, p]));
+    if (told.length < 2) chart.say(texts.details.chartNone);
+    else await chart.show(told.map((p) => ({ t: p.fix_time, v: speedIn((p.speed_mps ?? 0) * 3.6) })), from, to);
     gpx.href = api.exportUrl('gpx', selected.device, from, to);
   }
 
@@ -162,7 +182,7 @@ export function detailsCard(app: App): HTMLElement {
     details = null;
     renameForm.hidden = true;
     facts.replaceChildren();
-    chartBox.replaceChildren(h('p', { class: 'muted' }, texts.loading));
+    chart.say(texts.loading);
     if (!selected) return;
     setText(title, selected.device);
     quietly(refreshTrack());
@@ -209,6 +229,12 @@ export function detailsCard(app: App): HTMLElement {
   store.on(['selected', 'drawing'], ({ selected, drawing }) => {
     card.hidden = selected === null || drawing !== null;
     setText(chartTitle, selected?.layer === 'replay' ? texts.details.chartPast : texts.details.chart);
+  });
+  let { theme } = store.now.options;
+  store.on(['options'], ({ options }) => {
+    if (options.theme === theme) return;
+    theme = options.theme;
+    quietly(chart.restyle());
   });
   store.on(['follow'], (state) => follow.setAttribute('aria-pressed', String(state.follow)));
   return card;

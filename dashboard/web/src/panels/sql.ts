@@ -161,7 +161,7 @@ export function sqlPanel(app: App): Panel {
       if (answer !== shown || view !== 'chart' || !data) return;
       removeChart();
       result.replaceChildren();
-      removeChart = plot(result, data);
+      removeChart = plot(result, data).remove;
       return;
     }
     result.replaceChildren(
