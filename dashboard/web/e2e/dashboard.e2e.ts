@@ -8,6 +8,8 @@ import './cases/people';
 import './cases/changes';
 import './cases/sharing';
 import './cases/map';
+import './cases/vehicle';
+import './cases/journeys';
 import './cases/history';
 import './cases/replay';
 import './cases/everybody';

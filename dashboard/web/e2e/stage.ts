@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll } from 'vitest';
+import type { SqlAnswer } from '../src/wire/types';
 import { FLAGS, PASSWORD, SHOTS } from './browser';
 import { System } from './system';
 
@@ -31,6 +32,11 @@ export const locate = async (device: string): Promise<{ lat: number; lon: number
   const place = await page.evaluate((d) => window.waystream?.locate(d), device);
   if (!place) throw new Error(`${device} is not on the map`);
   return place;
+};
+/** Rows of an answer to SQL. */
+export const ask = async (query: string): Promise<unknown[][]> => {
+  const answer = await page.request.post(`${system.origin}/api/sql`, { headers: { 'x-waystream': '1' }, data: { query, format: 'json' } });
+  return ((await answer.json()) as SqlAnswer).rows;
 };
 /** A number that is another if any pixel is another. */
 export const mapPixels = (): Promise<number> => page.evaluate(() => {

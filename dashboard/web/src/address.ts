@@ -13,7 +13,7 @@ export interface Address {
   query: string | null;
 }
 
-const PANELS: readonly PanelName[] = ['vehicles', 'fences', 'alerts', 'replay', 'sql'];
+const PANELS: readonly PanelName[] = ['vehicles', 'fences', 'alerts', 'replay', 'trips', 'sql'];
 const SORTS: readonly SortKey[] = ['name', 'status', 'speed', 'age'];
 const NO_PANEL = 'none';
 const MAX_ZOOM = 20;

@@ -2,9 +2,9 @@
 
 import { texts } from './texts';
 import type {
-  AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
+  AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, CommandInfo, CommandRequest, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
   NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
-  SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, ShareLinkInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
+  SavedQueryEdit, SavedQueryInfo, SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, ShareLinkInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
   NewTransferAnswer, TransferInfo, TransferRedemption, UnknownDeviceInfo, UserInfo, UserLink,
 } from './wire/types';
 
@@ -72,6 +72,10 @@ export const api = {
   device: (device: string) => json<DeviceDetails>('GET', address(`devices/${id(device)}`)),
   editDevice: (device: DeviceInfo) =>
     send('PUT', address(`devices/${id(device.id)}`), { name: device.name, fleet: device.fleet }),
+  /** Oldest first. */
+  commands: (device: string) => json<CommandInfo[]>('GET', address(`devices/${id(device)}/commands`)),
+  sendCommand: (device: string, command: CommandRequest) => json<CommandInfo>('POST', address(`devices/${id(device)}/commands`), command),
+  cancelCommand: (device: string, command: string) => send('DELETE', address(`devices/${id(device)}/commands/${id(command)}`)),
   shareLinks: (device: string) => json<ShareLinkInfo[]>('GET', address(`devices/${id(device)}/share-links`)),
   createShareLink: (device: string, link: NewShareLinkRequest) =>
     json<NewShareLinkAnswer>('POST', address(`devices/${id(device)}/share-links`), link),
@@ -118,6 +122,11 @@ export const api = {
   changes: (query: { kind: string | null; user: string | null; before: string | null }) => json<AuditAnswer>('GET', address('audit', query)),
   sql: (query: string) => json<SqlAnswer>('POST', address('sql'), { query, format: 'json' }),
   sqlCsv: async (query: string): Promise<Blob> => (await send('POST', address('sql'), { query, format: 'csv' })).blob(),
+  /** By name. */
+  queries: () => json<SavedQueryInfo[]>('GET', address('queries')),
+  createQuery: (query: SavedQueryEdit) => json<SavedQueryInfo>('POST', address('queries'), query),
+  changeQuery: (query: string, edit: SavedQueryEdit) => json<SavedQueryInfo>('PUT', address(`queries/${id(query)}`), edit),
+  deleteQuery: (query: string) => send('DELETE', address(`queries/${id(query)}`)),
   /** `device` null: all. */
   exportUrl: (format: 'csv' | 'gpx' | 'geojson' | 'parquet' | 'xlsx', device: string | null, from: number, to: number): string =>
     address('export', { format, device, from, to }),

@@ -12,6 +12,14 @@ export function age(ms: number): string {
   return texts.ages.days(Math.round(s / 86_400));
 }
 
+/** Of a time in seconds: hours and minutes. */
+export function durationText(seconds: number): string {
+  const minutes = Math.round(seconds / 60);
+  if (minutes === 0) return texts.ages.seconds(Math.round(seconds));
+  const hours = Math.floor(minutes / 60);
+  return hours === 0 ? texts.ages.minutes(minutes) : `${texts.ages.hours(hours)} ${texts.ages.minutes(minutes % 60)}`;
+}
+
 /** One of a unit in metres (or m², km/h), and where it takes over. */
 interface Unit { of: number; name: string; digits: (value: number) => number }
 

@@ -13,6 +13,7 @@ import { createMap, type MapView } from './map/map';
 import { alertsPanel, isNotable, sentence } from './panels/alerts';
 import { detailsCard } from './panels/details';
 import { fencesPanel } from './panels/fences';
+import { journeysPanel } from './panels/journeys';
 import { preferredTrail, replayPanel } from './panels/replay';
 import { sqlPanel } from './panels/sql';
 import { vehiclesPanel } from './panels/vehicles';
@@ -157,7 +158,7 @@ function build(store: Store): App {
   const replay = replayPanel(app);
   startReplay = replay.start;
   shell.fill({
-    panels: { vehicles: vehiclesPanel(app), fences, alerts: alertsPanel(app), replay, sql: sqlPanel(app) },
+    panels: { vehicles: vehiclesPanel(app), fences, alerts: alertsPanel(app), replay, trips: journeysPanel(app), sql: sqlPanel(app) },
     details: detailsCard(app), dock: replay.dock, toasts: messages.element,
   });
   bindKeys(app, (key) => fences.key(key) || view?.tools.key(key) === true || replay.key(key));

@@ -5,7 +5,7 @@ import { address } from './api';
 import { age, areaText, attribute, configure, course, fromLocalInput, lengthText, speedText, time, toLocalInput, utc } from './format';
 import { earthOf, tileBox, unwrap } from './map/outlines';
 import { Store, type State } from './state';
-import { chartPath } from './ui/chart';
+import { stepped, withHoles } from './ui/chart';
 
 describe('numbers as people read them', () => {
   it.each([[0, 'now'], [4_400, '4 s'], [99_000, '99 s'], [150_000, '3 min'], [7_200_000, '2 h'], [10 * 86_400_000, '10 d']])('%i ms is %s', (ms, text) => {
@@ -78,8 +78,11 @@ it('tells subscribers of their keys only', () => {
 });
 
 it('leaves holes in the chart where nothing was reported', () => {
-  const path = chartPath([{ t: 0, v: 0 }, { t: 60_000, v: 10 }, { t: 1_000_000, v: 5 }], 0, 3_600_000, 10);
-  expect(path.match(/[ML]/g)).toEqual(['M', 'L', 'M']);
+  const { x, lines } = withHoles([{ t: 0, v: 0 }, { t: 60_000, v: 10 }, { t: 1_000_000, v: 5 }]);
+  expect(x).toEqual([0, 60, 60.001, 1000]);
+  expect(lines[0].values).toEqual([0, 10, null, 5]);
+  // Keys lead over the hole, both ways, and no further than the ends.
+  expect([[1, 1], [3, -1], [3, 10], [1, -10]].map(([from, by]) => stepped(lines[0].values, from, by))).toEqual([3, 1, 3, 0]);
 });
 
 describe('the coastlines', () => {

@@ -5,7 +5,7 @@ import type { DrawKind } from './map/draw';
 import type { AlertEvent, FleetInfo, GeofenceFeature, PageConfig, SessionInfo } from './wire/types';
 import type { DrawOptions, Filter, LayerName, Selected, Stats } from './worker/protocol';
 
-export type PanelName = 'vehicles' | 'fences' | 'alerts' | 'replay' | 'sql';
+export type PanelName = 'vehicles' | 'fences' | 'alerts' | 'replay' | 'trips' | 'sql';
 
 export interface ReplaySession {
   id: number;

@@ -91,6 +91,7 @@ export const texts = {
     fences: 'Geofences',
     alerts: 'Alerts',
     replay: 'Replay',
+    trips: 'Trips',
     sql: 'SQL',
     help: 'Keyboard shortcuts',
   },
@@ -195,6 +196,7 @@ export const texts = {
     trailHint: 'Trail of the last hour',
     chart: 'Speed, last hour',
     chartPast: 'Speed in the replayed time',
+    chartLabel: 'Speed over time: arrows point at a moment, Enter goes to its place',
     chartNone: 'No reports in the last hour.',
     follow: 'Follow',
     replay: 'Replay',
@@ -240,6 +242,61 @@ export const texts = {
     replay: 'Replay this trip',
     goesOn: ' – still on the way',
     most: (speed: string): string => `at most ${speed}`,
+  },
+
+  deviceEvents: { title: 'Last events', none: 'Nothing has happened yet.' },
+
+  commands: {
+    title: 'Commands',
+    none: 'None was given.',
+    open: 'Send a command…',
+    what: 'Command',
+    send: 'Send',
+    takeBack: 'Take the command back',
+    by: (user: string): string => `by ${user}`,
+    confirm: (what: string): string => `“${what}”: really send this?`,
+    expiry: 'If it can’t be told at once, try for',
+    expiries: { 600: '10 minutes', 3600: '1 hour', 86400: '1 day', 604800: '1 week' } as Record<number, string>,
+    instructions: {
+      request_position: 'Ask for its position', report_every: 'Report every so many seconds', engine_stop: 'Stop the engine', engine_resume: 'Let the engine run again',
+      set_output: 'Switch an output', restart: 'Restart the tracker', set_utc_offset: 'Set its clock’s offset from UTC', movement_alarm: 'Alarm when it is moved',
+      update_firmware: 'Load other firmware', text: 'The maker’s command, as text', bytes: 'The maker’s command, in bytes',
+    },
+    parts: {
+      seconds: 'Seconds', output: 'Number of the output', on: 'On', minutes: 'Minutes east of UTC', radius_m: 'Moved farther than, m',
+      url: 'Address of the firmware', text: 'Text', hex: 'Bytes, two hexadecimal digits each',
+    },
+    states: {
+      queued: 'waits for the device', sending: 'is being sent', sent: 'sent', answered: 'answered', failed: 'failed', expired: 'too late: not sent',
+      cancelled: 'taken back', uncertain: 'nobody knows whether it was sent',
+    } as Record<string, string>,
+  },
+
+  savedQueries: {
+    title: 'Saved queries',
+    save: 'Save query',
+    saveAs: 'Save as new…',
+    rename: 'Rename the saved query',
+    remove: 'Delete the saved query',
+    name: 'Name of the query',
+    saved: (name: string): string => `“${name}” is saved for everybody of the organisation.`,
+  },
+
+  journeys: {
+    kind: 'Show',
+    kinds: { trips: 'Trips', stops: 'Stops' },
+    vehicle: 'Vehicle',
+    columns: {
+      vehicle: 'Vehicle', fleet_name: 'Fleet', started_at: 'Began', ended_at: 'Ended', duration_s: 'Duration', distance_m: 'Distance', driving_s: 'Driving',
+      idle_s: 'Idling', max_speed_mps: 'Top speed',
+    },
+    ways: 'Look at',
+    onMap: (name: string): string => `Show on the map: ${name}`,
+    replay: (name: string): string => `Replay: ${name}`,
+    goesOn: 'goes on',
+    none: 'None in this time.',
+    refresh: 'Refresh',
+    count: { trips: (n: number): string => plural(n, 'trip', 'trips'), stops: (n: number): string => plural(n, 'stop', 'stops') },
   },
 
   fences: {
@@ -500,7 +557,7 @@ export const texts = {
   },
 
   shortcuts: [
-    ['V', 'Vehicles'], ['F', 'Geofences'], ['A', 'Alerts'], ['R', 'Replay'], ['Q', 'SQL'],
+    ['V', 'Vehicles'], ['F', 'Geofences'], ['A', 'Alerts'], ['R', 'Replay'], ['T', 'Trips and stops'], ['Q', 'SQL'],
     ['/', 'Search vehicles'], ['Space', 'Play or pause the replay'], ['← →', 'Replay back or forward'],
     ['M', 'Measure'], ['H', 'Heat map'], ['S', 'Colour by speed'], ['N', 'Names on or off'], ['G', 'Grouping'], ['D', 'Dark or light'], ['+ −', 'Zoom'], ['Esc', 'Close, deselect, stop drawing'], ['?', 'This list'],
   ] as [string, string][],

@@ -75,7 +75,7 @@ it('tells all about a vehicle', async () => {
   const card = page.getByRole('complementary', { name: 'Vehicle details' });
   await card.getByText('Protocol').waitFor();
   await card.locator('.attributes dt').first().waitFor();
-  await card.locator('svg.chart').waitFor();
+  await card.locator('.chart-plot .u-over').waitFor();
   // The address follows the map once it has flown there.
   await page.waitForURL(/#15\//);
   await shot('3-details');

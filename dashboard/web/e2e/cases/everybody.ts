@@ -34,7 +34,7 @@ it('can be used by everybody: no serious finding in any panel, light and dark', 
   await page.locator('.vehicle-row:visible').first().click();
   await page.getByRole('complementary', { name: 'Vehicle details' }).getByText('Protocol').waitFor();
   for (const theme of ['light', 'dark']) {
-    for (const name of ['vehicles', 'fences', 'alerts', 'replay', 'sql']) {
+    for (const name of ['vehicles', 'fences', 'alerts', 'replay', 'trips', 'sql']) {
       await panel(name);
       await look(`${name}, ${theme}`);
     }

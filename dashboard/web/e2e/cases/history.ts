@@ -3,7 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { type Locator } from 'playwright-core';
 import { expect, it } from 'vitest';
-import { FENCE, VEHICLES, page, shot, panel } from '../stage';
+import type { SavedQueryInfo } from '../../src/wire/types';
+import { FENCE, VEHICLES, page, shot, panel, system, vehiclesShown } from '../stage';
 
 it('replays the past: play, seek, pause, close', async () => {
   await panel('replay');
@@ -96,4 +97,47 @@ it('completes SQL, answers it with a table, a chart and dots on the map, and mar
   await editor.fill('SELECT device\nFORM positions LIMIT 3');
   await page.getByRole('button', { name: 'Run' }).click();
   await page.locator('.cm-lintRange-error').filter({ hasText: 'positions' }).waitFor();
+});
+
+it('keeps a query for everybody: saved, found again, renamed, deleted', async () => {
+  await panel('sql');
+  const editor = page.getByLabel('SQL query');
+  const saved = page.locator('.saved-queries');
+  const list = saved.getByLabel('Saved queries');
+  const kept = async (): Promise<{ name: string; query: string }[]> =>
+    ((await (await page.request.get(`${system.origin}/api/queries`)).json()) as SavedQueryInfo[]).map(({ name, query }) => ({ name, query }));
+  await editor.fill('SELECT 1 AS one');
+  await saved.getByRole('button', { name: 'Save query' }).click();
+  await saved.getByLabel('Name of the query').fill('Just one');
+  await saved.getByRole('button', { name: 'Save', exact: true }).click();
+  await expect.poll(kept).toEqual([{ name: 'Just one', query: 'SELECT 1 AS one' }]);
+  // What is chosen is saved again under its name.
+  await editor.fill('SELECT 2 AS two');
+  await saved.getByRole('button', { name: 'Save query' }).click();
+  await expect.poll(kept).toEqual([{ name: 'Just one', query: 'SELECT 2 AS two' }]);
+  // Renamed, it keeps its words.
+  await editor.fill('SELECT 3 AS three');
+  await saved.getByRole('button', { name: 'Rename the saved query' }).click();
+  await saved.getByLabel('Name of the query').fill('Just two');
+  await saved.getByRole('button', { name: 'Save', exact: true }).click();
+  await expect.poll(kept).toEqual([{ name: 'Just two', query: 'SELECT 2 AS two' }]);
+  await saved.getByRole('button', { name: 'Save as new…' }).click();
+  await saved.getByLabel('Name of the query').fill('Three');
+  await saved.getByRole('button', { name: 'Save', exact: true }).click();
+  await expect.poll(async () => (await kept()).map(({ name }) => name)).toEqual(['Just two', 'Three']);
+  await shot('7-sql-saved');
+  // Somebody who comes later finds it and runs it.
+  await page.reload();
+  await vehiclesShown();
+  await panel('sql');
+  await list.selectOption({ label: 'Just two' });
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  await page.locator('.sql-result th').getByText('two').waitFor();
+  for (const name of ['Just two', 'Three']) {
+    await list.selectOption({ label: name });
+    page.once('dialog', (question) => void question.accept());
+    await saved.getByRole('button', { name: 'Delete the saved query' }).click();
+    await list.locator('option', { hasText: name }).waitFor({ state: 'detached' });
+  }
+  expect(await kept()).toEqual([]);
 });

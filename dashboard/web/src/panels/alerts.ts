@@ -32,12 +32,12 @@ export function sentence(alert: AlertEvent): string {
 }
 
 /** What the kind doesn't say: which alarm, from which other place, which geofence. */
-function detail({ attributes, geofence_name }: AlertEvent): string {
+export function detail({ attributes, geofence_name }: AlertEvent): string {
   const alarm = attributes.alarm ?? attributes.other_address;
   return `${alarm === undefined ? '' : ` (${String(alarm).replaceAll('_', ' ')})`}${geofence_name ? ` ${geofence_name}` : ''}`;
 }
 
-const iconOf = (kind: string): IconName => (kind === 'enter' || kind === 'exit' || kind === 'trip_start' || kind === 'trip_end' ? kind : 'alerts');
+export const iconOf = (kind: string): IconName => (kind === 'enter' || kind === 'exit' || kind === 'trip_start' || kind === 'trip_end' ? kind : 'alerts');
 
 /** All of these, so far as nobody has yet. The server tells every dashboard, this one too. */
 async function acknowledge(app: App, alerts: readonly AlertEvent[], note: string): Promise<void> {

@@ -2,11 +2,15 @@
 
 import { api } from '../api';
 import type { App } from '../app';
-import { age, attribute, coordinates, course, lengthText, speedIn, speedText, speedUnit, time, utc } from '../format';
+import { age, coordinates, course, lengthText, speedIn, speedText, speedUnit, time, utc } from '../format';
+import { Dot } from '../map/dot';
 import { Trail } from '../map/trail';
 import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
-import { chart } from '../ui/chart';
+import { momentChart } from '../ui/chart';
+import { attributeList } from './attributes';
+import { commandList } from './commands';
+import { eventList } from './device_events';
 import { showShareLinks } from './share';
 import { handOverButton } from './transfers';
 import { tripList } from './trips';
@@ -27,6 +31,9 @@ const speedCss = (mps: number): string => `rgb(${SPEED_RGB[speedColour(mps * 36)
 export function detailsCard(app: App): HTMLElement {
   const { store } = app;
   const trail = new Trail(app.view.map);
+  /** Where the vehicle was at the moment of the chart that is pointed at. */
+  const spot = new Dot(app.view.map);
+  let places: ReadonlyMap<number, { lat: number; lon: number }> = new Map();
   let details: DeviceDetails | null = null;
   let trailOn = true;
 
@@ -38,8 +45,21 @@ export function detailsCard(app: App): HTMLElement {
   const bearing = h('span', { class: 'figure' });
   const fixAge = h('span', { class: 'figure' });
   const facts = h('dl', { class: 'facts' });
-  const attributes = h('dl', { class: 'facts attributes' });
-  const chartBox = h('div', { class: 'chart-box' });
+  const chart = momentChart({
+    label: texts.details.chartLabel, text: (v) => `${Math.round(v)} ${speedUnit()}`,
+    point: (t) => {
+      const place = t === null ? undefined : places.get(t);
+      if (place) spot.show(place.lat, place.lon);
+      else spot.clear();
+    },
+    pick: (t) => {
+      const place = places.get(t);
+      if (!place) return;
+      // It would lead back at once.
+      store.set({ follow: false });
+      app.view.flyTo(place.lat, place.lon);
+    },
+  });
   const renameForm = h('form', { class: 'inline-form', hidden: true });
 
   const follow = h('button', { type: 'button', class: 'button small', onclick: () => store.set({ follow: !store.now.follow }) }, texts.details.follow);
@@ -61,9 +81,13 @@ export function detailsCard(app: App): HTMLElement {
   const gpx = h('a', { class: 'button small', download: '' }, texts.details.exportGpx);
   const handOver = handOverButton(app);
 
+  const attributes = attributeList(app);
   const trips = tripList(app);
+  const events = eventList(app);
+  const commands = commandList(app);
   const chartTitle = h('h3', {});
-  const reported = h('div', { class: 'reported' }, facts, h('h3', {}, texts.details.attributes), attributes);
+  const reported = h('div', { class: 'reported' }, facts);
+  const happened = h('div', { class: 'reported' }, events.element, commands.element);
   const card = h('aside', { class: 'card', hidden: true, aria: { label: texts.details.region } },
     h('header', { class: 'card-head' }, dot, h('div', { class: 'grow' }, title, subtitle), past,
       iconButton('edit', texts.details.rename, () => toggleRename()),
@@ -79,7 +103,7 @@ export function detailsCard(app: App): HTMLElement {
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.lastFix), fixAge)),
     h('div', { class: 'card-actions' }, follow, trailButton, replayButton, share, gpx, handOver),
     h('div', { class: 'card-scroll', tabIndex: 0, role: 'group', aria: { label: texts.details.region } },
-      chartTitle, chartBox, trips.element, reported));
+      chartTitle, chart.element, trips.element, reported, h('h3', {}, texts.details.attributes), attributes.element, happened));
 
   function toggleRename(): void {
     const { session } = store.now;
@@ -119,14 +143,7 @@ export function detailsCard(app: App): HTMLElement {
     }
     if (details?.protocol) rows.push(...fact(texts.details.protocol, details.protocol));
     facts.replaceChildren(...rows);
-    const entries = Object.entries(position?.attributes ?? {});
-    attributes.replaceChildren(...(entries.length === 0 ? [h('dd', { class: 'muted' }, texts.details.noAttributes)]
-      : entries.flatMap(([name, value]) => {
-        const { label, text } = attribute(name, value);
-        const [dt, dd] = fact(label, text);
-        dt.title = name;
-        return [dt, dd];
-      })));
+    if (position) attributes.add({ at: position.fix_time, attributes: position.attributes });
   }
 
   async function refreshDetails(): Promise<void> {
@@ -165,9 +182,11 @@ export function detailsCard(app: App): HTMLElement {
     if (store.now.selected !== selected) return;
     shown = { positions: track.positions, colour: past ? PAST_COLOUR : TRAIL_COLOUR };
     showTrail();
-    const points = track.positions.flatMap((p) => (p.speed_mps === null ? [] : [{ t: p.fix_time, v: speedIn(p.speed_mps * 3.6) }]));
-    chartBox.replaceChildren(points.length < 2 ? h('p', { class: 'muted' }, texts.details.chartNone)
-      : chart(points, { from, to, unit: speedUnit(), label: texts.details.chart }));
+    // What a receiver without a fix says is neither a speed nor a place.
+    const told = track.positions.filter((p) => p.valid && p.speed_mps !== null);
+    places = new Map(told.map((p) => [p.fix_time, p]));
+    if (told.length < 2) chart.say(texts.details.chartNone);
+    else await chart.show(told.map((p) => ({ t: p.fix_time, v: speedIn((p.speed_mps ?? 0) * 3.6) })), from, to);
     gpx.href = api.exportUrl('gpx', selected.device, from, to);
   }
 
@@ -184,19 +203,32 @@ export function detailsCard(app: App): HTMLElement {
     details = null;
     renameForm.hidden = true;
     facts.replaceChildren();
-    attributes.replaceChildren();
-    chartBox.replaceChildren(h('p', { class: 'muted' }, texts.loading));
+    chart.say(texts.loading);
     if (!selected) return;
     setText(title, selected.device);
     quietly(refreshTrack());
     quietly(trips.show(selected.device));
+    quietly(attributes.show());
     // What is reported now says nothing of the past.
     reported.hidden = selected.layer === 'replay';
-    if (selected.layer === 'replay') return;
+    happened.hidden = reported.hidden;
+    if (selected.layer === 'replay') {
+      timers = [window.setInterval(() => quietly(attributes.refresh()), DETAILS_MS)];
+      return;
+    }
     quietly(refreshDetails());
+    quietly(events.show(selected.device));
+    quietly(commands.show(selected.device));
     timers = [
-      window.setInterval(() => quietly(refreshDetails()), DETAILS_MS),
-      window.setInterval(() => quietly(refreshTrack()), TRACK_MS),
+      window.setInterval(() => {
+        quietly(refreshDetails());
+        quietly(commands.follow());
+      }, DETAILS_MS),
+      window.setInterval(() => {
+        quietly(refreshTrack());
+        quietly(attributes.refresh());
+        quietly(commands.refresh());
+      }, TRACK_MS),
     ];
   });
   store.on(['vehicle', 'fleets', 'stats'], ({ vehicle, selected, stats, fleets, replay }) => {
@@ -218,6 +250,12 @@ export function detailsCard(app: App): HTMLElement {
   store.on(['selected', 'drawing'], ({ selected, drawing }) => {
     card.hidden = selected === null || drawing !== null;
     setText(chartTitle, selected?.layer === 'replay' ? texts.details.chartPast : texts.details.chart);
+  });
+  let { theme } = store.now.options;
+  store.on(['options'], ({ options }) => {
+    if (options.theme === theme) return;
+    theme = options.theme;
+    quietly(chart.restyle());
   });
   store.on(['follow'], (state) => follow.setAttribute('aria-pressed', String(state.follow)));
   return card;

@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { accessOf, differences, sentence } from './change_words';
 import { attributeSql, deviceSql } from '../device_filter';
 import { SPEED_RGB, speedColour } from '../worker/palette';
-import type { ChangeInfo, PositionInfo } from '../wire/types';
+import type { AlertEvent, ChangeInfo, PositionInfo } from '../wire/types';
+import { requestOf, type Part } from './commands';
+import { newestFirst } from './device_events';
 import { kml } from './kml';
 
 describe('a filter by attribute', () => {
@@ -66,4 +68,23 @@ it('writes KML with trusted fixes, in order, and names that are no markup', () =
 it('has a colour for every speed', () => {
   expect([0, 29, 30, 499, 500, 1100, 65_534].map(speedColour)).toEqual([0, 0, 1, 2, 3, 5, 5]);
   expect(speedColour(65_534)).toBe(SPEED_RGB.length - 1);
+});
+
+describe('a command', () => {
+  const values: Partial<Record<Part, string | boolean>> = { seconds: '60', output: '2', on: true, text: ' getinfo ' };
+  it.each([
+    ['engine_stop', {}],
+    ['report_every', { seconds: 60 }],
+    ['set_output', { output: 2, on: true }],
+    ['text', { text: 'getinfo' }],
+  ] as const)('%s has its own fields and no others', (instruction, fields) => {
+    expect(requestOf(instruction, 600, (part) => values[part] ?? '')).toEqual({ instruction, expires_in_s: 600, ...fields });
+  });
+});
+
+it('lists each event of a vehicle once, as it was told last, newest first', () => {
+  const event = (event_id: string, fix_time: number, retracted = false): AlertEvent => ({ event_id, fix_time, retracted } as AlertEvent);
+  expect(newestFirst([event('a', 1), event('b', 2)], [event('c', 3), event('a', 1, true)])).toEqual([event('c', 3), event('b', 2), event('a', 1, true)]);
+  const many = Array.from({ length: 30 }, (_, n) => event(String(n), n));
+  expect(newestFirst(many, []).map(({ event_id }) => event_id)).toEqual(Array.from({ length: 20 }, (_, n) => String(29 - n)));
 });

@@ -11,6 +11,7 @@ import { loadSchema } from '../sql/schema';
 import { texts } from '../texts';
 import { download, h, options, setText } from '../ui/dom';
 import type { SqlAnswer } from '../wire/types';
+import { savedQueries } from './saved_queries';
 
 /** A table of more rows than this is no use to look at; the CSV has them all. */
 const SHOWN_ROWS = 1000;
@@ -55,6 +56,14 @@ export function sqlPanel(app: App): Panel {
     },
   });
   options(examples, [['', texts.sql.examples], ...texts.sql.exampleList.map(([name], i) => [String(i), name] as const)], '');
+  const saved = savedQueries(app, {
+    get value() {
+      return editor.value;
+    },
+    set value(text) {
+      editor.value = text;
+    },
+  });
   const runButton = h('button', { type: 'button', class: 'button primary', onclick: start }, texts.sql.run);
   const csvButton = h('button', { type: 'button', class: 'button', onclick: () => csv().catch(app.report) }, texts.sql.csv);
   const status = h('span', { class: 'muted grow', role: 'status' });
@@ -152,7 +161,7 @@ export function sqlPanel(app: App): Panel {
       if (answer !== shown || view !== 'chart' || !data) return;
       removeChart();
       result.replaceChildren();
-      removeChart = plot(result, data);
+      removeChart = plot(result, data).remove;
       return;
     }
     result.replaceChildren(
@@ -166,7 +175,7 @@ export function sqlPanel(app: App): Panel {
   });
 
   const side = h('div', { class: 'sql-side' }, editor.element,
-    h('div', { class: 'button-row' }, runButton, csvButton, examples),
+    h('div', { class: 'button-row' }, runButton, csvButton, examples), saved.element,
     h('p', { class: 'hint' }, texts.sql.hint), error);
   const element = h('section', { class: 'panel-body sql-panel', aria: { label: texts.panels.sql } }, side,
     h('div', { class: 'sql-main' }, h('div', { class: 'sql-status' }, status, h('div', { class: 'button-row', role: 'group', aria: { label: texts.sql.result } }, ...views)), result));
@@ -179,6 +188,7 @@ export function sqlPanel(app: App): Panel {
         app.report(e);
       });
       editor.focus();
+      saved.shown();
     },
   };
 }

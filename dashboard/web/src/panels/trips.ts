@@ -3,6 +3,7 @@
 import { api } from '../api';
 import type { App } from '../app';
 import { speedText, lengthText, time, timeOfDay, utc } from '../format';
+import { literal } from '../sql/literal';
 import { texts } from '../texts';
 import { h, icon, timeElement } from '../ui/dom';
 
@@ -12,8 +13,6 @@ const MARGIN_MS = 60_000;
 const MPS_TO_KMH = 3.6;
 
 interface Trip { from: number; to: number | null; metres: number; maxMps: number | null }
-
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 async function lastTrips(device: string): Promise<Trip[]> {
   const { rows } = await api.sql(`SELECT started_at, ended_at, distance_m, max_speed_mps FROM trips

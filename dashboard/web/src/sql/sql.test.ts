@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { cell, chartOf, numericColumns, placesOf, weightOf } from './answer';
 import { faultSpan } from './fault';
 import { schemaOf } from './schema';
+import { newest, newestSql, toldOf } from './newest';
 
 const columns = (...list: [name: string, type: string][]): { name: string; type: string }[] => list.map(([name, type]) => ({ name, type }));
 const TIME = 'Timestamp(ms, "UTC")';
@@ -68,5 +69,29 @@ it('makes one entry a function of its many types', () => {
   expect(schema).toEqual({
     tables: { positions: ['lat', 'lon'], trips: ['device'] },
     functions: [{ name: 'abs', signature: 'abs(x)', about: 'without its sign' }, { name: 'now', signature: 'now()', about: 'the time' }],
+  });
+});
+
+describe('what a device told last under each name', () => {
+  it('is asked for as the newest of each kind of packet', () => {
+    const sql = newestSql("o'n", 0, 1000);
+    expect(sql).toContain("FROM positions WHERE device = 'o''n' AND fix_time > '1970-01-01T00:00:00.000Z' AND fix_time <= '1970-01-01T00:00:01.000Z')");
+    expect(newestSql('a', 0, null)).not.toContain('<=');
+  });
+  it('tells kinds of packets apart by the names in their JSON, whatever their values are', () => {
+    const [, pattern] = /regexp_replace\(attributes, '(.*)', '"', 'g'\)/.exec(newestSql('a', 0, null)) ?? [];
+    const names = (attributes: object): string => JSON.stringify(attributes).replace(new RegExp(pattern, 'g'), '"');
+    expect(names({ ignition: true, note: 'a "b": {1}, c' })).toBe('{"ignition","note"}');
+    expect(names({ ignition: false, note: '\\' })).toBe('{"ignition","note"}');
+    expect(names({ 'a:b': -1.5e3 })).toBe('{"a:b"}');
+    expect(names({})).toBe('{}');
+  });
+  it('is kept from older packets where newer ones lack it, and never taken back by late ones', () => {
+    const told = toldOf([
+      ['1970-01-01T00:00:02.000Z', '{"power_v":12.5}'], ['1970-01-01T00:00:01.000Z', '{"power_v":11,"note":"x"}'], ['1970-01-01T00:00:03.000Z', '{}'],
+    ]);
+    const known = newest(new Map(), told);
+    expect(Object.fromEntries(known)).toEqual({ power_v: { value: 12.5, at: 2000 }, note: { value: 'x', at: 1000 } });
+    expect(newest(known, [{ at: 1500, attributes: { note: 'y', power_v: 1 } }]).get('power_v')).toEqual({ value: 12.5, at: 2000 });
   });
 });

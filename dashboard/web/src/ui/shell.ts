@@ -13,8 +13,10 @@ import { h, icon, iconButton, setText, type IconName } from './dom';
 import { showSecondFactor } from './second_factor';
 import { choosePassword } from './signin';
 
-const PANEL_NAMES: readonly PanelName[] = ['vehicles', 'fences', 'alerts', 'replay', 'sql'];
-const KEYS: Record<string, PanelName> = { v: 'vehicles', f: 'fences', a: 'alerts', r: 'replay', q: 'sql' };
+const PANEL_NAMES: readonly PanelName[] = ['vehicles', 'fences', 'alerts', 'replay', 'trips', 'sql'];
+/** Tables need the width of the map: these are below it. */
+const DOCKED: ReadonlySet<PanelName> = new Set<PanelName>(['trips', 'sql']);
+const KEYS: Record<string, PanelName> = { v: 'vehicles', f: 'fences', a: 'alerts', r: 'replay', t: 'trips', q: 'sql' };
 /** Live data older than this is worth a word. */
 const STALE_MS = 3_000;
 
@@ -67,14 +69,14 @@ export function createShell(app: App): Shell {
       for (const name of PANEL_NAMES) {
         const { element: panel } = panels[name];
         panel.hidden = true;
-        (name === 'sql' ? host : side).append(panel);
+        (DOCKED.has(name) ? host : side).append(panel);
+        panel.classList.toggle('dock', DOCKED.has(name));
       }
       stage.append(details, toasts);
       host.append(dock);
-      panels.sql.element.classList.add('dock');
       store.on(['drawing'], ({ drawing }) => side.classList.toggle('is-drawing', drawing !== null));
       store.on(['panel'], ({ panel }) => {
-        side.hidden = panel === null || panel === 'sql';
+        side.hidden = panel === null || DOCKED.has(panel);
         if (panel) setText(panelTitle, texts.panels[panel]);
         side.setAttribute('aria-label', panel ? texts.panels[panel] : '');
         for (const name of PANEL_NAMES) {
