@@ -13,6 +13,7 @@ pub mod codec;
 pub mod command;
 mod event;
 mod fix;
+mod fleet_owner;
 pub mod geofence;
 mod ids;
 mod late;
@@ -46,6 +47,7 @@ pub use catalog::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, SharedCatalog}
 pub use command::{Command, Instruction, Progress};
 pub use event::{Event, EventId, EventKind};
 pub use fix::{Fix, Fuel};
+pub use fleet_owner::FleetOwner;
 pub use geofence::Geofence;
 pub use ids::{
     ChannelId, CommandId, DeliveryId, DeviceId, FleetId, GeofenceId, IdError, NotificationRuleId, OrganisationId, QueryId,

@@ -67,6 +67,7 @@ impl From<LogError> for ApiError {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Refused(reason) => Self::TooLarge(reason),
+            LogError::Taken(_) => Self::Conflict(error.to_string()),
             other => Self::Internal(other.to_string()),
         }
     }
