@@ -20,6 +20,7 @@ mod late;
 mod latest;
 mod link;
 mod location;
+mod network;
 pub mod notify;
 mod position;
 mod recent;
@@ -59,6 +60,7 @@ pub use link::Link;
 pub use location::{
     LatLon, MEAN_EARTH_RADIUS_M, bearing_deg, bearing_of_degrees_deg, geodesic_degrees_m, haversine_degrees_m, haversine_m,
 };
+pub use network::{Network, NetworkError};
 pub use position::Position;
 pub use recent::{ClosedSegments, Horizon, Recent, SavedSegments};
 pub use rules::{FleetRules, FuelDrop, LinkRules, Rules};
