@@ -147,7 +147,7 @@ impl App {
             false => None,
         };
         let health = match config.health.address {
-            Some(address) => Some(Health::bind(address, core.ready.clone(), metrics).await?),
+            Some(address) => Some(Health::bind(address, config.health.insecure, core.ready.clone(), metrics).await?),
             None => None,
         };
         let mut control = Control::bind(core.history.clone()).await?;

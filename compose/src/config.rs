@@ -74,6 +74,8 @@ pub struct HealthSection {
     /// A port for that alone; none: only the dashboard's port answers, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
+    /// Whether others than this machine may reach it: it has no TLS.
+    pub insecure: bool,
 }
 
 /// The dashboard and its API.

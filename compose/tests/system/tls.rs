@@ -132,9 +132,11 @@ fn nothing_is_open_to_others_without_tls_or_an_explicit_word() {
     let file = folder.path().join("mine.toml");
     let open = settings(&[]) + "[connectors]\naddress = \"0.0.0.0\"\n";
     let dashboard = settings(&[]).replace("127.0.0.1:0", "0.0.0.0:0");
+    let health = settings(&[]) + "[health]\naddress = \"0.0.0.0:0\"\n";
     for (settings, says) in [
         (open.clone(), "others can reach 0.0.0.0:0: set tls, or insecure = true"),
         (dashboard.clone(), "dashboard: others can reach 0.0.0.0:0"),
+        (health.clone(), "health: others can reach 0.0.0.0:0"),
         (settings(&[]) + "[gateway.tls]\ncertificate_file = \"nowhere.pem\"\nkey_file = \"x\"\n", "nowhere.pem"),
         (settings(&[]) + "[connectors.tls]\ncertificate_file = \"nowhere.pem\"\nkey_file = \"x\"\n", "nowhere.pem"),
     ] {
@@ -145,7 +147,8 @@ fn nothing_is_open_to_others_without_tls_or_an_explicit_word() {
     // An explicit word, or a proxy's TLS.
     let insecure = open.clone() + "insecure = true\n";
     let behind = dashboard.replace("[connectors.listeners]", "behind_tls = true\n[connectors.listeners]");
-    for settings in [insecure, behind] {
+    let health = health + "insecure = true\n";
+    for settings in [insecure, behind, health] {
         System::start(folder.path(), &settings).unwrap();
     }
 
