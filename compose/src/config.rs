@@ -71,7 +71,7 @@ pub struct Config {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthSection {
-    /// A port for that alone; none: only the dashboard's port answers, where there is one.
+    /// A port for that alone; none: the dashboard's port answers this machine, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
     /// Whether others than this machine may reach it: it has no TLS.

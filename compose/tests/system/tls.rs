@@ -126,6 +126,29 @@ fn address_to_others() -> IpAddr {
 }
 
 #[test]
+fn how_the_process_does_is_told_to_this_machine_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = settings(&[]).replace("127.0.0.1:0", "0.0.0.0:0");
+    let open = open.replace("[connectors.listeners]", "insecure = true\n[connectors.listeners]");
+    let with_port = open.clone() + "[health]\naddress = \"127.0.0.1:0\"\n";
+    for (name, settings, status_here) in [("open", open, "200"), ("with-port", with_port, "404")] {
+        let system = System::start(&folder.path().join(name), &settings).unwrap();
+        let status = |ip: IpAddr, path: &str, header: &str| {
+            let url = format!("http://{}{path}", SocketAddr::new(ip, system.address("dashboard").port()));
+            let to = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "30", "-H", header, &url];
+            String::from_utf8(Command::new("curl").args(to).output().unwrap().stdout).unwrap()
+        };
+        let (here, elsewhere) = (IpAddr::from([127, 0, 0, 1]), address_to_others());
+        for (path, expected) in [("/healthz", "200"), ("/readyz", "404"), ("/metrics", "404")] {
+            assert_eq!(status(elsewhere, path, "accept: */*"), expected, "{name}: {path}");
+            assert_eq!(status(here, path, "x-forwarded-for: 203.0.113.7"), expected, "{name}: {path}");
+            let told = if path == "/healthz" { "200" } else { status_here };
+            assert_eq!(status(here, path, "accept: */*"), told, "{name}: {path}");
+        }
+    }
+}
+
+#[test]
 fn nothing_is_open_to_others_without_tls_or_an_explicit_word() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
