@@ -4,6 +4,7 @@
 //! descriptor are never freed. So every stream ends by itself when a write makes no progress, or from outside by [`Connection::kill`].
 
 mod body;
+mod proxied;
 
 use axum::Router;
 use axum::extract::Request;
@@ -66,17 +67,13 @@ impl Default for ListenerLimits {
     }
 }
 
-impl ListenerLimits {
-    fn is_proxy(&self, address: IpAddr) -> bool {
-        self.proxies.iter().any(|network| network.contains(address))
-    }
-}
-
 /// The connection that a request came over: an extension of every request.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     /// Other end.
     pub(crate) peer: SocketAddr,
+    /// Who asks: that, or whom a proxy asks for.
+    pub(crate) client: IpAddr,
     /// Cancel to close it now; cancelled when it is closed.
     pub(crate) kill: CancellationToken,
 }
@@ -101,7 +98,7 @@ pub(crate) async fn serve(
             Some(_) = connections.join_next() => continue,
         };
         let (stream, peer, place) = accepted;
-        let is_counted = !is_local(peer.ip()) && !limits.is_proxy(peer.ip());
+        let is_counted = !is_local(peer.ip()) && !proxied::is_proxy(&limits.proxies, peer.ip());
         let of_address = by_address.take(peer.ip());
         if is_counted && of_address.is_none() {
             metrics::counter!(crate::metrics::TURNED_AWAY).increment(1);
@@ -114,7 +111,7 @@ pub(crate) async fn serve(
             tracing::debug!(%peer, %error, "connection lost before it was set up");
             continue;
         }
-        let connection = Connection { peer, kill: CancellationToken::new() };
+        let connection = Connection { peer, client: peer.ip().to_canonical(), kill: CancellationToken::new() };
         let (entrance, router, limits, cancel) = (Arc::clone(&entrance), router.clone(), limits.clone(), cancel.clone());
         connections.spawn(async move {
             match Box::pin(enter(stream, &connection, &entrance, &limits)).await {
@@ -203,10 +200,11 @@ async fn serve_connection(
     let io = TokioIo::new(stream);
     let spoke = Arc::new(AtomicBool::new(false));
     let service = {
-        let (spoke, body_limit) = (Arc::clone(&spoke), limits.body);
+        let (spoke, body_limit, proxies) = (Arc::clone(&spoke), limits.body, Arc::clone(&limits.proxies));
         hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
             spoke.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(connection.clone());
+            let client = proxied::client(request.headers(), connection.client, &proxies);
+            request.extensions_mut().insert(Connection { client, ..connection.clone() });
             router.clone().oneshot(request.map(|body| body::in_time(body, body_limit)))
         })
     };

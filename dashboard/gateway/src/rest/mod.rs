@@ -239,9 +239,9 @@ impl FromRequestParts<RestState> for SignedIn {
     }
 }
 
-/// Where a request comes from: the other end of its connection, as the throttle knows it too.
+/// Where a request comes from, as the throttle knows it too.
 fn address(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<Connection>().map(|connection| connection.peer.ip())
+    parts.extensions.get::<Connection>().map(|connection| connection.client)
 }
 
 impl From<Unknown> for ApiError {

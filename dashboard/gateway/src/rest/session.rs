@@ -1,7 +1,7 @@
 //! Signing in and out, and who is signed in.
 
 use super::{ApiError, DONE, Rest, RestState};
-use crate::auth::{Identity, SignedIn};
+use crate::auth::{Attempt, Identity, SignedIn};
 use crate::listener::Connection;
 use crate::now;
 use crate::wire::{ErrorAnswer, NewPassword, SessionInfo, SignIn, fleet_info};
@@ -50,27 +50,36 @@ pub(super) async fn sign_in(
     Extension(connection): Extension<Connection>,
     Json(request): Json<SignIn>,
 ) -> Result<Response, ApiError> {
-    let address = connection.peer.ip();
+    let address = connection.client;
     let account = request.user.trim().to_owned();
-    rest.throttle.check(&account, address, now()).map_err(ApiError::too_many_failures)?;
+    let attempt = rest.throttle.attempt(&account, address, now()).map_err(ApiError::too_many_failures)?;
     let asked: Option<UserId> = account.parse().ok();
     let hash = asked.as_ref().and_then(|user| {
         let shared = rest.catalog.shared();
         let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
         catalog.users.get(user)?.password_hash.clone()
     });
-    let matches = rest.passwords.verify(request.password, hash).await?;
+    let matches = match rest.passwords.verify(request.password, hash).await {
+        Ok(matches) => matches,
+        Err(error) => {
+            attempt.undone();
+            return Err(error.into());
+        }
+    };
     let Some(user) = asked.filter(|_| matches) else {
         // The same for an unknown user and a wrong password.
-        return failed(&rest, &account, address, "user or password is wrong").await;
+        return failed(&rest, attempt, &account, address, "user or password is wrong").await;
     };
     if rest.second_factors.of(&user).is_some() {
-        let Some(code) = &request.code else { return Err(ApiError::CodeNeeded) };
+        let Some(code) = &request.code else {
+            attempt.undone();
+            return Err(ApiError::CodeNeeded);
+        };
         if !rest.second_factors.check(&user, code, now()).await? {
-            return failed(&rest, &account, address, "the code is wrong, or has been used already").await;
+            return failed(&rest, attempt, &account, address, "the code is wrong, or has been used already").await;
         }
     }
-    rest.throttle.succeeded(&account);
+    attempt.succeeded();
     let (cookie, identity) = rest.sessions.open(&user, Access::Password, address, now()).await?;
     tracing::info!(%user, %address, "signed in");
     let identity = identity.ok_or(ApiError::Unauthorised)?;
@@ -78,9 +87,15 @@ pub(super) async fn sign_in(
 }
 
 /// Counts a sign-in that failed.
-async fn failed(rest: &RestState, account: &str, address: IpAddr, error: &str) -> Result<Response, ApiError> {
+async fn failed(
+    rest: &RestState,
+    attempt: Attempt<'_>,
+    account: &str,
+    address: IpAddr,
+    error: &str,
+) -> Result<Response, ApiError> {
     let at = now();
-    rest.throttle.failed(account, address, at);
+    attempt.failed(at);
     tracing::warn!(%address, error, "sign-in failed");
     record_failure(rest, account, address, at).await?;
     Ok((StatusCode::UNAUTHORIZED, Json(ErrorAnswer { error: error.to_owned() })).into_response())
@@ -136,7 +151,7 @@ pub(crate) async fn sign_in_by_link(
                     starting waystream again, or with `waystream user link`.";
         return Ok((StatusCode::UNAUTHORIZED, text).into_response());
     };
-    let (cookie, _) = rest.sessions.open(&user, Access::Link, connection.peer.ip(), now()).await?;
+    let (cookie, _) = rest.sessions.open(&user, Access::Link, connection.client, now()).await?;
     tracing::info!(%user, "signed in by a one-time link");
     Ok((StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, "/".into())]).into_response())
 }

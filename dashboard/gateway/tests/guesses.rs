@@ -1,0 +1,66 @@
+//! Guessing passwords: who has to wait, and who has not.
+
+#![allow(clippy::unwrap_used)]
+
+mod system;
+
+use reqwest::Method;
+use serde_json::json;
+use std::sync::Arc;
+use system::System;
+use system::user::User;
+use tokio::task::JoinSet;
+use waystream_domain::Network;
+use waystream_gateway::{GatewayConfig, ListenerLimits};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guesses_at_once_are_no_more_than_one_after_the_other() {
+    let system = System::start().await;
+    let mut guessing = JoinSet::new();
+    for n in 0..30 {
+        let nobody = User::nobody(&system);
+        let guess = json!({ "user": "admin", "password": format!("guess number {n}") });
+        guessing.spawn(async move { nobody.ask(Method::POST, "/api/session", Some(&guess)).await.0.as_u16() });
+    }
+    let answers = guessing.join_all().await;
+    // While the first are checked another wait may end, each time twice as late.
+    let checked = answers.iter().filter(|status| **status == 401).count();
+    assert!(checked < 10 && answers.iter().all(|status| [401, 429].contains(status)), "{answers:?}");
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_behind_a_proxy_waits_alone() {
+    let here: Network = "127.0.0.0/8".parse().unwrap();
+    let limits = ListenerLimits { proxies: Arc::from([here]), ..ListenerLimits::default() };
+    let trusting = GatewayConfig { limits, ..GatewayConfig::default() };
+    for (config, is_trusted) in [(trusting, true), (GatewayConfig::default(), false)] {
+        let system = System::start_with(config).await;
+        let guess = async |from: &str, name: &str| {
+            let request = reqwest::Client::new().post(format!("{}/api/session", system.url));
+            let request = request.header("x-waystream", "1").header("x-forwarded-for", format!("127.0.0.1, {from}"));
+            request.json(&json!({ "user": name, "password": "a wrong password" })).send().await.unwrap().status().as_u16()
+        };
+        let mut tried = 0;
+        // Another name every time: only the address is what they have in common.
+        while guess("203.0.113.7", &format!("name-{tried}")).await == 401 {
+            tried += 1;
+            assert!(tried < 30, "nobody has to wait");
+        }
+        assert!(tried >= 5);
+        // Until then the address has waited for a minute and more at most, so this one still has to if it is the same.
+        let mut others = 0;
+        while others < 8 && guess(&format!("198.51.100.{others}"), &format!("other-{others}")).await == 401 {
+            others += 1;
+        }
+        assert_eq!(others == 8, is_trusted, "{others}");
+        if is_trusted {
+            // The records say so too.
+            assert_eq!(guess("198.51.100.77", "admin").await, 401);
+            let owner = User::sign_in(&system, "admin").await;
+            let failed = &owner.get("/api/audit?kind=user").await["changes"][0];
+            assert_eq!((&failed["change"], &failed["address"]), (&json!("sign_in_failed"), &json!("198.51.100.77")));
+        }
+        system.stop().await;
+    }
+}
