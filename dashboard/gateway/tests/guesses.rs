@@ -10,7 +10,8 @@ use std::sync::Arc;
 use system::System;
 use system::user::User;
 use tokio::task::JoinSet;
-use waystream_domain::Network;
+use waystream_domain::catalog::Session;
+use waystream_domain::{CatalogEntry, Network};
 use waystream_gateway::{GatewayConfig, ListenerLimits};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,4 +64,50 @@ async fn who_is_behind_a_proxy_waits_alone() {
         }
         system.stop().await;
     }
+}
+
+/// Whoever finds a browser that is signed in must not keep its owner out.
+#[tokio::test]
+async fn another_password_asks_for_the_present_one_unless_it_may_be_forgotten() {
+    let system = System::start().await;
+    let (first, second) = ("correct horse battery", "another horse battery");
+    let choose = async |user: &User, new: &str, present: Option<&str>| {
+        let mut body = json!({ "password": new });
+        if let Some(present) = present {
+            body["present"] = json!(present);
+        }
+        user.ask(Method::PUT, "/api/session/password", Some(&body)).await.0.as_u16()
+    };
+    assert_eq!(choose(&User::sign_in(&system, "admin").await, first, None).await, 204, "there is none to ask for");
+
+    let signing_in = reqwest::Client::new().post(format!("{}/api/session", system.url)).header("x-waystream", "1");
+    let answer = signing_in.json(&json!({ "user": "admin", "password": first })).send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let admin = User { cookie, ..User::nobody(&system) };
+    assert_eq!(choose(&admin, second, None).await, 428);
+    assert_eq!(choose(&admin, second, Some("a wrong horse")).await, 400);
+    assert_eq!(choose(&admin, second, Some(first)).await, 204);
+    assert_eq!(choose(&admin, first, Some(first)).await, 400, "it is no longer that");
+
+    // By a link without it, for an hour.
+    let admin = User::sign_in(&system, "admin").await;
+    assert_eq!(choose(&admin, first, None).await, 204);
+    let session = {
+        let shared = system.catalog.shared();
+        let known = shared.read().unwrap();
+        known.sessions.values().find(|session| session.user == system::id("admin")).unwrap().as_ref().clone()
+    };
+    let password_until = session.password_until.map(|until| until.plus_millis(-3_600_000));
+    assert!(password_until.is_some());
+    system.edit(CatalogEntry::Session(Session { password_until, ..session })).await;
+    assert_eq!(choose(&admin, second, None).await, 428);
+
+    // Guesses have to wait, and the right one with them.
+    let mut guessed = 0;
+    while choose(&admin, second, Some("a wrong horse")).await == 400 {
+        guessed += 1;
+        assert!(guessed < 20, "nobody has to wait");
+    }
+    assert_eq!(choose(&admin, second, Some(first)).await, 429);
+    system.stop().await;
 }

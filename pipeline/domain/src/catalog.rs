@@ -92,6 +92,9 @@ pub struct Session {
     pub user: UserId,
     /// No longer valid from then on.
     pub expires_at: Timestamp,
+    /// It began with a link, which is for who has forgotten the password: until then another one may be chosen without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_until: Option<Timestamp>,
 }
 
 /// A query that the people of an organisation keep.
