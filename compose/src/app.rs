@@ -22,7 +22,7 @@ use waystream_connectors::{BoundAddress, BoundConnectors, Connectors};
 use waystream_dataflow::Dataflow;
 use waystream_domain::catalog::{Fleet, Organisation, Role as UserRole, User};
 use waystream_domain::{Actor, CatalogEdit, CatalogEntry, FleetId, OrganisationId, UserId};
-use waystream_gateway::{Gateway, GatewayParts, ReadyCheck};
+use waystream_gateway::{Gateway, GatewayConfig, GatewayParts, ReadyCheck};
 use waystream_log::Log;
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
 use waystream_notify::{Notifier, Reports};
@@ -143,11 +143,14 @@ impl App {
             tasks.edge("notifier", |stop| async move { Ok(notifier.run(log, catalog, stop).await?) });
         }
         let gateway = match config.roles.contains(&Role::Gateway) {
-            true => Some(Gateway::bind(config.gateway.clone().into(), gateway_parts(&core, metrics.clone())).await?),
+            true => {
+                let settings = GatewayConfig { operators: config.health.address.is_none(), ..config.gateway.clone().into() };
+                Some(Gateway::bind(settings, gateway_parts(&core, metrics.clone())).await?)
+            }
             false => None,
         };
         let health = match config.health.address {
-            Some(address) => Some(Health::bind(address, core.ready.clone(), metrics).await?),
+            Some(address) => Some(Health::bind(address, config.health.insecure, core.ready.clone(), metrics).await?),
             None => None,
         };
         let mut control = Control::bind(core.history.clone()).await?;

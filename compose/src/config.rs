@@ -15,6 +15,7 @@ use std::time::Duration;
 use toml_edit::{DocumentMut, Item, Table, Value};
 use waystream_connectors::ConnectorsConfig;
 use waystream_dataflow::DataflowConfig;
+use waystream_domain::Network;
 use waystream_gateway::wire::TileSource;
 use waystream_gateway::{DetailLimits, GatewayConfig, ListenerLimits, OidcConfig, RedisConfig, TILES_PATH};
 use waystream_notify::NotifyConfig;
@@ -70,9 +71,11 @@ pub struct Config {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthSection {
-    /// A port for that alone; none: only the dashboard's port answers, where there is one.
+    /// A port for that alone; none: the dashboard's port answers this machine, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
+    /// Whether others than this machine may reach it: it has no TLS.
+    pub insecure: bool,
 }
 
 /// The dashboard and its API.
@@ -102,6 +105,10 @@ pub struct GatewaySection {
     pub tiles_max_zoom: u8,
     /// Connections at a time.
     pub max_connections: usize,
+    /// Of them, from one address.
+    pub max_connections_per_address: usize,
+    /// Proxies in front of it, which may have all.
+    pub trusted_proxies: Vec<Network>,
     /// Vehicles from which on a browser is told only of what its map shows.
     pub max_fleet_vehicles: usize,
     /// Vehicles on such a map from which on they are counted.
@@ -185,7 +192,12 @@ impl From<GatewaySection> for GatewayConfig {
             detail: DetailLimits { fleet_vehicles: section.max_fleet_vehicles, view_vehicles: section.max_view_vehicles },
             redis,
             oidc: section.oidc,
-            limits: ListenerLimits { connections: section.max_connections, ..ListenerLimits::default() },
+            limits: ListenerLimits {
+                connections: section.max_connections,
+                per_address: section.max_connections_per_address,
+                proxies: section.trusted_proxies.into(),
+                ..ListenerLimits::default()
+            },
             ..Self::default()
         }
     }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use waystream_gateway::{ReadyCheck, operator_routes};
+use waystream_tls::Encryption;
 
 /// `/healthz`, `/readyz` and `/metrics` on a port of their own.
 pub struct Health {
@@ -15,8 +16,15 @@ pub struct Health {
 }
 
 impl Health {
-    /// Opens the port.
-    pub async fn bind(address: SocketAddr, ready: Vec<ReadyCheck>, metrics: Option<PrometheusHandle>) -> anyhow::Result<Self> {
+    /// Opens the port: it has no TLS, so where others can reach it only if they may (`insecure`).
+    pub async fn bind(
+        address: SocketAddr,
+        insecure: bool,
+        ready: Vec<ReadyCheck>,
+        metrics: Option<PrometheusHandle>,
+    ) -> anyhow::Result<Self> {
+        let is_fine = Encryption { files: None, insecure }.suffices(address).is_ok();
+        anyhow::ensure!(is_fine, "health: others can reach {address}: set insecure = true, if only operators are among them");
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("could not listen on health.address {address}"))?;
         Ok(Self { listener, router: operator_routes(ready, metrics) })

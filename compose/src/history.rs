@@ -77,12 +77,18 @@ impl History {
         Ok(taken)
     }
 
-    /// Puts entries into the catalog for who has a shell, but for those whose key is there already; gives how many were new.
+    /// Puts entries into the catalog for who has a shell, but for those whose key is there already; gives how many were new. None are
+    /// put if one is a fleet whose id is another organisation's: devices would go there.
     pub async fn add(&self, entries: Vec<CatalogEntry>) -> anyhow::Result<usize> {
         let new: Vec<CatalogEdit> = {
             let shared = self.catalog.shared();
             let known = shared.read().unwrap_or_else(PoisonError::into_inner);
-            entries.into_iter().filter(|entry| !known.knows(&entry.key())).map(CatalogEdit::Put).collect()
+            let edits: Vec<CatalogEdit> = entries.into_iter().map(CatalogEdit::Put).collect();
+            if let Err(fleet) = known.fleet_claims(&edits) {
+                anyhow::bail!("the fleet id {fleet} is another organisation's");
+            }
+            let is_new = |edit: &CatalogEdit| matches!(edit, CatalogEdit::Put(entry) if !known.knows(&entry.key()));
+            edits.into_iter().filter(is_new).collect()
         };
         let added = new.len();
         if added > 0 {

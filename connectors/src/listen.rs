@@ -2,17 +2,17 @@
 
 use crate::link::{Link, Opening};
 use crate::metrics;
-use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+use waystream_tls::Places;
 
 /// After `accept` failed (no file descriptors, most likely): connections that end meanwhile give theirs back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -25,15 +25,13 @@ pub(crate) struct Admission {
     /// One permit per file descriptor.
     all: Arc<Semaphore>,
     descriptors: u32,
-    per_address: usize,
-    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    by_address: Places,
 }
 
 /// A connection's place; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    address: IpAddr,
-    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    _of_address: waystream_tls::Place,
     _one_of_all: OwnedSemaphorePermit,
 }
 
@@ -52,7 +50,7 @@ impl Admission {
             warn!(max_connections, open_files = allowed, connections = all, "open files limit connections");
         }
         let all = Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS)));
-        Self { all, descriptors: 1, per_address, by_address: Arc::default() }
+        Self { all, descriptors: 1, by_address: Places::new(per_address) }
     }
 
     /// The same places, for connections that take more than one file descriptor.
@@ -64,26 +62,8 @@ impl Admission {
     /// A place for a connection from this address, or the limit that is reached.
     pub(crate) fn admit(&self, address: IpAddr) -> Result<Place, &'static str> {
         let permit = Arc::clone(&self.all).try_acquire_many_owned(self.descriptors).map_err(|_| "total_limit")?;
-        // Counts are right between any two statements here, so a panic elsewhere does not spoil them.
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_address.entry(address).or_insert(0);
-        if *count >= self.per_address {
-            return Err("address_limit");
-        }
-        *count += 1;
-        Ok(Place { address, by_address: Arc::clone(&self.by_address), _one_of_all: permit })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                by_address.remove(&self.address);
-            }
-        }
+        let of_address = self.by_address.take(address).ok_or("address_limit")?;
+        Ok(Place { _of_address: of_address, _one_of_all: permit })
     }
 }
 

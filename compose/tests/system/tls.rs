@@ -126,15 +126,40 @@ fn address_to_others() -> IpAddr {
 }
 
 #[test]
+fn how_the_process_does_is_told_to_this_machine_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = settings(&[]).replace("127.0.0.1:0", "0.0.0.0:0");
+    let open = open.replace("[connectors.listeners]", "insecure = true\n[connectors.listeners]");
+    let with_port = open.clone() + "[health]\naddress = \"127.0.0.1:0\"\n";
+    for (name, settings, status_here) in [("open", open, "200"), ("with-port", with_port, "404")] {
+        let system = System::start(&folder.path().join(name), &settings).unwrap();
+        let status = |ip: IpAddr, path: &str, header: &str| {
+            let url = format!("http://{}{path}", SocketAddr::new(ip, system.address("dashboard").port()));
+            let to = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "30", "-H", header, &url];
+            String::from_utf8(Command::new("curl").args(to).output().unwrap().stdout).unwrap()
+        };
+        let (here, elsewhere) = (IpAddr::from([127, 0, 0, 1]), address_to_others());
+        for (path, expected) in [("/healthz", "200"), ("/readyz", "404"), ("/metrics", "404")] {
+            assert_eq!(status(elsewhere, path, "accept: */*"), expected, "{name}: {path}");
+            assert_eq!(status(here, path, "x-forwarded-for: 203.0.113.7"), expected, "{name}: {path}");
+            let told = if path == "/healthz" { "200" } else { status_here };
+            assert_eq!(status(here, path, "accept: */*"), told, "{name}: {path}");
+        }
+    }
+}
+
+#[test]
 fn nothing_is_open_to_others_without_tls_or_an_explicit_word() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let file = folder.path().join("mine.toml");
     let open = settings(&[]) + "[connectors]\naddress = \"0.0.0.0\"\n";
     let dashboard = settings(&[]).replace("127.0.0.1:0", "0.0.0.0:0");
+    let health = settings(&[]) + "[health]\naddress = \"0.0.0.0:0\"\n";
     for (settings, says) in [
         (open.clone(), "others can reach 0.0.0.0:0: set tls, or insecure = true"),
         (dashboard.clone(), "dashboard: others can reach 0.0.0.0:0"),
+        (health.clone(), "health: others can reach 0.0.0.0:0"),
         (settings(&[]) + "[gateway.tls]\ncertificate_file = \"nowhere.pem\"\nkey_file = \"x\"\n", "nowhere.pem"),
         (settings(&[]) + "[connectors.tls]\ncertificate_file = \"nowhere.pem\"\nkey_file = \"x\"\n", "nowhere.pem"),
     ] {
@@ -145,7 +170,8 @@ fn nothing_is_open_to_others_without_tls_or_an_explicit_word() {
     // An explicit word, or a proxy's TLS.
     let insecure = open.clone() + "insecure = true\n";
     let behind = dashboard.replace("[connectors.listeners]", "behind_tls = true\n[connectors.listeners]");
-    for settings in [insecure, behind] {
+    let health = health + "insecure = true\n";
+    for settings in [insecure, behind, health] {
         System::start(folder.path(), &settings).unwrap();
     }
 

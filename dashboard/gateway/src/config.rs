@@ -39,6 +39,8 @@ pub struct GatewayConfig {
     pub redis: Option<RedisConfig>,
     /// A provider by which people may sign in, besides passwords and links.
     pub oidc: Option<OidcConfig>,
+    /// Whether operators on this machine may ask here too how the process does: where there is no port for that.
+    pub operators: bool,
     /// What a connection may cost.
     pub limits: ListenerLimits,
 }
@@ -64,6 +66,7 @@ impl Default for GatewayConfig {
             cut_after: Duration::from_secs(30),
             redis: None,
             oidc: None,
+            operators: true,
             limits: ListenerLimits::default(),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::auth::{FIRST_LINK_MS, Links, Origins, Passwords, SecondFactors, Sessions, Shares, Throttle, require_same_origin};
 use crate::config::GatewayConfig;
-use crate::health::{ReadyCheck, operator_routes};
+use crate::health::{ReadyCheck, alive, operator_routes_for_this_machine};
 use crate::live::{self, Board, BoardPositions, Command, Follow, Hub, HubStart, Kills, Live, SharedBoard, socket_router};
 use crate::nodes::{Adapter, Dashboards, Nodes, RedisConfigError, Supervisor};
 use crate::oidc::Oidc;
@@ -79,9 +79,9 @@ pub struct GatewayParts {
     pub catalog: CatalogHandle,
     /// History.
     pub sql: Arc<SqlEngine>,
-    /// Asked by `/readyz`.
+    /// Asked by `/readyz`, as far as the dashboard's port has it.
     pub ready: Vec<ReadyCheck>,
-    /// Shown by `/metrics`.
+    /// Shown by `/metrics`, likewise.
     pub metrics: Option<PrometheusHandle>,
     /// Written by `/api/export`.
     pub exports: Vec<ExportFormat>,
@@ -206,11 +206,12 @@ impl Gateway {
             .and(NotForContentType::const_new("application/vnd.apache.parquet"))
             .and(NotForContentType::const_new("application/vnd.openxmlformats"));
         let compressed = CompressionLayer::new().compress_when(worth_it);
+        let operators = if config.operators { operator_routes_for_this_machine(ready, metrics) } else { alive() };
         let pages = Router::new()
             .route("/sign-in", get(sign_in_by_link))
             .with_state(Arc::clone(&rest))
             .merge(rest::router(rest))
-            .merge(operator_routes(ready, metrics))
+            .merge(operators)
             .fallback(static_files::file)
             .layer(compressed);
         let origins = Origins { also: config.origins.clone().into() };

@@ -3,8 +3,10 @@
 //! A browser that stops reading blocks its WebSocket writer, and then no disconnect handler runs and its memory and file
 //! descriptor are never freed. So every stream ends by itself when a write makes no progress, or from outside by [`Connection::kill`].
 
+mod body;
+mod proxied;
+
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{HOST, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
@@ -13,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,15 +28,22 @@ use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tower::ServiceExt;
-use waystream_tls::{Entrance, TlsStream, Welcome};
+use waystream_domain::Network;
+use waystream_tls::{Entrance, Places, TlsStream, Welcome, is_local};
 
-/// What one connection may cost.
+/// What connections may cost.
 #[derive(Debug, Clone)]
 pub struct ListenerLimits {
     /// Connections at a time; more wait in the kernel's queue.
     pub connections: usize,
+    /// Of them, from one address (of IPv6, from one /64). This machine and proxies may have all.
+    pub per_address: usize,
+    /// What stands in front and speaks for others.
+    pub proxies: Arc<[Network]>,
     /// For the first request's headers, from the moment of accepting; and for every later one's, from its first byte.
     pub headers: Duration,
+    /// For a request's body, from the end of its headers.
+    pub body: Duration,
     /// A write that makes no progress for so long ends the connection. Also the kernel's TCP_USER_TIMEOUT.
     pub write_stall: Duration,
     /// Kernel memory for unsent bytes of one connection.
@@ -47,7 +56,10 @@ impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
             connections: 15_000,
+            per_address: 1_000,
+            proxies: Arc::default(),
             headers: Duration::from_secs(10),
+            body: Duration::from_secs(30),
             write_stall: Duration::from_secs(10),
             send_buffer_bytes: 64 * 1024,
             drain: Duration::from_secs(2),
@@ -60,6 +72,8 @@ impl Default for ListenerLimits {
 pub(crate) struct Connection {
     /// Other end.
     pub(crate) peer: SocketAddr,
+    /// Who asks: that, or whom a proxy asks for.
+    pub(crate) client: IpAddr,
     /// Cancel to close it now; cancelled when it is closed.
     pub(crate) kill: CancellationToken,
 }
@@ -74,6 +88,8 @@ pub(crate) async fn serve(
 ) {
     let entrance = Arc::new(entrance);
     let places = Arc::new(Semaphore::new(limits.connections));
+    let by_address = Places::new(limits.per_address);
+    let mut told = false;
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -82,11 +98,20 @@ pub(crate) async fn serve(
             Some(_) = connections.join_next() => continue,
         };
         let (stream, peer, place) = accepted;
+        let is_counted = !is_local(peer.ip()) && !proxied::is_proxy(&limits.proxies, peer.ip());
+        let of_address = by_address.take(peer.ip());
+        if is_counted && of_address.is_none() {
+            metrics::counter!(crate::metrics::TURNED_AWAY).increment(1);
+            if !std::mem::replace(&mut told, true) {
+                tracing::warn!(%peer, "an address has all the connections that it may have; is it a proxy?");
+            }
+            continue;
+        }
         if let Err(error) = prepare(&stream, &limits) {
             tracing::debug!(%peer, %error, "connection lost before it was set up");
             continue;
         }
-        let connection = Connection { peer, kill: CancellationToken::new() };
+        let connection = Connection { peer, client: peer.ip().to_canonical(), kill: CancellationToken::new() };
         let (entrance, router, limits, cancel) = (Arc::clone(&entrance), router.clone(), limits.clone(), cancel.clone());
         connections.spawn(async move {
             match Box::pin(enter(stream, &connection, &entrance, &limits)).await {
@@ -97,7 +122,7 @@ pub(crate) async fn serve(
                 }
                 None => {}
             }
-            drop(place);
+            drop((place, of_address));
         });
     }
     let drained = async { while connections.join_next().await.is_some() {} };
@@ -175,11 +200,12 @@ async fn serve_connection(
     let io = TokioIo::new(stream);
     let spoke = Arc::new(AtomicBool::new(false));
     let service = {
-        let spoke = Arc::clone(&spoke);
+        let (spoke, body_limit, proxies) = (Arc::clone(&spoke), limits.body, Arc::clone(&limits.proxies));
         hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
             spoke.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(connection.clone());
-            router.clone().oneshot(request.map(Body::new))
+            let client = proxied::client(request.headers(), connection.client, &proxies);
+            request.extensions_mut().insert(Connection { client, ..connection.clone() });
+            router.clone().oneshot(request.map(|body| body::in_time(body, body_limit)))
         })
     };
     let mut serving = pin!(
@@ -310,16 +336,18 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use axum::routing::get;
+    use axum::body::{Body, Bytes};
+    use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use waystream_tls::Encryption;
 
     async fn start(limits: ListenerLimits) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
         let cancel = CancellationToken::new();
         let router = Router::new()
             .route("/", get(|| async { "here" }))
+            .route("/body", post(|body: Bytes| async move { format!("got {}", body.len()) }))
             .route("/kill", get(|axum::Extension(c): axum::Extension<Connection>| async move { c.kill.cancel() }))
             .route(
                 "/endless",
@@ -347,6 +375,63 @@ mod tests {
             // Ends, whether by an answer (408) or without one.
             client.read_to_end(&mut all).await.unwrap();
             assert!(!String::from_utf8_lossy(&all).contains("here"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_comes_byte_by_byte_is_not_waited_for() {
+        let limits = ListenerLimits { body: Duration::from_millis(200), ..ListenerLimits::default() };
+        let (address, _cancel, _serving) = start(limits).await;
+        for (length, is_taken) in [(1, true), (1_000_000, false)] {
+            let (mut from, mut to) = TcpStream::connect(address).await.unwrap().into_split();
+            let head = format!("POST /body HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\nx");
+            to.write_all(head.as_bytes()).await.unwrap();
+            let dripping = async {
+                while length > 1 && to.write_all(b"x").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            let mut all = Vec::new();
+            let both = async { tokio::join!(from.read_to_end(&mut all), dripping) };
+            // Ends, whether by an answer (400) or without one.
+            drop(tokio::time::timeout(Duration::from_secs(60), both).await.expect("it is closed"));
+            assert_eq!(String::from_utf8_lossy(&all).contains("got 1"), is_taken);
+        }
+    }
+
+    /// Whether a request over it is answered.
+    async fn answers(client: &mut TcpStream) -> bool {
+        let mut answer = [0; 256];
+        let asked = client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let length = if asked.is_ok() { client.read(&mut answer).await.unwrap_or(0) } else { 0 };
+        answer[..length].starts_with(b"HTTP/1.1 200")
+    }
+
+    #[tokio::test]
+    async fn one_address_has_so_many_connections_and_this_machine_and_proxies_all() {
+        // Nothing is sent: the kernel only says from where it would be.
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect("192.0.2.1:9").expect("this machine has a network");
+        let elsewhere = socket.local_addr().unwrap().ip();
+        let few = ListenerLimits { per_address: 2, ..ListenerLimits::default() };
+        let proxy: Network = elsewhere.to_string().parse().unwrap();
+        let proxies: Arc<[Network]> = Arc::from([proxy]);
+        for (ip, limits, most) in [
+            (elsewhere, few.clone(), 2),
+            (IpAddr::from([127, 0, 0, 1]), few.clone(), 5),
+            (elsewhere, ListenerLimits { proxies, ..few }, 5),
+        ] {
+            let (address, _cancel, _serving) = start(limits).await;
+            let address = SocketAddr::new(ip, address.port());
+            let mut open = Vec::new();
+            for n in 0..5 {
+                let mut client = TcpStream::connect(address).await.unwrap();
+                assert_eq!(answers(&mut client).await, n < most, "{address}: {n}");
+                open.push(client);
+            }
+            // Places are given back.
+            drop(open);
+            while !answers(&mut TcpStream::connect(address).await.unwrap()).await {}
         }
     }
 

@@ -2,6 +2,8 @@
 
 /// Connections ended because a write made no progress.
 pub const WRITE_STALLS: &str = "waystream_gateway_write_stalls_total";
+/// Connections turned away, because their address had all that it may have.
+pub const TURNED_AWAY: &str = "waystream_gateway_connections_turned_away_total";
 /// Sockets that watch.
 pub const SOCKETS: &str = "waystream_gateway_sockets";
 /// Sockets ended by us, by `reason`.

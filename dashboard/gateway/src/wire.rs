@@ -114,6 +114,10 @@ pub struct SignIn {
 pub struct NewPassword {
     /// At least 10 characters.
     pub password: String,
+    /// The one that it replaces, where that is asked for (status 428 says so).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub present: Option<String>,
 }
 
 /// Who is signed in.

@@ -235,6 +235,30 @@ async fn a_session_that_ends_takes_its_sockets_with_it() {
     system.stop().await;
 }
 
+/// Not by an edit: nothing is said when the time of a session is over.
+#[tokio::test]
+async fn a_session_that_is_over_its_time_takes_its_sockets_with_it() {
+    let system = System::start().await;
+    let (cookie, other) = (system.cookie("admin").await, system.cookie("viewer").await);
+    let (mut browser, _) = Browser::watching(&system.url, &cookie, "websocket", EVERYTHING()).await;
+    let mut silent = Browser::open(&system.url, &cookie, "polling");
+    let (mut viewer, _) = Browser::watching(&system.url, &other, "websocket", EVERYTHING()).await;
+    silent.until("connect").await;
+    let session = {
+        let shared = system.catalog.shared();
+        let known = shared.read().unwrap();
+        known.sessions.values().find(|session| session.user == system::id("admin")).unwrap().as_ref().clone()
+    };
+    let expires_at = system::at(system::in_ms(1_000));
+    system.edit(waystream_domain::CatalogEntry::Session(waystream_domain::catalog::Session { expires_at, ..session })).await;
+    browser.until("disconnect").await;
+    assert_eq!(browser.until("connect_error").await.args[0], "unauthorised");
+    silent.until("disconnect").await;
+    system.move_to("north", vec![live("a", "north", 1, 5.0)]).await;
+    viewer.until_so(|b| b.map.contains_key("a")).await;
+    system.stop().await;
+}
+
 /// Engine.IO by hand, because the order of its steps matters here: the session upgrades before the socket connects.
 #[tokio::test]
 async fn a_socket_that_connects_after_the_upgrade_is_cut_too() {

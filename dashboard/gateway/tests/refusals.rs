@@ -77,3 +77,15 @@ async fn every_operation_s_refusals_are_described() {
     }
     system.stop().await;
 }
+
+/// Whoever has not signed in gets no memory for what is longer than a name and a password.
+#[tokio::test]
+async fn signing_in_takes_no_long_body() {
+    let system = System::start().await;
+    let nobody = User::nobody(&system);
+    let of = |length: usize| json!({ "user": "admin", "password": "x".repeat(length) });
+    assert_eq!(nobody.ask(Method::POST, "/api/session", Some(&of(1_000))).await.0, 401);
+    let (status, told) = nobody.ask(Method::POST, "/api/session", Some(&of(17_000))).await;
+    assert_eq!((status.as_u16(), told["error"].is_string()), (413, true), "{told}");
+    system.stop().await;
+}

@@ -4,9 +4,11 @@
 
 mod system;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Instant;
 use system::browser::{Browser, frame};
+use system::user::User;
 use system::{START_MS, System, device, event, live, position};
 use waystream_gateway::wire::frame::{FrameKind, flags};
 
@@ -229,5 +231,29 @@ async fn a_replay_goes_on_beside_the_live_map_and_changes_its_speed_while_it_run
         }
     }
     assert_eq!(last, Some(vec![(0, 9_990_000)]), "nothing of the present in the past");
+
+/// Whoever signs out, or may not come in any more, sees no more of it, also where a socket never watched anything.
+#[tokio::test]
+async fn a_replay_ends_with_the_session_that_opened_it() {
+    let system = System::start().await;
+    let positions = (0..3_000).map(|n| position("a", "north", n, n as f64 / 100.0)).collect();
+    system.archive(positions, Vec::new()).await;
+    for transports in ["websocket", "polling"] {
+        let admin = User::sign_in(&system, "admin").await;
+        let mut browser = Browser::open(&system.url, &admin.cookie, transports);
+        browser.until("connect").await;
+        let open = json!({ "id": 1, "action": "open", "from": START_MS, "to": START_MS + 3_000_000, "speed": 0.1 });
+        assert_eq!(browser.ask(json!(["replay", open])).await["ok"], true);
+        browser.emit(json!(["replay", { "id": 1, "action": "play" }])).await;
+        browser.until("r").await;
+        assert_eq!(admin.ask(Method::DELETE, "/api/session", None).await.0, 204);
+        browser.until("disconnect").await;
+    }
+    // And with the user.
+    let admin = User::sign_in(&system, "admin").await;
+    let mut browser = Browser::open(&system.url, &system.cookie("viewer").await, "websocket");
+    browser.until("connect").await;
+    assert_eq!(admin.ask(Method::DELETE, "/api/users/viewer", None).await.0, 204);
+    browser.until("disconnect").await;
     system.stop().await;
 }

@@ -55,7 +55,8 @@ export const api = {
   /** `code` of the second factor: empty until it has been asked for, with status 428. */
   signIn: (user: string, password: string, code: string) => send('POST', address('session'), { user, password, ...(code === '' ? {} : { code }) }),
   signOut: () => send('DELETE', address('session')),
-  setPassword: (password: string) => send('PUT', address('session/password'), { password }),
+  /** `present`: empty until it has been asked for, with status 428. */
+  setPassword: (password: string, present: string) => send('PUT', address('session/password'), { password, ...(present === '' ? {} : { present }) }),
   secondFactor: () => json<SecondFactorInfo>('GET', address('session/second-factor')),
   proposeSecondFactor: () => json<SecondFactorProposal>('POST', address('session/second-factor')),
   startSecondFactor: (start: SecondFactorStart) => json<RecoveryCodes>('PUT', address('session/second-factor'), start),

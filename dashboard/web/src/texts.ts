@@ -30,6 +30,7 @@ export const texts = {
     title: 'Choose a password',
     why: 'You came in by a one-time link. Choose a password for the next time, or do it later from the account menu.',
     field: 'New password, at least 10 characters',
+    present: 'Present password',
     later: 'Later',
     saved: 'Password saved.',
   },

@@ -206,6 +206,8 @@ fn is_recorded(by: &Actor, edit: &CatalogEdit) -> bool {
     match edit {
         // The change of the device says it.
         CatalogEdit::Put(CatalogEntry::Handover(_)) | CatalogEdit::Remove(CatalogKey::Handover(_)) => false,
+        // The change of the fleet says it.
+        CatalogEdit::Put(CatalogEntry::FleetOwner(_)) | CatalogEdit::Remove(CatalogKey::FleetOwner(..)) => false,
         CatalogEdit::Put(CatalogEntry::Device(_)) | CatalogEdit::Remove(CatalogKey::Device(_)) => true,
         _ => *by != Actor::Connectors,
     }
@@ -324,6 +326,7 @@ impl<'a> Owners<'a> {
             CatalogEntry::ShareLink(link) => Some(link.organisation.clone()),
             CatalogEntry::Transfer(transfer) => Some(transfer.organisation.clone()),
             CatalogEntry::Handover(handover) => self.of_fleet(&handover.stays.last()?.fleet),
+            CatalogEntry::FleetOwner(owner) => Some(owner.organisation.clone()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What people set up: organisations, fleets, devices, geofences, users and their sessions; one entry per key, last wins.
 
 use crate::command::Command;
+use crate::fleet_owner::FleetOwner;
 use crate::geofence::Geofence;
 use crate::notify::{Channel, NotificationRule, Report};
 use crate::second_factor::SecondFactor;
@@ -91,6 +92,9 @@ pub struct Session {
     pub user: UserId,
     /// No longer valid from then on.
     pub expires_at: Timestamp,
+    /// It began with a link, which is for who has forgotten the password: until then another one may be chosen without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_until: Option<Timestamp>,
 }
 
 /// A query that the people of an organisation keep.
@@ -148,6 +152,8 @@ pub enum CatalogEntry {
     Transfer(Transfer),
     /// Who had a device before.
     Handover(Handover),
+    /// Whose the id of a fleet is.
+    FleetOwner(FleetOwner),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -191,6 +197,9 @@ pub enum CatalogKey {
     Transfer(DeviceId),
     /// Who had a device before.
     Handover(DeviceId),
+    /// Whose the id of a fleet is. Each organisation that claims one has its own, so that the first is never overwritten. As text
+    /// `fleet_owner/length of organisation/organisation/fleet`, as ids of both may have slashes.
+    FleetOwner(OrganisationId, FleetId),
 }
 
 impl CatalogEntry {
@@ -216,6 +225,7 @@ impl CatalogEntry {
             Self::ShareLink(l) => CatalogKey::ShareLink(l.id.clone()),
             Self::Transfer(t) => CatalogKey::Transfer(t.device.clone()),
             Self::Handover(h) => CatalogKey::Handover(h.device.clone()),
+            Self::FleetOwner(o) => CatalogKey::FleetOwner(o.organisation.clone(), o.fleet.clone()),
         }
     }
 }
@@ -242,6 +252,9 @@ impl fmt::Display for CatalogKey {
             Self::ShareLink(id) => write!(f, "share_link/{id}"),
             Self::Transfer(device) => write!(f, "transfer/{device}"),
             Self::Handover(device) => write!(f, "handover/{device}"),
+            Self::FleetOwner(organisation, fleet) => {
+                write!(f, "fleet_owner/{}/{organisation}/{fleet}", organisation.as_str().len())
+            }
         }
     }
 }
@@ -273,6 +286,11 @@ impl CatalogKey {
             "share_link" => Self::ShareLink(id.parse().ok()?),
             "transfer" => Self::Transfer(id.parse().ok()?),
             "handover" => Self::Handover(id.parse().ok()?),
+            "fleet_owner" => {
+                let (bytes, both) = id.split_once('/')?;
+                let (organisation, fleet) = both.split_at_checked(bytes.parse().ok()?)?;
+                Self::FleetOwner(organisation.parse().ok()?, fleet.strip_prefix('/')?.parse().ok()?)
+            }
             _ => return None,
         })
     }
@@ -329,6 +347,8 @@ pub struct Catalog {
     pub transfers: BTreeMap<DeviceId, Arc<Transfer>>,
     /// By device.
     pub handovers: BTreeMap<DeviceId, Arc<Handover>>,
+    /// By fleet, also of those that are gone.
+    pub fleet_owners: BTreeMap<FleetId, Arc<FleetOwner>>,
 }
 
 impl Catalog {
@@ -337,7 +357,7 @@ impl Catalog {
         match edit {
             CatalogEdit::Put(entry) => match entry {
                 CatalogEntry::Organisation(e) => drop(self.organisations.insert(e.id.clone(), Arc::new(e))),
-                CatalogEntry::Fleet(e) => drop(self.fleets.insert(e.id.clone(), Arc::new(e))),
+                CatalogEntry::Fleet(e) => self.put_fleet(e),
                 CatalogEntry::Device(e) => drop(self.devices.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Geofence(e) => drop(self.geofences.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::User(e) => drop(self.users.insert(e.id.clone(), Arc::new(e))),
@@ -355,6 +375,7 @@ impl Catalog {
                 CatalogEntry::ShareLink(e) => drop(self.share_links.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Transfer(e) => self.put_transfer(e),
                 CatalogEntry::Handover(e) => drop(self.handovers.insert(e.device.clone(), Arc::new(e))),
+                CatalogEntry::FleetOwner(e) => self.put_fleet_owner(e),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -375,6 +396,8 @@ impl Catalog {
                 CatalogKey::ShareLink(id) => drop(self.share_links.remove(&id)),
                 CatalogKey::Transfer(device) => drop(self.transfers.remove(&device)),
                 CatalogKey::Handover(device) => drop(self.handovers.remove(&device)),
+                // Whatever wrote it: an id is never free again.
+                CatalogKey::FleetOwner(..) => {}
                 CatalogKey::Command(device, id) => {
                     if let Some(of_device) = self.commands.get_mut(&device) {
                         of_device.remove(&id);
@@ -409,6 +432,9 @@ impl Catalog {
             CatalogKey::ShareLink(id) => self.share_links.contains_key(id),
             CatalogKey::Transfer(device) => self.transfers.contains_key(device),
             CatalogKey::Handover(device) => self.handovers.contains_key(device),
+            CatalogKey::FleetOwner(organisation, fleet) => {
+                self.fleet_owners.get(fleet).is_some_and(|owner| owner.organisation == *organisation)
+            }
         }
     }
 
@@ -438,6 +464,10 @@ impl Catalog {
             CatalogKey::ShareLink(id) => CatalogEntry::ShareLink(self.share_links.get(id)?.as_ref().clone()),
             CatalogKey::Transfer(device) => CatalogEntry::Transfer(self.transfers.get(device)?.as_ref().clone()),
             CatalogKey::Handover(device) => CatalogEntry::Handover(self.handovers.get(device)?.as_ref().clone()),
+            CatalogKey::FleetOwner(organisation, fleet) => {
+                let owner = self.fleet_owners.get(fleet).filter(|owner| owner.organisation == *organisation)?;
+                CatalogEntry::FleetOwner(owner.as_ref().clone())
+            }
         })
     }
 

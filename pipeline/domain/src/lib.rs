@@ -13,12 +13,14 @@ pub mod codec;
 pub mod command;
 mod event;
 mod fix;
+mod fleet_owner;
 pub mod geofence;
 mod ids;
 mod late;
 mod latest;
 mod link;
 mod location;
+mod network;
 pub mod notify;
 mod position;
 mod recent;
@@ -46,6 +48,7 @@ pub use catalog::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, SharedCatalog}
 pub use command::{Command, Instruction, Progress};
 pub use event::{Event, EventId, EventKind};
 pub use fix::{Fix, Fuel};
+pub use fleet_owner::FleetOwner;
 pub use geofence::Geofence;
 pub use ids::{
     ChannelId, CommandId, DeliveryId, DeviceId, FleetId, GeofenceId, IdError, NotificationRuleId, OrganisationId, QueryId,
@@ -57,6 +60,7 @@ pub use link::Link;
 pub use location::{
     LatLon, MEAN_EARTH_RADIUS_M, bearing_deg, bearing_of_degrees_deg, geodesic_degrees_m, haversine_degrees_m, haversine_m,
 };
+pub use network::{Network, NetworkError};
 pub use position::Position;
 pub use recent::{ClosedSegments, Horizon, Recent, SavedSegments};
 pub use rules::{FleetRules, FuelDrop, LinkRules, Rules};

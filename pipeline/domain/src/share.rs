@@ -217,13 +217,16 @@ mod tests {
             (van("north"), true),
             (anna("theirs"), false),
             (anna("ours"), true),
-            (fleet("north", "theirs"), false),
-            (fleet("north", "ours"), true),
         ] {
             put(&mut catalog, change.clone());
             assert_eq!(opens(&catalog), still, "{change:?}");
         }
-        for key in [CatalogKey::Device(id("van")), CatalogKey::User(id("anna")), CatalogKey::ShareLink(name.clone())] {
+        for key in [
+            CatalogKey::Device(id("van")),
+            CatalogKey::User(id("anna")),
+            CatalogKey::ShareLink(name.clone()),
+            CatalogKey::Fleet(id("north")),
+        ] {
             let mut without = catalog.clone();
             without.apply(CatalogEdit::Remove(key.clone()));
             assert!(!opens(&without), "{key}");

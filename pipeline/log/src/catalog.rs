@@ -96,12 +96,27 @@ impl CatalogHandle {
     }
 
     /// Makes edits, in order, and records who made them. Returns when they are durable and this process's view has them.
+    ///
+    /// Ids of fleets are claimed before: the topic is compacted to what was written last, so of two organisations that make one fleet
+    /// at once the loser must not write it at all.
     pub async fn edit(&self, by: &Actor, edits: Vec<CatalogEdit>) -> Result<(), LogError> {
-        let records = {
+        let (records, claims) = {
             let known = self.shared.read().unwrap_or_else(PoisonError::into_inner);
-            AuditRecord::of_edits(now(), by, &edits, &known)
+            let claims = known.fleet_claims(&edits).map_err(LogError::Taken)?;
+            (AuditRecord::of_edits(now(), by, &edits, &known), claims)
         };
-        write(&*self.log, &records, &edits).await?;
+        record(&*self.log, &records).await?;
+        if !claims.is_empty() {
+            self.write(&claims).await?;
+            let known = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+            known.fleet_claims(&edits).map_err(LogError::Taken)?;
+        }
+        self.write(&edits).await
+    }
+
+    /// Returns when this process's view has them.
+    async fn write(&self, edits: &[CatalogEdit]) -> Result<(), LogError> {
+        write(&*self.log, edits).await?;
         let end = self.log.bounds(Topic::Catalog).await?.first().map_or(0, |b| b.next);
         let mut applied = self.applied.clone();
         match applied.wait_for(|at| *at >= end).await {
@@ -118,13 +133,18 @@ impl CatalogHandle {
 
 /// Makes the first edits of a log that has no catalog and that nobody follows yet, and records who made them.
 pub async fn begin(log: &dyn Log, by: &Actor, edits: &[CatalogEdit]) -> Result<(), LogError> {
-    write(log, &AuditRecord::of_edits(now(), by, edits, &Catalog::default()), edits).await
+    record(log, &AuditRecord::of_edits(now(), by, edits, &Catalog::default())).await?;
+    write(log, edits).await
 }
 
-async fn write(log: &dyn Log, records: &[AuditRecord], edits: &[CatalogEdit]) -> Result<(), LogError> {
-    if !records.is_empty() {
-        log.append(Topic::Audit, records.iter().map(audit_record).collect()).await?;
+async fn record(log: &dyn Log, records: &[AuditRecord]) -> Result<(), LogError> {
+    match records {
+        [] => Ok(()),
+        records => log.append(Topic::Audit, records.iter().map(audit_record).collect()).await,
     }
+}
+
+async fn write(log: &dyn Log, edits: &[CatalogEdit]) -> Result<(), LogError> {
     let edits = edits.iter().map(|edit| {
         let (key, value) = encode_catalog(edit);
         Record { key: key.into(), value: value.map(Into::into) }
@@ -153,9 +173,13 @@ mod tests {
     use waystream_domain::{CatalogEntry, CatalogKey, FleetId};
 
     fn fleet(id: &str) -> CatalogEdit {
+        fleet_of(id, "o")
+    }
+
+    fn fleet_of(id: &str, organisation: &str) -> CatalogEdit {
         CatalogEdit::Put(CatalogEntry::Fleet(Fleet {
             id: id.parse().expect("id"),
-            organisation: "o".parse().expect("id"),
+            organisation: organisation.parse().expect("id"),
             name: id.to_uppercase(),
             rules: Default::default(),
         }))
@@ -180,6 +204,10 @@ mod tests {
         let put = CatalogEdit::Put(CatalogEntry::Organisation(organisation));
         one.edit(&Actor::CommandLine, vec![put.clone(), fleet("a"), fleet("b")]).await.expect("edits");
         assert_eq!(ids(&one), ["a".parse().expect("id"), "b".parse().expect("id")]);
+        // The claims of both fleets come first.
+        for _ in 0..2 {
+            seen.recv().await.expect("told");
+        }
         assert_eq!(*seen.recv().await.expect("told"), put);
         one.edit(&Actor::CommandLine, vec![CatalogEdit::Remove(CatalogKey::Fleet("a".parse().expect("id")))])
             .await
@@ -198,6 +226,31 @@ mod tests {
         let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("opens again");
         let (again, _follower) = CatalogFollower::start(log).await.expect("starts");
         assert_eq!(ids(&again), ["b".parse().expect("id")]);
+    }
+
+    #[tokio::test]
+    async fn of_two_organisations_that_make_one_fleet_at_once_one_has_its_id_for_ever() {
+        let dir = tempfile::tempdir().expect("folder");
+        let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("opens");
+        let (one, follower) = CatalogFollower::start(log.clone()).await.expect("starts");
+        tokio::spawn(follower.run(CancellationToken::new()));
+        let (other, follower) = CatalogFollower::start(log.clone()).await.expect("starts");
+        tokio::spawn(follower.run(CancellationToken::new()));
+        let by = Actor::CommandLine;
+        let made = tokio::join!(one.edit(&by, vec![fleet_of("a", "o")]), other.edit(&by, vec![fleet_of("a", "p")]));
+        let (winner, loser) = match made {
+            (Ok(()), Err(LogError::Taken(_))) => ("o", "p"),
+            (Err(LogError::Taken(_)), Ok(())) => ("p", "o"),
+            made => panic!("{made:?}"),
+        };
+        one.edit(&by, vec![CatalogEdit::Remove(CatalogKey::Fleet("a".parse().expect("id")))]).await.expect("edits");
+
+        let (again, follower) = CatalogFollower::start(log.clone()).await.expect("starts");
+        tokio::spawn(follower.run(CancellationToken::new()));
+        let taken = again.edit(&by, vec![fleet_of("a", loser)]).await;
+        assert!(matches!(taken, Err(LogError::Taken(_))), "{taken:?}");
+        again.edit(&by, vec![fleet_of("a", winner)]).await.expect("it is its own");
+        assert_eq!(ids(&again), ["a".parse().expect("id")]);
     }
 
     /// A log that takes nothing more into one topic.

@@ -23,6 +23,8 @@ use waystream_sql::Scope;
 pub(crate) const COOKIE_NAME: &str = "waystream_session";
 /// A session ends so long after signing in.
 const VALID_MS: i64 = 30 * 24 * 3_600 * 1_000;
+/// Whoever comes by a link has so long to choose another password without knowing the present one.
+const CHOOSING_MS: i64 = 3_600 * 1_000;
 /// How often it is looked whether an identity still holds: an answer under way goes on no longer than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -218,7 +220,9 @@ impl Sessions {
     ) -> Result<(String, Option<SignedIn>), LogError> {
         let token = random_token();
         let hash = token_hash(&token);
-        let session = Session { token_sha256: hash.clone(), user: user.clone(), expires_at: now.plus_millis(VALID_MS) };
+        let password_until = matches!(via, Access::Link).then(|| now.plus_millis(CHOOSING_MS));
+        let (user_id, expires_at) = (user.clone(), now.plus_millis(VALID_MS));
+        let session = Session { token_sha256: hash.clone(), user: user_id, expires_at, password_until };
         let expired = self.expired(now);
         if !expired.is_empty() {
             self.catalog.edit(&Actor::Program { doing: "clearing away what is over its time".into() }, expired).await?;
@@ -251,6 +255,15 @@ impl Sessions {
     pub(crate) async fn close(&self, identity: &SignedIn) -> Result<String, LogError> {
         self.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::Session(identity.session.clone()))]).await?;
         Ok(self.set_cookie("", 0))
+    }
+
+    /// The hash of the password that has to be shown before another is chosen; none: there is none, or it may be forgotten.
+    pub(crate) fn password_to_show(&self, identity: &SignedIn, now: Timestamp) -> Option<String> {
+        let shared = self.catalog.shared();
+        let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+        let until = catalog.sessions.get(&identity.session).and_then(|session| session.password_until);
+        let may_be_forgotten = until.is_some_and(|until| now < until);
+        catalog.users.get(identity.user())?.password_hash.clone().filter(|_| !may_be_forgotten)
     }
 
     /// Keeps a new password hash, and ends the user's other sessions.

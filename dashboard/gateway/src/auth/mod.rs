@@ -14,7 +14,7 @@ pub(crate) use origin::{Origins, require_same_origin};
 pub(crate) use passwords::{PasswordError, Passwords};
 pub(crate) use second_factor::SecondFactors;
 pub(crate) use shares::{NotShared, SharePlace, SharedVehicle, Shares};
-pub(crate) use throttle::Throttle;
+pub(crate) use throttle::{Attempt, Throttle};
 
 use sha2::{Digest, Sha256};
 use std::fmt::Write;

@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use waystream_domain::{Catalog, CatalogEdit, CatalogKey, DeviceId, OrganisationId, ShareLink, ShareLinkId, Timestamp};
 use waystream_log::catalog::CatalogHandle;
+use waystream_tls::sender;
 
 /// Browsers that watch by one link at a time, and by all of them: the rest of the gateway has places left.
 const MAX_OF_LINK: usize = 50;
@@ -143,7 +144,7 @@ impl Shares {
             open.filter(|link| link.is(text)).cloned()
         };
         // What is no link at all counts for its address alone.
-        let account = claimed.map_or_else(|| address.to_string(), |id| id.to_string());
+        let account = claimed.map_or_else(|| sender(address).to_string(), |id| id.to_string());
         if let Some(link) = found {
             self.throttle.check_account(&account, now).map_err(NotShared::Wait)?;
             self.throttle.succeeded(&account);

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use waystream_domain::Timestamp;
+use waystream_tls::sender;
 
 /// Failures that cost nothing: people mistype.
 const FREE_FAILURES: u32 = 5;
@@ -11,6 +12,9 @@ const FREE_FAILURES: u32 = 5;
 const FIRST_WAIT_MS: i64 = 1_000;
 /// The longest wait.
 const LONGEST_WAIT_MS: i64 = 15 * 60 * 1_000;
+/// One failure is forgotten for every so long without another: who shares an address with many would wait longer and longer. Who guesses all
+/// the time gets six guesses an hour.
+const FADE_MS: i64 = 10 * 60 * 1_000;
 /// Accounts and addresses remembered; beyond it those whose wait is over are forgotten.
 const REMEMBERED: usize = 10_000;
 
@@ -23,66 +27,153 @@ pub(crate) struct Throttle {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Account(String),
+    /// Of IPv6 a whole /64: one subscriber has all its addresses.
     Address(IpAddr),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Failures {
     count: u32,
+    at: Timestamp,
     blocked_until: Timestamp,
 }
 
-impl Throttle {
-    /// `Err`: how many milliseconds to wait before trying again.
-    pub(crate) fn check(&self, account: &str, address: IpAddr, now: Timestamp) -> Result<(), i64> {
-        self.wait(&keys(account, address), now)
+impl Failures {
+    fn one_more(self, now: Timestamp) -> Self {
+        let faded = u32::try_from(now.millis_since(self.at).max(0) / FADE_MS).unwrap_or(u32::MAX);
+        let count = self.count.saturating_sub(faded).saturating_add(1);
+        Self { count, at: now, ..self }.blocked_from(now)
     }
 
-    /// The same for an account, from whatever address.
-    pub(crate) fn check_account(&self, account: &str, now: Timestamp) -> Result<(), i64> {
-        self.wait(&[Key::Account(account.to_owned())], now)
+    fn blocked_from(self, now: Timestamp) -> Self {
+        let Some(doublings) = self.count.checked_sub(FREE_FAILURES) else { return self };
+        let wait = FIRST_WAIT_MS.checked_shl(doublings.min(30)).unwrap_or(LONGEST_WAIT_MS).min(LONGEST_WAIT_MS);
+        Self { blocked_until: self.blocked_until.max(now.plus_millis(wait)), ..self }
     }
+}
 
-    fn wait(&self, keys: &[Key], now: Timestamp) -> Result<(), i64> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let blocked = keys.iter().filter_map(|key| failures.get(key));
-        let wait = blocked.map(|f| f.blocked_until.millis_since(now)).max().unwrap_or(0);
-        if wait > 0 { Err(wait) } else { Ok(()) }
-    }
+/// A try that takes a while to check. It counts as failed until something else is said, so that many at once are not let through because
+/// none of them has failed yet.
+#[must_use]
+pub(crate) struct Attempt<'a> {
+    throttle: &'a Throttle,
+    account: Counted,
+    address: Counted,
+}
 
-    /// A sign-in failed.
-    pub(crate) fn failed(&self, account: &str, address: IpAddr, now: Timestamp) {
-        self.count(keys(account, address), now);
-    }
+/// One more failure of somebody.
+struct Counted {
+    key: Key,
+    before: Option<Failures>,
+    after: Failures,
+}
 
-    /// The same, where nothing speaks against the address.
-    pub(crate) fn failed_by_name(&self, account: &str, now: Timestamp) {
-        self.count([Key::Account(account.to_owned())], now);
-    }
-
-    fn count(&self, keys: impl IntoIterator<Item = Key>, now: Timestamp) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if failures.len() >= REMEMBERED {
-            failures.retain(|_, f| f.blocked_until > now);
-        }
-        for key in keys {
-            let entry = failures.entry(key).or_insert(Failures { count: 0, blocked_until: now });
-            entry.count = entry.count.saturating_add(1);
-            if let Some(doublings) = entry.count.checked_sub(FREE_FAILURES) {
-                let wait = FIRST_WAIT_MS.checked_shl(doublings.min(30)).unwrap_or(LONGEST_WAIT_MS).min(LONGEST_WAIT_MS);
-                entry.blocked_until = now.plus_millis(wait);
+impl Attempt<'_> {
+    /// It failed, and that is when waiting begins.
+    pub(crate) fn failed(self, now: Timestamp) {
+        let mut failures = self.throttle.lock();
+        for key in [&self.account.key, &self.address.key] {
+            if let Some(known) = failures.get_mut(key) {
+                *known = known.blocked_from(now);
             }
         }
     }
 
-    /// A sign-in succeeded: the account's failures are forgiven, those of the address are not.
-    pub(crate) fn succeeded(&self, account: &str) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&Key::Account(account.to_owned()));
+    /// It succeeded: the account's failures are forgiven, those of the address before it are not.
+    pub(crate) fn succeeded(self) {
+        let mut failures = self.throttle.lock();
+        failures.remove(&self.account.key);
+        self.address.take_back(&mut failures);
+    }
+
+    /// It came to nothing: as if it had not been.
+    pub(crate) fn undone(self) {
+        let mut failures = self.throttle.lock();
+        self.account.take_back(&mut failures);
+        self.address.take_back(&mut failures);
     }
 }
 
+impl Counted {
+    fn new(failures: &mut HashMap<Key, Failures>, key: Key, now: Timestamp) -> Self {
+        if failures.len() >= REMEMBERED {
+            failures.retain(|_, f| f.blocked_until > now);
+        }
+        let before = failures.get(&key).copied();
+        let after = before.unwrap_or(Failures { count: 0, at: now, blocked_until: now }).one_more(now);
+        failures.insert(key.clone(), after);
+        Self { key, before, after }
+    }
+
+    fn take_back(self, failures: &mut HashMap<Key, Failures>) {
+        let Some(&known) = failures.get(&self.key) else { return };
+        // Others may have failed meanwhile, and wait for that.
+        let one_less = Failures { count: known.count.saturating_sub(1), ..known };
+        let left = if known == self.after { self.before } else { Some(one_less) };
+        match left {
+            Some(left) => failures.insert(self.key, left),
+            None => failures.remove(&self.key),
+        };
+    }
+}
+
+impl Throttle {
+    /// Counts a try, unless it has to wait. `Err`: how many milliseconds.
+    pub(crate) fn attempt(&self, account: &str, address: IpAddr, now: Timestamp) -> Result<Attempt<'_>, i64> {
+        let [account, address] = keys(account, address);
+        let mut failures = self.lock();
+        let wait = wait(&failures, &[&account, &address], now);
+        if wait > 0 {
+            return Err(wait);
+        }
+        let account = Counted::new(&mut failures, account, now);
+        let address = Counted::new(&mut failures, address, now);
+        Ok(Attempt { throttle: self, account, address })
+    }
+
+    /// `Err`: how many milliseconds to wait before trying again.
+    pub(crate) fn check(&self, account: &str, address: IpAddr, now: Timestamp) -> Result<(), i64> {
+        let [account, address] = keys(account, address);
+        let wait = wait(&self.lock(), &[&account, &address], now);
+        if wait > 0 { Err(wait) } else { Ok(()) }
+    }
+
+    /// The same for an account, from whatever address.
+    pub(crate) fn check_account(&self, account: &str, now: Timestamp) -> Result<(), i64> {
+        let wait = wait(&self.lock(), &[&Key::Account(account.to_owned())], now);
+        if wait > 0 { Err(wait) } else { Ok(()) }
+    }
+
+    /// A try failed that was checked at once.
+    pub(crate) fn failed(&self, account: &str, address: IpAddr, now: Timestamp) {
+        let mut failures = self.lock();
+        for key in keys(account, address) {
+            Counted::new(&mut failures, key, now);
+        }
+    }
+
+    /// The same, where nothing speaks against the address.
+    pub(crate) fn failed_by_name(&self, account: &str, now: Timestamp) {
+        Counted::new(&mut self.lock(), Key::Account(account.to_owned()), now);
+    }
+
+    /// A try succeeded that was checked at once: the account's failures are forgiven.
+    pub(crate) fn succeeded(&self, account: &str) {
+        self.lock().remove(&Key::Account(account.to_owned()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Failures>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wait(failures: &HashMap<Key, Failures>, keys: &[&Key], now: Timestamp) -> i64 {
+    let blocked = keys.iter().filter_map(|key| failures.get(*key));
+    blocked.map(|f| f.blocked_until.millis_since(now)).max().unwrap_or(0)
+}
+
 fn keys(account: &str, address: IpAddr) -> [Key; 2] {
-    [Key::Account(account.to_owned()), Key::Address(address)]
+    [Key::Account(account.to_owned()), Key::Address(sender(address))]
 }
 
 #[cfg(test)]
@@ -118,6 +209,59 @@ mod tests {
         assert_eq!(throttle.check("b", [127, 0, 0, 3].into(), at(3_000)), Ok(()));
         throttle.succeeded("a");
         assert_eq!(throttle.check("a", [127, 0, 0, 3].into(), at(3_000)), Ok(()));
+    }
+
+    #[test]
+    fn failures_fade() {
+        let throttle = Throttle::default();
+        let address: IpAddr = [127, 0, 0, 1].into();
+        // Some people of one office, each now and then.
+        for n in 0..1_000 {
+            assert_eq!(throttle.check("a", address, at(n * FADE_MS)), Ok(()), "{n}");
+            throttle.failed(&n.to_string(), address, at(n * FADE_MS));
+        }
+        for _ in 0..60 {
+            throttle.failed("a", address, at(1_000 * FADE_MS));
+        }
+        let later = at(1_000 * FADE_MS + 70 * FADE_MS);
+        throttle.failed("a", address, later);
+        assert_eq!(throttle.check("a", address, later), Ok(()));
+    }
+
+    #[test]
+    fn tries_at_once_are_counted_before_they_are_checked() {
+        let throttle = Throttle::default();
+        let address: IpAddr = [127, 0, 0, 1].into();
+        let mut trying: Vec<_> = (0..30).filter_map(|_| throttle.attempt("a", address, at(0)).ok()).collect();
+        assert_eq!(trying.len(), 5);
+        // One was right, and gives back what it has cost others.
+        trying.pop().expect("five").succeeded();
+        assert_eq!(throttle.check("b", address, at(0)), Ok(()));
+        trying.drain(..2).for_each(Attempt::undone);
+        trying.into_iter().for_each(|attempt| attempt.failed(at(500)));
+        for _ in 0..2 {
+            throttle.failed("c", address, at(500));
+        }
+        assert_eq!(throttle.check("b", address, at(500)), Ok(()), "four failures");
+        throttle.failed("c", address, at(500));
+        // Waiting begins when it is known that it was wrong.
+        assert_eq!(throttle.check("b", address, at(500)), Err(1_000));
+        throttle.attempt("b", address, at(1_500)).expect("the wait is over").failed(at(2_000));
+        assert_eq!(throttle.check("b", address, at(2_000)), Err(2_000));
+        // One that was right leaves no wait behind.
+        throttle.attempt("d", address, at(4_000)).expect("the wait is over").succeeded();
+        assert_eq!(throttle.check("d", address, at(4_000)), Ok(()));
+    }
+
+    #[test]
+    fn whoever_has_many_addresses_of_ipv6_is_one() {
+        let throttle = Throttle::default();
+        let address = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, last]);
+        for n in 0..5 {
+            throttle.failed(&n.to_string(), address(n), at(0));
+        }
+        assert_eq!(throttle.check("x", address(99), at(0)), Err(1_000));
+        assert_eq!(throttle.check("x", [0x2001, 0xdb8, 0, 2, 0, 0, 0, 1].into(), at(0)), Ok(()));
     }
 
     #[test]

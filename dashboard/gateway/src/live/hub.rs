@@ -42,6 +42,8 @@ const MAX_HELD: usize = 4_096;
 /// What sockets ask of the hub.
 #[expect(clippy::large_enum_variant, reason = "few wait at a time, and a box would cost each of them an allocation")]
 pub(crate) enum Command {
+    /// A socket has connected; it has a checked identity with it.
+    Enter(SocketRef),
     /// See [`WatchRequest`].
     Watch {
         /// Who asks.
@@ -123,6 +125,9 @@ pub(crate) struct Hub {
     views: HashMap<u64, Watched>,
     /// Views that show a fleet; forgotten whenever views or fleets change.
     views_of_fleet: HashMap<FleetId, Vec<u64>>,
+    /// Every socket, whatever it has asked for, and whose it is: it goes with the session.
+    sockets: HashMap<Sid, (SocketRef, SignedIn)>,
+    /// Those that watch.
     clients: HashMap<Sid, Client>,
     followers: HashMap<DeviceId, HashSet<Sid>>,
     /// Alerts of which something was said since the last tick.
@@ -166,7 +171,7 @@ impl Hub {
     /// A hub without sockets.
     pub(crate) fn new(start: HubStart) -> Self {
         let HubStart { log, sessions, kills, board, catalog, handle, edits, cursor, cut_after, detail, commands } = start;
-        let (views, views_of_fleet, clients, followers, acknowledged) = Default::default();
+        let (views, views_of_fleet, sockets, clients, followers, acknowledged) = Default::default();
         Self {
             log,
             sessions,
@@ -178,6 +183,7 @@ impl Hub {
             cursor,
             views,
             views_of_fleet,
+            sockets,
             clients,
             followers,
             acknowledged,
@@ -230,6 +236,11 @@ impl Hub {
 
     fn command(&mut self, command: Command, now: Now) {
         match command {
+            Command::Enter(socket) => {
+                if let Some(identity) = socket.extensions.get::<SignedIn>() {
+                    self.sockets.insert(socket.id, (socket, identity));
+                }
+            }
             Command::Watch { socket, identity, request, ack } => self.watch(socket, identity, request, ack, now),
             Command::Acknowledge(sid, seq) => {
                 if let Some(client) = self.clients.get_mut(&sid) {
@@ -350,6 +361,7 @@ impl Hub {
     fn leave(&mut self, sid: Sid) {
         self.kills.forget(sid);
         self.forget_followed(sid);
+        self.sockets.remove(&sid);
         if let Some(client) = self.clients.remove(&sid) {
             self.leave_seat(client.seat, sid, false);
             metrics::gauge!(names::SOCKETS).set(self.clients.len() as f64);
@@ -359,8 +371,9 @@ impl Hub {
     fn cut(&mut self, sid: Sid, reason: &'static str) {
         tracing::debug!(%sid, reason, "socket cut");
         metrics::counter!(names::SOCKETS_CUT, "reason" => reason).increment(1);
-        if let Some(client) = self.clients.get(&sid) {
-            self.kills.kill(&client.socket);
+        let watching = self.clients.get(&sid).map(|client| &client.socket);
+        if let Some(socket) = watching.or_else(|| self.sockets.get(&sid).map(|(socket, _)| socket)) {
+            self.kills.kill(socket);
         }
         self.leave(sid);
     }
@@ -384,9 +397,9 @@ impl Hub {
     }
 
     fn check_sessions(&mut self, now: Now) {
-        let ended = self.clients.iter().filter(|(_, client)| {
-            let identity = self.sessions.identity(client.identity.session(), now.wall);
-            identity.is_none_or(|i| i.organisation() != client.identity.organisation())
+        let ended = self.sockets.iter().filter(|(_, (_, was))| {
+            let identity = self.sessions.identity(was.session(), now.wall);
+            identity.is_none_or(|i| i.organisation() != was.organisation())
         });
         let ended: Vec<Sid> = ended.map(|(sid, _)| *sid).collect();
         ended.into_iter().for_each(|sid| self.cut(sid, "session ended"));

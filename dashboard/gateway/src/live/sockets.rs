@@ -63,21 +63,31 @@ pub(crate) async fn socket_router(live: Live, nodes: Nodes) -> (Router, SocketIo
         socket.extensions.insert(identity);
         Ok(())
     };
-    let connected = async move |socket: SocketRef| on_connect(&socket, &live);
+    let connected = async move |socket: SocketRef| on_connect(&socket, &live).await;
     let ready = io.ns("/", connected.with(may_connect)).await;
     ready.expect("the name of the namespace is fine, and the way to other gateways does not fail");
     (Router::new().route_service("/socket.io/", service), io)
 }
 
-fn on_connect(socket: &SocketRef, live: &Live) {
+async fn on_connect(socket: &SocketRef, live: &Live) {
     // The session may have ended between the check and now; then the first event finds out.
     let Some(identity) = socket.extensions.get::<SignedIn>() else { return };
     live.kills.remember(socket);
     nodes::enter(socket, &identity);
+    live.tell(Command::Enter(socket.clone())).await;
     if !socket.connected() {
         // What tidies up after a socket that ends may have been here before.
         live.kills.forget(socket.id);
         socket.leave_all();
+        live.tell(Command::Leave(socket.id)).await;
+    }
+}
+
+impl Live {
+    async fn tell(&self, command: Command) {
+        if self.hub.send(command).await.is_err() {
+            tracing::debug!("the hub has stopped");
+        }
     }
 }
 
@@ -179,8 +189,6 @@ impl Context {
     }
 
     async fn tell(&self, command: Command) {
-        if self.live.hub.send(command).await.is_err() {
-            tracing::debug!("the hub has stopped");
-        }
+        self.live.tell(command).await;
     }
 }

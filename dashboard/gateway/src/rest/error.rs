@@ -20,6 +20,8 @@ pub(crate) enum ApiError {
     Forbidden(String),
     /// The password is right, and a code of the second factor is needed too.
     CodeNeeded,
+    /// The present password is needed, and was not given.
+    PasswordNeeded,
     /// It isn't there, or is somebody else's.
     NotFound(String),
     /// It contradicts what is there.
@@ -47,6 +49,7 @@ impl IntoResponse for ApiError {
             Self::Unauthorised => (StatusCode::UNAUTHORIZED, "nobody is signed in".into()),
             Self::Forbidden(error) => (StatusCode::FORBIDDEN, error),
             Self::CodeNeeded => (StatusCode::PRECONDITION_REQUIRED, "a code of your second factor is needed".into()),
+            Self::PasswordNeeded => (StatusCode::PRECONDITION_REQUIRED, "your present password is needed".into()),
             Self::NotFound(error) => (StatusCode::NOT_FOUND, error),
             Self::Conflict(error) => (StatusCode::CONFLICT, error),
             Self::TooLarge(error) => (StatusCode::PAYLOAD_TOO_LARGE, error),
@@ -67,6 +70,7 @@ impl From<LogError> for ApiError {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Refused(reason) => Self::TooLarge(reason),
+            LogError::Taken(_) => Self::Conflict(error.to_string()),
             other => Self::Internal(other.to_string()),
         }
     }

@@ -65,6 +65,8 @@ use waystream_sql::SqlEngine;
 
 /// Longest request body, bytes: a geofence of 100,000 vertices fits.
 const MAX_BODY: usize = 8 << 20;
+/// The same of signing in, where nobody is known yet.
+const MAX_SIGN_IN: usize = 16 << 10;
 
 /// What REST needs.
 pub(crate) struct Rest {
@@ -116,10 +118,13 @@ struct ApiDescription;
 
 /// All routes under `/api`.
 pub(crate) fn router(state: RestState) -> Router {
-    let (router, description) = OpenApiRouter::with_openapi(ApiDescription::openapi())
-        .routes(routes!(page_config))
+    let sessions = OpenApiRouter::new()
         .routes(routes!(session::who, session::sign_in, session::sign_out))
         .routes(routes!(session::set_password))
+        .layer(DefaultBodyLimit::max(MAX_SIGN_IN));
+    let (router, description) = OpenApiRouter::with_openapi(ApiDescription::openapi())
+        .routes(routes!(page_config))
+        .merge(sessions)
         .routes(routes!(oidc::begin))
         .routes(routes!(oidc::callback))
         .routes(routes!(tokens::list, tokens::create))
@@ -234,9 +239,9 @@ impl FromRequestParts<RestState> for SignedIn {
     }
 }
 
-/// Where a request comes from: the other end of its connection, as the throttle knows it too.
+/// Where a request comes from, as the throttle knows it too.
 fn address(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<Connection>().map(|connection| connection.peer.ip())
+    parts.extensions.get::<Connection>().map(|connection| connection.client)
 }
 
 impl From<Unknown> for ApiError {

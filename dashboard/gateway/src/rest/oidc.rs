@@ -15,6 +15,7 @@ use axum::response::{Html, IntoResponse, Response};
 use std::net::IpAddr;
 use waystream_domain::audit::Access;
 use waystream_domain::{Catalog, UserId};
+use waystream_tls::sender;
 
 /// Begin to sign in by the OpenID provider: leads the browser there.
 #[utoipa::path(get, path = "/api/session/oidc",
@@ -22,7 +23,7 @@ use waystream_domain::{Catalog, UserId};
         (status = 429, description = "Failed too often"), (status = 503, description = "The provider can't be reached")))]
 pub(super) async fn begin(State(rest): State<RestState>, Extension(connection): Extension<Connection>) -> Response {
     let Some(oidc) = &rest.oidc else { return off() };
-    let address = connection.peer.ip();
+    let address = connection.client;
     if let Err(wait_ms) = rest.throttle.check(&of_address(address), address, now()) {
         return wait(wait_ms);
     }
@@ -46,7 +47,7 @@ pub(super) async fn callback(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let Some(oidc) = &rest.oidc else { return Ok(off()) };
-    let address = connection.peer.ip();
+    let address = connection.client;
     if let Err(wait_ms) = rest.throttle.check(&of_address(address), address, now()) {
         return Ok(wait(wait_ms));
     }
@@ -125,7 +126,7 @@ impl Failure {
 const NO_USER: &str = " \0";
 
 fn of_address(address: IpAddr) -> String {
-    format!("{NO_USER}{address}")
+    format!("{NO_USER}{}", sender(address))
 }
 
 fn count(outcome: &'static str) {

@@ -62,12 +62,13 @@ pub(super) async fn turn_off(
     identity: SignedIn,
     Json(request): Json<SecondFactorCode>,
 ) -> Result<StatusCode, ApiError> {
-    let (user, address) = (identity.user(), connection.peer.ip());
-    rest.throttle.check(user.as_str(), address, now()).map_err(ApiError::too_many_failures)?;
+    let (user, address) = (identity.user(), connection.client);
+    let attempt = rest.throttle.attempt(user.as_str(), address, now()).map_err(ApiError::too_many_failures)?;
     if !rest.second_factors.check(user, &request.code, now()).await? {
-        rest.throttle.failed(user.as_str(), address, now());
+        attempt.failed(now());
         return Err(ApiError::BadRequest("code: wrong, or used already".into()));
     }
+    attempt.undone();
     tracing::info!(%user, "second factor turned off");
     rest.second_factors.turn_off(&identity.actor(), user).await?;
     Ok(DONE)

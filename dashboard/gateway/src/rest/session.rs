@@ -1,7 +1,7 @@
 //! Signing in and out, and who is signed in.
 
 use super::{ApiError, DONE, Rest, RestState};
-use crate::auth::{Identity, SignedIn};
+use crate::auth::{Attempt, Identity, SignedIn};
 use crate::listener::Connection;
 use crate::now;
 use crate::wire::{ErrorAnswer, NewPassword, SessionInfo, SignIn, fleet_info};
@@ -50,27 +50,36 @@ pub(super) async fn sign_in(
     Extension(connection): Extension<Connection>,
     Json(request): Json<SignIn>,
 ) -> Result<Response, ApiError> {
-    let address = connection.peer.ip();
+    let address = connection.client;
     let account = request.user.trim().to_owned();
-    rest.throttle.check(&account, address, now()).map_err(ApiError::too_many_failures)?;
+    let attempt = rest.throttle.attempt(&account, address, now()).map_err(ApiError::too_many_failures)?;
     let asked: Option<UserId> = account.parse().ok();
     let hash = asked.as_ref().and_then(|user| {
         let shared = rest.catalog.shared();
         let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
         catalog.users.get(user)?.password_hash.clone()
     });
-    let matches = rest.passwords.verify(request.password, hash).await?;
+    let matches = match rest.passwords.verify(request.password, hash).await {
+        Ok(matches) => matches,
+        Err(error) => {
+            attempt.undone();
+            return Err(error.into());
+        }
+    };
     let Some(user) = asked.filter(|_| matches) else {
         // The same for an unknown user and a wrong password.
-        return failed(&rest, &account, address, "user or password is wrong").await;
+        return failed(&rest, attempt, &account, address, "user or password is wrong").await;
     };
     if rest.second_factors.of(&user).is_some() {
-        let Some(code) = &request.code else { return Err(ApiError::CodeNeeded) };
+        let Some(code) = &request.code else {
+            attempt.undone();
+            return Err(ApiError::CodeNeeded);
+        };
         if !rest.second_factors.check(&user, code, now()).await? {
-            return failed(&rest, &account, address, "the code is wrong, or has been used already").await;
+            return failed(&rest, attempt, &account, address, "the code is wrong, or has been used already").await;
         }
     }
-    rest.throttle.succeeded(&account);
+    attempt.succeeded();
     let (cookie, identity) = rest.sessions.open(&user, Access::Password, address, now()).await?;
     tracing::info!(%user, %address, "signed in");
     let identity = identity.ok_or(ApiError::Unauthorised)?;
@@ -78,9 +87,15 @@ pub(super) async fn sign_in(
 }
 
 /// Counts a sign-in that failed.
-async fn failed(rest: &RestState, account: &str, address: IpAddr, error: &str) -> Result<Response, ApiError> {
+async fn failed(
+    rest: &RestState,
+    attempt: Attempt<'_>,
+    account: &str,
+    address: IpAddr,
+    error: &str,
+) -> Result<Response, ApiError> {
     let at = now();
-    rest.throttle.failed(account, address, at);
+    attempt.failed(at);
     tracing::warn!(%address, error, "sign-in failed");
     record_failure(rest, account, address, at).await?;
     Ok((StatusCode::UNAUTHORIZED, Json(ErrorAnswer { error: error.to_owned() })).into_response())
@@ -106,14 +121,34 @@ pub(super) async fn sign_out(State(rest): State<RestState>, identity: SignedIn) 
     Ok((DONE, [(SET_COOKIE, cookie)]).into_response())
 }
 
-/// Choose a password; other sessions of the user end.
+/// Choose a password; other sessions of the user end. Whoever has one already shows that, unless the session began with a link within the
+/// last hour: who has forgotten a password comes so.
 #[utoipa::path(put, path = "/api/session/password", request_body = NewPassword,
-    responses((status = 204), (status = 400, body = ErrorAnswer), (status = 429, body = ErrorAnswer)))]
+    responses((status = 204), (status = 400, body = ErrorAnswer), (status = 428, body = ErrorAnswer),
+        (status = 429, body = ErrorAnswer)))]
 pub(super) async fn set_password(
     State(rest): State<RestState>,
+    Extension(connection): Extension<Connection>,
     identity: SignedIn,
     Json(request): Json<NewPassword>,
 ) -> Result<StatusCode, ApiError> {
+    if let Some(known) = rest.sessions.password_to_show(&identity, now()) {
+        let (user, address) = (identity.user(), connection.client);
+        let present = request.present.ok_or(ApiError::PasswordNeeded)?;
+        let attempt = rest.throttle.attempt(user.as_str(), address, now()).map_err(ApiError::too_many_failures)?;
+        match rest.passwords.verify(present, Some(known)).await {
+            Ok(true) => attempt.undone(),
+            Ok(false) => {
+                attempt.failed(now());
+                tracing::warn!(%user, %address, "another password was to be chosen without the present one");
+                return Err(ApiError::BadRequest("present: the password is wrong".into()));
+            }
+            Err(error) => {
+                attempt.undone();
+                return Err(error.into());
+            }
+        }
+    }
     let hash = rest.passwords.hash(request.password).await?;
     rest.sessions.set_password(&identity, hash).await?;
     Ok(DONE)
@@ -136,7 +171,7 @@ pub(crate) async fn sign_in_by_link(
                     starting waystream again, or with `waystream user link`.";
         return Ok((StatusCode::UNAUTHORIZED, text).into_response());
     };
-    let (cookie, _) = rest.sessions.open(&user, Access::Link, connection.peer.ip(), now()).await?;
+    let (cookie, _) = rest.sessions.open(&user, Access::Link, connection.client, now()).await?;
     tracing::info!(%user, "signed in by a one-time link");
     Ok((StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, "/".into())]).into_response())
 }

@@ -51,6 +51,20 @@ it('signs in by the one-time link and asks for a password, which then signs in t
   await vehiclesShown();
 });
 
+it('asks for the present password before another one is chosen', async () => {
+  await page.getByRole('button', { name: 'Account' }).click();
+  await page.getByRole('menuitem', { name: 'Change password' }).click();
+  await page.locator('dialog input[type=password]').fill(PASSWORD);
+  const save = page.getByRole('button', { name: 'Save' });
+  await save.click();
+  await page.getByLabel('Present password').fill('not the present one');
+  await save.click();
+  await page.getByText('present: the password is wrong').waitFor();
+  await page.getByLabel('Present password').fill(PASSWORD);
+  await save.click();
+  await page.locator('dialog').waitFor({ state: 'detached' });
+});
+
 it('shows vehicles that move', async () => {
   await page.waitForFunction((n) => (window.waystream?.stats?.count ?? 0) >= n, VEHICLES);
   await page.locator('select').filter({ has: page.locator('option[value=speed]') }).selectOption('speed');

@@ -51,21 +51,29 @@ export function signIn(root: HTMLElement, title: string, provider: OidcButton | 
 export function choosePassword(user: string, first: boolean): Promise<boolean> {
   return new Promise((resolve) => {
     const password = h('input', { type: 'password', autocomplete: 'new-password', minLength: 10, required: true });
+    const present = h('input', { type: 'password', autocomplete: 'current-password', required: true });
+    const chosen = field(texts.password.field, password);
     const error = h('p', { class: 'error', role: 'alert' });
     let saved = false;
     const form = h('form', {
       class: 'form', onsubmit: (event: SubmitEvent) => {
         event.preventDefault();
-        api.setPassword(password.value).then(() => {
+        setText(error, '');
+        api.setPassword(password.value, present.value).then(() => {
           saved = true;
           dialog.close();
-        }).catch((e: unknown) => setText(error, messageOf(e)));
+        }).catch((e: unknown) => {
+          if (e instanceof ApiError && e.status === 428) {
+            chosen.before(field(texts.password.present, present));
+            present.focus();
+          } else setText(error, messageOf(e));
+        });
       },
     },
     // For password managers: whose password it is.
     h('input', { autocomplete: 'username', value: user, hidden: true, readOnly: true }),
     h('h2', {}, texts.password.title), first && h('p', { class: 'hint' }, texts.password.why),
-    field(texts.password.field, password), error,
+    chosen, error,
     h('div', { class: 'button-row' },
       h('button', { type: 'submit', class: 'button primary' }, texts.save),
       h('button', { type: 'button', class: 'button', onclick: () => dialog.close() }, first ? texts.password.later : texts.cancel)));

@@ -88,7 +88,11 @@ export type NewPassword = {
 /**
  * At least 10 characters.
  */
-password: string, };
+password: string,
+/**
+ * The one that it replaces, where that is asked for (status 428 says so).
+ */
+present?: string, };
 
 /**
  * Who is signed in.

@@ -65,7 +65,8 @@ fn token() -> CatalogEntry {
 }
 
 fn session(token_sha256: &str) -> CatalogEntry {
-    CatalogEntry::Session(Session { token_sha256: token_sha256.into(), user: id("anna"), expires_at: at(1_000) })
+    let (user, expires_at) = (id("anna"), at(1_000));
+    CatalogEntry::Session(Session { token_sha256: token_sha256.into(), user, expires_at, password_until: None })
 }
 
 fn area() -> CatalogEntry {

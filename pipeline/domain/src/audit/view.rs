@@ -35,7 +35,9 @@ impl View {
                 let password = hidden(password_hash.as_deref(), was, before.is_some());
                 json!({ "id": id, "organisation": organisation, "role": role, "password": password })
             }
-            CatalogEntry::Session(Session { token_sha256: _, user, expires_at: _ }) => json!({ "user": user }),
+            CatalogEntry::Session(Session { token_sha256: _, user, expires_at: _, password_until: _ }) => {
+                json!({ "user": user })
+            }
             CatalogEntry::ApiToken(ApiToken { id, user, name, scopes, created_at, expires_at, sha256: _, scram: _ }) => json!({
                 "id": id, "user": user, "name": name, "scopes": scopes, "created_at": created_at, "expires_at": expires_at,
             }),
@@ -85,6 +87,7 @@ impl View {
             CatalogEntry::UnknownDevice(entry) => json!(entry),
             CatalogEntry::Acknowledgement(entry) => json!(entry),
             CatalogEntry::Handover(entry) => json!(entry),
+            CatalogEntry::FleetOwner(entry) => json!(entry),
         };
         if let Some(fields) = view.as_object_mut() {
             fields.values_mut().for_each(shorten);

@@ -49,7 +49,8 @@ impl Hub {
             | CatalogKey::ShareLink(_)
             | CatalogKey::Acknowledgement(_)
             | CatalogKey::Transfer(_)
-            | CatalogKey::Handover(_) => {}
+            | CatalogKey::Handover(_)
+            | CatalogKey::FleetOwner(..) => {}
         }
         if let Some((organisation, message)) = before
             && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
@@ -147,6 +148,7 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         | CatalogKey::ShareLink(_)
         | CatalogKey::Transfer(_)
         | CatalogKey::Handover(_)
+        | CatalogKey::FleetOwner(..)
         // Those of a tick are told in one message.
         | CatalogKey::Acknowledgement(_) => None,
     }
