@@ -5,12 +5,12 @@ use crate::audit::AuditOrder;
 use crate::config::{Config, Role};
 use crate::control::Remote;
 use crate::folder::{DataFolder, Owner};
-use crate::history::{History, Selection};
+use crate::history::{History, Pieces, Selection};
 use crate::people::PeopleOrder;
 use crate::tasks::Tasks;
 use crate::tokens::TokenOrder;
 use anyhow::Context;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use std::future::Future;
 use std::pin::pin;
 use waystream_connectors::files::TrackPoint;
@@ -58,12 +58,17 @@ impl Access {
         }
     }
 
-    /// See [`History::ask`].
-    pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
+    /// See [`History::answer`].
+    pub async fn answer(&self, query: &str, format: Format) -> anyhow::Result<Pieces> {
         match self {
-            Self::Here(history) => history.ask(query, format).await,
-            Self::There(remote) => remote.ask(query, format).await,
+            Self::Here(history) => history.answer(query, format).await,
+            Self::There(remote) => remote.answer(query, format).await,
         }
+    }
+
+    /// All of an answer.
+    pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
+        self.answer(query, format).await?.try_concat().await
     }
 
     /// See [`History::tokens`].

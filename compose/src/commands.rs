@@ -158,7 +158,10 @@ pub async fn sql(args: &SqlArgs, out: &mut impl Write) -> anyhow::Result<bool> {
         history.settle().await?;
         match &args.query {
             Some(query) => {
-                out.write_all(&history.ask(query, format).await?)?;
+                let mut pieces = history.answer(query, format).await?;
+                while let Some(piece) = pieces.try_next().await? {
+                    out.write_all(&piece)?;
+                }
                 Ok(true)
             }
             None => shell::run(&history, format, &typed, out).await,

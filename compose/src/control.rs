@@ -1,10 +1,10 @@
 //! How commands reach a system that runs on the same data folder: a port on loopback, for whoever can read the folder's secret.
 //!
-//! Positions travel as in the log ([`codec`]), each behind its length; so nothing is lost on the way.
+//! Positions travel as in the log ([`codec`]), each behind its length, so nothing is lost on the way; answers to SQL in pieces, in the same way.
 
 use crate::audit::AuditOrder;
 use crate::folder::Contact;
-use crate::history::{History, Selection, point};
+use crate::history::{History, Pieces, Selection, point};
 use crate::people::PeopleOrder;
 use crate::tokens::TokenOrder;
 use anyhow::Context;
@@ -15,7 +15,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
@@ -30,7 +30,7 @@ use waystream_sql::output::Format;
 /// Largest request: a batch of points.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
-/// No position is this long: an error's text follows.
+/// Nothing is this long: an error's text follows.
 const ERROR: u32 = u32::MAX;
 
 /// The control port, open.
@@ -116,8 +116,9 @@ async fn archive(State(history): State<History>, from: String) -> Result<String,
     Ok(history.archive_again(from).await?.to_string())
 }
 
-async fn sql(State(history): State<History>, Query(how): Query<SqlParameters>, query: String) -> Result<Vec<u8>, Failed> {
-    Ok(history.ask(&query, how.format.parse()?).await?)
+async fn sql(State(history): State<History>, Query(how): Query<SqlParameters>, query: String) -> Result<Body, Failed> {
+    let pieces = history.answer(&query, how.format.parse()?).await?;
+    Ok(body(pieces.map_ok(|piece| frame_bytes(&piece))))
 }
 
 async fn tokens(State(history): State<History>, Json(order): Json<TokenOrder>) -> Result<String, Failed> {
@@ -137,11 +138,26 @@ async fn positions(State(history): State<History>, Json(selection): Json<Selecti
     let batches = stream::unfold(Some(positions), |positions| async move {
         let mut positions = positions?;
         Some(match positions.next().await? {
-            Ok(batch) => (Ok::<_, Infallible>(frame(&batch)), Some(positions)),
-            Err(error) => (Ok(frame_error(&error.into())), None),
+            Ok(batch) => (Ok(frame(&batch)), Some(positions)),
+            Err(error) => (Err(anyhow::Error::from(error)), None),
         })
     });
-    Ok(Body::from_stream(batches))
+    Ok(body(batches))
+}
+
+/// Frames as they come.
+fn body(frames: impl Stream<Item = anyhow::Result<Vec<u8>>> + Send + 'static) -> Body {
+    Body::from_stream(frames.map(|frame| Ok::<_, Infallible>(frame.unwrap_or_else(|error| frame_error(&error)))))
+}
+
+/// Bytes of any number.
+fn frame_bytes(bytes: &[u8]) -> Vec<u8> {
+    let mut framed = Vec::with_capacity(bytes.len() + 4);
+    for piece in bytes.chunks(MAX_BODY_BYTES) {
+        framed.extend((piece.len() as u32).to_be_bytes());
+        framed.extend(piece);
+    }
+    framed
 }
 
 /// Positions as bytes.
@@ -155,26 +171,25 @@ fn frame(positions: &[Position]) -> Vec<u8> {
     bytes
 }
 
-/// What stands instead of further positions if there was an error: the answer has begun, so its status can't tell.
+/// What stands instead of what was to come if there was an error: the answer has begun, so its status can't tell.
 fn frame_error(error: &anyhow::Error) -> Vec<u8> {
     [&ERROR.to_be_bytes(), format!("{error:#}").as_bytes()].concat()
 }
 
-/// The next position and what follows it; none if more bytes are needed.
-fn unframe_one(bytes: &[u8]) -> anyhow::Result<Option<(Position, &[u8])>> {
+/// What is in the next frame and what follows it; none if more bytes are needed.
+fn unframe_one(bytes: &[u8]) -> anyhow::Result<Option<(&[u8], &[u8])>> {
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
     let length = u32::from_be_bytes(*length);
     anyhow::ensure!(length != ERROR, "{}", String::from_utf8_lossy(rest));
     let length = length as usize;
-    anyhow::ensure!(length <= MAX_BODY_BYTES, "a position of {length} bytes");
-    let Some((value, rest)) = rest.split_at_checked(length) else { return Ok(None) };
-    Ok(Some((codec::decode_position(value)?, rest)))
+    anyhow::ensure!(length <= MAX_BODY_BYTES, "a frame of {length} bytes");
+    Ok(rest.split_at_checked(length))
 }
 
 fn unframe(mut bytes: &[u8]) -> anyhow::Result<Vec<Position>> {
     let mut positions = Vec::new();
     while let Some((position, rest)) = unframe_one(bytes)? {
-        positions.push(position);
+        positions.push(codec::decode_position(position)?);
         bytes = rest;
     }
     anyhow::ensure!(bytes.is_empty(), "the last position is cut off");
@@ -221,11 +236,16 @@ impl Remote {
         Ok(answer.text().await?.parse()?)
     }
 
-    /// See [`History::ask`].
-    pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
+    /// See [`History::answer`].
+    pub async fn answer(&self, query: &str, format: Format) -> anyhow::Result<Pieces> {
         let how = SqlParameters { format: format.name().to_owned() };
         let answer = send(self.request(reqwest::Method::POST, "/sql").query(&how).body(query.to_owned())).await?;
-        Ok(answer.bytes().await?.into())
+        Ok(unframed(answer).map_ok(|pieces| pieces.concat()).boxed())
+    }
+
+    /// All of an answer.
+    pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
+        self.answer(query, format).await?.try_concat().await
     }
 
     /// See [`History::tokens`].
@@ -249,23 +269,31 @@ impl Remote {
         selection: &Selection,
     ) -> anyhow::Result<impl Stream<Item = anyhow::Result<Vec<Position>>> + use<>> {
         let answer = send(self.request(reqwest::Method::GET, "/positions").json(selection)).await?;
-        let pieces = answer.bytes_stream();
-        Ok(stream::try_unfold((pieces, Vec::new()), |(mut pieces, mut rest)| async move {
-            let Some(piece) = pieces.next().await else {
-                anyhow::ensure!(rest.is_empty(), "the connection broke in the middle of a position");
-                return Ok(None);
-            };
-            rest.extend_from_slice(&piece?);
-            let mut positions = Vec::new();
-            let mut left = rest.as_slice();
-            while let Some((position, after)) = unframe_one(left)? {
-                positions.push(position);
-                left = after;
-            }
-            let left = left.to_vec();
-            Ok(Some((positions, (pieces, left))))
+        Ok(unframed(answer).map(|pieces: anyhow::Result<Vec<Vec<u8>>>| -> anyhow::Result<Vec<Position>> {
+            pieces?.iter().map(|position| Ok(codec::decode_position(position)?)).collect()
         }))
     }
+}
+
+/// What is in the frames of an answer, as they come.
+fn unframed(answer: reqwest::Response) -> impl Stream<Item = anyhow::Result<Vec<Vec<u8>>>> + use<> {
+    let bytes = answer.bytes_stream();
+    stream::try_unfold((bytes, Vec::<u8>::new()), |(mut bytes, mut rest)| async move {
+        let Some(more) = bytes.next().await else {
+            anyhow::ensure!(rest.is_empty(), "the connection broke in the middle of the answer");
+            return Ok(None);
+        };
+        rest.extend_from_slice(&more?);
+        let mut pieces = Vec::new();
+        let mut left = rest.as_slice();
+        while let Some((piece, after)) = unframe_one(left)? {
+            pieces.push(piece.to_vec());
+            left = after;
+        }
+        let done = rest.len() - left.len();
+        rest.drain(..done);
+        Ok(Some((pieces, (bytes, rest))))
+    })
 }
 
 async fn send(request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {

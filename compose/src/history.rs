@@ -4,6 +4,7 @@ use crate::audit::{self, AuditOrder};
 use crate::people::{self, PeopleOrder};
 use crate::tokens::{self, TokenOrder};
 use anyhow::Context;
+use futures::stream::{self, BoxStream, StreamExt};
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +24,9 @@ const IMPORT: &str = "import";
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How often it is told that there is none.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
+
+/// An answer as it comes; what an error cuts off is not the whole of it.
+pub type Pieces = BoxStream<'static, anyhow::Result<Vec<u8>>>;
 
 /// Everything needed to put positions into history and to ask it. Cheap to clone.
 #[derive(Clone)]
@@ -161,12 +165,20 @@ impl History {
         Ok(false)
     }
 
-    /// Answers a query as text.
-    pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
-        let result = self.sql.query(&self.scope(), query).await?;
-        let mut text = Vec::new();
-        output::write(result, format, &mut text).await?;
-        Ok(text)
+    /// Answers a query. What is for people, a table or JSON, comes at once, and says if it was cut off at `[sql] max_rows`; the other
+    /// formats are as long as they are.
+    pub async fn answer(&self, query: &str, format: Format) -> anyhow::Result<Pieces> {
+        let scope = self.scope();
+        if matches!(format, Format::Table | Format::Json) {
+            let mut text = Vec::new();
+            output::write(self.sql.query(&scope, query).await?, format, &mut text).await?;
+            return Ok(stream::iter([Ok(text)]).boxed());
+        }
+        let pieces = stream::unfold(self.sql.stream(&scope, query, format).await?, |mut pieces| async move {
+            let piece = pieces.next().await?;
+            Some((piece.map_err(anyhow::Error::from), pieces))
+        });
+        Ok(pieces.boxed())
     }
 
     /// Positions in order of time; none if history is empty.

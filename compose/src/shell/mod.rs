@@ -6,6 +6,7 @@ mod input;
 use crate::access::Access;
 use anyhow::Context;
 use complete::Words;
+use futures::TryStreamExt;
 use input::{Command, HELP, Input, Splitter};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
@@ -167,9 +168,16 @@ impl<W: Write> Shell<'_, W> {
     /// Prints the answer; a query that can't be answered is told and no more.
     async fn ask(&mut self, query: &str) -> anyhow::Result<()> {
         let started = Instant::now();
-        match self.access.ask(query, self.format).await {
-            Ok(answer) => self.out.write_all(&answer)?,
+        let mut pieces = match self.access.answer(query, self.format).await {
+            Ok(pieces) => pieces,
             Err(error) => return self.fail(&format!("{error:#}")),
+        };
+        loop {
+            match pieces.try_next().await {
+                Ok(Some(piece)) => self.out.write_all(&piece)?,
+                Ok(None) => break,
+                Err(error) => return self.fail(&format!("{error:#}")),
+            }
         }
         if self.timing {
             writeln!(self.out, "{:.1} ms", started.elapsed().as_secs_f64() * 1000.0)?;

@@ -1,0 +1,27 @@
+//! What programs read is whole, however little people are shown at a time.
+
+use crate::commands::{text, well};
+use crate::common::{System, settings, shared};
+
+#[test]
+fn files_of_sql_have_every_row_from_a_folder_and_from_a_running_system() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = (text(folder.path()), folder.path().join("settings.toml"));
+    let settings = settings(&[]) + "[sql]\nmax_rows = 5\n";
+    std::fs::write(&config, &settings).unwrap();
+    well(&["import", text(&shared("data/tracks/liverpool_bus.csv.gz")), "--data", data]);
+    let ask = |format: &str| {
+        let query = "SELECT device, fix_time FROM positions";
+        well(&["sql", query, "--format", format, "--data", data, "--config", text(&config)])
+    };
+    let check = || {
+        assert_eq!(ask("csv").lines().count(), 1 + 1_533);
+        let json: serde_json::Value = serde_json::from_str(&ask("json")).unwrap();
+        assert_eq!(json["rows"].as_array().unwrap().len(), 5);
+        assert_eq!(json["truncated"], true);
+        assert!(ask("table").ends_with("5 rows, cut off at the limit\n"));
+    };
+    check();
+    let _system = System::start(folder.path(), &settings).unwrap();
+    check();
+}
