@@ -184,12 +184,13 @@ impl History {
     /// Positions in order of time; none if history is empty.
     pub async fn positions(&self, selection: &Selection) -> anyhow::Result<Option<TrackStream>> {
         let scope = self.scope();
-        let Some((first, last)) = self.sql.time_range(&scope).await? else { return Ok(None) };
+        let before_to = selection.to.map(|to| to.plus_millis(-1));
+        let Some((from, to)) = self.sql.span(&scope, selection.from, before_to).await? else { return Ok(None) };
         let devices = if selection.devices.is_empty() { Devices::All } else { Devices::Only(selection.devices.clone()) };
         let request = TrackRequest {
             devices,
-            from: selection.from.map_or(first, |from| from.max(first)),
-            to: selection.to.map_or(last, |to| to.plus_millis(-1).min(last)),
+            from,
+            to,
             // All of them: more than any disk holds, and still a number that SQL takes.
             max_rows: 1 << 40,
         };

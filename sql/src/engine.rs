@@ -4,10 +4,8 @@ use crate::context::Core;
 use crate::manner::{Manner, Plain};
 use crate::memory::Memory;
 use crate::{LatestPositions, Scope, SqlError, metrics};
-use datafusion::arrow::array::{AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{SchemaRef, TimestampMillisecondType};
-use datafusion::functions_aggregate::expr_fn::{max, min};
-use datafusion::logical_expr::col;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use std::future::Future;
@@ -19,8 +17,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use waystream_domain::{SharedCatalog, Timestamp};
-use waystream_store::{Store, Table};
+use waystream_domain::SharedCatalog;
+use waystream_store::Store;
 
 /// Limits of the engine.
 #[derive(Debug, Clone)]
@@ -177,24 +175,6 @@ impl SqlEngine {
         };
         metrics::planned(started.elapsed());
         Ok(QueryResult { schema, rows, truncated: false })
-    }
-
-    /// First and last fix time in the scope's history; `None` if there is none.
-    pub async fn time_range(&self, scope: &Scope) -> Result<Option<(Timestamp, Timestamp)>, SqlError> {
-        let (core, scope) = (self.core.clone(), scope.clone());
-        let mut answer = self.spawn(Some(self.options.deadline), move |out| async move {
-            let time = || col("fix_time");
-            let range =
-                core.rows(&scope, Table::Positions)?.aggregate(vec![], vec![min(time()), max(time())])?.collect().await?;
-            let value = |column: usize| {
-                let batch = range.iter().find(|b| b.num_rows() > 0)?;
-                let times = batch.column(column).as_primitive_opt::<TimestampMillisecondType>()?;
-                times.iter().next().flatten().and_then(Timestamp::from_millis)
-            };
-            out.send(Ok(value(0).zip(value(1)))).await.ok();
-            Ok(())
-        });
-        answer.next().await.unwrap_or(Ok(None))
     }
 
     pub(crate) async fn turn(&self) -> Result<Turn, SqlError> {

@@ -8,6 +8,7 @@ mod context;
 mod engine;
 mod error;
 mod events;
+mod extent;
 pub mod functions;
 mod latest;
 mod manner;

@@ -104,6 +104,11 @@ pub trait Store: Send + Sync + 'static {
     /// All events as they are now: columns [`EVENT_COLUMNS`], then `log_partition`, `log_offset`.
     fn events(&self) -> Arc<dyn TableProvider>;
 
+    /// First and last fix time of all positions, if that is known without reading them. There may be less, but nothing beyond.
+    fn fix_times(&self) -> Option<(Timestamp, Timestamp)> {
+        None
+    }
+
     /// Housekeeping that may take long and can be repeated at will: compaction, retention as of `now`.
     async fn maintain(&self, now: Timestamp) -> Result<(), StoreError>;
 

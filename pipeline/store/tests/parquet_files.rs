@@ -111,6 +111,22 @@ async fn a_compacted_position_takes_few_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_far_history_goes_is_known_without_reading_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    assert_eq!(store.fix_times(), None);
+    let (first, last) = (at("1949-06-11T00:00:00Z"), at("2026-03-04T00:00:00Z"));
+    append(store.as_ref(), [position("a", last)]).await;
+    assert_eq!(store.fix_times(), Some((last, last)), "in memory");
+    store.flush().await.expect("flushes");
+    append(store.as_ref(), [position("b", first)]).await;
+    assert_eq!(store.fix_times(), Some((first, last)), "in both");
+    store.flush().await.expect("flushes");
+    drop(store);
+    assert_eq!(open(&dir).fix_times(), Some((first, last)), "in files");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_older_than_retention_goes() {
     let dir = tempfile::tempdir().expect("a folder");
     let options = ParquetOptions { retention_days: Some(30), ..ParquetOptions::default() };

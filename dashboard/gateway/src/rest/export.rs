@@ -73,10 +73,8 @@ pub(super) async fn export(
         }
         None => known_devices(&rest, &identity),
     };
-    let Some((first, last)) = rest.sql.time_range(&scope).await? else {
-        return Err(ApiError::NotFound("there is no history".into()));
-    };
-    let (from, to) = (time(query.from.as_deref(), first)?.max(first), time(query.to.as_deref(), last)?.min(last));
+    let span = rest.sql.span(&scope, time(query.from.as_deref())?, time(query.to.as_deref())?).await?;
+    let (from, to) = span.ok_or_else(|| ApiError::NotFound("there is no history".into()))?;
     let sessions = rest.sessions.clone();
     let (chunks, received) = mpsc::channel(4);
     let writing = async move {

@@ -492,6 +492,11 @@ impl Store for ParquetStore {
         self.table(Table::Events)
     }
 
+    fn fix_times(&self) -> Option<(Timestamp, Timestamp)> {
+        let (first, last) = self.inner.parts(Table::Positions).fix_times()?;
+        Timestamp::from_millis(first).zip(Timestamp::from_millis(last))
+    }
+
     async fn maintain(&self, now: Timestamp) -> Result<(), StoreError> {
         self.blocking(move |inner| inner.maintain(now)).await
     }
