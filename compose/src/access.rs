@@ -9,12 +9,11 @@ use crate::history::{History, Pieces, Selection};
 use crate::people::PeopleOrder;
 use crate::tasks::Tasks;
 use crate::tokens::TokenOrder;
-use anyhow::Context;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use std::future::Future;
 use std::pin::pin;
 use waystream_connectors::files::TrackPoint;
-use waystream_domain::{CatalogEntry, DeviceId, Position, Timestamp};
+use waystream_domain::{CatalogEntry, Position, Timestamp};
 use waystream_sql::output::Format;
 
 /// The same questions, answered here or there.
@@ -111,15 +110,12 @@ impl Access {
         }
     }
 
-    /// Every device that has history, in order.
-    pub async fn devices(&self) -> anyhow::Result<Vec<DeviceId>> {
-        #[derive(serde::Deserialize)]
-        struct Answer {
-            rows: Vec<(DeviceId,)>,
+    /// See [`History::by_device`].
+    pub async fn by_device(&self, selection: &Selection) -> anyhow::Result<Vec<Selection>> {
+        match self {
+            Self::Here(history) => history.by_device(selection).await,
+            Self::There(remote) => remote.by_device(selection).await,
         }
-        let answer = self.ask("SELECT DISTINCT device FROM positions ORDER BY device", Format::Json).await?;
-        let Answer { rows } = serde_json::from_slice(&answer).context("could not understand the list of devices")?;
-        Ok(rows.into_iter().map(|(device,)| device).collect())
     }
 }
 

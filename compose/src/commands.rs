@@ -183,9 +183,7 @@ pub async fn export(args: &ExportArgs) -> anyhow::Result<()> {
         history.settle().await?;
         let mut writer = exports::writer(format, Box::new(BufWriter::new(out)))?;
         // Device by device: in GPX and GeoJSON each is a track of its own.
-        let devices = if selection.devices.is_empty() { history.devices().await? } else { selection.devices };
-        for device in devices {
-            let one = Selection { devices: vec![device], from: selection.from, to: selection.to };
+        for one in history.by_device(&selection).await? {
             let mut batches = history.positions(&one).await?;
             while let Some(batch) = batches.try_next().await? {
                 for position in &batch {

@@ -68,6 +68,7 @@ impl Control {
             .route("/people", post(people))
             .route("/audit", post(changes))
             .route("/positions", get(positions))
+            .route("/by-device", get(by_device))
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .layer(middleware::from_fn(move |request: Request, next: Next| async move {
                 let given = request.headers().get(header::AUTHORIZATION).map(|v| Sha256::digest(v.as_bytes()));
@@ -143,6 +144,13 @@ async fn positions(State(history): State<History>, Json(selection): Json<Selecti
         })
     });
     Ok(body(batches))
+}
+
+async fn by_device(
+    State(history): State<History>,
+    Json(selection): Json<Selection>,
+) -> Result<Json<Vec<Selection>>, Failed> {
+    Ok(Json(history.by_device(&selection).await?))
 }
 
 /// Frames as they come.
@@ -261,6 +269,11 @@ impl Remote {
     /// See [`History::changes`].
     pub async fn changes(&self, order: &AuditOrder) -> anyhow::Result<String> {
         Ok(send(self.request(reqwest::Method::POST, "/audit").json(order)).await?.text().await?)
+    }
+
+    /// See [`History::by_device`].
+    pub async fn by_device(&self, selection: &Selection) -> anyhow::Result<Vec<Selection>> {
+        Ok(send(self.request(reqwest::Method::GET, "/by-device").json(selection)).await?.json().await?)
     }
 
     /// See [`History::positions`].

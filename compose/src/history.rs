@@ -197,6 +197,19 @@ impl History {
         Ok(Some(self.sql.track(&scope, request)))
     }
 
+    /// The same positions in parts, one for each device that has some, with nothing left open.
+    pub async fn by_device(&self, selection: &Selection) -> anyhow::Result<Vec<Selection>> {
+        let scope = self.scope();
+        let before_to = selection.to.map(|to| to.plus_millis(-1));
+        let Some((from, to)) = self.sql.span(&scope, selection.from, before_to).await? else { return Ok(Vec::new()) };
+        let devices: Vec<DeviceId> = match selection.devices.as_slice() {
+            [] => self.sql.devices(&scope, from, to).await?.into_iter().collect(),
+            some => some.to_vec(),
+        };
+        let one = |device| Selection { devices: vec![device], from: Some(from), to: Some(to.plus_millis(1)) };
+        Ok(devices.into_iter().map(one).collect())
+    }
+
     /// Does something with API tokens; gives what came of it, for people.
     pub async fn tokens(&self, order: &TokenOrder) -> anyhow::Result<String> {
         tokens::carry_out(&self.catalog, order).await

@@ -1,4 +1,4 @@
-//! How far history goes, found without reading all of it.
+//! What there is in history: how far it goes, found without reading all of it, and of whom it is.
 
 use crate::context::Core;
 use crate::events::time;
@@ -7,7 +7,10 @@ use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::TimestampMillisecondType;
 use datafusion::functions_aggregate::expr_fn::{max, min};
 use datafusion::logical_expr::col;
-use waystream_domain::Timestamp;
+use datafusion::prelude::DataFrame;
+use futures::TryStreamExt;
+use std::collections::BTreeSet;
+use waystream_domain::{DeviceId, Timestamp};
 use waystream_store::Table;
 
 /// Two times, both included.
@@ -50,6 +53,25 @@ impl SqlEngine {
         };
         Ok(all.map(|(first, last)| (from.map_or(first, |from| from.max(first)), to.map_or(last, |to| to.min(last)))))
     }
+
+    /// Devices of which the scope has positions between two times, both included: all of them, however long it takes.
+    pub async fn devices(&self, scope: &Scope, from: Timestamp, to: Timestamp) -> Result<BTreeSet<DeviceId>, SqlError> {
+        let (core, scope) = (self.core.clone(), scope.clone());
+        let mut answer = self.spawn(None, move |out| async move {
+            let rows = between(core.rows(&scope, Table::Positions)?, (from, to))?;
+            let mut batches = rows.aggregate(vec![col("device")], vec![])?.execute_stream().await?;
+            let mut devices = BTreeSet::new();
+            while let Some(batch) = batches.try_next().await? {
+                let ids = batch.column(0).as_string_view_opt().ok_or_else(|| SqlError::Store("devices are no texts".into()))?;
+                for id in ids.iter().flatten() {
+                    devices.insert(DeviceId::new(id).map_err(|e| SqlError::Store(e.to_string()))?);
+                }
+            }
+            out.send(Ok(devices)).await.ok();
+            Ok(())
+        });
+        answer.next().await.unwrap_or_else(|| Ok(BTreeSet::new()))
+    }
 }
 
 /// First and last fix time of a scope, from those of all: looked for from both ends.
@@ -81,11 +103,11 @@ async fn ends(core: &Core, scope: &Scope, (first, last): Between) -> Result<Opti
     }
 }
 
-/// First and last fix time of a scope between two times, or of all.
-async fn within(core: &Core, scope: &Scope, between: Option<Between>) -> Result<Option<Between>, SqlError> {
+/// First and last fix time of a scope, between two times or of all.
+async fn within(core: &Core, scope: &Scope, times: Option<Between>) -> Result<Option<Between>, SqlError> {
     let mut rows = core.rows(scope, Table::Positions)?;
-    if let Some((from, to)) = between {
-        rows = rows.filter(col("fix_time").gt_eq(time(from)).and(col("fix_time").lt_eq(time(to))))?;
+    if let Some(times) = times {
+        rows = between(rows, times)?;
     }
     let range = rows.aggregate(vec![], vec![min(col("fix_time")), max(col("fix_time"))])?.collect().await?;
     let value = |column: usize| {
@@ -94,4 +116,9 @@ async fn within(core: &Core, scope: &Scope, between: Option<Between>) -> Result<
         times.iter().next().flatten().and_then(Timestamp::from_millis)
     };
     Ok(value(0).zip(value(1)))
+}
+
+/// Rows with fix times from one on up to another, both included.
+pub(crate) fn between(rows: DataFrame, (from, to): Between) -> Result<DataFrame, SqlError> {
+    Ok(rows.filter(col("fix_time").gt_eq(time(from)).and(col("fix_time").lt_eq(time(to))))?)
 }

@@ -2,7 +2,7 @@
 
 use crate::context::Core;
 use crate::engine::Rows;
-use crate::events::time;
+use crate::extent::between;
 use crate::{Scope, SqlEngine, SqlError};
 use datafusion::logical_expr::{Expr, col, lit};
 use futures::TryStreamExt;
@@ -124,8 +124,7 @@ async fn within(
     (from, to): (Timestamp, Timestamp),
     most: Option<usize>,
 ) -> Result<Option<Vec<Position>>, SqlError> {
-    let mut all =
-        core.rows(scope, Table::Positions)?.filter(col("fix_time").gt_eq(time(from)).and(col("fix_time").lt_eq(time(to))))?;
+    let mut all = between(core.rows(scope, Table::Positions)?, (from, to))?;
     if let Some(condition) = condition(devices) {
         all = all.filter(condition)?;
     }

@@ -30,4 +30,11 @@ async fn a_scope_s_history_is_found_within_that_of_others() {
     ] {
         assert_eq!(f.engine.span(&f.acme, from, to).await.unwrap(), Some(expected));
     }
+    let devices = async |from: &str, to: &str| {
+        let found = f.engine.devices(&f.bolt, at(from), at(to)).await.unwrap();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(devices("2026-01-01", "2027-01-01").await, "e0 e1 e2 e3 e4");
+    assert_eq!(devices("2001-01-01", "2002-01-01").await, "e0");
+    assert_eq!(devices("2002-01-01", "2003-01-01").await, "");
 }

@@ -4,7 +4,7 @@ use crate::commands::{text, well};
 use crate::common::{System, settings, shared};
 
 #[test]
-fn files_of_sql_have_every_row_from_a_folder_and_from_a_running_system() {
+fn files_have_every_row_from_a_folder_and_from_a_running_system() {
     let folder = tempfile::tempdir().unwrap();
     let (data, config) = (text(folder.path()), folder.path().join("settings.toml"));
     let settings = settings(&[]) + "[sql]\nmax_rows = 5\n";
@@ -20,6 +20,8 @@ fn files_of_sql_have_every_row_from_a_folder_and_from_a_running_system() {
         assert_eq!(json["rows"].as_array().unwrap().len(), 5);
         assert_eq!(json["truncated"], true);
         assert!(ask("table").ends_with("5 rows, cut off at the limit\n"));
+        // Of all eight vehicles.
+        assert_eq!(well(&["export", "--data", data, "--config", text(&config)]).lines().count(), 1 + 1_533);
     };
     check();
     let _system = System::start(folder.path(), &settings).unwrap();
