@@ -27,3 +27,16 @@ fn files_have_every_row_from_a_folder_and_from_a_running_system() {
     let _system = System::start(folder.path(), &settings).unwrap();
     check();
 }
+
+#[tokio::test]
+async fn what_a_removed_device_has_reported_is_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    well(&["import", text(&shared("data/tracks/liverpool_bus.csv.gz")), "--data", text(folder.path())]);
+    let system = System::start(folder.path(), &settings(&[])).unwrap();
+    let browser = system.browser().await;
+    let url = format!("http://{}/api", system.address("dashboard"));
+    let remove = browser.delete(format!("{url}/devices/livbus-4716")).header("x-waystream", "1");
+    assert_eq!(remove.send().await.unwrap().status(), 204);
+    let exported = browser.get(format!("{url}/export?format=csv")).send().await.unwrap().error_for_status().unwrap();
+    assert_eq!(exported.text().await.unwrap().lines().count(), 1 + 1_533);
+}
