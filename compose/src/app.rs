@@ -103,7 +103,7 @@ impl Core {
             organisation: organisation(),
             archives: config.roles.contains(&Role::Archive),
         };
-        Ok(Self { folder, log, catalog, store, history, open_log, ready: ready.into_iter().collect() })
+        Ok(Self { folder, log, catalog, store, history, open_log, ready: vec![ready] })
     }
 
     /// Closes the log, once nothing uses it any more.

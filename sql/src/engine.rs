@@ -6,8 +6,7 @@ use crate::memory::Memory;
 use crate::{LatestPositions, Scope, SqlError, metrics};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use futures::StreamExt;
+use datafusion::physical_plan::ExecutionPlan;
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -141,16 +140,15 @@ impl SqlEngine {
             let statement = manner.parse(&sql)?;
             let planned = core.plan(&scope, statement, manner.as_ref()).await?;
             let rows = planned.start(manner.as_ref()).await?;
-            let context = Arc::new(rows.task_ctx());
-            let plan = rows.create_physical_plan().await?;
-            // Also if the query is stopped.
-            let _counted = Files(plan.clone());
-            let mut stream = execute_stream(plan, context)?;
-            if schema_out.send(stream.schema()).is_err() {
+            let reading = core.read(rows).await?;
+            // Also if the query is stopped, and behind its stream.
+            let _counted = Files(reading.plan.clone());
+            let mut reading = reading;
+            if schema_out.send(reading.rows.schema()).is_err() {
                 return Ok(());
             }
             let (mut left, mut truncated) = (max_rows, false);
-            while let Some(batch) = stream.next().await.transpose()? {
+            while let Some(batch) = reading.next().await? {
                 truncated = batch.num_rows() > left;
                 let batch = if truncated { batch.slice(0, left) } else { batch };
                 left -= batch.num_rows();

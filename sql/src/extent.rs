@@ -8,7 +8,6 @@ use datafusion::arrow::datatypes::TimestampMillisecondType;
 use datafusion::functions_aggregate::expr_fn::{max, min};
 use datafusion::logical_expr::col;
 use datafusion::prelude::DataFrame;
-use futures::TryStreamExt;
 use std::collections::BTreeSet;
 use waystream_domain::{DeviceId, Timestamp};
 use waystream_store::Table;
@@ -59,9 +58,9 @@ impl SqlEngine {
         let (core, scope) = (self.core.clone(), scope.clone());
         let mut answer = self.spawn(None, move |out| async move {
             let rows = between(core.rows(&scope, Table::Positions)?, (from, to))?;
-            let mut batches = rows.aggregate(vec![col("device")], vec![])?.execute_stream().await?;
+            let mut batches = core.read(rows.aggregate(vec![col("device")], vec![])?).await?;
             let mut devices = BTreeSet::new();
-            while let Some(batch) = batches.try_next().await? {
+            while let Some(batch) = batches.next().await? {
                 let ids = batch.column(0).as_string_view_opt().ok_or_else(|| SqlError::Store("devices are no texts".into()))?;
                 for id in ids.iter().flatten() {
                     devices.insert(DeviceId::new(id).map_err(|e| SqlError::Store(e.to_string()))?);
@@ -109,10 +108,13 @@ async fn within(core: &Core, scope: &Scope, times: Option<Between>) -> Result<Op
     if let Some(times) = times {
         rows = between(rows, times)?;
     }
-    let range = rows.aggregate(vec![], vec![min(col("fix_time")), max(col("fix_time"))])?.collect().await?;
+    let mut batches = core.read(rows.aggregate(vec![], vec![min(col("fix_time")), max(col("fix_time"))])?).await?;
+    let mut range = None;
+    while let Some(batch) = batches.next().await? {
+        range = Some(batch).filter(|batch| batch.num_rows() > 0).or(range);
+    }
     let value = |column: usize| {
-        let batch = range.iter().find(|b| b.num_rows() > 0)?;
-        let times = batch.column(column).as_primitive_opt::<TimestampMillisecondType>()?;
+        let times = range.as_ref()?.column(column).as_primitive_opt::<TimestampMillisecondType>()?;
         times.iter().next().flatten().and_then(Timestamp::from_millis)
     };
     Ok(value(0).zip(value(1)))

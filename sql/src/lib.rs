@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod output;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod reading;
 mod scope;
 mod statement;
 mod tables;

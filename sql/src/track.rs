@@ -5,7 +5,6 @@ use crate::engine::Rows;
 use crate::extent::between;
 use crate::{Scope, SqlEngine, SqlError};
 use datafusion::logical_expr::{Expr, col, lit};
-use futures::TryStreamExt;
 use waystream_domain::{DeviceId, FleetId, Position, Timestamp};
 use waystream_store::{Table, rows};
 
@@ -128,9 +127,9 @@ async fn within(
     if let Some(condition) = condition(devices) {
         all = all.filter(condition)?;
     }
-    let mut batches = all.execute_stream().await?;
+    let mut batches = core.read(all).await?;
     let mut positions = Vec::new();
-    while let Some(batch) = batches.try_next().await? {
+    while let Some(batch) = batches.next().await? {
         positions.extend(rows::positions_from(&batch).map_err(|e| SqlError::Store(e.to_string()))?);
         if most.is_some_and(|most| positions.len() > most) {
             return Ok(None);

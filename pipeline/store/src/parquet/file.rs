@@ -81,6 +81,14 @@ impl DataFile {
         !self.is_damaged()
     }
 
+    /// Checks it once more, though it was found good: reading it may have failed. Blocks.
+    pub(crate) fn check_again(&self) {
+        if !self.is_damaged() {
+            self.state.store(UNCHECKED, Ordering::Relaxed);
+            self.check();
+        }
+    }
+
     fn found_damaged(&self, why: &str) {
         self.state.store(DAMAGED, Ordering::Relaxed);
         error!(path = self.entry.path, rows = self.entry.rows, why, "file of the store is damaged, its rows are left out");

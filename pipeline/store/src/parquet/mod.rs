@@ -30,6 +30,7 @@ use crate::{ArchiveBatch, Store, StoreError, Table, Unflushed, metrics, rows};
 use async_trait::async_trait;
 use compact::Target;
 use datafusion::catalog::TableProvider;
+use datafusion::physical_plan::ExecutionPlan;
 use disk::Disk;
 use file::DataFile;
 use manifest::Manifest;
@@ -77,6 +78,8 @@ struct Inner {
     /// Held while flushing, compacting.
     flushing: Mutex<()>,
     maintaining: Mutex<()>,
+    /// Held while files are checked because reading them has failed.
+    suspecting: Mutex<()>,
     /// As it is on disk. Held while it is replaced.
     manifest: Mutex<Manifest>,
     next_file: AtomicU64,
@@ -166,6 +169,7 @@ impl ParquetStore {
             appending: Mutex::default(),
             flushing: Mutex::default(),
             maintaining: Mutex::default(),
+            suspecting: Mutex::default(),
             next_file: AtomicU64::new(manifest.next_file),
             closing: AtomicBool::new(false),
             manifest: Mutex::new(manifest),
@@ -499,6 +503,19 @@ impl Store for ParquetStore {
 
     async fn maintain(&self, now: Timestamp) -> Result<(), StoreError> {
         self.blocking(move |inner| inner.maintain(now)).await
+    }
+
+    async fn suspect(&self, plan: Arc<dyn ExecutionPlan>) {
+        let looked = self.blocking(move |inner| {
+            // Many may fail of the same cause: one at a time looks for it.
+            if let Ok(_looking) = inner.suspecting.try_lock() {
+                scan::files_of(&plan).iter().for_each(|file| file.check_again());
+            }
+            Ok(())
+        });
+        if let Err(e) = looked.await {
+            warn!(error = &e as &dyn std::error::Error, "files could not be checked");
+        }
     }
 
     fn damage(&self) -> Vec<String> {

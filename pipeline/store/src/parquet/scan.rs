@@ -41,7 +41,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A file not checked since the store was opened is checked before it is first read, if it is at most this large. Larger ones are
-/// checked in the background: reading a gigabyte to answer a question about one device would take too long.
+/// checked in the background, or once reading them has failed: reading a gigabyte to answer a question about one device would take
+/// too long.
 const CHECK_BYTES: u64 = 64 << 20;
 
 /// Up to so many files are read as one sorted partition each, so that window functions over devices need no sort.
@@ -115,6 +116,23 @@ impl TableSnapshot {
     fn only_of_key(&self, filter: &Expr) -> bool {
         filter.column_refs().iter().all(|c| self.table.key().contains(&c.name.as_str()))
     }
+}
+
+/// The files that a plan reads, each once.
+pub(crate) fn files_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<Arc<DataFile>> {
+    fn collect(plan: &Arc<dyn ExecutionPlan>, files: &mut Vec<Arc<DataFile>>) {
+        let source = plan.downcast_ref::<DataSourceExec>().and_then(|exec| exec.downcast_to_file_source::<ParquetSource>());
+        if let Some((config, _)) = source {
+            let read = config.file_groups.iter().flat_map(|group| group.files());
+            files.extend(read.filter_map(|file| file.extension::<Arc<DataFile>>().cloned()));
+        }
+        plan.children().into_iter().for_each(|child| collect(child, files));
+    }
+    let mut files = Vec::new();
+    collect(plan, &mut files);
+    files.sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
+    files.dedup_by(|a, b| a.entry.path == b.entry.path);
+    files
 }
 
 /// A file, or a run in memory.
