@@ -99,6 +99,8 @@ impl StoreConfig {
                 let folder = folder.to_owned();
                 let opening = tokio::task::spawn_blocking(move || ParquetStore::open(&folder, options));
                 let store = opening.await.context("opening failed")?.context("could not open the store")?;
+                // A command is over before the first housekeeping.
+                store.expire(crate::now());
                 let ready = ready(store.clone());
                 Ok(OpenStore { store, archive: ArchiveConfig::default(), ready })
             }

@@ -140,10 +140,17 @@ async fn what_is_older_than_retention_goes() {
         positions(store.as_ref(), &[]).await.iter().map(|p| p.fix_time.to_string()[..10].to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(left("2026-02-01T00:00:00Z").await, days);
+    // A row that lies in a file with others is in no table any more, though the file stays.
+    assert_eq!(left("2026-02-15T00:00:00Z").await, days[1..]);
+    assert_eq!(periods(&dir), ["2026"]);
     // The file of several days is rewritten when it holds rows a month past retention, and goes when all of it is past.
     assert_eq!(left("2026-03-25T00:00:00Z").await, days[2..]);
     assert_eq!(left("2026-04-25T00:00:00Z").await, [""; 0]);
     assert!(files(dir.path()).is_empty());
+    // Nor is one that comes too late.
+    append(store.as_ref(), [position("a", at(days[0]))]).await;
+    assert!(positions(store.as_ref(), &[]).await.is_empty());
+    assert_eq!(store.fix_times(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

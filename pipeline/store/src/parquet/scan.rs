@@ -74,11 +74,19 @@ pub(crate) struct TableSnapshot {
     table: Table,
     parts: Arc<Parts>,
     folder: Arc<Folder>,
+    keep_from_ms: i64,
 }
 
 impl TableSnapshot {
-    pub(crate) fn new(table: Table, parts: Arc<Parts>, folder: Arc<Folder>) -> Self {
-        Self { table, parts, folder }
+    /// Rows with fix times before `keep_from_ms` (milliseconds since 1970) are left out.
+    pub(crate) fn new(table: Table, parts: Arc<Parts>, folder: Arc<Folder>, keep_from_ms: i64) -> Self {
+        Self { table, parts, folder, keep_from_ms }
+    }
+
+    /// What leaves out rows past retention, which files of several days may still have.
+    fn kept(&self) -> Option<Expr> {
+        let (first, _) = self.parts.fix_times()?;
+        (first < self.keep_from_ms).then(|| col("fix_time").gt_eq(time(self.keep_from_ms)))
     }
 
     /// Parts that may hold rows which pass the filters, without those that are damaged.
@@ -236,7 +244,8 @@ impl TableProvider for TableSnapshot {
         filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let parts = self.parts(state, filters).await?;
+        let filters: Vec<Expr> = filters.iter().cloned().chain(self.kept()).collect();
+        let parts = self.parts(state, &filters).await?;
         let groups = groups(&parts.iter().map(Part::extent).collect::<Vec<_>>());
         let schema = self.table.schema();
         let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
@@ -250,7 +259,7 @@ impl TableProvider for TableSnapshot {
             read.insert(schema.index_of(name)?);
         }
         let reader = Reader::new(state, self.table, &self.folder, read.into_iter().collect())?;
-        let plan = reader.read(&parts, &groups, filters, |f| self.only_of_key(f))?;
+        let plan = reader.read(&parts, &groups, &filters, |f| self.only_of_key(f))?;
 
         if reader.columns == wanted {
             return Ok(plan);
