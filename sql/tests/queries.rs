@@ -8,7 +8,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::sync::Arc;
-use waystream_domain::{Acknowledgement, AttributeValue, CatalogEdit, CatalogEntry, Event, EventId, EventKind};
+use waystream_domain::{AttributeValue, Event, EventKind};
 use waystream_sql::output::{self, Format};
 use waystream_sql::{Devices, EventFilter, Scope, SqlError, SqlOptions, TrackRequest};
 use waystream_store::{ArchiveBatch, Archived};
@@ -100,22 +100,6 @@ async fn a_track_comes_in_order_of_fix_time() {
     assert_eq!(range, Some((at("2026-03-04T23:55:00Z"), at("2026-03-05T00:11:30Z"))));
     let nothing = Scope::new(common::organisation("acme"), []);
     assert_eq!(f.engine.time_range(&nothing).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn who_has_seen_to_an_event_is_joined_to_it() {
-    let f = fixture(SqlOptions::default()).await;
-    let newest = f.engine.events(&f.acme, EventFilter { limit: 1, ..EventFilter::default() }).await.unwrap();
-    let ours = newest.events[0].row.id.clone();
-    for (event, organisation) in [(ours, "acme"), (EventId::from_text("x/-/alarm/1"), "rival")] {
-        let (organisation, by) = (common::organisation(organisation), "ann".parse().unwrap());
-        let given = Acknowledgement { event, organisation, by, at: at("2026-03-06T00:00:00Z"), note: None };
-        f.catalog.write().unwrap().apply(CatalogEdit::Put(CatalogEntry::Acknowledgement(given)));
-    }
-    let joined = "SELECT kind, acknowledged_by, acknowledged_at, note FROM events JOIN acknowledgements USING (event_id)";
-    let expected = "kind,acknowledged_by,acknowledged_at,note\nenter,ann,2026-03-06T00:00:00.000Z,\n";
-    assert_eq!(csv(&f, &f.acme, joined).await, expected);
-    assert_eq!(csv(&f, &f.acme, "SELECT count(*) AS n FROM acknowledgements").await, "n\n1\n");
 }
 
 #[tokio::test]
