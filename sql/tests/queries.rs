@@ -184,6 +184,11 @@ async fn functions_give_the_figures_that_others_have_published() {
         ("SELECT count(*) AS n, min(gap_s) AS gap_s, round(max(distance_m), 1) AS m FROM gaps(10)", "n,gap_s,m\n990,10.0,111.2\n"),
         ("SELECT count(*) AS n FROM gaps(10.5)", "n\n0\n"),
         (
+            "SELECT count(*) AS n FROM gaps(5 * 2, TIMESTAMP '2026-03-05 00:00:00', timestamptz '2026-03-05 00:00:15Z')",
+            "n\n10\n",
+        ),
+        ("SELECT count(*) AS n FROM gaps(10, now() - INTERVAL '36500 days', now() + INTERVAL '36500 days')", "n\n990\n"),
+        (
             "SELECT device, from_time, to_time FROM gaps(1, '2026-03-05T00:00:00Z', '2026-03-05T00:00:15Z') ORDER BY 1 LIMIT 1",
             "device,from_time,to_time\nn0,2026-03-05T00:00:00.000Z,2026-03-05T00:00:10.000Z\n",
         ),
@@ -201,6 +206,8 @@ async fn functions_give_the_figures_that_others_have_published() {
         ("SELECT * FROM gaps()", "seconds"),
         ("SELECT * FROM gaps('x')", "seconds"),
         ("SELECT * FROM gaps(1, 'yesterday')", "yesterday is not a time"),
+        ("SELECT * FROM gaps(1, 7)", "a time, not"),
+        ("SELECT * FROM gaps(NULL)", "seconds"),
     ] {
         let error = match f.engine.query(&f.acme, sql).await {
             Ok(mut result) => result.collect().await.expect_err(sql),
