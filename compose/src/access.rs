@@ -2,6 +2,7 @@
 
 use crate::app::Core;
 use crate::audit::AuditOrder;
+use crate::cli::WhoseArgs;
 use crate::config::{Config, Role};
 use crate::control::Remote;
 use crate::folder::{DataFolder, Owner};
@@ -9,11 +10,12 @@ use crate::history::{History, Pieces, Selection};
 use crate::people::PeopleOrder;
 use crate::tasks::Tasks;
 use crate::tokens::TokenOrder;
+use anyhow::Context;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use std::future::Future;
 use std::pin::pin;
 use waystream_connectors::files::TrackPoint;
-use waystream_domain::{CatalogEntry, Position, Timestamp};
+use waystream_domain::{CatalogEntry, OrganisationId, Position, Timestamp};
 use waystream_sql::output::Format;
 
 /// The same questions, answered here or there.
@@ -25,6 +27,14 @@ pub enum Access {
 }
 
 impl Access {
+    /// See [`History::of`].
+    pub fn of(self, organisation: OrganisationId) -> anyhow::Result<Self> {
+        Ok(match self {
+            Self::Here(history) => Self::Here(history.of(organisation)?),
+            Self::There(remote) => Self::There(remote.of(organisation)),
+        })
+    }
+
     /// See [`History::store`].
     pub async fn store(&self, points: Vec<TrackPoint>) -> anyhow::Result<usize> {
         match self {
@@ -117,6 +127,26 @@ impl Access {
             Self::There(remote) => remote.by_device(selection).await,
         }
     }
+}
+
+/// Does something with the history of one organisation, if one is named, or else of the first.
+pub async fn with_history_of<T, F>(config: &Config, whose: &WhoseArgs, work: impl FnOnce(Access) -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let organisation = whose.organisation.as_deref().map(|id| {
+        let parsed: Result<OrganisationId, _> = id.parse();
+        parsed.with_context(|| format!("{id:?} is not an organisation"))
+    });
+    let organisation = organisation.transpose()?;
+    with_history(config, |access| async move {
+        let access = match organisation {
+            Some(organisation) => access.of(organisation)?,
+            None => access,
+        };
+        work(access).await
+    })
+    .await
 }
 
 /// Does something with the history of a data folder.

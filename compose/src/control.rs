@@ -9,7 +9,8 @@ use crate::people::PeopleOrder;
 use crate::tokens::TokenOrder;
 use anyhow::Context;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -24,7 +25,7 @@ use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use waystream_connectors::files::TrackPoint;
-use waystream_domain::{CatalogEntry, FleetId, Position, Timestamp, codec};
+use waystream_domain::{CatalogEntry, FleetId, OrganisationId, Position, Timestamp, codec};
 use waystream_sql::output::Format;
 
 /// Largest request: a batch of points.
@@ -45,6 +46,12 @@ pub struct Control {
 #[derive(Debug, Serialize, Deserialize)]
 struct SqlParameters {
     format: String,
+}
+
+/// Whose history.
+#[derive(Debug, Deserialize)]
+struct Whose {
+    organisation: Option<OrganisationId>,
 }
 
 impl Control {
@@ -98,12 +105,27 @@ impl IntoResponse for Failed {
     }
 }
 
-async fn import(State(history): State<History>, body: Bytes) -> Result<String, Failed> {
+/// Of the organisation that is named, or of the first.
+struct Of(History);
+
+impl FromRequestParts<History> for Of {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, history: &History) -> Result<Self, Failed> {
+        let Query(whose) = Query::<Whose>::try_from_uri(&parts.uri)?;
+        Ok(Self(match whose.organisation {
+            Some(organisation) => history.of(organisation)?,
+            None => history.clone(),
+        }))
+    }
+}
+
+async fn import(Of(history): Of, body: Bytes) -> Result<String, Failed> {
     let points = unframe(&body)?.into_iter().map(point).collect();
     Ok(history.store(points).await?.to_string())
 }
 
-async fn add(State(history): State<History>, Json(entries): Json<Vec<CatalogEntry>>) -> Result<String, Failed> {
+async fn add(Of(history): Of, Json(entries): Json<Vec<CatalogEntry>>) -> Result<String, Failed> {
     Ok(history.add(entries).await?.to_string())
 }
 
@@ -117,7 +139,7 @@ async fn archive(State(history): State<History>, from: String) -> Result<String,
     Ok(history.archive_again(from).await?.to_string())
 }
 
-async fn sql(State(history): State<History>, Query(how): Query<SqlParameters>, query: String) -> Result<Body, Failed> {
+async fn sql(Of(history): Of, Query(how): Query<SqlParameters>, query: String) -> Result<Body, Failed> {
     let pieces = history.answer(&query, how.format.parse()?).await?;
     Ok(body(pieces.map_ok(|piece| frame_bytes(&piece))))
 }
@@ -134,7 +156,7 @@ async fn changes(State(history): State<History>, Json(order): Json<AuditOrder>) 
     Ok(history.changes(&order).await?)
 }
 
-async fn positions(State(history): State<History>, Json(selection): Json<Selection>) -> Result<Body, Failed> {
+async fn positions(Of(history): Of, Json(selection): Json<Selection>) -> Result<Body, Failed> {
     let Some(positions) = history.positions(&selection).await? else { return Ok(Body::empty()) };
     let batches = stream::unfold(Some(positions), |positions| async move {
         let mut positions = positions?;
@@ -146,10 +168,7 @@ async fn positions(State(history): State<History>, Json(selection): Json<Selecti
     Ok(body(batches))
 }
 
-async fn by_device(
-    State(history): State<History>,
-    Json(selection): Json<Selection>,
-) -> Result<Json<Vec<Selection>>, Failed> {
+async fn by_device(Of(history): Of, Json(selection): Json<Selection>) -> Result<Json<Vec<Selection>>, Failed> {
     Ok(Json(history.by_device(&selection).await?))
 }
 
@@ -208,16 +227,25 @@ fn unframe(mut bytes: &[u8]) -> anyhow::Result<Vec<Position>> {
 pub struct Remote {
     client: reqwest::Client,
     contact: Contact,
+    organisation: Option<OrganisationId>,
 }
 
 impl Remote {
     /// The system that is reached so.
     pub fn new(contact: Contact) -> Self {
-        Self { client: reqwest::Client::new(), contact }
+        Self { client: reqwest::Client::new(), contact, organisation: None }
+    }
+
+    /// See [`History::of`].
+    #[must_use]
+    pub fn of(self, organisation: OrganisationId) -> Self {
+        Self { organisation: Some(organisation), ..self }
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, format!("http://{}{path}", self.contact.address)).bearer_auth(&self.contact.token)
+        let request = self.client.request(method, format!("http://{}{path}", self.contact.address));
+        let whose: Vec<_> = self.organisation.iter().map(|id| ("organisation", id.as_str())).collect();
+        request.bearer_auth(&self.contact.token).query(&whose)
     }
 
     /// See [`History::store`].

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use waystream_connectors::faults::Source;
 use waystream_connectors::files::TrackPoint;
 use waystream_connectors::ingest::{Ingest, Report};
-use waystream_domain::{Actor, CatalogEdit, CatalogEntry, DeviceId, OrganisationId, Position, Timestamp};
+use waystream_domain::{Actor, Catalog, CatalogEdit, CatalogEntry, DeviceId, FleetId, OrganisationId, Position, Timestamp};
 use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, Offsets, Topic};
 use waystream_sql::output::{self, Format};
@@ -43,6 +43,8 @@ pub struct History {
     pub catalog: CatalogHandle,
     /// Whose history.
     pub organisation: OrganisationId,
+    /// It was named: nothing of others is touched.
+    pub alone: bool,
     /// Whether this process writes it, or a part of it.
     pub archives: bool,
 }
@@ -60,6 +62,34 @@ pub struct Selection {
 }
 
 impl History {
+    /// The same for one organisation alone. New devices come into the fleet that it began with, or else its first.
+    pub fn of(&self, organisation: OrganisationId) -> anyhow::Result<Self> {
+        let fleet = {
+            let shared = self.catalog.shared();
+            let known = shared.read().unwrap_or_else(PoisonError::into_inner);
+            anyhow::ensure!(known.organisations.contains_key(&organisation), "there is no organisation {organisation}");
+            let fleets = || known.fleets_of(&organisation).map(|fleet| &fleet.id);
+            let began_with = fleets().find(|id| id.as_str() == organisation.as_str());
+            began_with.or_else(|| fleets().next()).cloned()
+        };
+        let fleet = fleet.with_context(|| format!("the organisation {organisation} has no fleet"))?;
+        Ok(Self { organisation, alone: true, ingest: self.ingest.for_fleet(Some(fleet)), ..self.clone() })
+    }
+
+    /// Refuses fleets, and devices in them, that are another organisation's.
+    fn check_fleet(&self, known: &Catalog, fleet: &FleetId) -> anyhow::Result<()> {
+        let others = known.fleets.get(fleet).filter(|fleet| fleet.organisation != self.organisation);
+        anyhow::ensure!(!self.alone || others.is_none(), "the fleet {fleet} is another organisation's");
+        Ok(())
+    }
+
+    fn check_device(&self, device: &DeviceId) -> anyhow::Result<()> {
+        let shared = self.catalog.shared();
+        let known = shared.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(device) = known.devices.get(device) else { return Ok(()) };
+        self.check_fleet(&known, &device.fleet).with_context(|| format!("the device {}", device.id))
+    }
+
     /// Puts points into the log; returns once they are durable, with how many were taken.
     pub async fn store(&self, points: Vec<TrackPoint>) -> anyhow::Result<usize> {
         let source = Source { protocol: IMPORT, device: None, peer: None };
@@ -69,6 +99,7 @@ impl History {
             match reports.last_mut() {
                 Some(last) if *last.from.device() == point.device => last.fixes.push(point.fix),
                 _ => {
+                    self.check_device(&point.device)?;
                     let admitted =
                         self.ingest.admit(source, &point.device, &[]).await.context("could not register a device")?;
                     let Some(from) = admitted else { continue };
@@ -86,6 +117,13 @@ impl History {
         let new: Vec<CatalogEdit> = {
             let shared = self.catalog.shared();
             let known = shared.read().unwrap_or_else(PoisonError::into_inner);
+            for entry in &entries {
+                match entry {
+                    CatalogEntry::Fleet(fleet) => self.check_fleet(&known, &fleet.id)?,
+                    CatalogEntry::Device(device) => self.check_fleet(&known, &device.fleet)?,
+                    _ => {}
+                }
+            }
             entries.into_iter().filter(|entry| !known.knows(&entry.key())).map(CatalogEdit::Put).collect()
         };
         let added = new.len();
