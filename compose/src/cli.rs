@@ -372,6 +372,8 @@ pub enum ExportFormat {
     Gpx,
     /// For geographic programs.
     Geojson,
+    /// For Google Earth and the like.
+    Kml,
     /// For pandas, DuckDB and the like: the columns of the table `positions` in SQL.
     Parquet,
     /// An Excel workbook with the same columns.

@@ -182,7 +182,7 @@ pub async fn export(args: &ExportArgs) -> anyhow::Result<()> {
     with_history_of(&settings(&args.run)?, &args.whose, |history| async move {
         history.settle().await?;
         let mut writer = exports::writer(format, Box::new(BufWriter::new(out)))?;
-        // Device by device: in GPX and GeoJSON each is a track of its own.
+        // Device by device: in GPX and KML each is a track of its own.
         for one in history.by_device(&selection).await? {
             let mut batches = history.positions(&one).await?;
             while let Some(batch) = batches.try_next().await? {

@@ -119,7 +119,7 @@ export const api = {
   sql: (query: string) => json<SqlAnswer>('POST', address('sql'), { query, format: 'json' }),
   sqlCsv: async (query: string): Promise<Blob> => (await send('POST', address('sql'), { query, format: 'csv' })).blob(),
   /** `device` null: all. */
-  exportUrl: (format: 'csv' | 'gpx' | 'geojson' | 'parquet' | 'xlsx', device: string | null, from: number, to: number): string =>
+  exportUrl: (format: 'csv' | 'gpx' | 'geojson' | 'kml' | 'parquet' | 'xlsx', device: string | null, from: number, to: number): string =>
     address('export', { format, device, from, to }),
 };
 

@@ -41,7 +41,7 @@ pub struct ExportFormat {
 /// What to export.
 #[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct ExportQuery {
-    /// `csv`, `gpx`, `geojson`, `parquet` or `xlsx`.
+    /// `csv`, `gpx`, `geojson`, `kml`, `parquet` or `xlsx`.
     format: String,
     /// Device ids, separated by commas; if missing, all that have history, removed ones too.
     device: Option<String>,
