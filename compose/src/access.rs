@@ -2,19 +2,20 @@
 
 use crate::app::Core;
 use crate::audit::AuditOrder;
+use crate::cli::WhoseArgs;
 use crate::config::{Config, Role};
 use crate::control::Remote;
 use crate::folder::{DataFolder, Owner};
-use crate::history::{History, Selection};
+use crate::history::{History, Pieces, Selection};
 use crate::people::PeopleOrder;
 use crate::tasks::Tasks;
 use crate::tokens::TokenOrder;
 use anyhow::Context;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use std::future::Future;
 use std::pin::pin;
 use waystream_connectors::files::TrackPoint;
-use waystream_domain::{CatalogEntry, DeviceId, Position, Timestamp};
+use waystream_domain::{CatalogEntry, OrganisationId, Position, Timestamp};
 use waystream_sql::output::Format;
 
 /// The same questions, answered here or there.
@@ -26,6 +27,14 @@ pub enum Access {
 }
 
 impl Access {
+    /// See [`History::of`].
+    pub fn of(self, organisation: OrganisationId) -> anyhow::Result<Self> {
+        Ok(match self {
+            Self::Here(history) => Self::Here(history.of(organisation)?),
+            Self::There(remote) => Self::There(remote.of(organisation)),
+        })
+    }
+
     /// See [`History::store`].
     pub async fn store(&self, points: Vec<TrackPoint>) -> anyhow::Result<usize> {
         match self {
@@ -58,12 +67,17 @@ impl Access {
         }
     }
 
-    /// See [`History::ask`].
-    pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
+    /// See [`History::answer`].
+    pub async fn answer(&self, query: &str, format: Format) -> anyhow::Result<Pieces> {
         match self {
-            Self::Here(history) => history.ask(query, format).await,
-            Self::There(remote) => remote.ask(query, format).await,
+            Self::Here(history) => history.answer(query, format).await,
+            Self::There(remote) => remote.answer(query, format).await,
         }
+    }
+
+    /// All of an answer.
+    pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
+        self.answer(query, format).await?.try_concat().await
     }
 
     /// See [`History::tokens`].
@@ -106,16 +120,33 @@ impl Access {
         }
     }
 
-    /// Every device that has history, in order.
-    pub async fn devices(&self) -> anyhow::Result<Vec<DeviceId>> {
-        #[derive(serde::Deserialize)]
-        struct Answer {
-            rows: Vec<(DeviceId,)>,
+    /// See [`History::by_device`].
+    pub async fn by_device(&self, selection: &Selection) -> anyhow::Result<Vec<Selection>> {
+        match self {
+            Self::Here(history) => history.by_device(selection).await,
+            Self::There(remote) => remote.by_device(selection).await,
         }
-        let answer = self.ask("SELECT DISTINCT device FROM positions ORDER BY device", Format::Json).await?;
-        let Answer { rows } = serde_json::from_slice(&answer).context("could not understand the list of devices")?;
-        Ok(rows.into_iter().map(|(device,)| device).collect())
     }
+}
+
+/// Does something with the history of one organisation, if one is named, or else of the first.
+pub async fn with_history_of<T, F>(config: &Config, whose: &WhoseArgs, work: impl FnOnce(Access) -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let organisation = whose.organisation.as_deref().map(|id| {
+        let parsed: Result<OrganisationId, _> = id.parse();
+        parsed.with_context(|| format!("{id:?} is not an organisation"))
+    });
+    let organisation = organisation.transpose()?;
+    with_history(config, |access| async move {
+        let access = match organisation {
+            Some(organisation) => access.of(organisation)?,
+            None => access,
+        };
+        work(access).await
+    })
+    .await
 }
 
 /// Does something with the history of a data folder.

@@ -101,9 +101,10 @@ impl Core {
             ingest: Ingest::new(Arc::clone(&log), catalog.clone(), options, Faults::default()),
             catalog: catalog.clone(),
             organisation: organisation(),
+            alone: false,
             archives: config.roles.contains(&Role::Archive),
         };
-        Ok(Self { folder, log, catalog, store, history, open_log, ready: ready.into_iter().collect() })
+        Ok(Self { folder, log, catalog, store, history, open_log, ready: vec![ready] })
     }
 
     /// Closes the log, once nothing uses it any more.
@@ -280,7 +281,7 @@ pub async fn serve(app: App) -> anyhow::Result<()> {
     .await
 }
 
-/// The organisation of everything, as long as there is one.
+/// The organisation that a new system begins with: what is meant where none is named.
 pub fn organisation() -> OrganisationId {
     OrganisationId::new(ORGANISATION).expect("a plain word is an id")
 }

@@ -43,6 +43,14 @@ pub struct RunArgs {
     pub data: Option<PathBuf>,
 }
 
+/// Whose data.
+#[derive(Debug, Clone, Default, Args)]
+pub struct WhoseArgs {
+    /// Key of the organisation whose they are: nothing of others is shown or touched [default: default].
+    #[arg(long, value_name = "ID")]
+    pub organisation: Option<String>,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -273,6 +281,9 @@ pub struct ImportArgs {
     /// Settings and data folder. A system that runs on the folder takes the tracks itself.
     #[command(flatten)]
     pub run: RunArgs,
+    /// The organisation.
+    #[command(flatten)]
+    pub whose: WhoseArgs,
     /// What the columns of CSV files are called, as `ours=theirs` (`device_id=imei,time=ts,lat=latitude,lon=longitude`).
     #[arg(long, value_name = "OURS=THEIRS,…", value_delimiter = ',')]
     pub columns: Vec<String>,
@@ -294,6 +305,9 @@ pub struct TraccarArgs {
     /// Settings and data folder. A system that runs on the folder takes everything itself.
     #[command(flatten)]
     pub run: RunArgs,
+    /// The organisation.
+    #[command(flatten)]
+    pub whose: WhoseArgs,
     /// Folder with its tables as CSV with a header line: tc_devices.csv and, if there are, tc_groups.csv, tc_geofences.csv,
     /// tc_positions.csv, tc_users.csv, tc_user_device.csv and tc_user_group.csv, gzipped or not.
     #[arg(value_name = "DIR", required_unless_present = "url", conflicts_with = "url")]
@@ -318,6 +332,9 @@ pub struct ExportArgs {
     /// Settings and data folder; a system may be running on it.
     #[command(flatten)]
     pub run: RunArgs,
+    /// The organisation.
+    #[command(flatten)]
+    pub whose: WhoseArgs,
     /// Only these devices; all by default.
     #[arg(long = "device", value_name = "ID")]
     pub devices: Vec<String>,
@@ -355,6 +372,8 @@ pub enum ExportFormat {
     Gpx,
     /// For geographic programs.
     Geojson,
+    /// For Google Earth and the like.
+    Kml,
     /// For pandas, DuckDB and the like: the columns of the table `positions` in SQL.
     Parquet,
     /// An Excel workbook with the same columns.
@@ -367,6 +386,9 @@ pub struct SqlArgs {
     /// Settings and data folder; a system may be running on it.
     #[command(flatten)]
     pub run: RunArgs,
+    /// The organisation.
+    #[command(flatten)]
+    pub whose: WhoseArgs,
     /// The query; without one they are read from the terminal, or from standard input.
     #[arg(value_name = "SELECT …")]
     pub query: Option<String>,

@@ -1,6 +1,6 @@
 //! The commands that end by themselves: on files, on a data folder, or on the system that runs on one.
 
-use crate::access::with_history;
+use crate::access::{with_history, with_history_of};
 use crate::cli::{
     ArchiveArgs, CheckConfigArgs, DecodeArgs, ExportArgs, GeofenceArgs, ImportArgs, RunArgs, ServeArgs, SqlArgs, TableFormat,
 };
@@ -92,7 +92,7 @@ pub async fn import(args: &ImportArgs, out: &mut impl Write) -> anyhow::Result<(
     let paths = args.files.clone();
     let reading = tokio::task::spawn_blocking(move || read_points(&paths, &columns, &sender));
     let config = settings(&args.run)?;
-    let stored = with_history(&config, |history| async move {
+    let stored = with_history_of(&config, &args.whose, |history| async move {
         let mut stored = 0;
         while let Some(batch) = batches.recv().await {
             stored += history.store(batch).await?;
@@ -154,11 +154,14 @@ pub async fn sql(args: &SqlArgs, out: &mut impl Write) -> anyhow::Result<bool> {
     };
     let config = settings(&args.run)?;
     let typed = config.data.join(SHELL_HISTORY);
-    with_history(&config, |history| async move {
+    with_history_of(&config, &args.whose, |history| async move {
         history.settle().await?;
         match &args.query {
             Some(query) => {
-                out.write_all(&history.ask(query, format).await?)?;
+                let mut pieces = history.answer(query, format).await?;
+                while let Some(piece) = pieces.try_next().await? {
+                    out.write_all(&piece)?;
+                }
                 Ok(true)
             }
             None => shell::run(&history, format, &typed, out).await,
@@ -176,13 +179,11 @@ pub async fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let (out, part) = exports::destination(path)
         .with_context(|| format!("could not create {}", path.unwrap_or(Path::new("the output")).display()))?;
     let format = args.format;
-    with_history(&settings(&args.run)?, |history| async move {
+    with_history_of(&settings(&args.run)?, &args.whose, |history| async move {
         history.settle().await?;
         let mut writer = exports::writer(format, Box::new(BufWriter::new(out)))?;
-        // Device by device: in GPX and GeoJSON each is a track of its own.
-        let devices = if selection.devices.is_empty() { history.devices().await? } else { selection.devices };
-        for device in devices {
-            let one = Selection { devices: vec![device], from: selection.from, to: selection.to };
+        // Device by device: in GPX and KML each is a track of its own.
+        for one in history.by_device(&selection).await? {
             let mut batches = history.positions(&one).await?;
             while let Some(batch) = batches.try_next().await? {
                 for position in &batch {

@@ -1,21 +1,22 @@
 //! How commands reach a system that runs on the same data folder: a port on loopback, for whoever can read the folder's secret.
 //!
-//! Positions travel as in the log ([`codec`]), each behind its length; so nothing is lost on the way.
+//! Positions travel as in the log ([`codec`]), each behind its length, so nothing is lost on the way; answers to SQL in pieces, in the same way.
 
 use crate::audit::AuditOrder;
 use crate::folder::Contact;
-use crate::history::{History, Selection, point};
+use crate::history::{History, Pieces, Selection, point};
 use crate::people::PeopleOrder;
 use crate::tokens::TokenOrder;
 use anyhow::Context;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
@@ -24,13 +25,13 @@ use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use waystream_connectors::files::TrackPoint;
-use waystream_domain::{CatalogEntry, FleetId, Position, Timestamp, codec};
+use waystream_domain::{CatalogEntry, FleetId, OrganisationId, Position, Timestamp, codec};
 use waystream_sql::output::Format;
 
 /// Largest request: a batch of points.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
-/// No position is this long: an error's text follows.
+/// Nothing is this long: an error's text follows.
 const ERROR: u32 = u32::MAX;
 
 /// The control port, open.
@@ -45,6 +46,12 @@ pub struct Control {
 #[derive(Debug, Serialize, Deserialize)]
 struct SqlParameters {
     format: String,
+}
+
+/// Whose history.
+#[derive(Debug, Deserialize)]
+struct Whose {
+    organisation: Option<OrganisationId>,
 }
 
 impl Control {
@@ -68,6 +75,7 @@ impl Control {
             .route("/people", post(people))
             .route("/audit", post(changes))
             .route("/positions", get(positions))
+            .route("/by-device", get(by_device))
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .layer(middleware::from_fn(move |request: Request, next: Next| async move {
                 let given = request.headers().get(header::AUTHORIZATION).map(|v| Sha256::digest(v.as_bytes()));
@@ -97,12 +105,27 @@ impl IntoResponse for Failed {
     }
 }
 
-async fn import(State(history): State<History>, body: Bytes) -> Result<String, Failed> {
+/// Of the organisation that is named, or of the first.
+struct Of(History);
+
+impl FromRequestParts<History> for Of {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, history: &History) -> Result<Self, Failed> {
+        let Query(whose) = Query::<Whose>::try_from_uri(&parts.uri)?;
+        Ok(Self(match whose.organisation {
+            Some(organisation) => history.of(organisation)?,
+            None => history.clone(),
+        }))
+    }
+}
+
+async fn import(Of(history): Of, body: Bytes) -> Result<String, Failed> {
     let points = unframe(&body)?.into_iter().map(point).collect();
     Ok(history.store(points).await?.to_string())
 }
 
-async fn add(State(history): State<History>, Json(entries): Json<Vec<CatalogEntry>>) -> Result<String, Failed> {
+async fn add(Of(history): Of, Json(entries): Json<Vec<CatalogEntry>>) -> Result<String, Failed> {
     Ok(history.add(entries).await?.to_string())
 }
 
@@ -116,8 +139,9 @@ async fn archive(State(history): State<History>, from: String) -> Result<String,
     Ok(history.archive_again(from).await?.to_string())
 }
 
-async fn sql(State(history): State<History>, Query(how): Query<SqlParameters>, query: String) -> Result<Vec<u8>, Failed> {
-    Ok(history.ask(&query, how.format.parse()?).await?)
+async fn sql(Of(history): Of, Query(how): Query<SqlParameters>, query: String) -> Result<Body, Failed> {
+    let pieces = history.answer(&query, how.format.parse()?).await?;
+    Ok(body(pieces.map_ok(|piece| frame_bytes(&piece))))
 }
 
 async fn tokens(State(history): State<History>, Json(order): Json<TokenOrder>) -> Result<String, Failed> {
@@ -132,16 +156,35 @@ async fn changes(State(history): State<History>, Json(order): Json<AuditOrder>) 
     Ok(history.changes(&order).await?)
 }
 
-async fn positions(State(history): State<History>, Json(selection): Json<Selection>) -> Result<Body, Failed> {
+async fn positions(Of(history): Of, Json(selection): Json<Selection>) -> Result<Body, Failed> {
     let Some(positions) = history.positions(&selection).await? else { return Ok(Body::empty()) };
     let batches = stream::unfold(Some(positions), |positions| async move {
         let mut positions = positions?;
         Some(match positions.next().await? {
-            Ok(batch) => (Ok::<_, Infallible>(frame(&batch)), Some(positions)),
-            Err(error) => (Ok(frame_error(&error.into())), None),
+            Ok(batch) => (Ok(frame(&batch)), Some(positions)),
+            Err(error) => (Err(anyhow::Error::from(error)), None),
         })
     });
-    Ok(Body::from_stream(batches))
+    Ok(body(batches))
+}
+
+async fn by_device(Of(history): Of, Json(selection): Json<Selection>) -> Result<Json<Vec<Selection>>, Failed> {
+    Ok(Json(history.by_device(&selection).await?))
+}
+
+/// Frames as they come.
+fn body(frames: impl Stream<Item = anyhow::Result<Vec<u8>>> + Send + 'static) -> Body {
+    Body::from_stream(frames.map(|frame| Ok::<_, Infallible>(frame.unwrap_or_else(|error| frame_error(&error)))))
+}
+
+/// Bytes of any number.
+fn frame_bytes(bytes: &[u8]) -> Vec<u8> {
+    let mut framed = Vec::with_capacity(bytes.len() + 4);
+    for piece in bytes.chunks(MAX_BODY_BYTES) {
+        framed.extend((piece.len() as u32).to_be_bytes());
+        framed.extend(piece);
+    }
+    framed
 }
 
 /// Positions as bytes.
@@ -155,26 +198,25 @@ fn frame(positions: &[Position]) -> Vec<u8> {
     bytes
 }
 
-/// What stands instead of further positions if there was an error: the answer has begun, so its status can't tell.
+/// What stands instead of what was to come if there was an error: the answer has begun, so its status can't tell.
 fn frame_error(error: &anyhow::Error) -> Vec<u8> {
     [&ERROR.to_be_bytes(), format!("{error:#}").as_bytes()].concat()
 }
 
-/// The next position and what follows it; none if more bytes are needed.
-fn unframe_one(bytes: &[u8]) -> anyhow::Result<Option<(Position, &[u8])>> {
+/// What is in the next frame and what follows it; none if more bytes are needed.
+fn unframe_one(bytes: &[u8]) -> anyhow::Result<Option<(&[u8], &[u8])>> {
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
     let length = u32::from_be_bytes(*length);
     anyhow::ensure!(length != ERROR, "{}", String::from_utf8_lossy(rest));
     let length = length as usize;
-    anyhow::ensure!(length <= MAX_BODY_BYTES, "a position of {length} bytes");
-    let Some((value, rest)) = rest.split_at_checked(length) else { return Ok(None) };
-    Ok(Some((codec::decode_position(value)?, rest)))
+    anyhow::ensure!(length <= MAX_BODY_BYTES, "a frame of {length} bytes");
+    Ok(rest.split_at_checked(length))
 }
 
 fn unframe(mut bytes: &[u8]) -> anyhow::Result<Vec<Position>> {
     let mut positions = Vec::new();
     while let Some((position, rest)) = unframe_one(bytes)? {
-        positions.push(position);
+        positions.push(codec::decode_position(position)?);
         bytes = rest;
     }
     anyhow::ensure!(bytes.is_empty(), "the last position is cut off");
@@ -185,16 +227,25 @@ fn unframe(mut bytes: &[u8]) -> anyhow::Result<Vec<Position>> {
 pub struct Remote {
     client: reqwest::Client,
     contact: Contact,
+    organisation: Option<OrganisationId>,
 }
 
 impl Remote {
     /// The system that is reached so.
     pub fn new(contact: Contact) -> Self {
-        Self { client: reqwest::Client::new(), contact }
+        Self { client: reqwest::Client::new(), contact, organisation: None }
+    }
+
+    /// See [`History::of`].
+    #[must_use]
+    pub fn of(self, organisation: OrganisationId) -> Self {
+        Self { organisation: Some(organisation), ..self }
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, format!("http://{}{path}", self.contact.address)).bearer_auth(&self.contact.token)
+        let request = self.client.request(method, format!("http://{}{path}", self.contact.address));
+        let whose: Vec<_> = self.organisation.iter().map(|id| ("organisation", id.as_str())).collect();
+        request.bearer_auth(&self.contact.token).query(&whose)
     }
 
     /// See [`History::store`].
@@ -221,11 +272,16 @@ impl Remote {
         Ok(answer.text().await?.parse()?)
     }
 
-    /// See [`History::ask`].
-    pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
+    /// See [`History::answer`].
+    pub async fn answer(&self, query: &str, format: Format) -> anyhow::Result<Pieces> {
         let how = SqlParameters { format: format.name().to_owned() };
         let answer = send(self.request(reqwest::Method::POST, "/sql").query(&how).body(query.to_owned())).await?;
-        Ok(answer.bytes().await?.into())
+        Ok(unframed(answer).map_ok(|pieces| pieces.concat()).boxed())
+    }
+
+    /// All of an answer.
+    pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
+        self.answer(query, format).await?.try_concat().await
     }
 
     /// See [`History::tokens`].
@@ -243,29 +299,42 @@ impl Remote {
         Ok(send(self.request(reqwest::Method::POST, "/audit").json(order)).await?.text().await?)
     }
 
+    /// See [`History::by_device`].
+    pub async fn by_device(&self, selection: &Selection) -> anyhow::Result<Vec<Selection>> {
+        Ok(send(self.request(reqwest::Method::GET, "/by-device").json(selection)).await?.json().await?)
+    }
+
     /// See [`History::positions`].
     pub async fn positions(
         &self,
         selection: &Selection,
     ) -> anyhow::Result<impl Stream<Item = anyhow::Result<Vec<Position>>> + use<>> {
         let answer = send(self.request(reqwest::Method::GET, "/positions").json(selection)).await?;
-        let pieces = answer.bytes_stream();
-        Ok(stream::try_unfold((pieces, Vec::new()), |(mut pieces, mut rest)| async move {
-            let Some(piece) = pieces.next().await else {
-                anyhow::ensure!(rest.is_empty(), "the connection broke in the middle of a position");
-                return Ok(None);
-            };
-            rest.extend_from_slice(&piece?);
-            let mut positions = Vec::new();
-            let mut left = rest.as_slice();
-            while let Some((position, after)) = unframe_one(left)? {
-                positions.push(position);
-                left = after;
-            }
-            let left = left.to_vec();
-            Ok(Some((positions, (pieces, left))))
+        Ok(unframed(answer).map(|pieces: anyhow::Result<Vec<Vec<u8>>>| -> anyhow::Result<Vec<Position>> {
+            pieces?.iter().map(|position| Ok(codec::decode_position(position)?)).collect()
         }))
     }
+}
+
+/// What is in the frames of an answer, as they come.
+fn unframed(answer: reqwest::Response) -> impl Stream<Item = anyhow::Result<Vec<Vec<u8>>>> + use<> {
+    let bytes = answer.bytes_stream();
+    stream::try_unfold((bytes, Vec::<u8>::new()), |(mut bytes, mut rest)| async move {
+        let Some(more) = bytes.next().await else {
+            anyhow::ensure!(rest.is_empty(), "the connection broke in the middle of the answer");
+            return Ok(None);
+        };
+        rest.extend_from_slice(&more?);
+        let mut pieces = Vec::new();
+        let mut left = rest.as_slice();
+        while let Some((piece, after)) = unframe_one(left)? {
+            pieces.push(piece.to_vec());
+            left = after;
+        }
+        let done = rest.len() - left.len();
+        rest.drain(..done);
+        Ok(Some((pieces, (bytes, rest))))
+    })
 }
 
 async fn send(request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {

@@ -19,6 +19,7 @@ pub fn writer(format: ExportFormat, out: Box<dyn Write + Send>) -> io::Result<Bo
         ExportFormat::Csv => Format::Csv,
         ExportFormat::Gpx => Format::Gpx,
         ExportFormat::Geojson => Format::GeoJson,
+        ExportFormat::Kml => Format::Kml,
         ExportFormat::Xlsx => Format::Xlsx,
         ExportFormat::Parquet => return Ok(Box::new(Parquet(PositionsFile::new(out)?))),
     };
@@ -62,6 +63,7 @@ pub fn formats() -> Vec<waystream_gateway::ExportFormat> {
         Offer { name: "csv", media_type: Format::Csv.media_type(), open: |out| open(ExportFormat::Csv, out) },
         Offer { name: "gpx", media_type: Format::Gpx.media_type(), open: |out| open(ExportFormat::Gpx, out) },
         Offer { name: "geojson", media_type: Format::GeoJson.media_type(), open: |out| open(ExportFormat::Geojson, out) },
+        Offer { name: "kml", media_type: Format::Kml.media_type(), open: |out| open(ExportFormat::Kml, out) },
         Offer { name: "parquet", media_type: parquet, open: |out| open(ExportFormat::Parquet, out) },
         Offer { name: "xlsx", media_type: Format::Xlsx.media_type(), open: |out| open(ExportFormat::Xlsx, out) },
     ]

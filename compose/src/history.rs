@@ -4,13 +4,14 @@ use crate::audit::{self, AuditOrder};
 use crate::people::{self, PeopleOrder};
 use crate::tokens::{self, TokenOrder};
 use anyhow::Context;
+use futures::stream::{self, BoxStream, StreamExt};
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use waystream_connectors::faults::Source;
 use waystream_connectors::files::TrackPoint;
 use waystream_connectors::ingest::{Ingest, Report};
-use waystream_domain::{Actor, CatalogEdit, CatalogEntry, DeviceId, OrganisationId, Position, Timestamp};
+use waystream_domain::{Actor, Catalog, CatalogEdit, CatalogEntry, DeviceId, FleetId, OrganisationId, Position, Timestamp};
 use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, Offsets, Topic};
 use waystream_sql::output::{self, Format};
@@ -23,6 +24,9 @@ const IMPORT: &str = "import";
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How often it is told that there is none.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
+
+/// An answer as it comes; what an error cuts off is not the whole of it.
+pub type Pieces = BoxStream<'static, anyhow::Result<Vec<u8>>>;
 
 /// Everything needed to put positions into history and to ask it. Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +43,8 @@ pub struct History {
     pub catalog: CatalogHandle,
     /// Whose history.
     pub organisation: OrganisationId,
+    /// It was named: nothing of others is touched.
+    pub alone: bool,
     /// Whether this process writes it, or a part of it.
     pub archives: bool,
 }
@@ -56,6 +62,34 @@ pub struct Selection {
 }
 
 impl History {
+    /// The same for one organisation alone. New devices come into the fleet that it began with, or else its first.
+    pub fn of(&self, organisation: OrganisationId) -> anyhow::Result<Self> {
+        let fleet = {
+            let shared = self.catalog.shared();
+            let known = shared.read().unwrap_or_else(PoisonError::into_inner);
+            anyhow::ensure!(known.organisations.contains_key(&organisation), "there is no organisation {organisation}");
+            let fleets = || known.fleets_of(&organisation).map(|fleet| &fleet.id);
+            let began_with = fleets().find(|id| id.as_str() == organisation.as_str());
+            began_with.or_else(|| fleets().next()).cloned()
+        };
+        let fleet = fleet.with_context(|| format!("the organisation {organisation} has no fleet"))?;
+        Ok(Self { organisation, alone: true, ingest: self.ingest.for_fleet(Some(fleet)), ..self.clone() })
+    }
+
+    /// Refuses fleets, and devices in them, that are another organisation's.
+    fn check_fleet(&self, known: &Catalog, fleet: &FleetId) -> anyhow::Result<()> {
+        let others = known.fleets.get(fleet).filter(|fleet| fleet.organisation != self.organisation);
+        anyhow::ensure!(!self.alone || others.is_none(), "the fleet {fleet} is another organisation's");
+        Ok(())
+    }
+
+    fn check_device(&self, device: &DeviceId) -> anyhow::Result<()> {
+        let shared = self.catalog.shared();
+        let known = shared.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(device) = known.devices.get(device) else { return Ok(()) };
+        self.check_fleet(&known, &device.fleet).with_context(|| format!("the device {}", device.id))
+    }
+
     /// Puts points into the log; returns once they are durable, with how many were taken.
     pub async fn store(&self, points: Vec<TrackPoint>) -> anyhow::Result<usize> {
         let source = Source { protocol: IMPORT, device: None, peer: None };
@@ -65,6 +99,7 @@ impl History {
             match reports.last_mut() {
                 Some(last) if *last.from.device() == point.device => last.fixes.push(point.fix),
                 _ => {
+                    self.check_device(&point.device)?;
                     let admitted =
                         self.ingest.admit(source, &point.device, &[]).await.context("could not register a device")?;
                     let Some(from) = admitted else { continue };
@@ -83,6 +118,13 @@ impl History {
         let new: Vec<CatalogEdit> = {
             let shared = self.catalog.shared();
             let known = shared.read().unwrap_or_else(PoisonError::into_inner);
+            for entry in &entries {
+                match entry {
+                    CatalogEntry::Fleet(fleet) => self.check_fleet(&known, &fleet.id)?,
+                    CatalogEntry::Device(device) => self.check_fleet(&known, &device.fleet)?,
+                    _ => {}
+                }
+            }
             let edits: Vec<CatalogEdit> = entries.into_iter().map(CatalogEdit::Put).collect();
             if let Err(fleet) = known.fleet_claims(&edits) {
                 anyhow::bail!("the fleet id {fleet} is another organisation's");
@@ -167,27 +209,49 @@ impl History {
         Ok(false)
     }
 
-    /// Answers a query as text.
-    pub async fn ask(&self, query: &str, format: Format) -> anyhow::Result<Vec<u8>> {
-        let result = self.sql.query(&self.scope(), query).await?;
-        let mut text = Vec::new();
-        output::write(result, format, &mut text).await?;
-        Ok(text)
+    /// Answers a query. What is for people, a table or JSON, comes at once, and says if it was cut off at `[sql] max_rows`; the other
+    /// formats are as long as they are.
+    pub async fn answer(&self, query: &str, format: Format) -> anyhow::Result<Pieces> {
+        let scope = self.scope();
+        if matches!(format, Format::Table | Format::Json) {
+            let mut text = Vec::new();
+            output::write(self.sql.query(&scope, query).await?, format, &mut text).await?;
+            return Ok(stream::iter([Ok(text)]).boxed());
+        }
+        let pieces = stream::unfold(self.sql.stream(&scope, query, format).await?, |mut pieces| async move {
+            let piece = pieces.next().await?;
+            Some((piece.map_err(anyhow::Error::from), pieces))
+        });
+        Ok(pieces.boxed())
     }
 
     /// Positions in order of time; none if history is empty.
     pub async fn positions(&self, selection: &Selection) -> anyhow::Result<Option<TrackStream>> {
         let scope = self.scope();
-        let Some((first, last)) = self.sql.time_range(&scope).await? else { return Ok(None) };
+        let before_to = selection.to.map(|to| to.plus_millis(-1));
+        let Some((from, to)) = self.sql.span(&scope, selection.from, before_to).await? else { return Ok(None) };
         let devices = if selection.devices.is_empty() { Devices::All } else { Devices::Only(selection.devices.clone()) };
         let request = TrackRequest {
             devices,
-            from: selection.from.map_or(first, |from| from.max(first)),
-            to: selection.to.map_or(last, |to| to.plus_millis(-1).min(last)),
+            from,
+            to,
             // All of them: more than any disk holds, and still a number that SQL takes.
             max_rows: 1 << 40,
         };
         Ok(Some(self.sql.track(&scope, request)))
+    }
+
+    /// The same positions in parts, one for each device that has some, with nothing left open.
+    pub async fn by_device(&self, selection: &Selection) -> anyhow::Result<Vec<Selection>> {
+        let scope = self.scope();
+        let before_to = selection.to.map(|to| to.plus_millis(-1));
+        let Some((from, to)) = self.sql.span(&scope, selection.from, before_to).await? else { return Ok(Vec::new()) };
+        let devices: Vec<DeviceId> = match selection.devices.as_slice() {
+            [] => self.sql.devices(&scope, from, to).await?.into_iter().collect(),
+            some => some.to_vec(),
+        };
+        let one = |device| Selection { devices: vec![device], from: Some(from), to: Some(to.plus_millis(1)) };
+        Ok(devices.into_iter().map(one).collect())
     }
 
     /// Does something with API tokens; gives what came of it, for people.

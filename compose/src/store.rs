@@ -87,7 +87,7 @@ pub struct OpenStore {
     /// How the archive suits it.
     pub archive: ArchiveConfig,
     /// What `/readyz` asks of it.
-    pub ready: Option<ReadyCheck>,
+    pub ready: ReadyCheck,
 }
 
 impl StoreConfig {
@@ -99,24 +99,30 @@ impl StoreConfig {
                 let folder = folder.to_owned();
                 let opening = tokio::task::spawn_blocking(move || ParquetStore::open(&folder, options));
                 let store = opening.await.context("opening failed")?.context("could not open the store")?;
-                Ok(OpenStore { store, archive: ArchiveConfig::default(), ready: None })
+                // A command is over before the first housekeeping.
+                store.expire(crate::now());
+                let ready = ready(store.clone());
+                Ok(OpenStore { store, archive: ArchiveConfig::default(), ready })
             }
             Self::QuestDb(config) => {
                 let store = QuestDbStore::open(config.options()?).context("could not open the store")?;
-                let (watched, asked) = (Arc::clone(&store), Arc::clone(&store));
+                let (watched, ready) = (Arc::clone(&store), ready(store.clone()));
                 tasks.core("watch over QuestDB", |stop| async move {
                     watched.watch(stop).await;
                     Ok(())
                 });
-                let check = move || match asked.damage().as_slice() {
-                    [] => Ok(()),
-                    complaints => Err(complaints.join("; ")),
-                };
-                let ready = ReadyCheck { name: "store", check: Arc::new(check) };
-                Ok(OpenStore { store, archive: QuestDbStore::archive_config(), ready: Some(ready) })
+                Ok(OpenStore { store, archive: QuestDbStore::archive_config(), ready })
             }
         }
     }
+}
+
+fn ready(store: Arc<dyn Store>) -> ReadyCheck {
+    let check = move || match store.damage().as_slice() {
+        [] => Ok(()),
+        complaints => Err(complaints.join("; ")),
+    };
+    ReadyCheck { name: "store", check: Arc::new(check) }
 }
 
 impl QuestDbConfig {

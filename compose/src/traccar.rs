@@ -2,8 +2,8 @@
 
 mod users;
 
-use crate::access::{Access, with_history};
-use crate::app::organisation;
+use crate::access::{Access, with_history_of};
+use crate::app::organisation as first;
 use crate::cli::TraccarArgs;
 use crate::commands::{BATCH, settings};
 use crate::people::PeopleOrder;
@@ -20,8 +20,6 @@ use waystream_domain::catalog::{Device, Fleet, User};
 use waystream_domain::geofence::{Checks, Defaults, from_geojson};
 use waystream_domain::{CatalogEntry, DeviceId, FleetId, Timestamp, UserId};
 
-/// The fleet of devices that are in no group: the first one that a new system has.
-const NO_GROUP: &str = "default";
 /// The REST interface is asked for so much of a device's history at a time.
 const WINDOW_MS: i64 = 7 * 24 * 3_600 * 1_000;
 
@@ -62,21 +60,28 @@ pub async fn run(args: &TraccarArgs, out: &mut impl Write) -> anyhow::Result<()>
     let geofences = source.read("geofences", false, traccar::geofence, &mut left_out).await?;
     let people = users::read(&source, (&groups, &devices), args.all_users, &mut left_out).await?;
 
+    let organisation = match &args.whose.organisation {
+        Some(id) => id.parse().with_context(|| format!("{id:?} is not an organisation"))?,
+        None => first(),
+    };
+    // Several may come from servers that count alike.
+    let prefix = if organisation == first() { String::new() } else { format!("{organisation}-") };
     let fleets: HashMap<i64, FleetId> = groups
         .iter()
-        .map(|group| Ok((group.key, FleetId::new(format!("traccar-{}", group.key))?)))
+        .map(|group| Ok((group.key, FleetId::new(format!("{prefix}traccar-{}", group.key))?)))
         .collect::<anyhow::Result<_>>()?;
-    let no_group = FleetId::new(NO_GROUP)?;
+    // The fleet that an organisation begins with has its key.
+    let no_group = FleetId::new(organisation.as_str())?;
     let mut entries: Vec<CatalogEntry> = Vec::new();
     for group in &groups {
         let (id, name) = (fleets[&group.key].clone(), group.name.clone());
-        entries.push(CatalogEntry::Fleet(Fleet { id, organisation: organisation(), name, rules: Default::default() }));
+        entries.push(CatalogEntry::Fleet(Fleet { id, organisation: organisation.clone(), name, rules: Default::default() }));
     }
     for device in &devices {
         let fleet = device.group.and_then(|group| fleets.get(&group)).unwrap_or(&no_group);
         entries.push(CatalogEntry::Device(Device { id: device.id.clone(), fleet: fleet.clone(), name: device.name.clone() }));
     }
-    let defaults = Defaults { organisation: organisation(), fleet: None, id: None, version: 1, checks: Checks::Strict };
+    let defaults = Defaults { organisation: organisation.clone(), fleet: None, id: None, version: 1, checks: Checks::Strict };
     for feature in &geofences {
         match from_geojson(&feature.to_string(), &defaults) {
             Ok(areas) => entries.extend(areas.into_iter().map(CatalogEntry::Geofence)),
@@ -87,11 +92,12 @@ pub async fn run(args: &TraccarArgs, out: &mut impl Write) -> anyhow::Result<()>
     let ids: HashMap<i64, DeviceId> = devices.into_iter().map(|device| (device.key, device.id)).collect();
     let (sender, mut batches) = mpsc::channel(4);
     let reading = tokio::spawn(async move { source.positions(&ids, &sender).await });
-    let (added, invited, stored) = with_history(&settings(&args.run)?, |history: Access| async move {
+    let (added, invited, stored) = with_history_of(&settings(&args.run)?, &args.whose, |history: Access| async move {
         let added = history.add(entries).await?;
         let told = history.people(&PeopleOrder::Users).await?;
         let known: HashSet<&str> = told.lines().skip(1).filter_map(|line| line.split('\t').next()).collect();
-        let new: Vec<User> = people.into_iter().filter(|user| !known.contains(user.id.as_str())).collect();
+        let new = people.into_iter().filter(|user| !known.contains(user.id.as_str()));
+        let new: Vec<User> = new.map(|user| User { organisation: organisation.clone(), ..user }).collect();
         let invited: Vec<UserId> = new.iter().map(|user| user.id.clone()).collect();
         history.add(new.into_iter().map(CatalogEntry::User).collect()).await?;
         let mut stored = 0;

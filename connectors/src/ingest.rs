@@ -149,7 +149,7 @@ impl Ingest {
 
     /// The same, but that unknown devices come into this fleet, if there is one.
     #[must_use]
-    pub(crate) fn for_fleet(&self, fleet: Option<FleetId>) -> Self {
+    pub fn for_fleet(&self, fleet: Option<FleetId>) -> Self {
         Self(Arc::clone(&self.0), fleet)
     }
 

@@ -87,6 +87,29 @@ fn gpx_is_read_as_it_was_written() {
 }
 
 #[test]
+fn kml_is_read_as_it_was_written() {
+    let (positions, text) = written(Format::Kml);
+    assert!(text.contains("<name>a &quot;&lt;&amp;&gt;, b</name>") && text.contains("<name>b</name>"), "{text}");
+    let points = read_again(&text, "kml");
+    // It has no word for a place that is none.
+    let valid: Vec<_> = positions.iter().filter(|position| position.valid).collect();
+    assert_eq!(points.len(), valid.len());
+    for (point, position) in points.iter().zip(valid) {
+        assert_eq!((point.fix.fix_time, point.fix.location), (position.fix_time, position.location));
+        assert_eq!(point.fix.altitude_m, position.altitude_m);
+    }
+
+    let output = Shared::default();
+    let mut long = writer(Format::Kml, output.clone()).unwrap();
+    (3..2_503).for_each(|n| long.write(&position("a", n)).unwrap());
+    long.finish().unwrap();
+    let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+    let points = read_again(&text, "kml");
+    assert_eq!((points.len(), text.matches("<Placemark>").count(), text.matches("<gx:Track>").count()), (2_500, 1, 3));
+    assert!(points.is_sorted_by_key(|point| point.fix.fix_time));
+}
+
+#[test]
 fn geojson_is_a_feature_per_position() {
     let (positions, text) = written(Format::GeoJson);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -3,13 +3,10 @@
 use crate::context::Core;
 use crate::manner::{Manner, Plain};
 use crate::memory::Memory;
-use crate::{LatestPositions, Scope, SqlError, growing, metrics};
-use datafusion::arrow::array::{AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{SchemaRef, TimestampMillisecondType};
-use datafusion::functions_aggregate::expr_fn::{max, min};
-use datafusion::logical_expr::col;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use futures::StreamExt;
+use crate::{LatestPositions, Scope, SqlError, metrics};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::physical_plan::ExecutionPlan;
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -19,8 +16,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use waystream_domain::{SharedCatalog, Timestamp};
-use waystream_store::{Store, Table};
+use waystream_domain::SharedCatalog;
+use waystream_store::Store;
 
 /// Limits of the engine.
 #[derive(Debug, Clone)]
@@ -143,16 +140,15 @@ impl SqlEngine {
             let statement = manner.parse(&sql)?;
             let planned = core.plan(&scope, statement, manner.as_ref()).await?;
             let rows = planned.start(manner.as_ref()).await?;
-            let context = Arc::new(rows.task_ctx());
-            let plan = growing::counted(rows.create_physical_plan().await?)?;
-            // Also if the query is stopped.
-            let _counted = Files(plan.clone());
-            let mut stream = execute_stream(plan, context)?;
-            if schema_out.send(stream.schema()).is_err() {
+            let reading = core.read(rows).await?;
+            // Also if the query is stopped, and behind its stream.
+            let _counted = Files(reading.plan.clone());
+            let mut reading = reading;
+            if schema_out.send(reading.rows.schema()).is_err() {
                 return Ok(());
             }
             let (mut left, mut truncated) = (max_rows, false);
-            while let Some(batch) = stream.next().await.transpose()? {
+            while let Some(batch) = reading.next().await? {
                 truncated = batch.num_rows() > left;
                 let batch = if truncated { batch.slice(0, left) } else { batch };
                 left -= batch.num_rows();
@@ -177,24 +173,6 @@ impl SqlEngine {
         };
         metrics::planned(started.elapsed());
         Ok(QueryResult { schema, rows, truncated: false })
-    }
-
-    /// First and last fix time in the scope's history; `None` if there is none.
-    pub async fn time_range(&self, scope: &Scope) -> Result<Option<(Timestamp, Timestamp)>, SqlError> {
-        let (core, scope) = (self.core.clone(), scope.clone());
-        let mut answer = self.spawn(Some(self.options.deadline), move |out| async move {
-            let time = || col("fix_time");
-            let range =
-                core.rows(&scope, Table::Positions)?.aggregate(vec![], vec![min(time()), max(time())])?.collect().await?;
-            let value = |column: usize| {
-                let batch = range.iter().find(|b| b.num_rows() > 0)?;
-                let times = batch.column(column).as_primitive_opt::<TimestampMillisecondType>()?;
-                times.iter().next().flatten().and_then(Timestamp::from_millis)
-            };
-            out.send(Ok(value(0).zip(value(1)))).await.ok();
-            Ok(())
-        });
-        answer.next().await.unwrap_or(Ok(None))
     }
 
     pub(crate) async fn turn(&self) -> Result<Turn, SqlError> {

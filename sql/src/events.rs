@@ -1,5 +1,6 @@
 //! Events of a scope, page by page.
 
+use crate::context::Core;
 use crate::{Scope, SqlEngine, SqlError};
 use datafusion::logical_expr::{Expr, col, lit};
 use datafusion::prelude::DataFrame;
@@ -49,7 +50,7 @@ impl SqlEngine {
             for condition in conditions(&filter) {
                 all = all.filter(condition)?;
             }
-            let mut events = first(all, &filter).await?;
+            let mut events = first(&core, all, &filter).await?;
             let more = events.len() > filter.limit;
             events.truncate(filter.limit);
             let mut cursor = filter.after.clone().unwrap_or_default();
@@ -69,14 +70,15 @@ impl SqlEngine {
 }
 
 /// Up to one more than the limit.
-async fn first(all: DataFrame, filter: &EventFilter) -> Result<Vec<Archived<Event>>, SqlError> {
+async fn first(core: &Core, all: DataFrame, filter: &EventFilter) -> Result<Vec<Archived<Event>>, SqlError> {
     let order = match filter.after {
         // Least offsets first, whatever their partition: so every partition's part of the page is a prefix of what follows.
         Some(_) => vec![col("log_offset").sort(true, false), col("log_partition").sort(true, false)],
         None => vec![col("received_at").sort(false, false), col("log_offset").sort(false, false)],
     };
     let mut events = Vec::new();
-    for batch in all.sort(order)?.limit(0, Some(filter.limit.saturating_add(1)))?.collect().await? {
+    let mut batches = core.read(all.sort(order)?.limit(0, Some(filter.limit.saturating_add(1)))?).await?;
+    while let Some(batch) = batches.next().await? {
         events.extend(rows::events_from(&batch).map_err(|e| SqlError::Store(e.to_string()))?);
     }
     Ok(events)

@@ -8,6 +8,7 @@ mod context;
 mod engine;
 mod error;
 mod events;
+mod extent;
 pub mod functions;
 mod growing;
 mod latest;
@@ -17,6 +18,7 @@ pub mod metrics;
 pub mod output;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod reading;
 mod scope;
 mod statement;
 mod tables;

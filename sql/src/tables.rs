@@ -7,7 +7,7 @@ use datafusion::common::Result;
 use std::sync::{Arc, PoisonError};
 use waystream_domain::geofence::Shape;
 use waystream_domain::geofence::geojson::to_feature;
-use waystream_domain::{Geofence, SharedCatalog, Timestamp};
+use waystream_domain::{Acknowledgement, Geofence, SharedCatalog, Timestamp};
 
 /// Name and contents of each table. Those not `wanted` are there without rows: a catalog may be large.
 pub(crate) fn of_scope(
@@ -21,7 +21,10 @@ pub(crate) fn of_scope(
             catalog.devices.values().filter(|d| wanted("devices") && scope.fleets.contains(&d.fleet)).cloned().collect();
         let fleets: Vec<_> = catalog.fleets_of(&scope.organisation).filter(|f| scope.fleets.contains(&f.id)).cloned().collect();
         let geofences: Vec<_> = catalog.geofences.values().filter(|g| wanted("geofences") && scope.sees(g)).cloned().collect();
-        let seen = catalog.acknowledgements_of(&scope.organisation).filter(|_| wanted("acknowledgements"));
+        // Those from before their fleets were noted are for who sees all fleets.
+        let sees_all = catalog.fleets_of(&scope.organisation).all(|f| scope.fleets.contains(&f.id));
+        let sees = |a: &Acknowledgement| a.fleet.as_ref().map_or(sees_all, |fleet| scope.fleets.contains(fleet));
+        let seen = catalog.acknowledgements_of(&scope.organisation).filter(|a| wanted("acknowledgements") && sees(a));
         let seen: Vec<_> = seen.cloned().collect();
         (devices, fleets, geofences, seen)
     };

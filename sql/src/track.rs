@@ -2,10 +2,9 @@
 
 use crate::context::Core;
 use crate::engine::Rows;
-use crate::events::time;
+use crate::extent::between;
 use crate::{Scope, SqlEngine, SqlError};
 use datafusion::logical_expr::{Expr, col, lit};
-use futures::TryStreamExt;
 use waystream_domain::{DeviceId, FleetId, Position, Timestamp};
 use waystream_store::{Table, rows};
 
@@ -124,14 +123,13 @@ async fn within(
     (from, to): (Timestamp, Timestamp),
     most: Option<usize>,
 ) -> Result<Option<Vec<Position>>, SqlError> {
-    let mut all =
-        core.rows(scope, Table::Positions)?.filter(col("fix_time").gt_eq(time(from)).and(col("fix_time").lt_eq(time(to))))?;
+    let mut all = between(core.rows(scope, Table::Positions)?, (from, to))?;
     if let Some(condition) = condition(devices) {
         all = all.filter(condition)?;
     }
-    let mut batches = all.execute_stream().await?;
+    let mut batches = core.read(all).await?;
     let mut positions = Vec::new();
-    while let Some(batch) = batches.try_next().await? {
+    while let Some(batch) = batches.next().await? {
         positions.extend(rows::positions_from(&batch).map_err(|e| SqlError::Store(e.to_string()))?);
         if most.is_some_and(|most| positions.len() > most) {
             return Ok(None);

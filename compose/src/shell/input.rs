@@ -40,7 +40,7 @@ SELECT …;            a query; it may take several lines and ends with a semico
 \\timing              tell how long an answer took, or no longer
 \\i FILE              do what is in a file
 \\?                   this
-\\q                   end (or Ctrl-D)
+\\q                   end (or Ctrl-D); Ctrl-C ends a query only
 ";
 
 impl Command {

@@ -6,6 +6,7 @@ mod input;
 use crate::access::Access;
 use anyhow::Context;
 use complete::Words;
+use futures::TryStreamExt;
 use input::{Command, HELP, Input, Splitter};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
@@ -14,7 +15,9 @@ use serde::Deserialize;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Instant;
+use tokio::signal::unix::{SignalKind, signal};
 use waystream_sql::output::Format;
 
 const TABLES: &str = "SELECT table_name AS table, table_type AS kind FROM information_schema.tables \
@@ -23,13 +26,17 @@ const NAMES: &str = "SELECT DISTINCT name FROM (SELECT table_name AS name FROM i
                      UNION ALL SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' \
                      UNION ALL SELECT routine_name FROM information_schema.routines) ORDER BY name";
 
+/// What is told of a query that Ctrl-C has ended.
+const CANCELLED: &str = "cancelled";
+
 /// Files that include each other end here.
 const MAX_INCLUDED: usize = 8;
 
 /// Asks until the input ends; gives whether every statement was answered.
 pub(crate) async fn run(access: &Access, format: Format, history: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
-    let mut shell = Shell { access, format, timing: false, failed: false, out };
-    match io::stdin().is_terminal() {
+    let interactive = io::stdin().is_terminal();
+    let mut shell = Shell { access, format, interactive, timing: false, failed: false, out };
+    match interactive {
         true => shell.converse(history).await?,
         false => {
             let lines = tokio::task::spawn_blocking(|| io::stdin().lock().lines().collect::<Result<Vec<_>, _>>());
@@ -39,9 +46,20 @@ pub(crate) async fn run(access: &Access, format: Format, history: &Path, out: &m
     Ok(!shell.failed)
 }
 
+/// Ends at the next Ctrl-C, if anybody is there to press it.
+async fn interrupted(interactive: bool) {
+    if interactive && let Ok(mut interrupts) = signal(SignalKind::interrupt()) {
+        interrupts.recv().await;
+    } else {
+        std::future::pending::<()>().await;
+    }
+}
+
 struct Shell<'a, W> {
     access: &'a Access,
     format: Format,
+    /// Somebody is there: Ctrl-C is for the query, not for the shell.
+    interactive: bool,
     timing: bool,
     failed: bool,
     out: &'a mut W,
@@ -57,6 +75,7 @@ impl<W: Write> Shell<'_, W> {
         editor.set_helper(Some(Words::new(self.names().await?)));
         writeln!(self.out, "waystream {}: \\? for help, \\q to end", env!("CARGO_PKG_VERSION"))?;
         let mut splitter = Splitter::default();
+        let mut kept = Ok(());
         loop {
             let prompt = if splitter.is_open() { "      ...> " } else { "waystream> " };
             // The terminal is read on a thread that may wait.
@@ -68,9 +87,10 @@ impl<W: Write> Shell<'_, W> {
             editor = back;
             match line {
                 Ok(line) => {
+                    // Before it is answered: however the shell ends, what was typed is there the next time.
+                    kept = editor.append_history(history);
                     for input in splitter.line(&line) {
                         if self.one(input, 0).await?.is_break() {
-                            drop(editor.save_history(history));
                             return Ok(());
                         }
                     }
@@ -81,7 +101,7 @@ impl<W: Write> Shell<'_, W> {
                 Err(error) => return Err(error).context("could not read from the terminal"),
             }
         }
-        editor.save_history(history).with_context(|| format!("could not write {}", history.display()))
+        kept.with_context(|| format!("could not write {}", history.display()))
     }
 
     /// Does all of a text.
@@ -167,14 +187,38 @@ impl<W: Write> Shell<'_, W> {
     /// Prints the answer; a query that can't be answered is told and no more.
     async fn ask(&mut self, query: &str) -> anyhow::Result<()> {
         let started = Instant::now();
-        match self.access.ask(query, self.format).await {
-            Ok(answer) => self.out.write_all(&answer)?,
-            Err(error) => return self.fail(&format!("{error:#}")),
+        if let Err(error) = self.print(query).await? {
+            return self.fail(&error);
         }
         if self.timing {
             writeln!(self.out, "{:.1} ms", started.elapsed().as_secs_f64() * 1000.0)?;
         }
         Ok(self.out.flush()?)
+    }
+
+    /// The inner result is the query's: an error's text.
+    async fn print(&mut self, query: &str) -> anyhow::Result<Result<(), String>> {
+        let mut interrupted = pin!(interrupted(self.interactive));
+        let begun = tokio::select! {
+            begun = self.access.answer(query, self.format) => begun,
+            () = &mut interrupted => return Ok(Err(CANCELLED.to_owned())),
+        };
+        let mut pieces = match begun {
+            Ok(pieces) => pieces,
+            Err(error) => return Ok(Err(format!("{error:#}"))),
+        };
+        loop {
+            // Dropping an answer ends its query.
+            let piece = tokio::select! {
+                piece = pieces.try_next() => piece,
+                () = &mut interrupted => return Ok(Err(CANCELLED.to_owned())),
+            };
+            match piece {
+                Ok(Some(piece)) => self.out.write_all(&piece)?,
+                Ok(None) => return Ok(Ok(())),
+                Err(error) => return Ok(Err(format!("{error:#}"))),
+            }
+        }
     }
 
     fn fail(&mut self, error: &str) -> anyhow::Result<()> {
@@ -191,5 +235,46 @@ impl<W: Write> Shell<'_, W> {
         let answer = self.access.ask(NAMES, Format::Json).await?;
         let Answer { rows } = serde_json::from_slice(&answer).context("could not understand the list of names")?;
         Ok(rows.into_iter().map(|(name,)| name).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::access::with_history;
+    use crate::config::{Config, Overrides};
+    use std::time::Duration;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_interrupt_ends_the_query_and_not_the_shell() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::load(None, &Overrides { data: Some(folder.path().to_owned()), roles: None }).unwrap();
+        // From here on an interrupt doesn't end this process.
+        let _handled = signal(SignalKind::interrupt()).unwrap();
+        with_history(&config, |access| async move {
+            let mut out = Vec::new();
+            let (access, out) = (&access, &mut out);
+            let mut shell = Shell { access, format: Format::Csv, interactive: true, timing: false, failed: false, out };
+            let endless = "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t";
+            let interrupting = async {
+                // One may come before the query has begun.
+                for _ in 0..1_000 {
+                    let own = std::process::id().to_string();
+                    tokio::process::Command::new("kill").args(["-INT", &own]).status().await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            let printed = tokio::select! {
+                printed = shell.print(endless) => printed?,
+                () = interrupting => Ok(()),
+            };
+            assert_eq!(printed, Err(CANCELLED.to_owned()));
+            shell.print("SELECT 42 AS answer").await?.unwrap();
+            assert_eq!(String::from_utf8_lossy(shell.out), "answer\n42\n");
+            Ok(())
+        })
+        .await
+        .unwrap();
     }
 }

@@ -32,4 +32,5 @@ mod server;
 mod sql_clients;
 mod tls;
 mod traccar;
+mod whole_answers;
 mod wires;

@@ -55,3 +55,36 @@ async fn a_tenant_made_on_the_command_line_sees_its_own_and_nothing_else() {
         assert!(!ended_well && err.contains(says), "{err}");
     }
 }
+
+#[test]
+fn history_of_a_tenant_goes_in_and_out_on_the_command_line_and_nobody_else_s_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let file = |name: &str, device: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("device_id,time,lat,lon\n{device},2026-03-04T10:00:00Z,52.2,21.0\n")).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (ours, theirs) = (file("ours.csv", "ours"), file("theirs.csv", "theirs"));
+    well(&["organisation", "create", "acme", "--data", data]);
+    well(&["import", &ours, "--data", data]);
+    well(&["import", &theirs, "--organisation", "acme", "--data", data]);
+    let sql = ["sql", "SELECT device, fleet FROM positions", "--format", "csv", "--data", data];
+    let check = || {
+        assert_eq!(well(&sql), "device,fleet\nours,default\n");
+        let of_acme = ["--organisation", "acme"];
+        assert_eq!(well(&[&sql[..], &of_acme].concat()), "device,fleet\ntheirs,acme\n");
+        let exported = well(&[&["export", "--data", data][..], &of_acme].concat());
+        assert!(exported.lines().count() == 2 && exported.contains("theirs"), "{exported}");
+        for (arguments, says) in [
+            (&["import", ours.as_str(), "--organisation", "acme"][..], "the fleet default is another organisation's"),
+            (&["sql", "SELECT 1", "--organisation", "none"], "there is no organisation none"),
+        ] {
+            let (_, err, ended_well) = run(&[arguments, &["--data", data]].concat()).unwrap();
+            assert!(!ended_well && err.contains(says), "{err}");
+        }
+    };
+    check();
+    let _system = System::start(folder.path(), &settings(&[])).unwrap();
+    check();
+}

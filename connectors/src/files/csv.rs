@@ -2,14 +2,16 @@
 //! `course_deg,altitude_m,accuracy_m,valid,attributes`. The time is ISO 8601, or seconds or milliseconds since 1970.
 //!
 //! Columns are found by name, in any order; unknown ones are ignored. Files of others have names of their own: see [`Names`].
-//! Empty means "not reported".
+//! Empty means "not reported". Between columns stand commas, semicolons, tabs or bars, whichever the header has most of; where it is
+//! no comma, numbers may have one. A file that doesn't say whose its rows are is of one device, which the caller names.
 
-use super::{RowFault, TrackPoint, next_line};
+use super::{MAX_LINE_BYTES, RowFault, TrackPoint, next_line};
 use crate::protocol::{Fault, FaultKind};
 use crate::readers::{FixBuilder, device_id, malformed};
 use ::csv::{ByteRecord, ReaderBuilder};
+use std::collections::VecDeque;
 use std::io::{self, BufReader, Read};
-use waystream_domain::{Attributes, Timestamp};
+use waystream_domain::{Attributes, DeviceId, Timestamp};
 
 /// What we call columns.
 const COLUMNS: [&str; 12] = [
@@ -26,6 +28,28 @@ const COLUMNS: [&str; 12] = [
     "valid",
     "attributes",
 ];
+
+/// What may stand between columns.
+const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// A header with one of these (letters and digits only) says whose its rows are, in a column that we don't know by its name.
+const LIKE_A_DEVICE: [&str; 12] = [
+    "id",
+    "imei",
+    "deviceid",
+    "devicename",
+    "uniqueid",
+    "vehicle",
+    "vehicleid",
+    "tracker",
+    "trackerid",
+    "unit",
+    "unitid",
+    "plate",
+];
+
+/// Lines of one row at most, where line breaks are quoted.
+const MAX_LINES: usize = 32;
 
 /// What a file calls its columns, where it has names of its own.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -51,17 +75,33 @@ impl Names {
     }
 }
 
-/// Reads track CSV (not gzipped: [`super::open`] sees to that).
-pub fn read<R: Read>(input: R, names: &Names) -> Reader<R> {
-    let input = BufReader::with_capacity(1 << 16, input);
-    Reader { input, names: names.clone(), text: Vec::new(), record: ByteRecord::new(), columns: None, line: 0, ended: false }
+/// Reads track CSV (not gzipped: [`super::open`] sees to that). `device`: whose it is if it doesn't say so.
+pub fn read<R: Read>(input: R, names: &Names, device: Option<DeviceId>) -> Reader<R> {
+    Reader {
+        input: BufReader::with_capacity(1 << 16, input),
+        names: names.clone(),
+        device,
+        text: Vec::new(),
+        ahead: VecDeque::new(),
+        failed: None,
+        record: ByteRecord::new(),
+        columns: None,
+        line: 0,
+        ended: false,
+    }
 }
 
-/// The points of a CSV file. A row is a line: a quote that is never closed spoils its line, not the rest of the file.
+/// The points of a CSV file. A row is a line, or some, if quotes are open between them: one that is never closed spoils its line, not
+/// the rest of the file.
 pub struct Reader<R> {
     input: BufReader<R>,
     names: Names,
+    device: Option<DeviceId>,
     text: Vec<u8>,
+    /// Lines that have been read, but not yet as rows.
+    ahead: VecDeque<Vec<u8>>,
+    /// Why there are no more behind those.
+    failed: Option<io::Error>,
     record: ByteRecord,
     columns: Option<Columns>,
     line: u64,
@@ -70,7 +110,8 @@ pub struct Reader<R> {
 
 /// Where the header has each column.
 struct Columns {
-    device: usize,
+    separator: u8,
+    device: Whose,
     time: usize,
     lat: usize,
     lon: usize,
@@ -80,6 +121,13 @@ struct Columns {
     accuracy: Option<usize>,
     valid: Option<usize>,
     attributes: Option<usize>,
+}
+
+/// Where a row says whose it is.
+enum Whose {
+    Column(usize),
+    /// Nowhere: all are this one's.
+    All(DeviceId),
 }
 
 #[derive(Clone, Copy)]
@@ -94,7 +142,7 @@ impl<R: Read> Iterator for Reader<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
-            match next_line(&mut self.input, &mut self.text) {
+            match self.next_text() {
                 Ok(true) => self.line += 1,
                 Ok(false) => self.ended = true,
                 Err(error) => return self.fail(error),
@@ -102,20 +150,78 @@ impl<R: Read> Iterator for Reader<R> {
             if self.text.is_empty() {
                 continue;
             }
-            if let Err(error) = split(&self.text, &mut self.record) {
+            let (line, separator) = (self.line, self.columns.as_ref().map(|columns| columns.separator));
+            if let Some(separator) = separator {
+                self.line += self.join(separator);
+            }
+            let separator = separator.unwrap_or_else(|| separator_of(&self.text));
+            if let Err(error) = split(&self.text, separator, &mut self.record) {
                 return self.fail(error);
             }
             match &self.columns {
-                None => match Columns::from_header(&self.record, &self.names) {
+                None => match Columns::from_header(&self.record, separator, &self.names, self.device.take()) {
                     Ok(columns) => self.columns = Some(columns),
                     Err(error) => return self.fail(error),
                 },
                 Some(columns) => {
-                    return Some(columns.point(&self.record).map_err(|fault| RowFault::Row { line: self.line, fault }));
+                    return Some(columns.point(&self.record).map_err(|fault| RowFault::Row { line, fault }));
                 }
             }
         }
         None
+    }
+}
+
+impl<R: Read> Reader<R> {
+    /// The next line; `Ok(false)` at the end.
+    fn next_text(&mut self) -> io::Result<bool> {
+        if let Some(line) = self.ahead.pop_front() {
+            self.text = line;
+            return Ok(true);
+        }
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None => next_line(&mut self.input, &mut self.text),
+        }
+    }
+
+    /// Takes the lines to the row that close the quote which is open at its end, and gives how many; none if they don't.
+    fn join(&mut self, separator: u8) -> u64 {
+        if !self.text.contains(&b'"') || quotes(&self.text, separator) != Quotes::Open {
+            return 0;
+        }
+        let mut joined = self.text.clone();
+        for taken in 0..MAX_LINES {
+            if taken == self.ahead.len() {
+                if self.failed.is_some() {
+                    return 0;
+                }
+                let mut line = Vec::new();
+                match next_line(&mut self.input, &mut line) {
+                    Ok(true) => self.ahead.push_back(line),
+                    Ok(false) => return 0,
+                    Err(error) => {
+                        self.failed = Some(error);
+                        return 0;
+                    }
+                }
+            }
+            joined.push(b'\n');
+            joined.extend(&self.ahead[taken]);
+            if joined.len() as u64 > MAX_LINE_BYTES {
+                return 0;
+            }
+            match quotes(&joined, separator) {
+                Quotes::Open => {}
+                Quotes::Wrong => return 0,
+                Quotes::Closed => {
+                    self.text = joined;
+                    self.ahead.drain(..=taken);
+                    return taken as u64 + 1;
+                }
+            }
+        }
+        0
     }
 }
 
@@ -126,18 +232,56 @@ impl<R> Reader<R> {
     }
 }
 
-fn split(line: &[u8], record: &mut ByteRecord) -> io::Result<()> {
+/// What a header has between its names.
+fn separator_of(header: &[u8]) -> u8 {
+    let count = |separator: u8| header.iter().filter(|byte| **byte == separator).count();
+    // Of as many the first: a comma.
+    SEPARATORS.into_iter().rev().max_by_key(|separator| count(*separator)).unwrap_or(b',')
+}
+
+fn split(line: &[u8], separator: u8, record: &mut ByteRecord) -> io::Result<()> {
     record.clear();
     if line.contains(&b'"') {
-        ReaderBuilder::new().has_headers(false).from_reader(line).read_byte_record(record)?;
+        ReaderBuilder::new().has_headers(false).delimiter(separator).from_reader(line).read_byte_record(record)?;
     } else {
-        line.split(|b| *b == b',').for_each(|field| record.push_field(field));
+        line.split(|b| *b == separator).for_each(|field| record.push_field(field));
     }
     Ok(())
 }
 
+/// How quotes stand at the end of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    Closed,
+    Open,
+    /// One that was closed has something behind it.
+    Wrong,
+}
+
+fn quotes(text: &[u8], separator: u8) -> Quotes {
+    let (mut open, mut begins) = (false, true);
+    let mut bytes = text.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match (open, byte) {
+            (true, b'"') => match bytes.peek().copied() {
+                // A doubled one stands for itself.
+                Some(b'"') => {
+                    bytes.next();
+                }
+                Some(next) if next != separator => return Quotes::Wrong,
+                _ => open = false,
+            },
+            (true, _) => {}
+            (false, b'"') if begins => open = true,
+            (false, _) => {}
+        }
+        begins = !open && byte == separator;
+    }
+    if open { Quotes::Open } else { Quotes::Closed }
+}
+
 impl Columns {
-    fn from_header(header: &ByteRecord, names: &Names) -> io::Result<Self> {
+    fn from_header(header: &ByteRecord, separator: u8, names: &Names, device: Option<DeviceId>) -> io::Result<Self> {
         let has = |name: &str| {
             header.iter().position(|field| {
                 let field = field.strip_prefix(b"\xef\xbb\xbf").unwrap_or(field).trim_ascii();
@@ -156,9 +300,22 @@ impl Columns {
         for (name, unit) in units {
             speed = speed.or(find(name, name)?.map(|column| (column, unit)));
         }
+        let time = need("time", "fix_time")?;
+        let whose = match (find("device_id", "device")?, device) {
+            (Some(column), _) => Whose::Column(column),
+            (None, Some(device)) => match like_a_device(header) {
+                Some(name) => {
+                    let error = format!("the header line has no column \"device_id\"; --columns device_id={name}?");
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                }
+                None => Whose::All(device),
+            },
+            (None, None) => return Err(none("device_id")),
+        };
         Ok(Self {
-            device: need("device_id", "device")?,
-            time: need("time", "fix_time")?,
+            separator,
+            device: whose,
+            time,
             lat: need("lat", "lat")?,
             lon: need("lon", "lon")?,
             speed,
@@ -177,10 +334,13 @@ impl Columns {
         let text = |i: usize| row.get(i).and_then(|field| std::str::from_utf8(field).ok()).map_or("", str::trim);
         let number = |i: Option<usize>, what: &str| match i.map(|i| (i, text(i))) {
             None | Some((_, "")) => Ok(None),
-            Some((i, field)) => field.parse::<f64>().map(Some).map_err(|_| not_a(what, i)),
+            Some((i, field)) => self.number(field).map(Some).ok_or_else(|| not_a(what, i)),
         };
 
-        let device = device_id(text(self.device))?;
+        let device = match &self.device {
+            Whose::Column(column) => device_id(text(*column))?,
+            Whose::All(device) => device.clone(),
+        };
         let fix_time = time(text(self.time))
             .ok_or_else(|| Fault::new(FaultKind::BadTime, format!("{:?} is not an ISO 8601 time", text(self.time))))?;
         let (Some(lat), Some(lon)) = (number(Some(self.lat), "latitude")?, number(Some(self.lon), "longitude")?) else {
@@ -215,6 +375,23 @@ impl Columns {
         }
         Ok(TrackPoint { device, fix })
     }
+
+    fn number(&self, text: &str) -> Option<f64> {
+        match text.parse() {
+            Ok(number) => Some(number),
+            Err(_) if self.separator != b',' => text.replacen(',', ".", 1).parse().ok(),
+            Err(_) => None,
+        }
+    }
+}
+
+/// The column that seems to say whose the rows are.
+fn like_a_device(header: &ByteRecord) -> Option<String> {
+    let mut names = header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned());
+    names.find(|name| {
+        let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+        LIKE_A_DEVICE.contains(&plain.to_lowercase().as_str())
+    })
 }
 
 /// Like [`Timestamp::parse`], which is several times slower than this on the form that every row of our own files has:
@@ -253,14 +430,61 @@ mod tests {
     const HEADER: &str = "device_id,time,lat,lon,speed_kmh,course_deg,altitude_m\n";
 
     fn rows(text: &str) -> Vec<Result<TrackPoint, String>> {
-        read(text.as_bytes(), &Names::default()).map(|row| row.map_err(|fault| fault.to_string())).collect()
+        read(text.as_bytes(), &Names::default(), None).map(|row| row.map_err(|fault| fault.to_string())).collect()
+    }
+
+    #[test]
+    fn columns_are_separated_by_what_the_header_has_between_them() {
+        let expected = rows("device_id,time,lat,lon,speed_kmh\na,2017-03-21T05:00:31Z,30.5,-97.25,62.5\n");
+        assert!(expected[0].is_ok(), "{expected:?}");
+        for text in [
+            "device_id;time;lat;lon;speed_kmh\na;2017-03-21T05:00:31Z;30,5;-97,25;62,5\n",
+            "device_id\ttime\tlat\tlon\tspeed_kmh\na\t2017-03-21T05:00:31Z\t30.5\t-97,25\t62.5\n",
+            "device_id|time|lat|lon|speed_kmh\na|2017-03-21T05:00:31Z|30.5|\"-97.25\"|62.5\n",
+        ] {
+            assert_eq!(rows(text), expected, "{text}");
+        }
+        let thousands = rows("device_id;time;lat;lon;altitude_m\na;2017-03-21T05:00:31Z;1;2;1.234,5\n");
+        assert_eq!(thousands, [Err("line 2: \"1.234,5\" is not a altitude (malformed)".into())]);
+        let comma = rows("device_id,time,lat,lon\na,2017-03-21T05:00:31Z,\"30,5\",2\n");
+        assert_eq!(comma, [Err("line 2: \"30,5\" is not a latitude (malformed)".into())]);
+    }
+
+    #[test]
+    fn a_row_ends_where_its_quotes_are_closed() {
+        let text = "device_id,time,lat,lon,driver\n\
+             a,2017-03-21T05:00:31Z,1,2,\"Jo\n\"\"the\"\"\n\nthird\"\n\
+             a,2017-03-21T05:00:32Z,1,x,\"of\ntwo lines\"\n\
+             a,2017-03-21T05:00:33Z,1,2,\"never closed\n\
+             a,2017-03-21T05:00:34Z,1,2,Jo\n\
+             \"a,2017-03-21T05:00:35Z,1,2,\n\
+             \"a\",2017-03-21T05:00:36Z,1,2,\n";
+        let all: Vec<_> = rows(text).into_iter().map(|row| row.map(|point| point.fix.fix_time.to_string())).collect();
+        let at = |second: u32| Ok(format!("2017-03-21T05:00:{second}.000Z"));
+        assert_eq!(all[..2], [at(31), Err("line 6: \"x\" is not a longitude (malformed)".into())]);
+        assert_eq!(all[2..4], [at(33), at(34)]);
+        assert_eq!(all[4..], [Err("line 10: \"\" is not an ISO 8601 time (bad_time)".into()), at(36)]);
+    }
+
+    #[test]
+    fn a_file_that_does_not_say_whose_it_is_is_of_the_device_that_is_named() {
+        let of = |text: &str| -> Vec<_> {
+            let rows = read(text.as_bytes(), &Names::default(), Some("van-7".parse().unwrap()));
+            rows.map(|row| row.map(|point| point.device.to_string()).map_err(|fault| fault.to_string())).collect()
+        };
+        assert_eq!(of("time,lat,lon\n2017-03-21T05:00:31Z,1,2\n"), [Ok("van-7".into())]);
+        assert_eq!(of("device,time,lat,lon\nb,2017-03-21T05:00:31Z,1,2\n"), [Ok("b".into())]);
+        // Many vehicles must not become one.
+        let mut rows = read("IMEI,time,lat,lon\n".as_bytes(), &Names::default(), Some("van-7".parse().unwrap()));
+        let RowFault::Unreadable { error, .. } = rows.next().unwrap().unwrap_err() else { panic!("it says whose it is") };
+        assert!(error.to_string().ends_with("--columns device_id=IMEI?"), "{error}");
     }
 
     #[test]
     fn columns_may_have_names_of_their_own() {
         let names = Names::parse(["device_id=imei", "time=ts", "lat=Latitude", "lon=Longitude", "speed_knots=v"]).unwrap();
         let text = "ts,imei,Latitude,Longitude,v\n1440403256,a,1,2,10\n1440403256500,a,1,2,\n1440403256.5,a,1,2,x\n";
-        let all: Vec<_> = read(text.as_bytes(), &names).map(|row| row.map_err(|fault| fault.to_string())).collect();
+        let all: Vec<_> = read(text.as_bytes(), &names, None).map(|row| row.map_err(|fault| fault.to_string())).collect();
         let first = all[0].as_ref().unwrap();
         assert_eq!((first.device.as_str(), first.fix.fix_time), ("a", Timestamp::from_secs(1_440_403_256).unwrap()));
         assert_eq!(first.fix.speed_mps, Some(units::mps_from_knots(10.0)));
@@ -270,7 +494,7 @@ mod tests {
         assert_eq!(Names::parse(["imei"]).unwrap_err(), "\"imei\" is not OURS=THEIRS");
         assert!(Names::parse(["imei=device_id"]).unwrap_err().starts_with("\"imei\" is no column; there are device_id, time"));
         let absent = Names::parse(["course_deg=heading"]).unwrap();
-        let mut rows = read(HEADER.as_bytes(), &absent);
+        let mut rows = read(HEADER.as_bytes(), &absent, None);
         let RowFault::Unreadable { error, .. } = rows.next().unwrap().unwrap_err() else { panic!("the column is not there") };
         assert_eq!(error.to_string(), "the header line has no column \"heading\"");
     }

@@ -53,8 +53,8 @@ pub enum RowFault {
 /// The points of a file.
 pub type Points = Box<dyn Iterator<Item = Result<TrackPoint, RowFault>> + Send>;
 
-/// Opens a track file, gzipped or not, of any format that we read. GPX, KML and NMEA do not say whose track they hold: it is that
-/// of a device named like the file, without its extensions; that of a file of OwnTracks' recorder is named by its folders.
+/// Opens a track file, gzipped or not, of any format that we read. GPX, KML, NMEA and CSV without a column for it do not say whose track
+/// they hold: it is that of a device named like the file, without its extensions; that of a file of OwnTracks' recorder is named by its folders.
 pub fn open(path: &Path) -> io::Result<Points> {
     open_with(path, &csv::Names::default())
 }
@@ -67,7 +67,7 @@ pub fn open_with(path: &Path, columns: &csv::Names) -> io::Result<Points> {
     let device = DeviceId::new(stem).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error));
     let mut input = open_plain(path)?;
     Ok(match Format::of(input.fill_buf()?, path) {
-        Format::Csv => Box::new(csv::read(input, columns)),
+        Format::Csv => Box::new(csv::read(input, columns, device.ok())),
         Format::Gpx => Box::new(gpx::read(input, device?)),
         Format::Kml => Box::new(kml::read(input, device?)),
         Format::Nmea => Box::new(nmea::read(input, device?)),

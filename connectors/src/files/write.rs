@@ -1,4 +1,4 @@
-//! Writing positions as CSV (what [`super::csv`] reads), GPX 1.1, GeoJSON and Excel workbooks, one at a time.
+//! Writing positions as CSV (what [`super::csv`] reads), GPX 1.1, KML 2.2, GeoJSON and Excel workbooks, one at a time.
 
 use super::xlsx::Xlsx;
 use ::csv::WriterBuilder;
@@ -19,17 +19,20 @@ pub enum Format {
     Gpx,
     /// A feature per position (RFC 7946).
     GeoJson,
+    /// A placemark with a track of times and places (`gx:Track`) per device.
+    Kml,
     /// An Excel workbook, a row per position.
     Xlsx,
 }
 
 impl Format {
-    /// By its name: `csv`, `gpx`, `geojson`, `xlsx`.
+    /// By its name: `csv`, `gpx`, `geojson`, `kml`, `xlsx`.
     pub fn by_name(name: &str) -> Option<Self> {
         match name {
             "csv" => Some(Self::Csv),
             "gpx" => Some(Self::Gpx),
             "geojson" => Some(Self::GeoJson),
+            "kml" => Some(Self::Kml),
             "xlsx" => Some(Self::Xlsx),
             _ => None,
         }
@@ -41,12 +44,13 @@ impl Format {
             Self::Csv => "text/csv; charset=utf-8",
             Self::Gpx => "application/gpx+xml",
             Self::GeoJson => "application/geo+json",
+            Self::Kml => "application/vnd.google-earth.kml+xml",
             Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         }
     }
 }
 
-/// Takes positions. A change of device begins a new track, so GPX wants them by device, then by time.
+/// Takes positions. A change of device begins a new track, so GPX and KML want them by device, then by time.
 pub trait TrackWriter: Send {
     /// Writes one position.
     fn write(&mut self, position: &Position) -> io::Result<()>;
@@ -60,6 +64,7 @@ pub fn writer<W: Write + Send + 'static>(format: Format, output: W) -> io::Resul
         Format::Csv => Box::new(Csv::new(output)?),
         Format::Gpx => Box::new(Gpx::new(output)?),
         Format::GeoJson => Box::new(GeoJson::new(output)?),
+        Format::Kml => Box::new(Kml::new(output)?),
         Format::Xlsx => Box::new(Xlsx::new(output)?),
     })
 }
@@ -164,6 +169,72 @@ impl<W: Write + Send> TrackWriter for Gpx<W> {
     fn finish(&mut self) -> io::Result<()> {
         self.end_track()?;
         writeln!(self.output, "</gpx>")?;
+        self.output.flush()
+    }
+}
+
+/// Positions of one `gx:Track`: all its times stand before all its places, so they have to wait. Further ones come into the next.
+const KML_TRACK: usize = 1_000;
+
+struct Kml<W> {
+    output: W,
+    device: Option<DeviceId>,
+    times: Vec<u8>,
+    places: Vec<u8>,
+    waiting: usize,
+}
+
+impl<W: Write> Kml<W> {
+    fn new(mut output: W) -> io::Result<Self> {
+        writeln!(output, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
+        writeln!(output, r#"<kml xmlns="http://www.opengis.net/kml/2.2" xmlns:gx="http://www.google.com/kml/ext/2.2">"#)?;
+        writeln!(output, "<Document>")?;
+        Ok(Self { output, device: None, times: Vec::new(), places: Vec::new(), waiting: 0 })
+    }
+
+    fn write_waiting(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.waiting) > 0 {
+            writeln!(self.output, "<gx:Track>")?;
+            self.output.write_all(&self.times)?;
+            self.output.write_all(&self.places)?;
+            writeln!(self.output, "</gx:Track>")?;
+            self.times.clear();
+            self.places.clear();
+        }
+        Ok(())
+    }
+
+    fn end_track(&mut self) -> io::Result<()> {
+        self.write_waiting()?;
+        if self.device.take().is_some() {
+            writeln!(self.output, "</gx:MultiTrack></Placemark>")?;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write + Send> TrackWriter for Kml<W> {
+    fn write(&mut self, p: &Position) -> io::Result<()> {
+        // A place in KML is one: nothing can be said against it.
+        if !p.valid {
+            return Ok(());
+        }
+        if self.device.as_ref() != Some(&p.device) {
+            self.end_track()?;
+            let name = escape(p.device.as_str());
+            writeln!(self.output, "<Placemark><name>{name}</name><gx:MultiTrack><gx:interpolate>1</gx:interpolate>")?;
+            self.device = Some(p.device.clone());
+        }
+        writeln!(self.times, "<when>{}</when>", p.fix_time)?;
+        let (lon, lat, altitude_m) = (p.location.lon_deg(), p.location.lat_deg(), p.altitude_m.unwrap_or(0.0));
+        writeln!(self.places, "<gx:coord>{lon} {lat} {altitude_m}</gx:coord>")?;
+        self.waiting += 1;
+        if self.waiting == KML_TRACK { self.write_waiting() } else { Ok(()) }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.end_track()?;
+        writeln!(self.output, "</Document></kml>")?;
         self.output.flush()
     }
 }

@@ -129,7 +129,7 @@ export const api = {
   changeQuery: (query: string, edit: SavedQueryEdit) => json<SavedQueryInfo>('PUT', address(`queries/${id(query)}`), edit),
   deleteQuery: (query: string) => send('DELETE', address(`queries/${id(query)}`)),
   /** `device` null: all. */
-  exportUrl: (format: 'csv' | 'gpx' | 'geojson' | 'parquet' | 'xlsx', device: string | null, from: number, to: number): string =>
+  exportUrl: (format: 'csv' | 'gpx' | 'geojson' | 'kml' | 'parquet' | 'xlsx', device: string | null, from: number, to: number): string =>
     address('export', { format, device, from, to }),
 };
 

@@ -1,6 +1,6 @@
 //! That somebody of an organisation has seen to an alert.
 
-use crate::{EventId, OrganisationId, Timestamp, UserId};
+use crate::{EventId, FleetId, OrganisationId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -11,6 +11,9 @@ pub struct Acknowledgement {
     pub event: EventId,
     /// Whose.
     pub organisation: OrganisationId,
+    /// Fleet of the event, which is whose vehicles' alerts one has to see to know of this. Unknown of those from before it was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetId>,
     /// Who.
     pub by: UserId,
     /// When.
@@ -52,6 +55,7 @@ mod tests {
         Acknowledgement {
             event: EventId::from_text(&format!("jo/phone/yard/enter/{n}")),
             organisation: "o".parse().expect("id"),
+            fleet: None,
             by: "ann".parse().expect("id"),
             at: at(n),
             note: None,
@@ -73,7 +77,8 @@ mod tests {
 
     #[test]
     fn it_is_an_entry_of_the_catalog_whatever_slashes_its_event_has() {
-        let given = Acknowledgement { note: Some("called the driver".into()), ..acknowledgement(5) };
+        let fleet = Some("north".parse().expect("id"));
+        let given = Acknowledgement { note: Some("called the driver".into()), fleet, ..acknowledgement(5) };
         let put = CatalogEdit::Put(CatalogEntry::Acknowledgement(given.clone()));
         let (key, value) = encode_catalog(&put);
         assert_eq!(key, "acknowledgement/jo/phone/yard/enter/5");

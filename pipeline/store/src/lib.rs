@@ -23,6 +23,7 @@ pub use table::{EVENT_COLUMNS, POSITION_COLUMNS, Table};
 
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
+use datafusion::physical_plan::ExecutionPlan;
 use std::sync::Arc;
 use waystream_domain::{Event, Position, Timestamp};
 use waystream_log::Offsets;
@@ -104,8 +105,18 @@ pub trait Store: Send + Sync + 'static {
     /// All events as they are now: columns [`EVENT_COLUMNS`], then `log_partition`, `log_offset`.
     fn events(&self) -> Arc<dyn TableProvider>;
 
+    /// First and last fix time of all positions, if that is known without reading them. There may be less, but nothing beyond.
+    fn fix_times(&self) -> Option<(Timestamp, Timestamp)> {
+        None
+    }
+
     /// Housekeeping that may take long and can be repeated at will: compaction, retention as of `now`.
     async fn maintain(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Reading by this plan has failed: finds out whether what it reads is damaged, so that it is left out from then on.
+    async fn suspect(&self, plan: Arc<dyn ExecutionPlan>) {
+        drop(plan);
+    }
 
     /// What can't be read and is left out of the tables: one sentence each, naming the file.
     fn damage(&self) -> Vec<String>;

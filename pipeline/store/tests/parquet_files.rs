@@ -111,6 +111,22 @@ async fn a_compacted_position_takes_few_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_far_history_goes_is_known_without_reading_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    assert_eq!(store.fix_times(), None);
+    let (first, last) = (at("1949-06-11T00:00:00Z"), at("2026-03-04T00:00:00Z"));
+    append(store.as_ref(), [position("a", last)]).await;
+    assert_eq!(store.fix_times(), Some((last, last)), "in memory");
+    store.flush().await.expect("flushes");
+    append(store.as_ref(), [position("b", first)]).await;
+    assert_eq!(store.fix_times(), Some((first, last)), "in both");
+    store.flush().await.expect("flushes");
+    drop(store);
+    assert_eq!(open(&dir).fix_times(), Some((first, last)), "in files");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_older_than_retention_goes() {
     let dir = tempfile::tempdir().expect("a folder");
     let options = ParquetOptions { retention_days: Some(30), ..ParquetOptions::default() };
@@ -124,10 +140,17 @@ async fn what_is_older_than_retention_goes() {
         positions(store.as_ref(), &[]).await.iter().map(|p| p.fix_time.to_string()[..10].to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(left("2026-02-01T00:00:00Z").await, days);
+    // A row that lies in a file with others is in no table any more, though the file stays.
+    assert_eq!(left("2026-02-15T00:00:00Z").await, days[1..]);
+    assert_eq!(periods(&dir), ["2026"]);
     // The file of several days is rewritten when it holds rows a month past retention, and goes when all of it is past.
     assert_eq!(left("2026-03-25T00:00:00Z").await, days[2..]);
     assert_eq!(left("2026-04-25T00:00:00Z").await, [""; 0]);
     assert!(files(dir.path()).is_empty());
+    // Nor is one that comes too late.
+    append(store.as_ref(), [position("a", at(days[0]))]).await;
+    assert!(positions(store.as_ref(), &[]).await.is_empty());
+    assert_eq!(store.fix_times(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -54,6 +54,13 @@ async fn values_take_the_place_of_placeholders() {
         ("SELECT count(*) FROM positions WHERE valid = $1", &[16], &[Some("t")], "1000"),
         ("SELECT count(*) FROM positions WHERE speed_mps > $1", &[NUMERIC], &[Some("0.05")], "1000"),
         ("SELECT count(*) FROM positions WHERE lat = ANY($1)", &[NUMERIC_LIST], &[Some("{NULL,52.001,1.25}")], "10"),
+        (
+            "SELECT count(*) FROM gaps($1, $2, $3)",
+            &[],
+            &[Some("10"), Some("2026-03-05T00:00:00Z"), Some("2026-03-05T00:00:15Z")],
+            "10",
+        ),
+        ("SELECT count(*) FROM gaps($1, $2)", &[FLOAT8, TIMESTAMPTZ], &[Some("9.5"), Some(first)], "990"),
         ("SHOW server_encoding", &[], &[], "UTF8"),
     ] {
         let rows = run(&mut anna, sql, types, values).await.unwrap_or_else(|e| panic!("{sql}: {e}"));

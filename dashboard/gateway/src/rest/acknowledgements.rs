@@ -7,9 +7,11 @@ use crate::wire::{AcknowledgementInfo, ErrorAnswer, NewAcknowledgement, NewAckno
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
-use waystream_domain::{Acknowledgement, CatalogEdit, CatalogEntry, CatalogKey, DeviceId, EventId, Timestamp, to_forget};
+use waystream_domain::{
+    Acknowledgement, CatalogEdit, CatalogEntry, CatalogKey, DeviceId, EventId, FleetId, Timestamp, to_forget,
+};
 use waystream_sql::EventFilter;
 
 /// Alerts of one request.
@@ -88,14 +90,15 @@ async fn give(
 ) -> Result<Vec<AcknowledgementInfo>, ApiError> {
     let note = checked(note)?;
     let new: BTreeSet<EventId> = events.iter().filter(|event| !rest.has_acknowledged(identity, event)).cloned().collect();
-    rest.own_events(identity, &new).await?;
+    let fleets = rest.own_events(identity, &new).await?;
     let (by, organisation, at) = (identity.user(), identity.organisation(), now());
     if !new.is_empty() {
         let shared = rest.catalog.shared();
         let forgotten = to_forget(rest.look(&shared).acknowledgements_of(organisation), new.len(), at);
         let given = new.into_iter().map(|event| {
             let (organisation, by, note) = (organisation.clone(), by.clone(), note.clone());
-            CatalogEdit::Put(CatalogEntry::Acknowledgement(Acknowledgement { event, organisation, by, at, note }))
+            let fleet = fleets.get(&event).cloned();
+            CatalogEdit::Put(CatalogEntry::Acknowledgement(Acknowledgement { event, organisation, fleet, by, at, note }))
         });
         // What is over and too much for one edit goes with the next.
         let forgotten = forgotten.into_iter().filter(|event| !events.contains(event)).take(2 * MOST_AT_ONCE);
@@ -126,22 +129,26 @@ impl Rest {
         catalog.acknowledgements.get(event).is_some_and(|a| a.organisation == *identity.organisation())
     }
 
-    /// Whether all of these have happened, to vehicles of the identity's organisation. What was told lately is remembered; of the
-    /// others the ids say of which device and when they are, so little of history is read.
-    async fn own_events(&self, identity: &Identity, events: &BTreeSet<EventId>) -> Result<(), ApiError> {
+    /// Fleets of events, if all of these have happened, to vehicles of the identity's organisation. What was told lately is
+    /// remembered; of the others the ids say of which device and when they are, so little of history is read.
+    async fn own_events(
+        &self,
+        identity: &Identity,
+        events: &BTreeSet<EventId>,
+    ) -> Result<BTreeMap<EventId, FleetId>, ApiError> {
         let scope = self.sessions.scope(identity);
-        let mut unknown = events.clone();
-        {
+        let mut found: BTreeMap<EventId, FleetId> = {
             let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
-            unknown.retain(|event| board.recent().fleet(event).is_none_or(|fleet| !scope.fleets.contains(fleet)));
-        }
+            let lately = events.iter().filter_map(|event| Some((event.clone(), board.recent().fleet(event)?.clone())));
+            lately.filter(|(_, fleet)| scope.fleets.contains(fleet)).collect()
+        };
+        let unknown: BTreeSet<EventId> = events.iter().filter(|event| !found.contains_key(*event)).cloned().collect();
         if let Some(filter) = look_up(&unknown, now()) {
-            for found in self.sql.events(&scope, filter).await?.events {
-                unknown.remove(&found.row.id);
-            }
+            let events = self.sql.events(&scope, filter).await?.events;
+            found.extend(events.into_iter().map(|event| (event.row.id, event.row.fleet)));
         }
-        match unknown.first() {
-            None => Ok(()),
+        match events.iter().find(|event| !found.contains_key(*event)) {
+            None => Ok(found),
             Some(event) => Err(ApiError::NotFound(format!("there is no alert {event}"))),
         }
     }

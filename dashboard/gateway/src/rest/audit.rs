@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use waystream_domain::audit::is_kind;
 use waystream_domain::catalog::Role;
-use waystream_domain::{Timestamp, UserId};
+use waystream_domain::UserId;
 use waystream_log::audit::{AuditFilter, newest};
 
 const USUAL_LIMIT: usize = 100;
@@ -54,15 +54,14 @@ pub(super) async fn list(
     if let Some(kind) = query.kind.as_deref().filter(|kind| !is_kind(kind)) {
         return Err(ApiError::BadRequest(format!("kind: nothing is a {kind:?}")));
     }
-    let bound = |text: &Option<String>| text.as_deref().map(|text| time(Some(text), Timestamp::default())).transpose();
     let user: Option<Result<UserId, _>> = query.user.as_deref().map(str::parse);
     let before: Option<Result<u64, _>> = query.before.as_deref().map(str::parse);
     let filter = AuditFilter {
         organisation: Some(identity.organisation().clone()),
         kind: query.kind.clone(),
         user: user.transpose().map_err(|e| ApiError::BadRequest(format!("user: {e}")))?,
-        from: bound(&query.from)?,
-        to: bound(&query.to)?,
+        from: time(query.from.as_deref())?,
+        to: time(query.to.as_deref())?,
         before: before.transpose().map_err(|_| ApiError::BadRequest("before: it is no cursor".into()))?,
         limit,
     };

@@ -41,9 +41,9 @@ pub struct ExportFormat {
 /// What to export.
 #[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct ExportQuery {
-    /// `csv`, `gpx`, `geojson`, `parquet` or `xlsx`.
+    /// `csv`, `gpx`, `geojson`, `kml`, `parquet` or `xlsx`.
     format: String,
-    /// Device ids, separated by commas; all if missing.
+    /// Device ids, separated by commas; if missing, all that have history, removed ones too.
     device: Option<String>,
     /// First fix time: milliseconds since the Unix epoch, or ISO 8601.
     from: Option<String>,
@@ -66,17 +66,20 @@ pub(super) async fn export(
         None => return Err(bad(format!("unknown format {}", query.format))),
     };
     let scope = rest.sessions.scope(&identity);
-    let devices: Vec<DeviceId> = match query.device.as_deref().filter(|d| !d.is_empty()) {
+    let named: Option<Vec<DeviceId>> = match query.device.as_deref().filter(|d| !d.is_empty()) {
         Some(some) => {
             let ids = some.split(',').map(|id| id.parse().map_err(|e| bad(format!("device: {e}"))));
-            ids.collect::<Result<_, _>>()?
+            Some(ids.collect::<Result<_, _>>()?)
         }
-        None => known_devices(&rest, &identity),
+        None => None,
     };
-    let Some((first, last)) = rest.sql.time_range(&scope).await? else {
-        return Err(ApiError::NotFound("there is no history".into()));
+    let span = rest.sql.span(&scope, time(query.from.as_deref())?, time(query.to.as_deref())?).await?;
+    let (from, to) = span.ok_or_else(|| ApiError::NotFound("there is no history".into()))?;
+    let devices = match named {
+        Some(devices) => devices,
+        // Of history, not of the catalog: what a device has reported stays when it is removed.
+        None => rest.sql.devices(&scope, from, to).await?.into_iter().collect(),
     };
-    let (from, to) = (time(query.from.as_deref(), first)?.max(first), time(query.to.as_deref(), last)?.min(last));
     let sessions = rest.sessions.clone();
     let (chunks, received) = mpsc::channel(4);
     let writing = async move {
@@ -124,17 +127,6 @@ async fn aside(
 ) -> io::Result<Box<dyn TrackSink>> {
     let done = tokio::task::spawn_blocking(move || work(sink.as_mut()).map(|()| sink)).await;
     done.map_err(io::Error::other)?
-}
-
-fn known_devices(rest: &RestState, identity: &Identity) -> Vec<DeviceId> {
-    let scope = rest.sessions.scope(identity);
-    let shared = rest.catalog.shared();
-    let catalog = rest.look(&shared);
-    let board = rest.board.read().unwrap_or_else(PoisonError::into_inner);
-    let listed = catalog.devices.values().filter(|d| scope.fleets.contains(&d.fleet)).map(|d| d.id.clone());
-    let reporting = board.iter().filter(|(_, v)| scope.fleets.contains(&v.fleet)).map(|(_, v)| v.device.clone());
-    let all: std::collections::BTreeSet<_> = listed.chain(reporting).collect();
-    all.into_iter().collect()
 }
 
 /// What the format has written and nobody has sent yet.

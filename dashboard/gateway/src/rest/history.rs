@@ -31,15 +31,11 @@ pub(super) struct TrackQuery {
 }
 
 /// A moment: milliseconds since the Unix epoch, or ISO 8601.
-pub(super) fn time(text: Option<&str>, otherwise: Timestamp) -> Result<Timestamp, ApiError> {
-    let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(otherwise) };
+pub(super) fn time(text: Option<&str>) -> Result<Option<Timestamp>, ApiError> {
+    let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(None) };
     let parsed = text.parse().ok().and_then(Timestamp::from_millis).or_else(|| Timestamp::parse(text));
-    parsed.ok_or_else(|| ApiError::BadRequest(format!("{text} is not a time: milliseconds since 1970, or ISO 8601")))
-}
-
-/// Long before and long after everything.
-pub(super) fn ever() -> (Timestamp, Timestamp) {
-    (Timestamp::default().plus_millis(i64::MIN), Timestamp::default().plus_millis(i64::MAX))
+    let bad = || ApiError::BadRequest(format!("{text} is not a time: milliseconds since 1970, or ISO 8601"));
+    parsed.ok_or_else(bad).map(Some)
 }
 
 /// The positions of a device, in order of fix time.
@@ -53,21 +49,11 @@ pub(super) async fn track(
 ) -> Result<Json<TrackAnswer>, ApiError> {
     let device: DeviceId = id.parse().map_err(|_| unknown(&id))?;
     let limit = query.limit.unwrap_or(TRACK_LIMIT).min(MAX_TRACK_LIMIT);
-    let request = TrackRequest {
-        devices: Devices::Only(vec![device]),
-        from: time(query.from.as_deref(), ever().0)?,
-        to: time(query.to.as_deref(), ever().1)?,
-        max_rows: limit + 1,
-    };
+    let (from, to) = (time(query.from.as_deref())?, time(query.to.as_deref())?);
     let scope = rest.sessions.scope(&identity);
-    let mut request = request;
-    // Walking through empty millennia takes time: only as far as there is history.
-    match rest.sql.time_range(&scope).await? {
-        Some((first, last)) => (request.from, request.to) = (request.from.max(first), request.to.min(last)),
-        None => request.max_rows = 0,
-    }
     let mut positions = Vec::new();
-    if request.max_rows > 0 && request.from <= request.to {
+    if let Some((from, to)) = rest.sql.span(&scope, from, to).await? {
+        let request = TrackRequest { devices: Devices::Only(vec![device]), from, to, max_rows: limit + 1 };
         let mut stream = rest.sql.track(&scope, request);
         while let Some(batch) = stream.next().await.transpose()? {
             positions.extend(batch.iter().map(position_info));
@@ -121,11 +107,10 @@ pub(super) async fn events(
         .collect::<Result<_, _>>()?;
     let devices =
         list(&query.device).iter().map(|id| id.parse().map_err(|e| bad(format!("device: {e}")))).collect::<Result<_, _>>()?;
-    let bound = |text: &Option<String>| text.as_ref().map(|_| time(text.as_deref(), Timestamp::default())).transpose();
     let filter = EventFilter {
         after: query.after.as_deref().map(str::parse).transpose().map_err(|e| bad(format!("after: {e}")))?,
-        from: bound(&query.from)?,
-        to: bound(&query.to)?,
+        from: time(query.from.as_deref())?,
+        to: time(query.to.as_deref())?,
         kinds,
         devices,
         ids: Vec::new(),

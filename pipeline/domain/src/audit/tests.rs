@@ -138,6 +138,7 @@ fn all() -> Vec<CatalogEntry> {
         CatalogEntry::Acknowledgement(Acknowledgement {
             event: EventId::from_text("e"),
             organisation: id("ours"),
+            fleet: Some(id("north")),
             by: id("anna"),
             at: at(0),
             note: None,

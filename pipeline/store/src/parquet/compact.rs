@@ -29,7 +29,8 @@ const OVER_AFTER_MS: i64 = 3 * 3_600_000;
 /// Rows per file at most; beyond, the next device begins another file.
 const FILE_ROWS: u64 = 16 << 20;
 
-/// A file that covers several days is rewritten without the rows that are this much past retention; single days go as a whole.
+/// A file that covers several days is rewritten without the rows that are this much past retention; single days go as a whole. Nobody
+/// sees them meanwhile.
 const SLACK_MS: i64 = 31 * 86_400_000;
 
 /// Files of one table and period that are to be merged.

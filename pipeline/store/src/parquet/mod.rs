@@ -30,6 +30,7 @@ use crate::{ArchiveBatch, Store, StoreError, Table, Unflushed, metrics, rows};
 use async_trait::async_trait;
 use compact::Target;
 use datafusion::catalog::TableProvider;
+use datafusion::physical_plan::ExecutionPlan;
 use disk::Disk;
 use file::DataFile;
 use manifest::Manifest;
@@ -39,7 +40,7 @@ use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 use tracing::{info, warn};
@@ -49,7 +50,8 @@ use waystream_log::Offsets;
 /// How the embedded store behaves.
 #[derive(Debug, Clone, Default)]
 pub struct ParquetOptions {
-    /// Positions and events older than this many days (by fix time) are removed; `None` keeps all.
+    /// Positions and events older than this many days (by fix time) are in no table, and removed from disk within a month; `None`
+    /// keeps all.
     pub retention_days: Option<u32>,
     /// Opens without changing anything in the folder: `append` works in memory only, `flush` is refused.
     pub read_only: bool,
@@ -77,9 +79,13 @@ struct Inner {
     /// Held while flushing, compacting.
     flushing: Mutex<()>,
     maintaining: Mutex<()>,
+    /// Held while files are checked because reading them has failed.
+    suspecting: Mutex<()>,
     /// As it is on disk. Held while it is replaced.
     manifest: Mutex<Manifest>,
     next_file: AtomicU64,
+    /// Rows with fix times before this are past retention, milliseconds since 1970.
+    keep_from_ms: AtomicI64,
     /// The store is closed: housekeeping still under way gives up.
     closing: AtomicBool,
     /// Locked as long as the store is open.
@@ -166,7 +172,9 @@ impl ParquetStore {
             appending: Mutex::default(),
             flushing: Mutex::default(),
             maintaining: Mutex::default(),
+            suspecting: Mutex::default(),
             next_file: AtomicU64::new(manifest.next_file),
+            keep_from_ms: AtomicI64::new(i64::MIN),
             closing: AtomicBool::new(false),
             manifest: Mutex::new(manifest),
             _lock: lock,
@@ -188,7 +196,13 @@ impl ParquetStore {
 
     fn table(&self, table: Table) -> Arc<dyn TableProvider> {
         let parts = self.inner.parts(table);
-        Arc::new(TableSnapshot::new(table, parts, self.inner.files.clone()))
+        let keep_from_ms = self.inner.keep_from_ms.load(Ordering::Relaxed);
+        Arc::new(TableSnapshot::new(table, parts, self.inner.files.clone(), keep_from_ms))
+    }
+
+    /// Tables have no rows that are past retention now: for who asks before the first housekeeping.
+    pub fn expire(&self, now: Timestamp) {
+        self.inner.expire(now);
     }
 
     /// Compares every file with its checksum; answers the damage. For an operator's check of a whole store.
@@ -389,7 +403,7 @@ impl Inner {
             return Ok(());
         }
         let _maintaining = lock(&self.maintaining);
-        let keep_from_ms = self.options.retention_days.map(|days| now.plus_millis(-i64::from(days) * 86_400_000).as_millis());
+        let keep_from_ms = self.expire(now);
         for table in Table::ALL {
             if let Some(keep_from_ms) = keep_from_ms {
                 let parts = self.parts(table);
@@ -417,6 +431,13 @@ impl Inner {
         let files = self.files();
         metrics::files(files.len(), files.iter().map(|f| f.entry.bytes).sum());
         Ok(())
+    }
+
+    /// From when on rows are kept as of now; tables have no others from here on.
+    fn expire(&self, now: Timestamp) -> Option<i64> {
+        let keep_from_ms = now.plus_millis(-i64::from(self.options.retention_days?) * 86_400_000).as_millis();
+        self.keep_from_ms.store(keep_from_ms, Ordering::Relaxed);
+        Some(keep_from_ms)
     }
 
     /// Swaps files of a table, in the manifest and for readers to come.
@@ -494,8 +515,27 @@ impl Store for ParquetStore {
         self.table(Table::Events)
     }
 
+    fn fix_times(&self) -> Option<(Timestamp, Timestamp)> {
+        let (first, last) = self.inner.parts(Table::Positions).fix_times()?;
+        let first = first.max(self.inner.keep_from_ms.load(Ordering::Relaxed));
+        Timestamp::from_millis(first).zip(Timestamp::from_millis(last)).filter(|(first, last)| first <= last)
+    }
+
     async fn maintain(&self, now: Timestamp) -> Result<(), StoreError> {
         self.blocking(move |inner| inner.maintain(now)).await
+    }
+
+    async fn suspect(&self, plan: Arc<dyn ExecutionPlan>) {
+        let looked = self.blocking(move |inner| {
+            // Many may fail of the same cause: one at a time looks for it.
+            if let Ok(_looking) = inner.suspecting.try_lock() {
+                scan::files_of(&plan).iter().for_each(|file| drop(file.check_again()));
+            }
+            Ok(())
+        });
+        if let Err(e) = looked.await {
+            warn!(error = &e as &dyn std::error::Error, "files could not be checked");
+        }
     }
 
     fn damage(&self) -> Vec<String> {

@@ -12,6 +12,13 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// First and last fix time of all rows that can be read, in milliseconds since 1970.
+    pub(crate) fn fix_times(&self) -> Option<(i64, i64)> {
+        let files = self.files.iter().filter(|f| !f.is_damaged()).map(|f| f.entry.fix_time);
+        let all = files.chain(self.runs.iter().map(|r| r.bounds.fix_time));
+        all.reduce(|(first, last), (from, to)| (first.min(from), last.max(to)))
+    }
+
     pub(crate) fn memory_rows(&self) -> usize {
         self.runs.iter().map(|r| r.rows.num_rows()).sum()
     }

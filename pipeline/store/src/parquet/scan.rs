@@ -41,7 +41,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A file not checked since the store was opened is checked before it is first read, if it is at most this large. Larger ones are
-/// checked in the background: reading a gigabyte to answer a question about one device would take too long.
+/// checked in the background, or once reading them has failed: reading a gigabyte to answer a question about one device would take
+/// too long.
 const CHECK_BYTES: u64 = 64 << 20;
 
 /// Up to so many files are read as one sorted partition each, so that window functions over devices need no sort.
@@ -73,11 +74,19 @@ pub(crate) struct TableSnapshot {
     table: Table,
     parts: Arc<Parts>,
     folder: Arc<Folder>,
+    keep_from_ms: i64,
 }
 
 impl TableSnapshot {
-    pub(crate) fn new(table: Table, parts: Arc<Parts>, folder: Arc<Folder>) -> Self {
-        Self { table, parts, folder }
+    /// Rows with fix times before `keep_from_ms` (milliseconds since 1970) are left out.
+    pub(crate) fn new(table: Table, parts: Arc<Parts>, folder: Arc<Folder>, keep_from_ms: i64) -> Self {
+        Self { table, parts, folder, keep_from_ms }
+    }
+
+    /// What leaves out rows past retention, which files of several days may still have.
+    fn kept(&self) -> Option<Expr> {
+        let (first, _) = self.parts.fix_times()?;
+        (first < self.keep_from_ms).then(|| col("fix_time").gt_eq(time(self.keep_from_ms)))
     }
 
     /// Parts that may hold rows which pass the filters, without those that are damaged.
@@ -115,6 +124,23 @@ impl TableSnapshot {
     fn only_of_key(&self, filter: &Expr) -> bool {
         filter.column_refs().iter().all(|c| self.table.key().contains(&c.name.as_str()))
     }
+}
+
+/// The files that a plan reads, each once.
+pub(crate) fn files_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<Arc<DataFile>> {
+    fn collect(plan: &Arc<dyn ExecutionPlan>, files: &mut Vec<Arc<DataFile>>) {
+        let source = plan.downcast_ref::<DataSourceExec>().and_then(|exec| exec.downcast_to_file_source::<ParquetSource>());
+        if let Some((config, _)) = source {
+            let read = config.file_groups.iter().flat_map(|group| group.files());
+            files.extend(read.filter_map(|file| file.extension::<Arc<DataFile>>().cloned()));
+        }
+        plan.children().into_iter().for_each(|child| collect(child, files));
+    }
+    let mut files = Vec::new();
+    collect(plan, &mut files);
+    files.sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
+    files.dedup_by(|a, b| a.entry.path == b.entry.path);
+    files
 }
 
 /// A file, or a run in memory.
@@ -218,7 +244,8 @@ impl TableProvider for TableSnapshot {
         filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let parts = self.parts(state, filters).await?;
+        let filters: Vec<Expr> = filters.iter().cloned().chain(self.kept()).collect();
+        let parts = self.parts(state, &filters).await?;
         let groups = groups(&parts.iter().map(Part::extent).collect::<Vec<_>>());
         let schema = self.table.schema();
         let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
@@ -232,7 +259,7 @@ impl TableProvider for TableSnapshot {
             read.insert(schema.index_of(name)?);
         }
         let reader = Reader::new(state, self.table, &self.folder, read.into_iter().collect())?;
-        let plan = reader.read(&parts, &groups, filters, |f| self.only_of_key(f))?;
+        let plan = reader.read(&parts, &groups, &filters, |f| self.only_of_key(f))?;
 
         if reader.columns == wanted {
             return Ok(plan);
