@@ -8,9 +8,9 @@ use axum::Json;
 use axum::extract::{Query, State};
 use serde::Deserialize;
 use utoipa::IntoParams;
+use waystream_domain::UserId;
 use waystream_domain::audit::is_kind;
 use waystream_domain::catalog::Role;
-use waystream_domain::UserId;
 use waystream_log::audit::{AuditFilter, newest};
 
 const USUAL_LIMIT: usize = 100;
