@@ -168,9 +168,7 @@ async fn a_fleet_is_replayed_step_by_step() {
     assert_eq!(shown(&browser.until("r").await.args[1]), [(0, 0)]);
     browser.until("replay_state").await;
 
-    let step = |to: Option<i64>, device: Option<&str>| {
-        json!({ "id": 1, "action": "step", "to": to.map(|ms| START_MS + ms), "device": device })
-    };
+    let step = |to: Option<i64>, device: Option<&str>| json!({ "id": 1, "action": "step", "to": to.map(|ms| START_MS + ms), "device": device });
     assert_eq!(stepped(&mut browser, step(None, None)).await, (10_000, vec![(0, 100_000)]), "anybody's next fix");
     let passed = vec![(0, 1_000_000), (1, -100_000)];
     assert_eq!(stepped(&mut browser, step(None, Some("b"))).await, (103_000, passed), "and who moved until then");
@@ -231,6 +229,8 @@ async fn a_replay_goes_on_beside_the_live_map_and_changes_its_speed_while_it_run
         }
     }
     assert_eq!(last, Some(vec![(0, 9_990_000)]), "nothing of the present in the past");
+    system.stop().await;
+}
 
 /// Whoever signs out, or may not come in any more, sees no more of it, also where a socket never watched anything.
 #[tokio::test]
