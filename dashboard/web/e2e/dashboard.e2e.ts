@@ -3,6 +3,7 @@
 import './stage';
 import './cases/entering';
 import './cases/fences';
+import './cases/together';
 import './cases/notifications';
 import './cases/people';
 import './cases/changes';

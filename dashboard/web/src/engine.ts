@@ -16,6 +16,8 @@ export interface EngineEvents {
   alert: (alert: AlertEvent) => void;
   notice: (notice: NoticeMessage) => void;
   catalog: (change: CatalogMessage) => void;
+  /** The fleets are watched again after a break. */
+  rejoined: () => void;
   replayOpened: (opened: { id: number; error: string | null; slots: SlotRow[]; from: number; to: number }) => void;
   replayState: (state: ReplayState) => void;
   replayClock: (clock: { id: number; at: number; count: number; applied: number }) => void;
@@ -112,6 +114,7 @@ export class Engine {
       case 'alert': return this.emit('alert', message.alert);
       case 'notice': return this.emit('notice', message.notice);
       case 'catalog': return this.emit('catalog', message.change);
+      case 'rejoined': return this.emit('rejoined');
       case 'replay-opened': return this.emit('replayOpened', message);
       case 'replay-state': return this.emit('replayState', message.state);
       case 'replay-clock': return this.emit('replayClock', message);

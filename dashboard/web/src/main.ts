@@ -2,10 +2,11 @@
 
 import 'leaflet/dist/leaflet.css';
 import './styles/app.css';
-import { acknowledgedOf, apply as applyAcknowledged } from './acknowledged';
+import { acknowledgedOf } from './acknowledged';
 import { parseAddress } from './address';
 import { ApiError, api, messageOf } from './api';
 import type { App } from './app';
+import { followCatalog } from './catalog';
 import { Engine } from './engine';
 import { configure, timeOfDay } from './format';
 import { contains, showFences } from './map/fences';
@@ -26,7 +27,7 @@ import { bindKeys, createShell } from './ui/shell';
 import { chime } from './ui/sound';
 import { choosePassword, signIn } from './ui/signin';
 import { toasts } from './ui/toast';
-import type { AlertEvent, CatalogMessage, PageConfig, SessionInfo } from './wire/types';
+import type { AlertEvent, PageConfig, SessionInfo } from './wire/types';
 import type { Grouping, LayerName, Theme } from './worker/protocol';
 
 const ALERTS_KEPT = 2000;
@@ -162,6 +163,7 @@ function build(store: Store): App {
   });
   bindKeys(app, (key) => fences.key(key) || view?.tools.key(key) === true || replay.key(key));
   listen(app);
+  followCatalog(app);
   exposeForTests(app);
   return app;
 }
@@ -222,32 +224,6 @@ function listen(app: App): void {
   engine.on('replayAlert', ({ id, alert }) => {
     if (id === store.now.replay?.id && isNotable(alert)) alertToast(alert, `${timeOfDay(alert.fix_time)} ${sentence(alert)}`, 'replay');
   });
-  engine.on('catalog', (change) => applyCatalog(app, change));
-}
-
-/** Somebody edited something: every open dashboard shows it at once. */
-function applyCatalog({ store, engine, select }: App, change: CatalogMessage): void {
-  switch (change.kind) {
-    case 'geofence': {
-      const fences = new Map(store.now.fences);
-      if (change.value) fences.set(change.id, change.value);
-      else fences.delete(change.id);
-      store.set({ fences });
-      return;
-    }
-    case 'fleet': {
-      const others = store.now.fleets.filter((f) => f.id !== change.id);
-      store.set({ fleets: change.value ? [...others, change.value].sort((a, b) => a.name.localeCompare(b.name)) : others });
-      return;
-    }
-    case 'acknowledgements':
-      store.set({ acknowledged: applyAcknowledged(store.now.acknowledged, change) });
-      return;
-    case 'device':
-      if (change.value) engine.rename(change.id, change.value.name, change.value.fleet);
-      // Removed, or another organisation's now.
-      else if (store.now.selected?.layer === 'live' && store.now.selected.device === change.id) select('live', null);
-  }
 }
 
 start().catch((error: unknown) => {

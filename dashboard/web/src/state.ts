@@ -61,6 +61,9 @@ export interface State {
   tilesFailing: boolean;
 }
 
+/** Whether the user may do more than look. It may change while the page is open. */
+export const mayEdit = ({ session }: Pick<State, 'session'>): boolean => session.role !== 'viewer';
+
 type Listener = (state: Readonly<State>) => void;
 
 export class Store {

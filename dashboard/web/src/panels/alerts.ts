@@ -4,6 +4,7 @@ import { inParts } from '../acknowledged';
 import { api } from '../api';
 import type { App, Panel } from '../app';
 import { age, time, utc } from '../format';
+import { mayEdit } from '../state';
 import { texts } from '../texts';
 import { h, icon, iconButton, options, setText, timeElement, type IconName } from '../ui/dom';
 import { chime } from '../ui/sound';
@@ -104,7 +105,6 @@ export function alertsPanel(app: App): Panel {
       if (sound.checked) chime();
     },
   });
-  const mayEdit = store.now.session.role !== 'viewer';
   const note = h('input', { type: 'text', class: 'search', maxLength: 500, placeholder: texts.alerts.note, aria: { label: texts.alerts.note } });
   const seenTo = (alerts: readonly AlertEvent[]): void => {
     const said = note.value;
@@ -113,11 +113,11 @@ export function alertsPanel(app: App): Panel {
       if (note.value === said) note.value = '';
     }, app.report);
   };
-  const actions: RowActions | null = mayEdit ? {
+  const actions: RowActions = {
     acknowledge: (alert) => seenTo([alert]),
     takeBack: (alert) => void api.takeBackAcknowledgement(alert.event_id).catch(app.report),
-  } : null;
-  const all = mayEdit && h('button', {
+  };
+  const all = h('button', {
     type: 'button', class: 'button small', onclick: () => seenTo(store.now.alerts.filter((a) => wanted(a) && matches(a))),
   }, texts.alerts.acknowledgeAll);
   const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.alerts } });
@@ -138,7 +138,7 @@ export function alertsPanel(app: App): Panel {
       const shown = matching.slice(0, SHOWN).map((a) => {
         const given = store.now.acknowledged.get(a.event_id);
         const key = JSON.stringify([a.event_id, a.retracted, given]);
-        const row = rows.get(key) ?? alertRow(app, a, 'live', actions);
+        const row = rows.get(key) ?? alertRow(app, a, 'live', mayEdit(store.now) ? actions : null);
         rows.set(key, row);
         return row;
       });
@@ -148,11 +148,18 @@ export function alertsPanel(app: App): Panel {
       setText(empty, !alerts.some(isNotable) && kind === NOTABLE && text === '' ? texts.alerts.empty : texts.alerts.none);
     });
   }
+  const editing = h('div', { class: 'button-row' }, all,
+    h('button', { type: 'button', class: 'button small', onclick: () => showNotifications(app) }, texts.notify.open));
   const element = h('div', { class: 'panel-body list-panel' },
     h('div', { class: 'panel-tools' }, search, h('div', { class: 'field-row' }, select,
       h('label', { class: 'check' }, toasts, texts.alerts.toasts), h('label', { class: 'check' }, sound, texts.alerts.sound)),
-    mayEdit && note, h('div', { class: 'button-row' }, all, mayEdit && h('button', { type: 'button', class: 'button small', onclick: () => showNotifications(app) }, texts.notify.open))),
-    empty, h('div', { class: 'scroller' }, list));
+    note, editing), empty, h('div', { class: 'scroller' }, list));
+  store.on(['session'], (state) => {
+    note.hidden = editing.hidden = !mayEdit(state);
+    // Rows have buttons or not.
+    rows.clear();
+    render();
+  });
   store.on(['alerts', 'acknowledged'], render);
   return {
     element,

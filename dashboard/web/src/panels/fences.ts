@@ -6,6 +6,7 @@ import { lengthText } from '../format';
 import { draw, type DrawKind, type Drawing, type Drawn } from '../map/draw';
 import { DEFAULT_COLOUR, FENCE_COLOURS, boundsOf, circleOf, colourOf, corridorOf, polygonsOf } from '../map/fences';
 import { reshape } from '../map/reshape';
+import { mayEdit } from '../state';
 import { texts } from '../texts';
 import { download, field, h, icon, iconButton, options, setText } from '../ui/dom';
 import type { GeofenceFeature } from '../wire/types';
@@ -48,8 +49,9 @@ export function fencesPanel(app: App): FencesPanel {
   const more = h('div', { class: 'button-row panel-foot' },
     h('button', { type: 'button', class: 'button small', onclick: () => file.click() }, texts.fences.import),
     h('button', { type: 'button', class: 'button small', onclick: exportAll }, texts.fences.export), file);
-  const mayEdit = store.now.session.role !== 'viewer';
-  tools.hidden = !mayEdit;
+  store.on(['session'], (state) => {
+    tools.hidden = !mayEdit(state);
+  });
 
   function start(kind: DrawKind, then: (shape: Drawn) => void = openEditor): void {
     drawing?.cancel();
@@ -188,7 +190,9 @@ export function fencesPanel(app: App): FencesPanel {
     return polygons.length === 1 ? texts.fences.corners(Math.max(0, polygons[0][0].length - 1)) : texts.fences.parts(polygons.length);
   }
 
-  store.on(['fences'], ({ fences }) => {
+  store.on(['fences', 'session'], (state) => {
+    const { fences } = state;
+    const editable = mayEdit(state);
     const sorted = [...fences.values()].filter((f) => f.properties.id !== PREVIEW)
       .sort((a, b) => a.properties.name.localeCompare(b.properties.name, undefined, { numeric: true }));
     empty.hidden = sorted.length > 0;
@@ -203,7 +207,7 @@ export function fencesPanel(app: App): FencesPanel {
             app.highlightFence(id);
           },
         }, swatch, h('span', { class: 'row-main' }, h('span', { class: 'row-name' }, name), h('span', { class: 'row-sub' }, describe(fence)))),
-        mayEdit && iconButton('edit', `${texts.edit} ${name}`, () => openEditor(fence)));
+        editable && iconButton('edit', `${texts.edit} ${name}`, () => openEditor(fence)));
       item.onmouseenter = () => app.highlightFence(id);
       item.onmouseleave = () => app.highlightFence(null);
       return item;

@@ -70,6 +70,16 @@ export function vehiclesPanel(app: App): Panel {
     fleetField.hidden = fleets.length < 2;
   });
 
+  // It changes elsewhere too: what it names is gone, or another address is opened.
+  store.on(['filter'], ({ filter }) => {
+    if (search.value !== filter.text) search.value = filter.text;
+    // What is being typed is not in the filter yet.
+    if (document.activeElement !== attribute) attribute.value = filter.attribute;
+    fleetSelect.value = filter.fleet ?? '';
+    fenceSelect.value = filter.fence ?? '';
+    sortSelect.value = filter.sort;
+  });
+
   const chips = texts.looks.map((name, look) => {
     const count = h('span', { class: 'chip-count' });
     const chip = h('button', {

@@ -143,6 +143,8 @@ export type FromWorker =
   | { type: 'alert'; alert: AlertEvent }
   | { type: 'notice'; notice: NoticeMessage }
   | { type: 'catalog'; change: CatalogMessage }
+  /** The fleets are watched, and the connection was lost before. */
+  | { type: 'rejoined' }
   | { type: 'replay-opened'; id: number; error: string | null; slots: SlotRow[]; from: number; to: number }
   | { type: 'replay-state'; state: ReplayState }
   | { type: 'replay-clock'; id: number; at: number; count: number; /** Positions taken over so far. */ applied: number }

@@ -104,6 +104,7 @@ function connect(origin: string, base: string, alertsAfter: string | null): void
       live.enter(epoch);
       setWhole(whole);
       replay.resume(Date.now());
+      if (linkState === 'lost') post({ type: 'rejoined' });
     },
     frame: (bytes) => {
       const frame = decode(bytes);
