@@ -113,6 +113,14 @@ async fn the_catalog_is_edited() {
         (status, told("width_m"), told("exit_margin_m"), told("min_dwell_s")),
         (StatusCode::OK, Some(50.0), Some(20.0), Some(30.0))
     );
+    // Who began with an older version would undo what was done since.
+    let (status, answer) = admin.ask(Method::PUT, &format!("/api/geofences/{id}"), Some(&round)).await;
+    assert_eq!(status, 409);
+    assert!(answer["error"].as_str().unwrap().contains("meanwhile"), "{answer}");
+    let mut renamed = road.clone();
+    renamed["properties"]["name"] = json!("Narrow road");
+    let (status, renamed) = admin.ask(Method::PUT, &format!("/api/geofences/{id}"), Some(&renamed)).await;
+    assert_eq!((status, &renamed["properties"]["name"]), (StatusCode::OK, &json!("Narrow road")));
     let mut bad = square.clone();
     bad["geometry"]["coordinates"] = json!([[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]);
     let (status, answer) = admin.ask(Method::POST, "/api/geofences", Some(&bad)).await;

@@ -96,7 +96,8 @@ export const api = {
   createFence: (fence: GeofenceFeature) => json<GeofenceFeature>('POST', address('geofences'), fence),
   /** GeoJSON, KML or well-known text. */
   importFences: (text: string) => json<GeofenceCollection>('POST', address('geofences/import'), text),
-  changeFence: (fence: GeofenceFeature) => send('PUT', address(`geofences/${id(fence.properties.id)}`), fence),
+  /** Refused if it is not the version that the server has. */
+  changeFence: (fence: GeofenceFeature) => json<GeofenceFeature>('PUT', address(`geofences/${id(fence.properties.id)}`), fence),
   deleteFence: (fence: string) => send('DELETE', address(`geofences/${id(fence)}`)),
   channels: () => json<ChannelInfo[]>('GET', address('notifications/channels')),
   createChannel: (channel: ChannelEdit) => send('POST', address('notifications/channels'), channel),

@@ -71,7 +71,7 @@ async function start(): Promise<void> {
   const asked = parseAddress(location.hash);
   const store = new Store({
     config, session, fleets: session.fleets, panel: asked.panel === undefined ? (isNarrow() ? null : 'vehicles') : asked.panel, stats: null,
-    fences: new Map(fences.features.map((f) => [f.properties.id, f])),
+    fences: new Map(fences.features.map((f) => [f.properties.id, f])), preview: null,
     alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
     acknowledged: acknowledgedOf(recent.events), query: asked.query,
     filter: { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null, ...asked.filter },

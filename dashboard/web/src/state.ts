@@ -39,6 +39,8 @@ export interface State {
   stats: Stats | null;
   fleets: FleetInfo[];
   fences: ReadonlyMap<string, GeofenceFeature>;
+  /** The geofence that is being edited, as it will be; its id is empty if it is new. */
+  preview: GeofenceFeature | null;
   /** Newest first. */
   alerts: readonly AlertEvent[];
   unseenAlerts: number;

@@ -292,6 +292,8 @@ export const texts = {
       corridor: 'A corridor needs at least two points.',
     },
     needsName: 'Give it a name.',
+    changedMeanwhile: 'Somebody has changed this geofence meanwhile, so this can’t be saved. Cancel shows what it is now.',
+    removedMeanwhile: 'Somebody has deleted this geofence meanwhile.',
     show: 'Show on the map',
     import: 'Import',
     export: 'Export GeoJSON',

@@ -3,7 +3,7 @@
 import { expect, it } from 'vitest';
 import type { GeofenceCollection, GeofenceProperties } from '../../src/wire/types';
 import { proxyWithoutWebSocket } from '../proxy';
-import { browser, page, system } from '../stage';
+import { browser, page, panel, system } from '../stage';
 
 /** What somebody else changes of a geofence, past the page's own editor. Answers the status. */
 const change = (name: string, properties: Partial<GeofenceProperties>): Promise<number> => page.evaluate(async ([of, to]) => {
@@ -33,4 +33,18 @@ it('shows after a break what was edited meanwhile', async () => {
   await other.locator('[data-fence]').filter({ hasText: 'Moved circle' }).waitFor({ timeout: 60_000 });
   await context.close();
   back.close();
+});
+
+it('does not undo what somebody else changed while a geofence was edited', async () => {
+  await panel('fences');
+  await page.getByRole('button', { name: 'Edit Moved circle' }).click();
+  const form = page.locator('.panel .form');
+  await form.getByRole('textbox', { name: 'Name' }).fill('My circle');
+  expect(await change('Moved circle', { name: 'Test circle' })).toBe(200);
+  await form.getByText('Somebody has changed this geofence meanwhile').waitFor();
+  await form.getByRole('button', { name: 'Save' }).click();
+  await form.getByRole('alert').filter({ hasText: 'meanwhile' }).waitFor();
+  await form.getByRole('button', { name: 'Cancel' }).click();
+  await page.locator('[data-fence]').filter({ hasText: 'Test circle' }).waitFor();
+  expect(await page.locator('[data-fence]').filter({ hasText: /My circle|Moved circle/ }).count()).toBe(0);
 });

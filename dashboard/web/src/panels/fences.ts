@@ -12,9 +12,6 @@ import { download, field, h, icon, iconButton, options, setText } from '../ui/do
 import type { GeofenceFeature } from '../wire/types';
 import { rulesFields } from './fence_rules';
 
-/** Id of a shape that is not saved yet; no server gives it. */
-const PREVIEW = '\u0000new';
-
 export interface FencesPanel extends Panel {
   /** Shows that fence in the list. */
   reveal: (id: string) => void;
@@ -93,11 +90,7 @@ export function fencesPanel(app: App): FencesPanel {
     const name = h('input', { value: existing?.properties.name ?? '', maxLength: 100, required: true });
     const fleet = h('select', {});
     options(fleet, [['', texts.fences.everyFleet], ...store.now.fleets.map((f) => [f.id, f.name] as const)], existing?.properties.fleet ?? '');
-    /** A new fence is on the map before it is saved; one that changes is shown as it will be. */
-    const preview = (): void => {
-      const { properties, ...rest } = feature();
-      put({ ...rest, properties: { ...properties, id: existing?.properties.id ?? PREVIEW } });
-    };
+    const preview = (): void => store.set({ preview: feature() });
     preview();
     const reshaping = reshape(map, shape, (changed) => {
       shape = changed;
@@ -112,14 +105,21 @@ export function fencesPanel(app: App): FencesPanel {
     }));
     swatches.forEach((s, i) => s.style.setProperty('--swatch', FENCE_COLOURS[i]));
     const error = h('p', { class: 'error', role: 'alert' });
-    let kept = false;
+    let saving = false;
+    const overtaken = h('p', { class: 'error', role: 'status' });
+    const stopWatching = store.on(['fences'], ({ fences }) => {
+      // What comes while it is saved is our own change.
+      if (!existing || saving) return;
+      const now = fences.get(existing.properties.id);
+      setText(overtaken, now === undefined ? texts.fences.removedMeanwhile : now.properties.version === existing.properties.version ? '' : texts.fences.changedMeanwhile);
+    });
     closeEditor = () => {
       closeEditor = () => undefined;
       // A hole that is being drawn has nothing to be cut from any more.
       drawing?.cancel();
       reshaping.stop();
-      if (existing && !kept) put(existing);
-      drop(PREVIEW);
+      stopWatching();
+      store.set({ preview: null });
       editor.replaceChildren();
     };
     const form = h('form', {
@@ -129,13 +129,13 @@ export function fencesPanel(app: App): FencesPanel {
           setText(error, texts.fences.needsName);
           return;
         }
-        submit.disabled = true;
-        const saved: Promise<unknown> = existing ? api.changeFence(feature()) : api.createFence(feature()).then(put);
-        saved.then(() => {
-          kept = true;
+        submit.disabled = saving = true;
+        const saved = existing ? api.changeFence(feature()) : api.createFence(feature());
+        saved.then((fence) => {
+          put(fence);
           closeEditor();
         }).catch((e: unknown) => {
-          submit.disabled = false;
+          submit.disabled = saving = false;
           setText(error, messageOf(e));
         });
       },
@@ -149,13 +149,12 @@ export function fencesPanel(app: App): FencesPanel {
       h('div', { class: 'button-row', hidden: shape.type !== 'Polygon' && shape.type !== 'MultiPolygon' }, hole),
       field(texts.fences.name, name),
       h('div', { class: 'field' }, h('span', {}, texts.fences.colour), h('div', { class: 'swatches' }, ...swatches)),
-      field(texts.fences.fleet, fleet), ...(shape.type === 'LineString' ? [field(texts.fences.width, width)] : []), rules.element, error,
+      field(texts.fences.fleet, fleet), ...(shape.type === 'LineString' ? [field(texts.fences.width, width)] : []), rules.element, overtaken, error,
       h('div', { class: 'button-row' }, submit,
         h('button', { type: 'button', class: 'button', onclick: () => closeEditor() }, texts.cancel),
         existing !== null && h('button', { type: 'button', class: 'button danger', onclick: () => {
           if (!confirm(texts.fences.confirmDelete(existing.properties.name))) return;
           api.deleteFence(existing.properties.id).then(() => {
-            kept = true;
             drop(existing.properties.id);
             closeEditor();
           }).catch((e: unknown) => setText(error, messageOf(e)));
@@ -164,7 +163,12 @@ export function fencesPanel(app: App): FencesPanel {
     name.focus();
   }
 
-  const put = (fence: GeofenceFeature): void => store.set({ fences: new Map(store.now.fences).set(fence.properties.id, fence) });
+  /** An answer may come after what somebody else has changed since. */
+  const put = (fence: GeofenceFeature): void => {
+    const { fences } = store.now;
+    const { id, version } = fence.properties;
+    if ((fences.get(id)?.properties.version ?? -1) < version) store.set({ fences: new Map(fences).set(id, fence) });
+  };
   const drop = (id: string): void => {
     const fences = new Map(store.now.fences);
     if (fences.delete(id)) store.set({ fences });
@@ -177,7 +181,7 @@ export function fencesPanel(app: App): FencesPanel {
   }
 
   function exportAll(): void {
-    const collection = { type: 'FeatureCollection', features: [...store.now.fences.values()].filter((f) => f.properties.id !== PREVIEW) };
+    const collection = { type: 'FeatureCollection', features: [...store.now.fences.values()] };
     download(new Blob([JSON.stringify(collection)], { type: 'application/geo+json' }), 'geofences.geojson');
   }
 
@@ -193,8 +197,7 @@ export function fencesPanel(app: App): FencesPanel {
   store.on(['fences', 'session'], (state) => {
     const { fences } = state;
     const editable = mayEdit(state);
-    const sorted = [...fences.values()].filter((f) => f.properties.id !== PREVIEW)
-      .sort((a, b) => a.properties.name.localeCompare(b.properties.name, undefined, { numeric: true }));
+    const sorted = [...fences.values()].sort((a, b) => a.properties.name.localeCompare(b.properties.name, undefined, { numeric: true }));
     empty.hidden = sorted.length > 0;
     list.replaceChildren(...sorted.map((fence) => {
       const { id, name } = fence.properties;

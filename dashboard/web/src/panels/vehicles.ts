@@ -53,7 +53,7 @@ export function vehiclesPanel(app: App): Panel {
   const fleetField = field(texts.vehicles.fleet, fleetSelect);
   const fenceSelect = h('select', { onchange: () => setFilter({ fence: fenceSelect.value || null }) });
   store.on(['fences'], ({ fences, filter }) => {
-    const sorted = [...fences.values()].map(({ properties: { id, name } }) => [id, name] as const).filter(([, name]) => name !== '').sort((a, b) => a[1].localeCompare(b[1]));
+    const sorted = [...fences.values()].map(({ properties: { id, name } }) => [id, name] as const).sort((a, b) => a[1].localeCompare(b[1]));
     options(fenceSelect, [['', texts.vehicles.anywhere], ...sorted], filter.fence ?? '');
   });
   const attribute = h('input', {
