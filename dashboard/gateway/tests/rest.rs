@@ -160,6 +160,10 @@ async fn history_is_asked_for() {
     let times: Vec<_> =
         events["events"].as_array().unwrap().iter().map(|e| e["fix_time"].as_i64().unwrap() - START_MS).collect();
     assert_eq!(times, [2_000, 4_000, 6_000, 8_000]);
+    let received = events["events"][1]["received_at"].as_i64().unwrap();
+    let older = admin.get(&format!("/api/events?limit=2&kind=enter&received_to={received}")).await;
+    let ids = |events: &Value| events.as_array().unwrap().iter().map(|e| e["event_id"].to_string()).collect::<Vec<_>>();
+    assert_eq!(ids(&older["events"]), ids(&events["events"])[..2]);
     let cursor = events["cursor"].as_str().unwrap();
     assert_eq!(admin.get(&format!("/api/events?after={cursor}")).await["events"], json!([]));
     let (_, answer) =
@@ -168,7 +172,7 @@ async fn history_is_asked_for() {
     for query in ["DELETE FROM positions", "SELECT", "SELECT nonsense FROM positions"] {
         assert_eq!(admin.ask(Method::POST, "/api/sql", Some(&json!({ "query": query }))).await.0, 400, "{query}");
     }
-    for bad in ["/api/events?after=x", "/api/events?kind=party", "/api/devices/a/track?from=soon", "/api/export?format=pdf"] {
+    for bad in ["/api/events?after=x", "/api/events?received_to=then", "/api/events?kind=party", "/api/devices/a/track?from=soon", "/api/export?format=pdf"] {
         assert_eq!(admin.ask(Method::GET, bad, None).await.0, 400, "{bad}");
     }
     system.stop().await;

@@ -9,5 +9,6 @@ import './cases/people';
 import './cases/changes';
 import './cases/sharing';
 import './cases/map';
+import './cases/feed';
 import './cases/history';
 import './cases/everybody';

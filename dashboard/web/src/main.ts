@@ -11,8 +11,9 @@ import { Engine } from './engine';
 import { configure, timeOfDay } from './format';
 import { contains, showFences } from './map/fences';
 import { createMap, type MapView } from './map/map';
-import { alertsPanel, isNotable, sentence } from './panels/alerts';
+import { alertsPanel, sentence } from './panels/alerts';
 import { detailsCard } from './panels/details';
+import { NOTABLE_KINDS, PAGE, isNotable, withAlert } from './panels/feed';
 import { fencesPanel } from './panels/fences';
 import { replayPanel } from './panels/replay';
 import { sqlPanel } from './panels/sql';
@@ -30,8 +31,6 @@ import { toasts } from './ui/toast';
 import type { AlertEvent, PageConfig, SessionInfo } from './wire/types';
 import type { Grouping, LayerName, Theme } from './worker/protocol';
 
-const ALERTS_KEPT = 2000;
-const ALERTS_AT_START = 500;
 /** Alerts of fixes older than this are told in the feed, not by a toast. */
 const TOAST_AGE_MS = 120_000;
 const TOAST_EVERY_MS = 1_500;
@@ -66,7 +65,7 @@ async function start(): Promise<void> {
   const config = await api.config();
   document.title = config.title || texts.product;
   const session = await sessionOf(config);
-  const [fences, recent] = await Promise.all([api.fences(), api.events({ limit: ALERTS_AT_START })]);
+  const [fences, recent] = await Promise.all([api.fences(), api.events({ limit: PAGE, kind: NOTABLE_KINDS })]);
   const grouping = preferred('grouping');
   const asked = parseAddress(location.hash);
   const store = new Store({
@@ -200,19 +199,12 @@ function listen(app: App): void {
   });
   engine.on('alert', (alert) => {
     const { alerts, panel, unseenAlerts, stats } = store.now;
-    const known = alerts.findIndex((a) => a.event_id === alert.event_id);
-    const others = known < 0 ? alerts : alerts.filter((_, i) => i !== known);
-    const kept = [alert, ...others];
-    if (kept.length > ALERTS_KEPT) {
-      // Everyday events are many: they don't push alerts out.
-      const routine = kept.findLastIndex((a) => !isNotable(a));
-      kept.splice(routine < 0 ? kept.length - 1 : routine, 1);
-    }
-    store.set({ alerts: kept, unseenAlerts: panel === 'alerts' || known >= 0 || !isNotable(alert) ? unseenAlerts : unseenAlerts + 1 });
+    const known = alerts.some((a) => a.event_id === alert.event_id);
+    store.set({ alerts: withAlert(alerts, alert), unseenAlerts: panel === 'alerts' || known || !isNotable(alert) ? unseenAlerts : unseenAlerts + 1 });
     const old = Date.now() + (stats?.clockOffset ?? 0) - alert.fix_time > TOAST_AGE_MS;
     // While somebody looks at the past, the present only counts up the badge.
     const watching = store.now.replay === null && panel !== 'alerts';
-    if (known < 0 && !old && watching && !alert.retracted && isNotable(alert) && !store.now.acknowledged.has(alert.event_id)) {
+    if (!known && !old && watching && !alert.retracted && isNotable(alert) && !store.now.acknowledged.has(alert.event_id)) {
       if (store.now.sound && Date.now() - chimedAt > TOAST_EVERY_MS) {
         chimedAt = Date.now();
         chime();

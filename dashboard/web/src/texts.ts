@@ -328,6 +328,8 @@ export const texts = {
     toasts: 'Pop-ups',
     sound: 'Sound',
     open: 'Not acknowledged',
+    older: 'Show older',
+    reach: (time: string): string => `back to ${time}`,
     acknowledge: 'Acknowledge',
     acknowledgeAll: 'Acknowledge all shown',
     acknowledged: (by: string, time: string, note: string | null): string => `acknowledged by ${by}, ${time}${note === null ? '' : `: ${note}`}`,
