@@ -1,6 +1,7 @@
 /** The page's side of the map worker: starts it, asks it, and puts what it tells into the store. */
 
 import type { Store } from './state';
+import { texts } from './texts';
 import type { AlertEvent, CatalogMessage, NoticeMessage, ReplayAction, ReplayState } from './wire/types';
 import type { FromWorker, FrameReply, LayerName, SlotRow, ToWorker, VehicleRow, View } from './worker/protocol';
 
@@ -74,7 +75,8 @@ export class Engine {
   /** Device ids of the vehicles that pass the filter. */
   async listed(): Promise<string[]> {
     const reply = await this.ask((id) => ({ type: 'listed', id }));
-    return reply.type === 'listed' ? reply.devices : [];
+    if (reply.type !== 'listed' || reply.devices === null) throw new Error(texts.unreachable);
+    return reply.devices;
   }
 
   async locate(layer: LayerName, device: string): Promise<VehicleRow | null> {

@@ -8,6 +8,7 @@ import { texts } from '../texts';
 import { field, h, icon, iconButton, options, setText } from '../ui/dom';
 import { alertRow } from './alerts';
 import { exportMenu } from './export';
+import { NAMED_AT_MOST } from '../worker/listing';
 
 const HOUR_MS = 3_600_000;
 /** 480: a day in three minutes. */
@@ -17,8 +18,6 @@ const STEP_MS = 60_000;
 /** A dragged slider asks for a hundred moments a second; the last one of such a while is sent. */
 const SLIDER_MS = 100;
 const EVENTS_AT_MOST = 1000;
-/** The server takes no more in one request. */
-const NAMED_AT_MOST = 10_000;
 /** The slider's steps. */
 const STEPS = 10_000;
 
@@ -104,8 +103,9 @@ export function replayPanel(app: App): ReplayPanel {
     }
     const at = who.value.indexOf(':');
     const kind = who.value.slice(0, at), key = who.value.slice(at + 1);
-    const title = who.selectedOptions[0]?.textContent ?? '';
     const devices = kind === 'device' ? [key] : kind === 'listed' ? await engine.listed() : null;
+    // Others may be listed than a moment ago.
+    const title = kind === 'listed' ? texts.replay.listed(devices?.length ?? 0) : (who.selectedOptions[0]?.textContent ?? '');
     begin({ title, devices, device: kind === 'device' ? key : null, fleet: kind === 'fleet' ? key : null }, { from: a, to: b }, null);
   }
 

@@ -137,8 +137,8 @@ export type FromWorker =
   | { type: 'rows'; from: number; total: number; rows: VehicleRow[] }
   | { type: 'hit'; id: number; hits: { layer: LayerName; row: VehicleRow }[]; /** A counted cell was hit. */ cell: boolean }
   | { type: 'located'; id: number; row: VehicleRow | null }
-  /** Device ids of all vehicles that pass the filter. */
-  | { type: 'listed'; id: number; devices: string[] }
+  /** Device ids of all vehicles that pass the filter; null if the server could not be asked. */
+  | { type: 'listed'; id: number; devices: string[] | null }
   | { type: 'extent'; box: [number, number, number, number] }
   | { type: 'alert'; alert: AlertEvent }
   | { type: 'notice'; notice: NoticeMessage }

@@ -3,7 +3,7 @@
 import { Easel } from './easel';
 import { FrameFault, Ft1Decoder, SPEED_UNKNOWN, type FrameHeader } from './ft1';
 import { Link } from './link';
-import { Listing, askAt, requestOf, rowsOf, type Ask } from './listing';
+import { Listing, askAt, listedOf, requestOf, rowsOf, type Ask } from './listing';
 import { Live } from './live';
 import { latOf, lonOf } from './mercator';
 import { Painter, type Scene } from './painter';
@@ -13,8 +13,6 @@ import { Sight, sameViewport } from './sight';
 
 /** More vehicles on one spot than a list to choose from should hold. */
 const HITS_AT_MOST = 16;
-/** Vehicles named in one answer of the server. */
-const LISTED_AT_MOST = 1_000;
 /** Visible rows and counts; every fourth beat the list's order. */
 const BEAT_MS = 250;
 /** Vehicles stand on whole pixels: who has moved less than this is where it was. Fixes come ten times a second. */
@@ -238,8 +236,7 @@ function counts(): { looks: number[]; count: number; matching: number } {
 /** Device ids of all vehicles that pass the filter. */
 async function listed(): Promise<string[]> {
   if (!listing.active || !ask) return Array.from(live.directory.order, (slot) => live.roster.device(slot));
-  const { vehicles } = await ask(requestOf(live.directory.filter, 0, LISTED_AT_MOST));
-  return vehicles.map((v) => v.device);
+  return listedOf(ask, live.directory.filter);
 }
 
 /** A vehicle on the map, or wherever the server knows it to be. */
@@ -322,7 +319,7 @@ scope.onmessage = ({ data }) => {
       replay.selected = data.layer === 'replay' ? (data.device ?? '') : '';
       break;
     case 'listed':
-      void listed().catch(() => []).then((devices) => post({ type: 'listed', id: data.id, devices }));
+      void listed().catch(() => null).then((devices) => post({ type: 'listed', id: data.id, devices }));
       break;
     case 'locate':
       void located(data.layer, data.device).catch(() => null).then((row) => post({ type: 'located', id: data.id, row }));
