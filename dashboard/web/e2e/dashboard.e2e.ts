@@ -10,5 +10,6 @@ import './cases/changes';
 import './cases/sharing';
 import './cases/map';
 import './cases/feed';
+import './cases/spot';
 import './cases/history';
 import './cases/everybody';

@@ -105,6 +105,7 @@ export const texts = {
     grouping: 'Group dense vehicles',
     groupingModes: { auto: 'Group: auto', always: 'Group: always', never: 'Group: never' },
     choose: (n: number): string => `${plural(n, 'vehicle', 'vehicles')} here`,
+    chooseMore: (n: number): string => `and ${n.toLocaleString()} more: zoom in to tell them apart.`,
     tilesOff: 'Map tiles can’t be loaded: coastlines and borders only.',
     naturalEarth: 'Natural Earth',
     unfiltered: (filters: string[]): string => `Counted areas are not filtered by ${filters.join(', ')}: they show all vehicles. Zoom in to see single ones.`,

@@ -104,13 +104,12 @@ export function createMap(app: App, container: HTMLElement): MapView {
 
 async function pickAt(app: App, map: L.Map, at: L.Point, radius: number, latlng: L.LatLng): Promise<void> {
   const p = bufferPoint(at);
-  const { hits, cell } = await app.engine.hit(p.x, p.y, radius * pixelRatio());
+  const { hits, more, cell } = await app.engine.hit(p.x, p.y, radius * pixelRatio());
   if (hits.length === 1) {
     app.select(hits[0].layer, hits[0].row.device);
   } else if (hits.length > 1) {
-    const near = hits.slice(0, 12);
     L.popup({ className: 'choose', closeButton: false, offset: [0, -4], maxHeight: 260 })
-      .setLatLng(latlng).setContent(chooser(app, map, near)).openOn(map);
+      .setLatLng(latlng).setContent(chooser(app, map, hits, more)).openOn(map);
   } else if (cell) {
     map.setZoomAround(latlng, Math.min(MAX_ZOOM, map.getZoom() + 2));
   } else {
@@ -119,15 +118,16 @@ async function pickAt(app: App, map: L.Map, at: L.Point, radius: number, latlng:
 }
 
 /** Vehicles on one spot can be told apart: a list to choose from. */
-function chooser(app: App, map: L.Map, hits: { layer: LayerName; row: VehicleRow }[]): HTMLElement {
+function chooser(app: App, map: L.Map, hits: { layer: LayerName; row: VehicleRow }[], more: number): HTMLElement {
   return h('div', { class: 'chooser' },
-    h('div', { class: 'chooser-title' }, texts.map.choose(hits.length)),
+    h('div', { class: 'chooser-title' }, texts.map.choose(hits.length + more)),
     ...hits.map(({ layer, row }) => h('button', {
       type: 'button', class: 'chooser-row', onclick: () => {
         map.closePopup();
         app.select(layer, row.device);
       },
-    }, h('span', { class: `look look-${row.look}` }), row.name)));
+    }, h('span', { class: `look look-${row.look}` }), row.name)),
+    more > 0 && h('div', { class: 'hint chooser-more' }, texts.map.chooseMore(more)));
 }
 
 function controls(app: App, map: L.Map, fit: () => void, measure: Measure, heat: HeatBox): HTMLElement {

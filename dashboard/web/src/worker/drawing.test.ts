@@ -3,7 +3,7 @@ import { Cells } from './cells';
 import { Look, Projection } from './fleet';
 import { Occupancy } from './labels';
 import { pixel } from './palette';
-import { PickGrid } from './pick';
+import { PickGrid, distinct } from './pick';
 import { SpriteSet, blend, putSprite, putStamp } from './sprites';
 import { clip, line } from './trails';
 
@@ -61,11 +61,17 @@ describe('picking', () => {
     grid.add(15, 15, 1);
     grid.add(17, 17, 2);
     grid.add(120, 120, 3);
-    expect(grid.near(18, 18, 6, 10)).toEqual([2, 1]);
-    expect(grid.near(60, 60, 10, 10)).toEqual([]);
+    expect(grid.near(18, 18, 6)).toEqual([2, 1]);
+    expect(grid.near(60, 60, 10)).toEqual([]);
     grid.reset(200, 200, 3);
-    expect(grid.near(18, 18, 6, 10)).toEqual([]);
+    expect(grid.near(18, 18, 6)).toEqual([]);
   });
+});
+
+it('tells apart all vehicles at one spot, and says how many it leaves out', () => {
+  const depot = Array.from({ length: 80 }, (_, slot) => ({ scene: 0, slot }));
+  expect(distinct([{ scene: 0, slot: 7 }, null, ...depot], 200)).toEqual({ those: [depot[7], ...depot.filter(({ slot }) => slot !== 7)], more: 0 });
+  expect(distinct([...depot, { scene: 1, slot: 7 }], 20)).toEqual({ those: depot.slice(0, 20), more: 61 });
 });
 
 describe('labels', () => {

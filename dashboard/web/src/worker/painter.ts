@@ -71,8 +71,8 @@ export class Painter {
   }
 
   /** What was drawn within `radius` of a place in the last frame. */
-  near(x: number, y: number, radius: number, limit: number): Picked[] {
-    return this.pick.near(x, y, radius, limit).map((tag) =>
+  near(x: number, y: number, radius: number): Picked[] {
+    return this.pick.near(x, y, radius).map((tag) =>
       tag === CELL_TAG ? null : { scene: tag >> SCENE_SHIFT, slot: tag & SLOT_MASK });
   }
 

@@ -135,7 +135,7 @@ export type FromWorker =
   | { type: 'wake' }
   | { type: 'stats'; stats: Stats }
   | { type: 'rows'; from: number; total: number; rows: VehicleRow[] }
-  | { type: 'hit'; id: number; hits: { layer: LayerName; row: VehicleRow }[]; /** A counted cell was hit. */ cell: boolean }
+  | { type: 'hit'; id: number; hits: { layer: LayerName; row: VehicleRow }[]; /** Hit too, but too many to list. */ more: number; /** A counted cell was hit. */ cell: boolean }
   | { type: 'located'; id: number; row: VehicleRow | null }
   /** Device ids of all vehicles that pass the filter; null if the server could not be asked. */
   | { type: 'listed'; id: number; devices: string[] | null }

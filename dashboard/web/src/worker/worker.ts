@@ -8,11 +8,12 @@ import { Live } from './live';
 import { latOf, lonOf } from './mercator';
 import { Painter, type Scene } from './painter';
 import type { DrawOptions, FrameReply, FromWorker, LayerName, LinkState, Selected, ToWorker, VehicleRow, View } from './protocol';
+import { distinct } from './pick';
 import { Replay } from './replay';
 import { Sight, sameViewport } from './sight';
 
 /** More vehicles on one spot than a list to choose from should hold. */
-const HITS_AT_MOST = 16;
+const HITS_AT_MOST = 200;
 /** Visible rows and counts; every fourth beat the list's order. */
 const BEAT_MS = 250;
 /** Vehicles stand on whole pixels: who has moved less than this is where it was. Fixes come ten times a second. */
@@ -205,15 +206,14 @@ function draw(view: View): void {
 }
 
 function hit(id: number, x: number, y: number, radius: number): void {
-  const hits = new Map<string, { layer: LayerName; row: VehicleRow }>();
-  for (const picked of painter.near(x, y, radius, HITS_AT_MOST)) {
-    if (!picked) continue;
-    const layer: LayerName = options.live && picked.scene === 0 ? 'live' : 'replay';
-    hits.set(`${layer}${picked.slot}`, { layer, row: rowOf(layer, picked.slot) });
-  }
+  const { those, more } = distinct(painter.near(x, y, radius), HITS_AT_MOST);
+  const hits = those.map(({ scene, slot }) => {
+    const layer: LayerName = options.live && scene === 0 ? 'live' : 'replay';
+    return { layer, row: rowOf(layer, slot) };
+  });
   // The mark of a counted cell is wider than a vehicle.
-  const cell = hits.size === 0 && painter.near(x, y, 2 * radius, HITS_AT_MOST).includes(null);
-  post({ type: 'hit', id, hits: [...hits.values()], cell });
+  const cell = hits.length === 0 && painter.near(x, y, 2 * radius).includes(null);
+  post({ type: 'hit', id, hits, more, cell });
 }
 
 function sendRows(): void {
