@@ -138,11 +138,14 @@ export function replayPanel(app: App): ReplayPanel {
     const { replay } = store.now;
     if (replay?.id === id) store.set({ replay: { ...replay, ...change } });
   };
-  engine.on('replayOpened', (opened) => {
+  const mayOpen = (): void => {
     submit.disabled = false;
     setText(submit, texts.replay.open);
+  };
+  engine.on('replayOpened', (opened) => {
+    mayOpen();
     if (opened.error !== null) {
-      setText(error, opened.error || texts.failed);
+      setText(error, opened.error || texts.replay.lost);
       if (store.now.replay?.id === opened.id) store.set({ replay: null });
       return;
     }
@@ -168,6 +171,8 @@ export function replayPanel(app: App): ReplayPanel {
   function close(): void {
     const { replay, selected } = store.now;
     if (!replay) return;
+    // Of one that is closed while it is being opened nothing is heard any more.
+    mayOpen();
     engine.replay(replay.id, { action: 'close' });
     store.set({
       replay: null, options: { ...store.now.options, live: true },

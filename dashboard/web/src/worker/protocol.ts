@@ -97,7 +97,6 @@ export interface Stats {
   frames: number;
   badFrames: number;
   refused: number;
-  missedFrames: number;
   /** Age of the newest live frame, ms; null before the first. */
   ageMs: number | null;
   /** The server's clock minus ours, ms. */

@@ -249,12 +249,12 @@ async function located(layer: LayerName, device: string): Promise<VehicleRow | n
 }
 
 function sendStats(): void {
-  const { fleet, frames, missedFrames, newestFrame, clock, lagP95, ageP99 } = live;
+  const { fleet, frames, newestFrame, clock, lagP95, ageP99 } = live;
   post({
     type: 'stats',
     stats: {
       link: linkState, ...counts(), shown: inView, cells: live.cells.size,
-      applied: fleet.applied, frames, badFrames, missedFrames, refused: fleet.refused,
+      applied: fleet.applied, frames, badFrames, refused: fleet.refused,
       ageMs: newestFrame === 0 ? null : Date.now() - newestFrame, clockOffset: clock.offsetMs, lagP95, ageP99, drawMs,
     },
   });
