@@ -34,6 +34,16 @@ async fn signing_in_works_once_by_link_then_by_password() {
     let long = "correct horse battery";
     assert_eq!(admin.ask(Method::PUT, "/api/session/password", Some(&password(long))).await.0, 204);
 
+    // What a user chooses is the user's, in whatever browser.
+    let preferences = json!({ "units": "imperial", "time_zone": "Asia/Tokyo" });
+    assert_eq!(session["preferences"], Value::Null);
+    assert_eq!(admin.ask(Method::PUT, "/api/session/preferences", Some(&preferences)).await.0, 204);
+    for bad in [json!({ "units": "cubits", "time_zone": null }), json!({ "units": "metric", "time_zone": "<b>" })] {
+        assert!(admin.ask(Method::PUT, "/api/session/preferences", Some(&bad)).await.0.is_client_error(), "{bad}");
+    }
+    assert_eq!(User::sign_in(&system, "admin").await.get("/api/session").await["preferences"], preferences);
+    assert_eq!(User::sign_in(&system, "viewer").await.get("/api/session").await["preferences"], Value::Null);
+
     let sign_in = |user: &str, password: &str| json!({ "user": user, "password": password });
     for (user, wrong) in [("admin", "wrong horse battery"), ("nobody", long), ("viewer", ""), ("", "")] {
         let (status, answer) = nobody.ask(Method::POST, "/api/session", Some(&sign_in(user, wrong))).await;

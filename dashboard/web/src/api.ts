@@ -3,7 +3,7 @@
 import { texts } from './texts';
 import type {
   AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
-  NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
+  NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, PreferencesInfo, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
   SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, ShareLinkInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
   NewTransferAnswer, TransferInfo, TransferRedemption, UnknownDeviceInfo, UserInfo, UserLink,
 } from './wire/types';
@@ -56,6 +56,8 @@ export const api = {
   signIn: (user: string, password: string, code: string) => send('POST', address('session'), { user, password, ...(code === '' ? {} : { code }) }),
   signOut: () => send('DELETE', address('session')),
   setPassword: (password: string) => send('PUT', address('session/password'), { password }),
+  /** In whatever browser. */
+  setPreferences: (preferences: PreferencesInfo) => send('PUT', address('session/preferences'), preferences),
   secondFactor: () => json<SecondFactorInfo>('GET', address('session/second-factor')),
   proposeSecondFactor: () => json<SecondFactorProposal>('POST', address('session/second-factor')),
   startSecondFactor: (start: SecondFactorStart) => json<RecoveryCodes>('PUT', address('session/second-factor'), start),

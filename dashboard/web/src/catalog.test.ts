@@ -7,7 +7,7 @@ const fence = (id: string, name = id, version = 1): GeofenceFeature =>
   ({ type: 'Feature', geometry: { type: 'Point', coordinates: [0, 0] }, properties: { id, name, fleet: null, colour: null, version } });
 const all = (...features: GeofenceFeature[]): GeofenceCollection => ({ type: 'FeatureCollection', features });
 const fleets: FleetInfo[] = [{ id: 'n', name: 'North' }, { id: 's', name: 'South' }];
-const session: SessionInfo = { user: 'anna', organisation: 'ours', role: 'viewer', has_password: true, fleets };
+const session: SessionInfo = { user: 'anna', organisation: 'ours', role: 'viewer', has_password: true, preferences: null, fleets };
 const put = (value: GeofenceFeature): CatalogMessage => ({ kind: 'geofence', id: value.properties.id, value });
 const names = (fences: ReadonlyMap<string, GeofenceFeature>): string[] => [...fences.values()].map((f) => f.properties.name).sort();
 

@@ -19,7 +19,7 @@ import { replayPanel } from './panels/replay';
 import { sqlPanel } from './panels/sql';
 import { vehiclesPanel } from './panels/vehicles';
 import { install } from './pwa/install';
-import { forgetOne, prefer, preferred, preferredTimeZone, preferredUnits } from './prefs';
+import { forgetOne, prefer, preferred, preferredTimeZone, preferredUnits, takeOver } from './prefs';
 import { Store } from './state';
 import { texts } from './texts';
 import { exposeForTests } from './testhook';
@@ -61,10 +61,11 @@ function startTheme(): Theme {
 async function start(): Promise<void> {
   const theme = startTheme();
   applyTheme(theme);
-  configure({ units: preferredUnits(), timeZone: preferredTimeZone() });
   const config = await api.config();
   document.title = config.title || texts.product;
   const session = await sessionOf(config);
+  takeOver(session.preferences);
+  configure({ units: preferredUnits(), timeZone: preferredTimeZone() });
   const [fences, recent] = await Promise.all([api.fences(), api.events({ limit: PAGE, kind: NOTABLE_KINDS })]);
   const grouping = preferred('grouping');
   const asked = parseAddress(location.hash);

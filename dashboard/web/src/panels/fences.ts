@@ -2,7 +2,7 @@
 
 import { api, messageOf } from '../api';
 import type { App, Panel } from '../app';
-import { lengthText } from '../format';
+import { lengthText, shortLength } from '../format';
 import { draw, type DrawKind, type Drawing, type Drawn } from '../map/draw';
 import { DEFAULT_COLOUR, FENCE_COLOURS, boundsOf, circleOf, colourOf, corridorOf, polygonsOf } from '../map/fences';
 import { reshape } from '../map/reshape';
@@ -10,7 +10,7 @@ import { mayEdit } from '../state';
 import { texts } from '../texts';
 import { download, field, h, icon, iconButton, options, setText } from '../ui/dom';
 import type { GeofenceFeature } from '../wire/types';
-import { rulesFields } from './fence_rules';
+import { inUnit, rulesFields } from './fence_rules';
 
 export interface FencesPanel extends Panel {
   /** Shows that fence in the list. */
@@ -82,11 +82,12 @@ export function fencesPanel(app: App): FencesPanel {
         ...existing?.properties,
         id: existing?.properties.id ?? '', name: name.value.trim(), fleet: fleet.value || null, colour, version: existing?.properties.version ?? 0,
         ...(shape.radius_m === undefined ? {} : { radius_m: shape.radius_m }),
-        ...(shape.type === 'LineString' ? { width_m: width.valueAsNumber || 0 } : {}),
+        ...(shape.type === 'LineString' ? { width_m: asWidth.read(width.value) ?? 0 } : {}),
       }),
     });
     const rules = rulesFields(existing?.properties ?? {});
-    const width = h('input', { type: 'number', min: '1', step: 'any', value: String(shape.width_m ?? ''), oninput: () => preview() });
+    const asWidth = inUnit(shape.width_m, shortLength());
+    const width = h('input', { type: 'number', min: '1', step: 'any', value: asWidth.shown, oninput: () => preview() });
     const name = h('input', { value: existing?.properties.name ?? '', maxLength: 100, required: true });
     const fleet = h('select', {});
     options(fleet, [['', texts.fences.everyFleet], ...store.now.fleets.map((f) => [f.id, f.name] as const)], existing?.properties.fleet ?? '');
@@ -149,7 +150,7 @@ export function fencesPanel(app: App): FencesPanel {
       h('div', { class: 'button-row', hidden: shape.type !== 'Polygon' && shape.type !== 'MultiPolygon' }, hole),
       field(texts.fences.name, name),
       h('div', { class: 'field' }, h('span', {}, texts.fences.colour), h('div', { class: 'swatches' }, ...swatches)),
-      field(texts.fences.fleet, fleet), ...(shape.type === 'LineString' ? [field(texts.fences.width, width)] : []), rules.element, overtaken, error,
+      field(texts.fences.fleet, fleet), ...(shape.type === 'LineString' ? [field(texts.fences.measured(texts.fences.width, shortLength().name), width)] : []), rules.element, overtaken, error,
       h('div', { class: 'button-row' }, submit,
         h('button', { type: 'button', class: 'button', onclick: () => closeEditor() }, texts.cancel),
         existing !== null && h('button', { type: 'button', class: 'button danger', onclick: () => {
