@@ -12,4 +12,5 @@ import './cases/map';
 import './cases/feed';
 import './cases/spot';
 import './cases/history';
+import './cases/address';
 import './cases/everybody';

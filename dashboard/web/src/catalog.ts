@@ -61,7 +61,7 @@ export function followCatalog({ store, engine, select }: App): void {
       }, AGAIN_MS);
     }
   };
-  store.on(['fleets', 'fences'], (state) => {
+  store.on(['fleets', 'fences', 'filter'], (state) => {
     const filter = withoutGone(state);
     if (filter) store.set({ filter });
   });

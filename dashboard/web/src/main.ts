@@ -8,6 +8,7 @@ import { ApiError, api, messageOf } from './api';
 import type { App } from './app';
 import { followCatalog } from './catalog';
 import { Engine } from './engine';
+import { followAddress, openParts, type Parts } from './follow_address';
 import { configure, timeOfDay } from './format';
 import { contains, showFences } from './map/fences';
 import { createMap, type MapView } from './map/map';
@@ -73,25 +74,23 @@ async function start(): Promise<void> {
     config, session, fleets: session.fleets, panel: asked.panel === undefined ? (isNarrow() ? null : 'vehicles') : asked.panel, stats: null,
     fences: new Map(fences.features.map((f) => [f.properties.id, f])), preview: null,
     alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
-    acknowledged: acknowledgedOf(recent.events), query: asked.query,
+    acknowledged: acknowledgedOf(recent.events), query: asked.query, sqlView: asked.sqlView, alertFilter: asked.alerts, heat: null,
     filter: { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null, ...asked.filter },
-    options: { theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off', colouring: preferred('colouring') === 'speed' ? 'speed' : 'status', live: true },
+    options: { theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off', colouring: preferred('colouring') === 'speed' ? 'speed' : 'status', live: true, ...asked.options },
     selected: null, vehicle: null, follow: false, replay: null, drawing: null, measuring: false, tilesFailing: false,
   });
   store.on(['options', 'toasts', 'sound'], ({ options, toasts: shown, sound }) => {
-    prefer('colouring', options.colouring);
     prefer('sound', sound ? 'on' : 'off');
     applyTheme(options.theme);
-    prefer('grouping', options.grouping);
     prefer('labels', options.labels ? 'on' : 'off');
     prefer('toasts', shown ? 'on' : 'off');
   });
   // Browsers once kept what was acknowledged for themselves.
   forgetOne('acknowledged');
-  const app = build(store);
+  const { app, parts } = build(store);
   app.engine.connect(recent.cursor);
-  if (asked.replay) app.replay(asked.replay.device, asked.replay);
-  else if (asked.device !== null) app.select('live', asked.device);
+  openParts(app, asked, parts);
+  followAddress(app, parts);
   const renewed = (): void => void app.toast(texts.newVersion, { onclick: () => location.reload() });
   // Without it the page only opens slower.
   install(renewed).catch(() => undefined);
@@ -101,7 +100,7 @@ async function start(): Promise<void> {
   if (!session.has_password && config.oidc === null) choosePassword(session.user, true).then((saved) => saved && app.toast(texts.password.saved), app.report);
 }
 
-function build(store: Store): App {
+function build(store: Store): { app: App; parts: Parts } {
   const messages = toasts();
   const engine = new Engine(store);
   let view: MapView | null = null;
@@ -134,11 +133,16 @@ function build(store: Store): App {
     highlightFence: (id) => highlight(id),
     cycleGrouping: () => {
       const next: Record<Grouping, Grouping> = { auto: 'always', always: 'never', never: 'auto' };
-      store.set({ options: { ...store.now.options, grouping: next[store.now.options.grouping] } });
+      const grouping = next[store.now.options.grouping];
+      // What an address of somebody else says is no choice.
+      prefer('grouping', grouping);
+      store.set({ options: { ...store.now.options, grouping } });
     },
     cycleColouring: () => {
       const { options } = store.now;
-      store.set({ options: { ...options, colouring: options.colouring === 'speed' ? 'status' : 'speed' } });
+      const colouring = options.colouring === 'speed' ? 'status' : 'speed';
+      prefer('colouring', colouring);
+      store.set({ options: { ...options, colouring } });
     },
     toggleTheme: () => {
       const theme: Theme = store.now.options.theme === 'dark' ? 'light' : 'dark';
@@ -157,15 +161,16 @@ function build(store: Store): App {
   revealFence = fences.reveal;
   const replay = replayPanel(app);
   startReplay = replay.start;
+  const sql = sqlPanel(app);
   shell.fill({
-    panels: { vehicles: vehiclesPanel(app), fences, alerts: alertsPanel(app), replay, sql: sqlPanel(app) },
+    panels: { vehicles: vehiclesPanel(app), fences, alerts: alertsPanel(app), replay, sql },
     details: detailsCard(app), dock: replay.dock, toasts: messages.element,
   });
   bindKeys(app, (key) => fences.key(key) || view?.tools.key(key) === true || replay.key(key));
   listen(app);
   followCatalog(app);
   exposeForTests(app);
-  return app;
+  return { app, parts: { replay: replay.restore, heat: view.tools.showHeat, sql: sql.ask } };
 }
 
 /** What the server pushes. */

@@ -1,14 +1,24 @@
 /** The page's state in one place; panels and layers subscribe to the parts they show. */
 
 import type { Acknowledged } from './acknowledged';
+import type { AskedHeat, AskedReplay } from './address';
 import type { DrawKind } from './map/draw';
 import type { AlertEvent, FleetInfo, GeofenceFeature, PageConfig, SessionInfo } from './wire/types';
 import type { DrawOptions, Filter, LayerName, Selected, Stats } from './worker/protocol';
 
 export type PanelName = 'vehicles' | 'fences' | 'alerts' | 'replay' | 'sql';
 
+export type SqlView = 'table' | 'chart' | 'map';
+export interface AlertFilter {
+  /** A kind, or one of the choices beside the kinds. */
+  kind: string;
+  text: string;
+}
+
 export interface ReplaySession {
   id: number;
+  /** Of whom it was asked for. */
+  asked: Pick<AskedReplay, 'devices' | 'fleet'>;
   title: string;
   /** One device if it is the only one, for events and export. */
   device: string | null;
@@ -51,6 +61,10 @@ export interface State {
   acknowledged: Acknowledged;
   /** The SQL that was run last. */
   query: string | null;
+  sqlView: SqlView;
+  alertFilter: AlertFilter;
+  /** What the heat map counts; null while it is not shown. */
+  heat: AskedHeat | null;
   filter: Filter;
   options: DrawOptions;
   selected: { layer: LayerName; device: string } | null;

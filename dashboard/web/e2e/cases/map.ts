@@ -121,6 +121,9 @@ it('acknowledges alerts for everybody, and they stay so until it is taken back',
   await vehiclesShown();
   await panel('alerts');
   expect(await page.getByLabel('Sound').isChecked()).toBe(true);
+  // The address has the filter.
+  expect(await page.getByLabel('Kind').inputValue()).toBe('!');
+  await page.getByLabel('Kind').selectOption('');
   await alert.getByText(/acknowledged by admin, .*: called the driver/).waitFor();
   await shot('6-acknowledged');
   await page.getByLabel('Sound').uncheck();

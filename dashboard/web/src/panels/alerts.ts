@@ -4,7 +4,7 @@ import { acknowledgedOf, inParts } from '../acknowledged';
 import { api } from '../api';
 import type { App, Panel } from '../app';
 import { age, time, utc } from '../format';
-import { mayEdit } from '../state';
+import { mayEdit, type AlertFilter } from '../state';
 import { texts } from '../texts';
 import { h, icon, iconButton, options, setText, timeElement, type IconName } from '../ui/dom';
 import { chime } from '../ui/sound';
@@ -77,24 +77,15 @@ export function alertRow(app: App, alert: AlertEvent, layer: 'live' | 'replay' =
 
 export function alertsPanel(app: App): Panel {
   const { store } = app;
-  let kind = NOTABLE;
-  let text = '';
+  const choose = (patch: Partial<AlertFilter>): void => store.set({ alertFilter: { ...store.now.alertFilter, ...patch } });
   let limit = SHOWN;
   /** From when on the server is asked for older ones, by the kinds that it is asked for; null: there are none. */
-  const reached = new Map([[kindsOf(NOTABLE), nextPage(store.now.alerts)]]);
+  const reached = new Map<string | undefined, number | null>([[kindsOf(NOTABLE), nextPage(store.now.alerts)]]);
   const search = h('input', {
-    type: 'search', class: 'search', placeholder: texts.alerts.search, aria: { label: texts.alerts.search }, oninput: () => {
-      text = search.value.trim().toLowerCase();
-      render();
-    },
+    type: 'search', class: 'search', placeholder: texts.alerts.search, aria: { label: texts.alerts.search }, oninput: () => choose({ text: search.value }),
   });
   const select = h('select', {
-    aria: { label: texts.alerts.kind }, onchange: () => {
-      kind = select.value;
-      limit = SHOWN;
-      if (!reached.has(kindsOf(kind))) loadOlder();
-      render();
-    },
+    aria: { label: texts.alerts.kind }, onchange: () => choose({ kind: select.value }),
   });
   options(select, [[NOTABLE, texts.alerts.notable], [OPEN, texts.alerts.open], [ALL, texts.alerts.allKinds], ...Object.entries(texts.alerts.kindNames)], NOTABLE);
   const toasts = h('input', { type: 'checkbox', checked: store.now.toasts, onchange: () => store.set({ toasts: toasts.checked }) });
@@ -123,9 +114,13 @@ export function alertsPanel(app: App): Panel {
   const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.alerts } });
   const empty = h('p', { class: 'empty' });
 
-  const wanted = (a: AlertEvent): boolean => (kind === NOTABLE ? isNotable(a) : kind === OPEN ? isNotable(a) && !store.now.acknowledged.has(a.event_id) : kind === ALL || a.kind === kind);
-  const matches = (a: AlertEvent): boolean => text === '' || sentence(a).toLowerCase().includes(text);
-  const passes = (a: AlertEvent): boolean => wanted(a) && matches(a);
+  const wanted = (a: AlertEvent, kind: string): boolean => (kind === NOTABLE ? isNotable(a) : kind === OPEN ? isNotable(a) && !store.now.acknowledged.has(a.event_id) : kind === ALL || a.kind === kind);
+  const matches = (a: AlertEvent, text: string): boolean => text === '' || sentence(a).toLowerCase().includes(text);
+  const passes = (a: AlertEvent): boolean => {
+    const { kind, text } = store.now.alertFilter;
+    return wanted(a, kind) && matches(a, text.trim().toLowerCase());
+  };
+  const kinds = (): string | undefined => kindsOf(store.now.alertFilter.kind);
   const older = h('button', {
     type: 'button', class: 'button small', onclick: () => {
       const { more } = firstOf(store.now.alerts, passes, limit);
@@ -137,17 +132,17 @@ export function alertsPanel(app: App): Panel {
   const reach = h('span', { class: 'hint', role: 'status' });
   const foot = h('div', { class: 'button-row panel-foot' }, older, reach);
   function loadOlder(): void {
-    const kinds = kindsOf(kind);
-    const before = reached.get(kinds);
+    const asked = kinds();
+    const before = reached.get(asked);
     if (before === null || older.disabled) return;
     older.disabled = true;
-    api.events({ limit: PAGE, ...(kinds === undefined ? {} : { kind: kinds }), ...(before === undefined ? {} : { received_to: before }) }).then(({ events }) => {
-      reached.set(kinds, nextPage(events, before));
+    api.events({ limit: PAGE, ...(asked === undefined ? {} : { kind: asked }), ...(before === undefined ? {} : { received_to: before }) }).then(({ events }) => {
+      reached.set(asked, nextPage(events, before));
       store.set({ alerts: withOlder(store.now.alerts, events), acknowledged: new Map([...acknowledgedOf(events), ...store.now.acknowledged]) });
     }).catch(app.report).finally(() => {
       older.disabled = false;
       // Somebody has chosen other kinds meanwhile.
-      if (!reached.has(kindsOf(kind)) && kindsOf(kind) !== kinds) loadOlder();
+      if (!reached.has(kinds()) && kinds() !== asked) loadOlder();
       render();
     });
   }
@@ -171,7 +166,8 @@ export function alertsPanel(app: App): Panel {
       if (rows.size > 4 * limit) rows.clear();
       list.replaceChildren(...shown);
       empty.hidden = shown.length > 0;
-      const before = reached.get(kindsOf(kind));
+      const { kind, text } = store.now.alertFilter;
+      const before = reached.get(kinds());
       foot.hidden = before === null && !matching.more;
       setText(reach, before == null || matching.more ? '' : texts.alerts.reach(time(before)));
       setText(empty, !alerts.some(isNotable) && kind === NOTABLE && text === '' ? texts.alerts.empty : texts.alerts.none);
@@ -187,6 +183,13 @@ export function alertsPanel(app: App): Panel {
     note.hidden = editing.hidden = !mayEdit(state);
     // Rows have buttons or not.
     rows.clear();
+    render();
+  });
+  store.on(['alertFilter'], ({ alertFilter }) => {
+    select.value = alertFilter.kind;
+    if (search.value !== alertFilter.text) search.value = alertFilter.text;
+    limit = SHOWN;
+    if (!reached.has(kinds())) loadOlder();
     render();
   });
   store.on(['alerts', 'acknowledged'], render);

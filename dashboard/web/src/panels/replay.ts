@@ -1,5 +1,6 @@
 /** Replay: choose vehicles and a time range here; the dock below the map plays them. */
 
+import type { AskedReplay } from '../address';
 import { api, messageOf } from '../api';
 import type { App, Panel } from '../app';
 import { fromLocalInput, time, timeOfDay, date, toLocalInput, utc } from '../format';
@@ -24,6 +25,8 @@ const STEPS = 10_000;
 export interface ReplayPanel extends Panel {
   dock: HTMLElement;
   start: App['replay'];
+  /** Shows one as it was; null: none. */
+  restore: (asked: AskedReplay | null) => void;
   /** Keys while a replay is open. True if taken. */
   key: (key: string) => boolean;
 }
@@ -92,7 +95,7 @@ export function replayPanel(app: App): ReplayPanel {
     range = answer.from === null || answer.to === null ? null : { from: answer.from, to: answer.to };
     submit.disabled = range === null;
     setText(known, range ? texts.replay.historyRange(time(range.from), time(range.to)) : texts.replay.noHistory);
-    if (range && first) setRange(Math.max(range.from, range.to - HOUR_MS), range.to);
+    if (range && first && from.value === '') setRange(Math.max(range.from, range.to - HOUR_MS), range.to);
   }
 
   async function open(): Promise<void> {
@@ -110,7 +113,7 @@ export function replayPanel(app: App): ReplayPanel {
   }
 
   function begin(
-    { title, devices, device, fleet }: { title: string; devices: string[] | null; device: string | null; fleet: string | null },
+    { title, devices, device, fleet }: { title: string; devices: readonly string[] | null; device: string | null; fleet: string | null },
     range: { from: number; to: number }, at: number | null,
   ): void {
     close();
@@ -121,10 +124,10 @@ export function replayPanel(app: App): ReplayPanel {
     setText(submit, texts.replay.opening);
     const asked = { ...range, speed: Number(speed.value) };
     store.set({
-      replay: { id, title, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, applied: 0, devices: [], everybody: devices === null && fleet === null, alerts: [], error: null },
+      replay: { id, title, asked: { devices, fleet }, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, applied: 0, devices: [], everybody: devices === null && fleet === null, alerts: [], error: null },
       follow: false,
     });
-    engine.replay(id, { action: 'open', devices, fleet, ...asked });
+    engine.replay(id, { action: 'open', devices: devices && [...devices], fleet, ...asked });
   }
 
   const start: App['replay'] = (device, range, at) => {
@@ -133,6 +136,21 @@ export function replayPanel(app: App): ReplayPanel {
     const name = store.now.vehicle?.row.device === device ? store.now.vehicle.row.name : device;
     begin({ title: texts.replay.selected(name), devices: [device], device, fleet: null }, range, at ?? null);
   };
+
+  function restore(asked: AskedReplay | null): void {
+    if (!asked) {
+      close();
+      return;
+    }
+    const { devices, fleet, from: a, to: b, at } = asked;
+    setRange(a, b);
+    const wanted = String(asked.speed);
+    if (SPEEDS.some((s) => String(s) === wanted)) speed.value = wanted;
+    const device = devices?.length === 1 ? devices[0] : null;
+    const title = device !== null ? texts.replay.selected(device) : devices ? texts.replay.listed(devices.length)
+      : fleet !== null ? (store.now.fleets.find((f) => f.id === fleet)?.name ?? fleet) : texts.replay.all;
+    begin({ title, devices, device, fleet }, { from: a, to: b }, at);
+  }
 
   const patch = (id: number, change: Partial<ReplaySession>): void => {
     const { replay } = store.now;
@@ -281,6 +299,7 @@ export function replayPanel(app: App): ReplayPanel {
     element: h('div', { class: 'panel-body list-panel' }, form, h('div', { class: 'scroller' }, alertsList)),
     dock,
     start,
+    restore,
     shown: () => {
       refreshRange().catch((e: unknown) => setText(error, messageOf(e)));
     },
