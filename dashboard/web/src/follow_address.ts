@@ -62,8 +62,9 @@ export function openParts(app: App, { device, replay, heat, panel, query, sqlVie
 /** An address that somebody pastes. What it doesn't say is as nobody has chosen anything. */
 export function followAddress(app: App, parts: Parts): void {
   const { store } = app;
-  addEventListener('hashchange', () => {
-    const asked = parseAddress(location.hash);
+  addEventListener('hashchange', ({ newURL }) => {
+    // The page may have written its own over it since.
+    const asked = parseAddress(new URL(newURL).hash);
     const { filter, options, panel } = store.now;
     store.set({
       filter: { ...filter, text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', ...asked.filter },

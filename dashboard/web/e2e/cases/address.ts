@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { VEHICLES, page, panel } from '../stage';
 
 it('gives addresses that show another the same: a replay at its moment, alerts, a heat map, an answer of SQL', async () => {
+  await page.getByRole('button', { name: 'Show all vehicles' }).click();
   await panel('replay');
   await page.getByRole('button', { name: '15 min' }).click();
   await page.locator('.panel .form').getByLabel('Vehicles').selectOption('all:');
