@@ -3,13 +3,17 @@
 import './stage';
 import './cases/entering';
 import './cases/fences';
+import './cases/together';
 import './cases/notifications';
 import './cases/people';
 import './cases/changes';
 import './cases/sharing';
 import './cases/map';
+import './cases/feed';
+import './cases/spot';
 import './cases/vehicle';
 import './cases/journeys';
 import './cases/history';
 import './cases/replay';
+import './cases/address';
 import './cases/everybody';

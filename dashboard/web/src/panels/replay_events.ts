@@ -3,7 +3,7 @@
 import { api } from '../api';
 import type { ReplaySession } from '../state';
 import type { AlertEvent, EventsAnswer } from '../wire/types';
-import { NOTABLE_KINDS } from './alerts';
+import { NOTABLE_KINDS } from './feed';
 
 /** The server gives no more at once. */
 const PAGE = 1000;
@@ -28,6 +28,6 @@ export async function collect(
 
 export function alertsOf({ from, to, devices }: ReplaySession, tell: (alerts: AlertEvent[]) => boolean): Promise<void> {
   const device = devices.length <= NAMED_AT_MOST ? devices.join(',') : null;
-  const asked = { from, to, kind: NOTABLE_KINDS.join(','), limit: PAGE, ...(device === null ? {} : { device }) };
+  const asked = { from, to, kind: NOTABLE_KINDS, limit: PAGE, ...(device === null ? {} : { device }) };
   return devices.length === 0 ? Promise.resolve() : collect((after) => api.events({ ...asked, after }), new Set(devices), tell);
 }
