@@ -1,7 +1,7 @@
 /** The page's side of the map worker: starts it, asks it, and puts what it tells into the store. */
 
 import type { Store } from './state';
-import type { AlertEvent, CatalogMessage, NoticeMessage, ReplayAction, ReplayState } from './wire/types';
+import type { AlertEvent, CatalogMessage, InsideMessage, NoticeMessage, ReplayAction, ReplayState } from './wire/types';
 import type { FromWorker, FrameReply, LayerName, SlotRow, ToWorker, VehicleRow, View } from './worker/protocol';
 
 export type Hit = Extract<FromWorker, { type: 'hit' }>;
@@ -16,6 +16,7 @@ export interface EngineEvents {
   alert: (alert: AlertEvent) => void;
   notice: (notice: NoticeMessage) => void;
   catalog: (change: CatalogMessage) => void;
+  inside: (inside: InsideMessage) => void;
   replayOpened: (opened: { id: number; error: string | null; slots: SlotRow[]; from: number; to: number }) => void;
   replayState: (state: ReplayState) => void;
   replayClock: (clock: { id: number; at: number; count: number; applied: number }) => void;
@@ -53,6 +54,11 @@ export class Engine {
 
   wantRows(from: number, to: number): void {
     this.post({ type: 'rows', from, to });
+  }
+
+  /** Whether to be told how many vehicles are inside of each geofence. */
+  countInside(on: boolean): void {
+    this.post({ type: 'inside', on });
   }
 
   rename(device: string, name: string, fleet: string): void {
@@ -112,6 +118,7 @@ export class Engine {
       case 'alert': return this.emit('alert', message.alert);
       case 'notice': return this.emit('notice', message.notice);
       case 'catalog': return this.emit('catalog', message.change);
+      case 'inside': return this.emit('inside', message.inside);
       case 'replay-opened': return this.emit('replayOpened', message);
       case 'replay-state': return this.emit('replayState', message.state);
       case 'replay-clock': return this.emit('replayClock', message);

@@ -293,6 +293,7 @@ export const texts = {
     },
     needsName: 'Give it a name.',
     show: 'Show on the map',
+    inside: (n: number): string => `${n.toLocaleString()} inside`,
     import: 'Import',
     export: 'Export GeoJSON',
     imported: (n: number): string => `${plural(n, 'geofence', 'geofences')} imported.`,

@@ -119,6 +119,8 @@ fn the_typescript_types_are_those_of_rust() {
         Viewport,
         DetailMessage,
         OnlyRequest,
+        InsideRequest,
+        InsideMessage,
         FollowRequest,
         VehicleListRequest,
         VehicleSort,

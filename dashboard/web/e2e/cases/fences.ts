@@ -23,6 +23,25 @@ it('raises an alert when a vehicle drives through a fence drawn by hand', async 
   await shot('5-alerts');
 });
 
+it('counts the vehicles inside of each geofence while the list is shown', async () => {
+  await panel('fences');
+  const fullest = (): Promise<{ id: string; inside: number }[]> => page.evaluate(() =>
+    [...document.querySelectorAll<HTMLElement>('[data-fence]')]
+      .map((row) => ({ id: row.dataset['fence'] ?? '', inside: Number(/([\d,.]+) inside/.exec(row.textContent ?? '')?.[1] ?? 0) }))
+      .filter(({ inside }) => inside > 0).sort((a, b) => b.inside - a.inside).slice(0, 5));
+  const stored = (id: string): Promise<number> => page.evaluate(async (fence) => {
+    const query = `SELECT count(*) FROM latest_positions WHERE in_geofence(lat, lon, '${fence}')`;
+    const headers = { 'x-waystream': '1', 'content-type': 'application/json' };
+    const answer = await (await fetch('api/sql', { method: 'POST', headers, body: JSON.stringify({ query, format: 'json' }) })).json() as { rows: number[][] };
+    return answer.rows[0]?.[0] ?? -1;
+  }, id);
+  // Vehicles drive on between the two questions: of some geofence both say the same.
+  await expect.poll(async () => {
+    for (const { id, inside } of await fullest()) if (await stored(id) === inside) return true;
+    return false;
+  }, { timeout: 30_000, interval: 500 }).toBe(true);
+});
+
 it('changes the shape of a fence: a corner moved, a corner added, a hole cut, given up or saved', async () => {
   const rings = async (): Promise<[number, number][][]> => {
     const { features } = await (await page.request.get(`${system.origin}/api/geofences`)).json() as { features: GeofenceFeature[] };

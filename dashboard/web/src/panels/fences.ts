@@ -2,17 +2,14 @@
 
 import { api, messageOf } from '../api';
 import type { App, Panel } from '../app';
-import { lengthText } from '../format';
 import { draw, type DrawKind, type Drawing, type Drawn } from '../map/draw';
-import { DEFAULT_COLOUR, FENCE_COLOURS, boundsOf, circleOf, colourOf, corridorOf, polygonsOf } from '../map/fences';
+import { DEFAULT_COLOUR, FENCE_COLOURS, colourOf } from '../map/fences';
 import { reshape } from '../map/reshape';
 import { texts } from '../texts';
-import { download, field, h, icon, iconButton, options, setText } from '../ui/dom';
+import { download, field, h, icon, options, setText } from '../ui/dom';
 import type { GeofenceFeature } from '../wire/types';
+import { PREVIEW, fenceList } from './fence_list';
 import { rulesFields } from './fence_rules';
-
-/** Id of a shape that is not saved yet; no server gives it. */
-const PREVIEW = '\u0000new';
 
 export interface FencesPanel extends Panel {
   /** Shows that fence in the list. */
@@ -31,8 +28,6 @@ export function fencesPanel(app: App): FencesPanel {
   const guide = h('div', { class: 'field-row', hidden: true }, hint,
     h('button', { type: 'button', class: 'button small', onclick: () => drawing?.cancel() }, texts.cancel));
   const editor = h('div', { class: 'fence-editor' });
-  const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.fences } });
-  const empty = h('p', { class: 'empty' }, texts.fences.empty);
   const tool = (kind: DrawKind): HTMLButtonElement => {
     const button = h('button', { type: 'button', class: 'button', title: texts.fences.draw, data: { draw: kind }, onclick: () => start(kind) });
     button.append(icon(kind), texts.fences[kind]);
@@ -179,44 +174,11 @@ export function fencesPanel(app: App): FencesPanel {
     download(new Blob([JSON.stringify(collection)], { type: 'application/geo+json' }), 'geofences.geojson');
   }
 
-  function describe(fence: GeofenceFeature): string {
-    const circle = circleOf(fence);
-    if (circle) return texts.fences.radius(lengthText(circle.radius));
-    const corridor = corridorOf(fence);
-    if (corridor) return texts.fences.corridorOf(lengthText(corridor.width));
-    const polygons = polygonsOf(fence);
-    return polygons.length === 1 ? texts.fences.corners(Math.max(0, polygons[0][0].length - 1)) : texts.fences.parts(polygons.length);
-  }
-
-  store.on(['fences'], ({ fences }) => {
-    const sorted = [...fences.values()].filter((f) => f.properties.id !== PREVIEW)
-      .sort((a, b) => a.properties.name.localeCompare(b.properties.name, undefined, { numeric: true }));
-    empty.hidden = sorted.length > 0;
-    list.replaceChildren(...sorted.map((fence) => {
-      const { id, name } = fence.properties;
-      const swatch = h('span', { class: 'fence-swatch' });
-      swatch.style.setProperty('--swatch', colourOf(fence));
-      const item = h('li', { class: 'list-item', data: { fence: id } },
-        h('button', {
-          type: 'button', class: 'list-main', title: texts.fences.show, onclick: () => {
-            map.flyToBounds(boundsOf(fence), { padding: [60, 60], maxZoom: 16, duration: 0.8 });
-            app.highlightFence(id);
-          },
-        }, swatch, h('span', { class: 'row-main' }, h('span', { class: 'row-name' }, name), h('span', { class: 'row-sub' }, describe(fence)))),
-        mayEdit && iconButton('edit', `${texts.edit} ${name}`, () => openEditor(fence)));
-      item.onmouseenter = () => app.highlightFence(id);
-      item.onmouseleave = () => app.highlightFence(null);
-      return item;
-    }));
-  });
+  const list = fenceList(app, mayEdit ? openEditor : null);
 
   return {
-    element: h('div', { class: 'panel-body list-panel' }, tools, editor, empty, h('div', { class: 'scroller' }, list), more),
-    reveal: (id) => {
-      const item = [...list.children].find((li) => li instanceof HTMLElement && li.dataset['fence'] === id);
-      item?.scrollIntoView({ block: 'center' });
-      if (item instanceof HTMLElement) item.querySelector('button')?.focus();
-    },
+    element: h('div', { class: 'panel-body list-panel' }, tools, editor, ...list.elements, more),
+    reveal: list.reveal,
     key: (key) => {
       if (!drawing) return false;
       if (key === 'Escape') drawing.cancel();

@@ -1528,7 +1528,11 @@ follow?: Array<string>,
 /**
  * See [`OnlyRequest`]; `null`: all that are watched.
  */
-only?: string, };
+only?: string,
+/**
+ * See [`InsideRequest`].
+ */
+inside?: boolean, };
 
 /**
  * Answer to `watch`.
@@ -1600,6 +1604,28 @@ export type OnlyRequest = {
  * Key of the fleet; `null`: all that are watched.
  */
 fleet: string | null, };
+
+/**
+ * Socket.IO `inside`, to the server: whether to be told of how many vehicles are inside of each geofence.
+ */
+export type InsideRequest = {
+/**
+ * Begins with all counts, or ends it.
+ */
+on: boolean, };
+
+/**
+ * Socket.IO `inside`, to who asked for it: once a second at most, if there is something new.
+ */
+export type InsideMessage = {
+/**
+ * Forget all that were told before: what is not named is empty.
+ */
+whole: boolean,
+/**
+ * Key of a geofence, and how many vehicles of the watched fleets are inside.
+ */
+counts: Array<[string, number]>, };
 
 /**
  * Socket.IO `follow`: the vehicles to be told of wherever they are, instead of those before. At most 16 count.
