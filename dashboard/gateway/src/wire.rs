@@ -411,6 +411,10 @@ pub struct GeofenceProperties {
     pub name: String,
     /// Only for this fleet; `null`: for all.
     pub fleet: Option<String>,
+    /// Under which it is listed and shown together with others; missing or empty: under none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub group: Option<String>,
     /// `#rrggbb`; `null`: the map chooses.
     pub colour: Option<String>,
     /// Grows with every edit; given by the server.
@@ -473,6 +477,7 @@ pub fn geofence_feature(geofence: &Geofence) -> GeofenceFeature {
             id: geofence.id.to_string(),
             name: geofence.name.clone(),
             fleet: geofence.fleet.as_ref().map(ToString::to_string),
+            group: geofence.group.clone(),
             colour: geofence.colour.clone(),
             version: geofence.version,
             radius_m: feature["properties"]["radius_m"].as_f64(),

@@ -12,6 +12,7 @@ import { contains, showFences } from './map/fences';
 import { createMap, type MapView } from './map/map';
 import { alertsPanel, isNotable, sentence } from './panels/alerts';
 import { detailsCard } from './panels/details';
+import { isShown, readHidden, writeHidden } from './panels/fence_groups';
 import { fencesPanel } from './panels/fences';
 import { replayPanel } from './panels/replay';
 import { sqlPanel } from './panels/sql';
@@ -70,7 +71,7 @@ async function start(): Promise<void> {
   const asked = parseAddress(location.hash);
   const store = new Store({
     config, session, fleets: session.fleets, panel: asked.panel === undefined ? (isNarrow() ? null : 'vehicles') : asked.panel, stats: null,
-    fences: new Map(fences.features.map((f) => [f.properties.id, f])),
+    fences: new Map(fences.features.map((f) => [f.properties.id, f])), hiddenGroups: readHidden(preferred('hiddenGroups')),
     alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
     acknowledged: acknowledgedOf(recent.events), query: asked.query,
     filter: { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null, ...asked.filter },
@@ -85,6 +86,7 @@ async function start(): Promise<void> {
     prefer('labels', options.labels ? 'on' : 'off');
     prefer('toasts', shown ? 'on' : 'off');
   });
+  store.on(['hiddenGroups'], ({ hiddenGroups }) => prefer('hiddenGroups', writeHidden(hiddenGroups)));
   // Browsers once kept what was acknowledged for themselves.
   forgetOne('acknowledged');
   const app = build(store);
@@ -125,7 +127,7 @@ function build(store: Store): App {
     openPanel: (panel) => store.set({ panel }),
     replay: (device, range, at) => startReplay(device, range, at),
     clickGround: (at) => {
-      const fence = [...store.now.fences.values()].find((f) => contains(f, at));
+      const fence = [...store.now.fences.values()].find((f) => isShown(f, store.now.hiddenGroups) && contains(f, at));
       highlight(fence?.properties.id ?? null);
       if (fence && store.now.panel === 'fences') revealFence(fence.properties.id);
       if (!fence) app.select('live', null);

@@ -39,6 +39,8 @@ export interface State {
   stats: Stats | null;
   fleets: FleetInfo[];
   fences: ReadonlyMap<string, GeofenceFeature>;
+  /** Groups of geofences that the map leaves out. */
+  hiddenGroups: ReadonlySet<string>;
   /** Newest first. */
   alerts: readonly AlertEvent[];
   unseenAlerts: number;

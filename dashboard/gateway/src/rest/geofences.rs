@@ -69,7 +69,7 @@ fn new_id() -> Result<GeofenceId, ApiError> {
     id.parse().map_err(|e| ApiError::Internal(format!("a made id is none: {e}")))
 }
 
-/// Another shape, name, fleet or colour for a geofence.
+/// Another shape, name, fleet, group or colour for a geofence.
 #[utoipa::path(put, path = "/api/geofences/{id}", request_body = GeofenceFeature,
     responses((status = 200, body = GeofenceFeature), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
 pub(super) async fn change(
@@ -136,6 +136,7 @@ async fn save(
 
 fn check(rest: &RestState, identity: &Identity, geofence: &mut Geofence) -> Result<(), ApiError> {
     geofence.name = name(&geofence.name)?;
+    geofence.group = geofence.group.as_deref().map(name).transpose()?;
     if let Some(fleet) = &geofence.fleet {
         rest.own_fleet(identity, fleet.as_str())?;
     }

@@ -261,6 +261,7 @@ pub fn geofence(name: &str, geofence: &str, organisation: &str) -> CatalogEntry 
         id: id(geofence),
         organisation: id(organisation),
         fleet: None,
+        group: None,
         name: name.into(),
         version: 1,
         shape: Shape::Circle { centre: LatLon::new(52.0, 21.0).unwrap(), radius_m: 100.0 },

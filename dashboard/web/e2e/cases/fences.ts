@@ -3,7 +3,7 @@
 import { type Locator } from 'playwright-core';
 import { expect, it } from 'vitest';
 import type { GeofenceFeature } from '../../src/wire/types';
-import { FENCE, system, page, shot, panel, locate } from '../stage';
+import { FENCE, system, page, shot, panel, locate, mapPixels } from '../stage';
 
 it('raises an alert when a vehicle drives through a fence drawn by hand', async () => {
   const device = await page.locator('.vehicle-row:visible').first().getAttribute('data-device') ?? '';
@@ -87,6 +87,28 @@ it('changes the shape of a fence: a corner moved, a corner added, a hole cut, gi
   expect(shift(after[0])).toBeLessThan(0);
   expect(after[0]).toContainEqual(before[0][1]);
   expect(after[0]).toContainEqual(before[0][2]);
+});
+
+it('lists geofences by group, and hides a group on the map', async () => {
+  await panel('fences');
+  await page.getByRole('button', { name: `Edit ${FENCE}` }).click();
+  await page.locator('.panel .form').getByLabel('Group', { exact: true }).fill('Yards');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('[data-group=Yards]').waitFor();
+  expect(await page.locator('[data-group=Yards] + [data-fence]').textContent()).toContain(FENCE);
+  const toggle = page.getByRole('button', { name: 'Show “Yards” on the map' });
+  // Off the list's rows, which mark their geofence.
+  await toggle.hover();
+  const drawn = (): Promise<number> => mapPixels('.leaflet-fences-pane canvas');
+  const before = await drawn();
+  await toggle.click();
+  await expect.poll(drawn).not.toBe(before);
+  expect(await toggle.getAttribute('aria-pressed')).toBe('false');
+  await toggle.click();
+  await expect.poll(drawn).toBe(before);
+  expect(await toggle.getAttribute('aria-pressed')).toBe('true');
+  const { features } = await (await page.request.get(`${system.origin}/api/geofences`)).json() as { features: GeofenceFeature[] };
+  expect(features.find((f) => f.properties.name === FENCE)?.properties.group).toBe('Yards');
 });
 
 it('says at the place what is wrong with a fence', async () => {

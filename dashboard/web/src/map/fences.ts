@@ -1,6 +1,7 @@
 /** Geofences on the map, and the geometry of their GeoJSON. */
 
 import * as L from 'leaflet';
+import { isShown } from '../panels/fence_groups';
 import type { Store } from '../state';
 import type { GeofenceFeature } from '../wire/types';
 import { stillCanvas } from './canvas';
@@ -111,14 +112,14 @@ export function showFences(map: L.Map, store: Store): { highlight: (id: string |
     if (corridor) return new Corridor(corridor.line, corridor.width, options);
     return L.polygon(polygonsOf(fence).map((rings) => rings.map(latLngs)), options);
   };
-  store.on(['fences'], ({ fences }) => {
+  store.on(['fences', 'hiddenGroups'], ({ fences, hiddenGroups }) => {
     for (const [id, { fence, layer }] of shapes) {
-      if (fences.get(id) === fence) continue;
+      if (fences.get(id) === fence && isShown(fence, hiddenGroups)) continue;
       layer.remove();
       shapes.delete(id);
     }
     for (const [id, fence] of fences) {
-      if (shapes.has(id)) continue;
+      if (shapes.has(id) || !isShown(fence, hiddenGroups)) continue;
       const layer = layerOf(fence);
       layer.addTo(map);
       shapes.set(id, { fence, layer });

@@ -4,8 +4,9 @@ import type { App } from '../app';
 import { lengthText } from '../format';
 import { boundsOf, circleOf, colourOf, corridorOf, polygonsOf } from '../map/fences';
 import { texts } from '../texts';
-import { h, iconButton, setText } from '../ui/dom';
+import { h, icon, iconButton, setText } from '../ui/dom';
 import type { GeofenceFeature } from '../wire/types';
+import { groupOf, grouped } from './fence_groups';
 
 /** Id of a shape that is not saved yet; no server gives it. */
 export const PREVIEW = '\u0000new';
@@ -58,6 +59,7 @@ export function fenceList(app: App, edit: ((fence: GeofenceFeature) => void) | n
     const item = h('li', { class: 'list-item', data: { fence: id } },
       h('button', {
         type: 'button', class: 'list-main', title: texts.fences.show, onclick: () => {
+          showGroup(groupOf(fence), true);
           map.flyToBounds(boundsOf(fence), { padding: [60, 60], maxZoom: 16, duration: 0.8 });
           app.highlightFence(id);
         },
@@ -68,13 +70,39 @@ export function fenceList(app: App, edit: ((fence: GeofenceFeature) => void) | n
     return item;
   }
 
-  store.on(['fences'], ({ fences }) => {
-    const sorted = [...fences.values()].filter((f) => f.properties.id !== PREVIEW)
-      .sort((a, b) => a.properties.name.localeCompare(b.properties.name, undefined, { numeric: true }));
-    empty.hidden = sorted.length > 0;
-    figures.clear();
-    list.replaceChildren(...sorted.map(row));
+  const toggles = new Map<string, HTMLButtonElement>();
+  const showGroup = (group: string, show: boolean): void => {
+    const hidden = new Set(store.now.hiddenGroups);
+    if (show !== hidden.has(group)) return;
+    if (show) hidden.delete(group);
+    else hidden.add(group);
+    store.set({ hiddenGroups: hidden });
+  };
+  const tellToggles = (): void => toggles.forEach((toggle, group) => {
+    const shown = !store.now.hiddenGroups.has(group);
+    toggle.setAttribute('aria-pressed', String(shown));
+    toggle.replaceChildren(icon(shown ? 'eye' : 'eyeOff'));
   });
+  function heading(group: string): HTMLElement {
+    const name = group || texts.fences.ungrouped;
+    const toggle = iconButton('eye', texts.fences.showGroup(name), () => showGroup(group, store.now.hiddenGroups.has(group)));
+    toggles.set(group, toggle);
+    return h('li', { class: 'list-group', data: { group } }, h('h3', { class: 'grow' }, name), toggle);
+  }
+
+  store.on(['fences'], ({ fences }) => {
+    const groups = grouped([...fences.values()].filter((f) => f.properties.id !== PREVIEW));
+    empty.hidden = groups.length > 0;
+    figures.clear();
+    toggles.clear();
+    // Who has no groups sees none.
+    const plain = groups.every(([group]) => group === '');
+    list.replaceChildren(...groups.flatMap(([group, some]) => [...(plain ? [] : [heading(group)]), ...some.map(row)]));
+    tellToggles();
+    // Nothing could bring them back.
+    if (plain) showGroup('', true);
+  });
+  store.on(['hiddenGroups'], tellToggles);
 
   return {
     elements: [empty, h('div', { class: 'scroller' }, list)],

@@ -8,6 +8,7 @@ import { reshape } from '../map/reshape';
 import { texts } from '../texts';
 import { download, field, h, icon, options, setText } from '../ui/dom';
 import type { GeofenceFeature } from '../wire/types';
+import { groupOf } from './fence_groups';
 import { PREVIEW, fenceList } from './fence_list';
 import { rulesFields } from './fence_rules';
 
@@ -76,7 +77,7 @@ export function fencesPanel(app: App): FencesPanel {
       properties: rules.apply({
         // What this editor doesn't know stays as it is.
         ...existing?.properties,
-        id: existing?.properties.id ?? '', name: name.value.trim(), fleet: fleet.value || null, colour, version: existing?.properties.version ?? 0,
+        id: existing?.properties.id ?? '', name: name.value.trim(), fleet: fleet.value || null, group: group.value.trim(), colour, version: existing?.properties.version ?? 0,
         ...(shape.radius_m === undefined ? {} : { radius_m: shape.radius_m }),
         ...(shape.type === 'LineString' ? { width_m: width.valueAsNumber || 0 } : {}),
       }),
@@ -85,6 +86,10 @@ export function fencesPanel(app: App): FencesPanel {
     const width = h('input', { type: 'number', min: '1', step: 'any', value: String(shape.width_m ?? ''), oninput: () => preview() });
     const name = h('input', { value: existing?.properties.name ?? '', maxLength: 100, required: true });
     const fleet = h('select', {});
+    const group = h('input', { value: existing?.properties.group ?? '', maxLength: 100 });
+    const known = new Set([...store.now.fences.values()].map(groupOf).filter((g) => g !== ''));
+    const groups = h('datalist', { id: 'fence-groups' }, ...[...known].sort().map((value) => h('option', { value })));
+    group.setAttribute('list', groups.id);
     options(fleet, [['', texts.fences.everyFleet], ...store.now.fleets.map((f) => [f.id, f.name] as const)], existing?.properties.fleet ?? '');
     /** A new fence is on the map before it is saved; one that changes is shown as it will be. */
     const preview = (): void => {
@@ -142,7 +147,7 @@ export function fencesPanel(app: App): FencesPanel {
       h('div', { class: 'button-row', hidden: shape.type !== 'Polygon' && shape.type !== 'MultiPolygon' }, hole),
       field(texts.fences.name, name),
       h('div', { class: 'field' }, h('span', {}, texts.fences.colour), h('div', { class: 'swatches' }, ...swatches)),
-      field(texts.fences.fleet, fleet), ...(shape.type === 'LineString' ? [field(texts.fences.width, width)] : []), rules.element, error,
+      field(texts.fences.fleet, fleet), field(texts.fences.group, group), groups, ...(shape.type === 'LineString' ? [field(texts.fences.width, width)] : []), rules.element, error,
       h('div', { class: 'button-row' }, submit,
         h('button', { type: 'button', class: 'button', onclick: () => closeEditor() }, texts.cancel),
         existing !== null && h('button', { type: 'button', class: 'button danger', onclick: () => {

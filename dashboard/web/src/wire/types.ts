@@ -1350,6 +1350,10 @@ name: string,
  */
 fleet: string | null,
 /**
+ * Under which it is listed and shown together with others; missing or empty: under none.
+ */
+group?: string,
+/**
  * `#rrggbb`; `null`: the map chooses.
  */
 colour: string | null,
