@@ -1,5 +1,6 @@
 /** Geofences and the alerts that follow from them. */
 
+import { readFile } from 'node:fs/promises';
 import { type Locator } from 'playwright-core';
 import { expect, it } from 'vitest';
 import type { GeofenceFeature } from '../../src/wire/types';
@@ -177,4 +178,74 @@ it('draws a corridor with rules, and says what is wrong with a rule', async () =
   expect(saved?.properties).toMatchObject({
     width_m: 80, exit_margin_m: 20, speed_limit_mps: expect.closeTo(50 / 3.6, 3), cross: true, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00', 'sat 08:00-12:00'] },
   });
+});
+
+it('imports GeoJSON, KML and well-known text, exports what there is, and says what is wrong with a file', async () => {
+  await panel('fences');
+  const rows = page.locator('[data-fence]');
+  const before = await rows.count();
+  const give = (name: string, text: string): Promise<void> =>
+    page.locator('.panel input[type=file]').setInputFiles({ name, mimeType: 'text/plain', buffer: Buffer.from(text) });
+  const told = (text: RegExp): Promise<void> => page.locator('.toast').filter({ hasText: text }).last().waitFor();
+  const feature = (properties: object, type: string, coordinates: unknown): object => ({ type: 'Feature', properties, geometry: { type, coordinates } });
+  // In the Atlantic, where nobody drives.
+  const square = (from: number, to: number): number[][] => [[-30 + from, from], [-30 + to, from], [-30 + to, to], [-30 + from, to], [-30 + from, from]];
+  const given = [
+    feature({ name: 'Imported hole', colour: '#be185d', group: 'Imported' }, 'Polygon', [square(0, 1), square(0.25, 0.75)]),
+    feature({ name: 'Imported circle', radius_m: 250 }, 'Point', [-30, 2]),
+    feature({
+      name: 'Imported corridor', width_m: 80, exit_margin_m: 20, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00'] },
+    }, 'LineString', [[-30, 3], [-29.5, 3.25], [-29, 3]]),
+  ];
+  await give('fences.geojson', JSON.stringify({ type: 'FeatureCollection', features: given }));
+  await told(/3 geofences imported/);
+  await rows.filter({ hasText: 'Imported corridor' }).filter({ hasText: '80 m wide' }).waitFor();
+  const download = async (): Promise<{ type: string; features: GeofenceFeature[] }> => {
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export GeoJSON' }).click()]);
+    return JSON.parse(await readFile(await file.path(), 'utf8')) as { type: string; features: GeofenceFeature[] };
+  };
+  const exported = await download();
+  expect(exported.features).toHaveLength(before + 3);
+  const of = ({ features }: { features: GeofenceFeature[] }, name: string): GeofenceFeature => {
+    const found = features.find((f) => f.properties.name === name);
+    if (!found) throw new Error(`${name} was not exported`);
+    return found;
+  };
+  const hole = of(exported, 'Imported hole');
+  expect(hole.properties).toMatchObject({ colour: '#be185d', group: 'Imported' });
+  expect((hole.geometry.coordinates as number[][][]).map((ring) => new Set(ring.map(String)).size)).toEqual([4, 4]);
+  expect(of(exported, 'Imported circle')).toMatchObject({ geometry: { type: 'Point', coordinates: [-30, 2] }, properties: { radius_m: 250 } });
+  expect(of(exported, 'Imported corridor')).toMatchObject({
+    geometry: { type: 'LineString', coordinates: [[-30, 3], [-29.5, 3.25], [-29, 3]] },
+    properties: { width_m: 80, exit_margin_m: 20, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00'] } },
+  });
+  // What was exported, changed and put back are the same geofences.
+  const imported = exported.features.filter((f) => f.properties.name.startsWith('Imported'));
+  await give('changed.geojson', JSON.stringify({
+    type: 'FeatureCollection', features: imported.map((f) => ({ ...f, properties: { ...f.properties, name: f.properties.name.replace('Imported', 'Changed') } })),
+  }));
+  await rows.filter({ hasText: 'Changed corridor' }).waitFor();
+  expect(await rows.count()).toBe(before + 3);
+  expect(of(await download(), 'Changed hole').geometry).toEqual(hole.geometry);
+
+  const ring = '-30,5 -29,5 -29,6 -30,5';
+  await give('fences.kml', `<kml><Placemark><name>Imported KML</name><Polygon><outerBoundaryIs><LinearRing><coordinates>${ring}</coordinates>`
+    + '</LinearRing></outerBoundaryIs></Polygon></Placemark></kml>');
+  await rows.filter({ hasText: 'Imported KML' }).waitFor();
+  await give('fences.wkt', 'Imported text;POLYGON((-30 7,-29 7,-29 8,-30 7))');
+  await rows.filter({ hasText: 'Imported text' }).waitFor();
+  // One of two crosses itself: neither is there.
+  const bow = feature({ name: 'Imported bow' }, 'Polygon', [[[-30, 9], [-29, 10], [-29, 9], [-30, 10], [-30, 9]]]);
+  await give('broken.geojson', JSON.stringify({ type: 'FeatureCollection', features: [feature({ name: 'Imported beside', radius_m: 9 }, 'Point', [-30, 9]), bow] }));
+  await told(/feature 1.*crosses/);
+  await give('cut.kml', '<kml><Placemark><name>Imported cut</name>');
+  await told(/cut off/);
+  expect(await rows.count()).toBe(before + 5);
+
+  const gone = (await download()).features.filter((f) => /^(Imported|Changed) /.test(f.properties.name)).map((f) => f.properties.id);
+  expect(gone).toHaveLength(5);
+  await page.evaluate(async (ids) => {
+    for (const id of ids) await fetch(`api/geofences/${id}`, { method: 'DELETE', headers: { 'x-waystream': '1' } });
+  }, gone);
+  await expect.poll(() => rows.count()).toBe(before);
 });
