@@ -50,7 +50,7 @@ export function fencesPanel(app: App): FencesPanel {
   function start(kind: DrawKind, then: (shape: Drawn) => void = openEditor): void {
     drawing?.cancel();
     if (then === openEditor) closeEditor();
-    setText(hint, texts.fences.drawHints[kind]);
+    setText(hint, `${texts.fences.drawHints[kind]} ${texts.fences.drawKeys[kind]}`);
     guide.hidden = false;
     hint.classList.remove('error');
     drawing = draw(map, kind, (shape) => {
@@ -59,11 +59,15 @@ export function fencesPanel(app: App): FencesPanel {
       // The click that ends the drawing must not select what lies under it.
       setTimeout(() => store.set({ drawing: null }), 0);
       if (shape) then(shape);
+      // Who has given it up by keys goes on where it began.
+      else if (document.activeElement === map.getContainer()) tools.querySelector<HTMLElement>(`[data-draw=${kind}]`)?.focus();
     }, () => {
       setText(hint, texts.fences.tooLittle[kind]);
       hint.classList.add('error');
     });
     store.set({ drawing: kind });
+    // Arrow keys move the map below the cross.
+    map.getContainer().focus({ preventScroll: true });
   }
 
   /** For a new shape, or for an existing fence. */
@@ -188,7 +192,9 @@ export function fencesPanel(app: App): FencesPanel {
       if (!drawing) return false;
       if (key === 'Escape') drawing.cancel();
       else if (key === 'Backspace') drawing.undo();
-      else if (key === 'Enter') drawing.finish();
+      else if (key.startsWith('Arrow') && document.activeElement === map.getContainer()) drawing.aim();
+      // A focused button is pressed.
+      else if (key === 'Enter' && !(document.activeElement instanceof HTMLButtonElement)) drawing.enter();
       else return false;
       return true;
     },
