@@ -101,6 +101,8 @@ it('lists geofences by group, and hides a group on the map', async () => {
   // Off the list's rows, which mark their geofence.
   await toggle.hover();
   const drawn = (): Promise<number> => mapPixels('.leaflet-fences-pane canvas');
+  // What the mouse has left is drawn by then.
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
   const before = await drawn();
   await toggle.click();
   await expect.poll(drawn).not.toBe(before);
