@@ -10,18 +10,20 @@
 //! | `alert` | [`AlertEvent`] | yes |
 //! | `catalog` | [`CatalogMessage`] | yes |
 //! | `detail` | [`DetailMessage`] | yes |
+//! | `inside` | [`InsideMessage`] | all counts again for a slow client |
 //! | `notice` | [`NoticeMessage`]: answered when it is shown | no |
 //! | `r` | replay id, one FT1 frame with [`frame::flags::REPLAY`] | yes |
 //! | `replay_state` | [`ReplayState`] | yes |
 //! | `replay_alert` | [`ReplayAlert`] | yes |
 //!
 //! Client to server: `watch` ([`WatchRequest`], answered by [`WatchAnswer`]), `viewport` ([`Viewport`]), `follow` ([`FollowRequest`]),
-//! `only` ([`OnlyRequest`]), `ack` (seq of a live frame), `replay` ([`ReplayRequest`], opening is answered by [`ReplayAnswer`]), `replay_ack` ([`ReplayAck`]).
+//! `only` ([`OnlyRequest`]), `inside` ([`InsideRequest`]), `ack` (seq of a live frame), `replay` ([`ReplayRequest`], opening is answered by [`ReplayAnswer`]), `replay_ack` ([`ReplayAck`]).
 
 mod acknowledgements;
 mod audit;
 pub mod cells;
 pub mod frame;
+mod inside;
 mod notices;
 mod notifications;
 mod oidc;
@@ -40,6 +42,7 @@ mod viewport;
 pub(crate) use acknowledgements::acknowledgement_info;
 pub use acknowledgements::{AcknowledgementInfo, NewAcknowledgement, NewAcknowledgements};
 pub use audit::{AuditAnswer, ChangeInfo};
+pub use inside::{InsideMessage, InsideRequest};
 pub use notices::{NewNotice, NoticeAnswer, NoticeMessage, PresenceAnswer};
 pub use notifications::{
     ChannelEdit, ChannelInfo, DeliveriesAnswer, DeliveryInfo, NotificationRuleEdit, NotificationRuleInfo, QuietHours,
@@ -410,6 +413,10 @@ pub struct GeofenceProperties {
     pub name: String,
     /// Only for this fleet; `null`: for all.
     pub fleet: Option<String>,
+    /// Under which it is listed and shown together with others; missing or empty: under none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub group: Option<String>,
     /// `#rrggbb`; `null`: the map chooses.
     pub colour: Option<String>,
     /// Grows with every edit; given by the server.
@@ -472,6 +479,7 @@ pub fn geofence_feature(geofence: &Geofence) -> GeofenceFeature {
             id: geofence.id.to_string(),
             name: geofence.name.clone(),
             fleet: geofence.fleet.as_ref().map(ToString::to_string),
+            group: geofence.group.clone(),
             colour: geofence.colour.clone(),
             version: geofence.version,
             radius_m: feature["properties"]["radius_m"].as_f64(),
@@ -533,6 +541,10 @@ pub struct WatchRequest {
     #[serde(default)]
     #[ts(optional)]
     pub only: Option<String>,
+    /// See [`InsideRequest`].
+    #[serde(default)]
+    #[ts(optional, as = "Option<bool>")]
+    pub inside: bool,
 }
 
 /// Socket.IO `follow`: the vehicles to be told of wherever they are, instead of those before. At most 16 count.

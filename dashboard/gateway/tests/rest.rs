@@ -102,10 +102,11 @@ async fn the_catalog_is_edited() {
     assert_eq!(admin.get("/api/devices").await.as_array().unwrap().len(), 2);
     assert_eq!(admin.get("/api/slots").await["slots"].as_array().unwrap().len(), 2);
 
-    let square = json!({ "type": "Feature", "properties": { "name": "Yard", "colour": "#ff0000", "fleet": "north" },
+    let square = json!({ "type": "Feature", "properties": { "name": "Yard", "colour": "#ff0000", "fleet": "north", "group": " Depots " },
         "geometry": { "type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]] } });
     let (status, yard) = admin.ask(Method::POST, "/api/geofences", Some(&square)).await;
     assert_eq!((status, &yard["properties"]["name"]), (StatusCode::CREATED, &json!("Yard")));
+    assert_eq!(yard["properties"]["group"], "Depots");
     let id = yard["properties"]["id"].as_str().unwrap();
     let circle = json!({ "type": "Feature", "properties": { "name": "Round", "radius_m": 500 },
         "geometry": { "type": "Point", "coordinates": [21.0, 52.0] } });
@@ -139,6 +140,7 @@ async fn the_catalog_is_edited() {
     for (change, value) in [
         ("colour", json!("red")),
         ("fleet", json!("their")),
+        ("group", json!("g".repeat(201))),
         ("name", json!(" ")),
         ("exit_margin_m", json!(-1)),
         ("schedule", json!("always")),

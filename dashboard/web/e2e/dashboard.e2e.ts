@@ -16,4 +16,5 @@ import './cases/journeys';
 import './cases/history';
 import './cases/replay';
 import './cases/address';
+import './cases/keyboard';
 import './cases/everybody';

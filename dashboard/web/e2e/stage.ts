@@ -39,8 +39,8 @@ export const ask = async (query: string): Promise<unknown[][]> => {
   return ((await answer.json()) as SqlAnswer).rows;
 };
 /** A number that is another if any pixel is another. */
-export const mapPixels = (): Promise<number> => page.evaluate(() => {
-  const canvas = document.querySelector<HTMLCanvasElement>('.vehicle-canvas');
+export const mapPixels = (of = '.vehicle-canvas'): Promise<number> => page.evaluate((selector) => {
+  const canvas = document.querySelector<HTMLCanvasElement>(selector);
   if (!canvas) return 0;
   // It shows finished pictures: only a copy can be read.
   const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d');
@@ -49,7 +49,7 @@ export const mapPixels = (): Promise<number> => page.evaluate(() => {
   let sum = 0;
   for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] !== 0) sum = (Math.imul(sum, 31) + i + pixels[i]) | 0;
   return sum;
-});
+}, of);
 
 beforeAll(async () => {
   await mkdir(SHOTS, { recursive: true });

@@ -2,7 +2,7 @@
 
 import type { Store } from './state';
 import { texts } from './texts';
-import type { AlertEvent, CatalogMessage, NoticeMessage, ReplayAction, ReplayState } from './wire/types';
+import type { AlertEvent, CatalogMessage, InsideMessage, NoticeMessage, ReplayAction, ReplayState } from './wire/types';
 import type { FromWorker, FrameReply, LayerName, SlotRow, ToWorker, VehicleRow, View } from './worker/protocol';
 
 export type Hit = Extract<FromWorker, { type: 'hit' }>;
@@ -19,6 +19,7 @@ export interface EngineEvents {
   catalog: (change: CatalogMessage) => void;
   /** The fleets are watched again after a break. */
   rejoined: () => void;
+  inside: (inside: InsideMessage) => void;
   replayOpened: (opened: { id: number; error: string | null; slots: SlotRow[]; from: number; to: number }) => void;
   replayState: (state: ReplayState) => void;
   replayClock: (clock: { id: number; at: number; count: number; applied: number }) => void;
@@ -56,6 +57,11 @@ export class Engine {
 
   wantRows(from: number, to: number): void {
     this.post({ type: 'rows', from, to });
+  }
+
+  /** Whether to be told how many vehicles are inside of each geofence. */
+  countInside(on: boolean): void {
+    this.post({ type: 'inside', on });
   }
 
   rename(device: string, name: string, fleet: string): void {
@@ -117,6 +123,7 @@ export class Engine {
       case 'notice': return this.emit('notice', message.notice);
       case 'catalog': return this.emit('catalog', message.change);
       case 'rejoined': return this.emit('rejoined');
+      case 'inside': return this.emit('inside', message.inside);
       case 'replay-opened': return this.emit('replayOpened', message);
       case 'replay-state': return this.emit('replayState', message.state);
       case 'replay-clock': return this.emit('replayClock', message);

@@ -15,6 +15,7 @@ import { createMap, type MapView } from './map/map';
 import { alertsPanel, sentence } from './panels/alerts';
 import { detailsCard } from './panels/details';
 import { NOTABLE_KINDS, PAGE, isNotable, withAlert } from './panels/feed';
+import { isShown, readHidden, writeHidden } from './panels/fence_groups';
 import { fencesPanel } from './panels/fences';
 import { journeysPanel } from './panels/journeys';
 import { preferredTrail, replayPanel } from './panels/replay';
@@ -73,7 +74,7 @@ async function start(): Promise<void> {
   const asked = parseAddress(location.hash);
   const store = new Store({
     config, session, fleets: session.fleets, panel: asked.panel === undefined ? (isNarrow() ? null : 'vehicles') : asked.panel, stats: null,
-    fences: new Map(fences.features.map((f) => [f.properties.id, f])), preview: null,
+    fences: new Map(fences.features.map((f) => [f.properties.id, f])), preview: null, hiddenGroups: readHidden(preferred('hiddenGroups')),
     alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
     acknowledged: acknowledgedOf(recent.events), query: asked.query, sqlView: asked.sqlView, alertFilter: asked.alerts, heat: null,
     filter: { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null, ...asked.filter },
@@ -89,6 +90,7 @@ async function start(): Promise<void> {
     prefer('labels', options.labels ? 'on' : 'off');
     prefer('toasts', shown ? 'on' : 'off');
   });
+  store.on(['hiddenGroups'], ({ hiddenGroups }) => prefer('hiddenGroups', writeHidden(hiddenGroups)));
   // Browsers once kept what was acknowledged for themselves.
   forgetOne('acknowledged');
   const { app, parts } = build(store);
@@ -129,7 +131,7 @@ function build(store: Store): { app: App; parts: Parts } {
     openPanel: (panel) => store.set({ panel }),
     replay: (device, range, at) => startReplay(device, range, at),
     clickGround: (at) => {
-      const fence = [...store.now.fences.values()].find((f) => contains(f, at));
+      const fence = [...store.now.fences.values()].find((f) => isShown(f, store.now.hiddenGroups) && contains(f, at));
       highlight(fence?.properties.id ?? null);
       if (fence && store.now.panel === 'fences') revealFence(fence.properties.id);
       if (!fence) app.select('live', null);

@@ -51,6 +51,8 @@ export interface State {
   fences: ReadonlyMap<string, GeofenceFeature>;
   /** The geofence that is being edited, as it will be; its id is empty if it is new. */
   preview: GeofenceFeature | null;
+  /** Groups of geofences that the map leaves out. */
+  hiddenGroups: ReadonlySet<string>;
   /** Newest first. */
   alerts: readonly AlertEvent[];
   unseenAlerts: number;

@@ -69,7 +69,7 @@ fn new_id() -> Result<GeofenceId, ApiError> {
     id.parse().map_err(|e| ApiError::Internal(format!("a made id is none: {e}")))
 }
 
-/// Another shape, name, fleet or colour for a geofence. One that says which version it was made from is refused if there is a newer one.
+/// Another shape, name, fleet, group or colour for a geofence. One that says which version it was made from is refused if there is a newer one.
 #[utoipa::path(put, path = "/api/geofences/{id}", request_body = GeofenceFeature,
     responses((status = 200, body = GeofenceFeature), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer),
         (status = 409, body = ErrorAnswer)))]
@@ -140,6 +140,7 @@ async fn save(
 
 fn check(rest: &RestState, identity: &Identity, geofence: &mut Geofence) -> Result<(), ApiError> {
     geofence.name = name(&geofence.name)?;
+    geofence.group = geofence.group.as_deref().map(name).transpose()?;
     if let Some(fleet) = &geofence.fleet {
         rest.own_fleet(identity, fleet.as_str())?;
     }

@@ -121,6 +121,8 @@ fn the_typescript_types_are_those_of_rust() {
         Viewport,
         DetailMessage,
         OnlyRequest,
+        InsideRequest,
+        InsideMessage,
         FollowRequest,
         VehicleListRequest,
         VehicleSort,

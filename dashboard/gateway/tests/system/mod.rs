@@ -13,9 +13,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use waystream_domain::catalog::{Device, Fleet, Organisation, Role, User};
 use waystream_domain::codec::{encode_event, encode_snapshot, encode_state};
+use waystream_domain::geofence::Shape;
 use waystream_domain::{
-    CatalogEdit, CatalogEntry, DeviceId, DeviceState, Event, EventId, EventKind, FleetSnapshot, LatLon, LivePosition, Position,
-    Timestamp, UnknownDevice,
+    CatalogEdit, CatalogEntry, DeviceId, DeviceState, Event, EventId, EventKind, FleetSnapshot, Geofence, LatLon, LivePosition,
+    Position, Timestamp, UnknownDevice,
 };
 use waystream_gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, SignInLinks};
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
@@ -259,6 +260,20 @@ pub fn event(device: &str, fleet: &str, n: i64) -> Event {
 
 pub fn device(name: &str, device: &str, fleet: &str) -> CatalogEntry {
     CatalogEntry::Device(Device { id: id(device), fleet: id(fleet), name: name.into() })
+}
+
+pub fn geofence(name: &str, geofence: &str, organisation: &str) -> CatalogEntry {
+    CatalogEntry::Geofence(Geofence {
+        id: id(geofence),
+        organisation: id(organisation),
+        fleet: None,
+        group: None,
+        name: name.into(),
+        version: 1,
+        shape: Shape::Circle { centre: LatLon::new(52.0, 21.0).unwrap(), radius_m: 100.0 },
+        colour: None,
+        rules: Default::default(),
+    })
 }
 
 pub fn unknown_device(id: &str, protocol: &str, fleet: &str) -> CatalogEntry {

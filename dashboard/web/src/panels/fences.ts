@@ -2,14 +2,16 @@
 
 import { api, messageOf } from '../api';
 import type { App, Panel } from '../app';
-import { lengthText, shortLength } from '../format';
+import { shortLength } from '../format';
 import { draw, type DrawKind, type Drawing, type Drawn } from '../map/draw';
-import { DEFAULT_COLOUR, FENCE_COLOURS, boundsOf, circleOf, colourOf, corridorOf, polygonsOf } from '../map/fences';
+import { DEFAULT_COLOUR, FENCE_COLOURS, colourOf } from '../map/fences';
 import { reshape } from '../map/reshape';
 import { mayEdit } from '../state';
 import { texts } from '../texts';
-import { download, field, h, icon, iconButton, options, setText } from '../ui/dom';
+import { download, field, h, icon, options, setText } from '../ui/dom';
 import type { GeofenceFeature } from '../wire/types';
+import { groupOf } from './fence_groups';
+import { fenceList } from './fence_list';
 import { inUnit, rulesFields } from './fence_rules';
 
 export interface FencesPanel extends Panel {
@@ -32,8 +34,6 @@ export function fencesPanel(app: App): FencesPanel {
   const guide = h('div', { class: 'field-row', hidden: true }, hint, byCorners,
     h('button', { type: 'button', class: 'button small', onclick: () => drawing?.cancel() }, texts.cancel));
   const editor = h('div', { class: 'fence-editor' });
-  const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.fences } });
-  const empty = h('p', { class: 'empty' }, texts.fences.empty);
   const tool = (kind: DrawKind): HTMLButtonElement => {
     const button = h('button', { type: 'button', class: 'button', title: texts.fences.draw, data: { draw: kind }, onclick: () => start(kind) });
     button.append(icon(kind), texts.fences[kind]);
@@ -56,7 +56,7 @@ export function fencesPanel(app: App): FencesPanel {
   function start(kind: DrawKind, then: (shape: Drawn) => void = openEditor): void {
     drawing?.cancel();
     if (then === openEditor) closeEditor();
-    setText(hint, texts.fences.drawHints[kind]);
+    setText(hint, `${texts.fences.drawHints[kind]} ${texts.fences.drawKeys[kind]}`);
     guide.hidden = false;
     byCorners.hidden = kind === 'circle';
     hint.classList.remove('error');
@@ -66,11 +66,15 @@ export function fencesPanel(app: App): FencesPanel {
       // The click that ends the drawing must not select what lies under it.
       setTimeout(() => store.set({ drawing: null }), 0);
       if (shape) then(shape);
+      // Who has given it up by keys goes on where it began.
+      else if (document.activeElement === map.getContainer()) tools.querySelector<HTMLElement>(`[data-draw=${kind}]`)?.focus();
     }, () => {
       setText(hint, texts.fences.tooLittle[kind]);
       hint.classList.add('error');
     });
     store.set({ drawing: kind });
+    // Arrow keys move the map below the cross.
+    map.getContainer().focus({ preventScroll: true });
   }
 
   /** For a new shape, or for an existing fence. */
@@ -84,7 +88,7 @@ export function fencesPanel(app: App): FencesPanel {
       properties: rules.apply({
         // What this editor doesn't know stays as it is.
         ...existing?.properties,
-        id: existing?.properties.id ?? '', name: name.value.trim(), fleet: fleet.value || null, colour, version: existing?.properties.version ?? 0,
+        id: existing?.properties.id ?? '', name: name.value.trim(), fleet: fleet.value || null, group: group.value.trim(), colour, version: existing?.properties.version ?? 0,
         ...(shape.radius_m === undefined ? {} : { radius_m: shape.radius_m }),
         ...(shape.type === 'LineString' ? { width_m: asWidth.read(width.value) ?? 0 } : {}),
       }),
@@ -94,6 +98,10 @@ export function fencesPanel(app: App): FencesPanel {
     const width = h('input', { type: 'number', min: '1', step: 'any', value: asWidth.shown, oninput: () => preview() });
     const name = h('input', { value: existing?.properties.name ?? '', maxLength: 100, required: true });
     const fleet = h('select', {});
+    const group = h('input', { value: existing?.properties.group ?? '', maxLength: 100 });
+    const known = new Set([...store.now.fences.values()].map(groupOf).filter((g) => g !== ''));
+    const groups = h('datalist', { id: 'fence-groups' }, ...[...known].sort().map((value) => h('option', { value })));
+    group.setAttribute('list', groups.id);
     options(fleet, [['', texts.fences.everyFleet], ...store.now.fleets.map((f) => [f.id, f.name] as const)], existing?.properties.fleet ?? '');
     const preview = (): void => store.set({ preview: feature() });
     preview();
@@ -154,7 +162,8 @@ export function fencesPanel(app: App): FencesPanel {
       h('div', { class: 'button-row', hidden: shape.type !== 'Polygon' && shape.type !== 'MultiPolygon' }, hole),
       field(texts.fences.name, name),
       h('div', { class: 'field' }, h('span', {}, texts.fences.colour), h('div', { class: 'swatches' }, ...swatches)),
-      field(texts.fences.fleet, fleet), ...(shape.type === 'LineString' ? [field(texts.fences.measured(texts.fences.width, shortLength().name), width)] : []), rules.element, overtaken, error,
+      field(texts.fences.fleet, fleet), field(texts.fences.group, group), groups,
+      ...(shape.type === 'LineString' ? [field(texts.fences.measured(texts.fences.width, shortLength().name), width)] : []), rules.element, overtaken, error,
       h('div', { class: 'button-row' }, submit,
         h('button', { type: 'button', class: 'button', onclick: () => closeEditor() }, texts.cancel),
         existing !== null && h('button', { type: 'button', class: 'button danger', onclick: () => {
@@ -190,51 +199,18 @@ export function fencesPanel(app: App): FencesPanel {
     download(new Blob([JSON.stringify(collection)], { type: 'application/geo+json' }), 'geofences.geojson');
   }
 
-  function describe(fence: GeofenceFeature): string {
-    const circle = circleOf(fence);
-    if (circle) return texts.fences.radius(lengthText(circle.radius));
-    const corridor = corridorOf(fence);
-    if (corridor) return texts.fences.corridorOf(lengthText(corridor.width));
-    const polygons = polygonsOf(fence);
-    return polygons.length === 1 ? texts.fences.corners(Math.max(0, polygons[0][0].length - 1)) : texts.fences.parts(polygons.length);
-  }
-
-  store.on(['fences', 'session'], (state) => {
-    const { fences } = state;
-    const editable = mayEdit(state);
-    const sorted = [...fences.values()].sort((a, b) => a.properties.name.localeCompare(b.properties.name, undefined, { numeric: true }));
-    empty.hidden = sorted.length > 0;
-    list.replaceChildren(...sorted.map((fence) => {
-      const { id, name } = fence.properties;
-      const swatch = h('span', { class: 'fence-swatch' });
-      swatch.style.setProperty('--swatch', colourOf(fence));
-      const item = h('li', { class: 'list-item', data: { fence: id } },
-        h('button', {
-          type: 'button', class: 'list-main', title: texts.fences.show, onclick: () => {
-            map.flyToBounds(boundsOf(fence), { padding: [60, 60], maxZoom: 16, duration: 0.8 });
-            app.highlightFence(id);
-          },
-        }, swatch, h('span', { class: 'row-main' }, h('span', { class: 'row-name' }, name), h('span', { class: 'row-sub' }, describe(fence)))),
-        editable && iconButton('edit', `${texts.edit} ${name}`, () => openEditor(fence)));
-      item.onmouseenter = () => app.highlightFence(id);
-      item.onmouseleave = () => app.highlightFence(null);
-      return item;
-    }));
-  });
+  const list = fenceList(app, openEditor);
 
   return {
-    element: h('div', { class: 'panel-body list-panel' }, tools, editor, empty, h('div', { class: 'scroller' }, list), more),
-    reveal: (id) => {
-      const item = [...list.children].find((li) => li instanceof HTMLElement && li.dataset['fence'] === id);
-      item?.scrollIntoView({ block: 'center' });
-      if (item instanceof HTMLElement) item.querySelector('button')?.focus();
-    },
+    element: h('div', { class: 'panel-body list-panel' }, tools, editor, ...list.elements, more),
+    reveal: list.reveal,
     key: (key) => {
-      // A focused button beside the hint is pressed.
-      if (!drawing || (key === 'Enter' && guide.contains(document.activeElement))) return false;
+      if (!drawing) return false;
       if (key === 'Escape') drawing.cancel();
       else if (key === 'Backspace') drawing.undo();
-      else if (key === 'Enter') drawing.finish();
+      else if (key.startsWith('Arrow') && document.activeElement === map.getContainer()) drawing.aim();
+      // A focused button is pressed.
+      else if (key === 'Enter' && !(document.activeElement instanceof HTMLButtonElement)) drawing.enter();
       else return false;
       return true;
     },

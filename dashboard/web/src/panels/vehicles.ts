@@ -6,6 +6,7 @@ import { followDeviceFilter } from '../device_filter';
 import { texts } from '../texts';
 import { field, h, options, setText } from '../ui/dom';
 import type { Filter, SortKey, VehicleRow } from '../worker/protocol';
+import { listKeys } from './list_keys';
 import { transfersButton } from './transfers';
 import { unknownDevicesButton } from './unknown_devices';
 
@@ -48,6 +49,11 @@ export function vehiclesPanel(app: App): Panel {
   const search = h('input', {
     type: 'search', value: store.now.filter.text, placeholder: texts.vehicles.search, class: 'search', aria: { label: texts.vehicles.search }, data: { search: '' },
     oninput: () => setFilter({ text: search.value }),
+    onkeydown: (event: KeyboardEvent) => {
+      if (event.key !== 'ArrowDown') return;
+      event.preventDefault();
+      keys.go(0);
+    },
   });
   const fleetSelect = h('select', { onchange: () => setFilter({ fleet: fleetSelect.value || null }) });
   const fleetField = field(texts.vehicles.fleet, fleetSelect);
@@ -110,7 +116,9 @@ export function vehiclesPanel(app: App): Panel {
   const scroller = h('div', { class: 'scroller', tabIndex: -1, onscroll: () => ask() }, spacer);
   const rows: Row[] = [];
   let total = 0;
+  let first = 0;
   let asked = '';
+  const keys = listKeys(scroller, { rowPx: ROW_PX, rows: () => rows.map((r) => r.element), from: () => first, total: () => Math.min(total, MAX_ROWS) });
 
   function ask(): void {
     if (!element.isConnected || element.hidden) return;
@@ -154,18 +162,8 @@ export function vehiclesPanel(app: App): Panel {
       row.element.hidden = i >= reply.rows.length;
       if (i < reply.rows.length) fill(row, reply.rows[i], reply.from + i);
     });
-  });
-
-  scroller.addEventListener('keydown', (event) => {
-    if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;
-    const shown = rows.filter((r) => !r.element.hidden);
-    const at = shown.findIndex((r) => r.element === document.activeElement);
-    const next = shown[at + (event.key === 'ArrowDown' ? 1 : -1)];
-    if (next) {
-      next.element.focus({ preventScroll: true });
-      scroller.scrollTop += event.key === 'ArrowDown' ? ROW_PX : -ROW_PX;
-      event.preventDefault();
-    }
+    first = reply.from;
+    keys.filled();
   });
 
   const element = h('div', { class: 'panel-body list-panel' },

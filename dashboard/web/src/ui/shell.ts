@@ -10,6 +10,7 @@ import { showSettings } from '../panels/settings';
 import { leave } from '../pwa/install';
 import { texts } from '../texts';
 import { h, icon, iconButton, setText, type IconName } from './dom';
+import { menuBehind } from './menu';
 import { showSecondFactor } from './second_factor';
 import { choosePassword } from './signin';
 
@@ -143,19 +144,7 @@ function account(app: App): HTMLElement {
     h('button', { type: 'button', role: 'menuitem', onclick: () => {
       api.signOut().then(leave).catch(app.report);
     } }, texts.account.signOut));
-  const button = iconButton('user', texts.account.menu, () => {
-    menu.hidden = !menu.hidden;
-    button.setAttribute('aria-expanded', String(!menu.hidden));
-  });
-  button.setAttribute('aria-haspopup', 'menu');
-  button.setAttribute('aria-expanded', 'false');
-  document.addEventListener('click', (event) => {
-    if (event.target instanceof Node && box.contains(event.target) && !menu.contains(event.target)) return;
-    menu.hidden = true;
-    button.setAttribute('aria-expanded', 'false');
-  });
-  const box = h('div', { class: 'account' }, button, menu);
-  return box;
+  return menuBehind(iconButton('user', texts.account.menu, () => undefined), menu);
 }
 
 function showHelp(): void {

@@ -1372,6 +1372,10 @@ name: string,
  */
 fleet: string | null,
 /**
+ * Under which it is listed and shown together with others; missing or empty: under none.
+ */
+group?: string,
+/**
  * `#rrggbb`; `null`: the map chooses.
  */
 colour: string | null,
@@ -1550,7 +1554,11 @@ follow?: Array<string>,
 /**
  * See [`OnlyRequest`]; `null`: all that are watched.
  */
-only?: string, };
+only?: string,
+/**
+ * See [`InsideRequest`].
+ */
+inside?: boolean, };
 
 /**
  * Answer to `watch`.
@@ -1622,6 +1630,28 @@ export type OnlyRequest = {
  * Key of the fleet; `null`: all that are watched.
  */
 fleet: string | null, };
+
+/**
+ * Socket.IO `inside`, to the server: whether to be told of how many vehicles are inside of each geofence.
+ */
+export type InsideRequest = {
+/**
+ * Begins with all counts, or ends it.
+ */
+on: boolean, };
+
+/**
+ * Socket.IO `inside`, to who asked for it: once a second at most, if there is something new.
+ */
+export type InsideMessage = {
+/**
+ * Forget all that were told before: what is not named is empty.
+ */
+whole: boolean,
+/**
+ * Key of a geofence, and how many vehicles of the watched fleets are inside.
+ */
+counts: Array<[string, number]>, };
 
 /**
  * Socket.IO `follow`: the vehicles to be told of wherever they are, instead of those before. At most 16 count.

@@ -2,7 +2,7 @@
 
 import { io, type Socket } from 'socket.io-client';
 import type {
-  AlertEvent, CatalogMessage, DetailMessage, FollowRequest, NoticeMessage, OnlyRequest, ReplayAck, ReplayAlert, ReplayAnswer, ReplayRequest, ReplayState,
+  AlertEvent, CatalogMessage, DetailMessage, FollowRequest, InsideMessage, InsideRequest, NoticeMessage, OnlyRequest, ReplayAck, ReplayAlert, ReplayAnswer, ReplayRequest, ReplayState,
   SlotsMessage, Viewport, WatchAnswer, WatchRequest,
 } from '../wire/types';
 import type { LinkState, ReplayOpen } from './protocol';
@@ -13,6 +13,7 @@ interface FromServer {
   alert: (alert: AlertEvent) => void;
   catalog: (change: CatalogMessage) => void;
   detail: (detail: DetailMessage) => void;
+  inside: (inside: InsideMessage) => void;
   notice: (notice: NoticeMessage, shown: (yes: boolean) => void) => void;
   r: (id: number, frame: ArrayBuffer) => void;
   replay_state: (state: ReplayState) => void;
@@ -23,6 +24,7 @@ interface ToServer {
   viewport: (viewport: Viewport) => void;
   follow: (request: FollowRequest) => void;
   only: (request: OnlyRequest) => void;
+  inside: (request: InsideRequest) => void;
   ack: (seq: number) => void;
   replay: (...said: [request: ReplayRequest] | [request: ReplayRequest, reply: (answer: ReplayAnswer) => void]) => void;
   replay_ack: (ack: ReplayAck) => void;
@@ -30,8 +32,8 @@ interface ToServer {
 
 export interface LinkHandlers {
   state: (state: LinkState) => void;
-  /** Watching is about to be asked for: what the map shows, who is followed, and the fleet that is shown only. */
-  joining: () => { viewport: Viewport; follow: string[]; only?: string };
+  /** Watching is about to be asked for: what the map shows, who is followed, whether geofences are counted, and the fleet that is shown only. */
+  joining: () => { viewport: Viewport; follow: string[]; inside: boolean; only?: string };
   /** The watch was accepted: a snapshot follows. */
   watching: (reply: WatchAnswer) => void;
   frame: (bytes: Uint8Array) => void;
@@ -39,6 +41,7 @@ export interface LinkHandlers {
   alert: (alert: AlertEvent) => void;
   catalog: (change: CatalogMessage) => void;
   detail: (detail: DetailMessage) => void;
+  inside: (inside: InsideMessage) => void;
   notice: (notice: NoticeMessage) => void;
   replayFrame: (id: number, bytes: Uint8Array) => void;
   replayState: (state: ReplayState) => void;
@@ -105,6 +108,7 @@ export class Link {
     });
     socket.on('catalog', handlers.catalog);
     socket.on('detail', handlers.detail);
+    socket.on('inside', handlers.inside);
     socket.on('notice', (notice, shown) => {
       handlers.notice(notice);
       shown(true);
@@ -126,6 +130,11 @@ export class Link {
   /** Null: all fleets. */
   only(fleet: string | null): void {
     if (this.socket.connected) this.socket.emit('only', { fleet });
+  }
+
+  /** Whether to be told how many vehicles are inside of each geofence. */
+  inside(on: boolean): void {
+    if (this.socket.connected) this.socket.emit('inside', { on });
   }
 
   ack(seq: number): void {

@@ -1,6 +1,6 @@
 /** What the page and the map worker say to each other. */
 
-import type { AlertEvent, CatalogMessage, NoticeMessage, ReplayAction, ReplayState, SlotsMessage } from '../wire/types';
+import type { AlertEvent, CatalogMessage, InsideMessage, NoticeMessage, ReplayAction, ReplayState, SlotsMessage } from '../wire/types';
 
 export type SlotRow = SlotsMessage['slots'][number];
 export type ReplayOpen = Extract<ReplayAction, { action: 'open' }>;
@@ -65,6 +65,8 @@ export type ToWorker =
   | { type: 'rows'; from: number; to: number }
   | { type: 'select'; layer: LayerName; device: string | null }
   | { type: 'listed'; id: number }
+  /** Whether to be told how many vehicles are inside of each geofence. */
+  | { type: 'inside'; on: boolean }
   | { type: 'locate'; id: number; layer: LayerName; device: string }
   | { type: 'hit'; id: number; x: number; y: number; radius: number }
   | { type: 'renamed'; device: string; name: string; fleet: string }
@@ -146,6 +148,7 @@ export type FromWorker =
   | { type: 'catalog'; change: CatalogMessage }
   /** The fleets are watched, and the connection was lost before. */
   | { type: 'rejoined' }
+  | { type: 'inside'; inside: InsideMessage }
   | { type: 'replay-opened'; id: number; error: string | null; slots: SlotRow[]; from: number; to: number }
   | { type: 'replay-state'; state: ReplayState }
   | { type: 'replay-clock'; id: number; at: number; count: number; /** Positions taken over so far. */ applied: number }

@@ -47,6 +47,7 @@ const replay = new Replay(() => link, post);
 let options: DrawOptions = { theme: 'light', grouping: 'auto', labels: true, colouring: 'status', live: true };
 let rowsWanted = { from: 0, to: 0 };
 let extentSent = false;
+let insideWanted = false;
 let badFrames = 0;
 let inView = 0;
 let drawMs = 0;
@@ -94,7 +95,7 @@ function connect(origin: string, base: string, alertsAfter: string | null): void
     joining: () => {
       live.joining();
       const { fleet } = live.directory.filter;
-      return { viewport: sight.now, follow: followed(), ...(fleet === null ? {} : { only: fleet }) };
+      return { viewport: sight.now, follow: followed(), inside: insideWanted, ...(fleet === null ? {} : { only: fleet }) };
     },
     watching: ({ epoch, whole }) => {
       live.enter(epoch);
@@ -117,6 +118,7 @@ function connect(origin: string, base: string, alertsAfter: string | null): void
     notice: (notice) => post({ type: 'notice', notice }),
     catalog: (change) => post({ type: 'catalog', change }),
     detail: ({ whole }) => setWhole(whole),
+    inside: (inside) => post({ type: 'inside', inside }),
     replayFrame: (id, bytes) => {
       const frame = decode(bytes);
       if (!frame || id !== replay.id) return;
@@ -282,7 +284,7 @@ setInterval(() => {
 }, BEAT_MS);
 
 /** Questions leave the picture as it is. */
-const QUESTIONS: ReadonlySet<ToWorker['type']> = new Set(['draw', 'rows', 'hit', 'locate', 'listed']);
+const QUESTIONS: ReadonlySet<ToWorker['type']> = new Set(['draw', 'rows', 'hit', 'locate', 'listed', 'inside']);
 
 scope.onmessage = ({ data }) => {
   if (!QUESTIONS.has(data.type)) wake();
@@ -318,6 +320,10 @@ scope.onmessage = ({ data }) => {
       break;
     case 'listed':
       void listed().catch(() => null).then((devices) => post({ type: 'listed', id: data.id, devices }));
+      break;
+    case 'inside':
+      insideWanted = data.on;
+      link?.inside(data.on);
       break;
     case 'locate':
       void located(data.layer, data.device).catch(() => null).then((row) => post({ type: 'located', id: data.id, row }));
