@@ -9,4 +9,5 @@ import './cases/changes';
 import './cases/sharing';
 import './cases/map';
 import './cases/history';
+import './cases/acting';
 import './cases/everybody';
