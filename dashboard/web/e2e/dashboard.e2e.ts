@@ -10,4 +10,5 @@ import './cases/sharing';
 import './cases/map';
 import './cases/history';
 import './cases/acting';
+import './cases/phone';
 import './cases/everybody';

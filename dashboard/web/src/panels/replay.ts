@@ -5,7 +5,7 @@ import type { App, Panel } from '../app';
 import { fromLocalInput, time, timeOfDay, date, toLocalInput, utc } from '../format';
 import type { ReplaySession } from '../state';
 import { texts } from '../texts';
-import { field, h, icon, iconButton, options, setText } from '../ui/dom';
+import { field, h, icon, iconButton, isNarrow, options, setText } from '../ui/dom';
 import { alertRow } from './alerts';
 import { exportMenu } from './export';
 
@@ -155,6 +155,8 @@ export function replayPanel(app: App): ReplayPanel {
       // One vehicle may have been anywhere: the map goes where it goes.
       follow: session.device !== null,
     });
+    // On a phone the sheet would cover the controls.
+    if (isNarrow()) app.openPanel(null);
     if (beginAt !== null) seek(beginAt);
     engine.replay(opened.id, { action: 'play' });
     api.events({ from: opened.from, to: opened.to, limit: EVENTS_AT_MOST, ...(session.device ? { device: session.device } : {}) })
