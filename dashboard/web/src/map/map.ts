@@ -150,9 +150,11 @@ function controls(app: App, map: L.Map, fit: () => void, measure: Measure, heat:
   const zoom = (sign: string, label: string, act: () => void): HTMLElement =>
     h('button', { type: 'button', class: 'map-button', title: label, onclick: act, aria: { label } }, sign);
   const note = h('div', { class: 'map-note', role: 'status', hidden: true }, texts.map.tilesOff);
+  let hiding = 0;
   app.store.on(['tilesFailing'], ({ tilesFailing }) => {
     note.hidden = !tilesFailing;
-    setTimeout(() => {
+    clearTimeout(hiding);
+    hiding = window.setTimeout(() => {
       note.hidden = true;
     }, NOTE_MS);
   });
