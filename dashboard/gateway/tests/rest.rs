@@ -282,7 +282,7 @@ async fn nobody_reaches_what_is_not_theirs() {
             };
             let mut address = path.replace("{id}", id).replace("{command}", &command).replace("{link}", &link);
             match path.as_str() {
-                "/api/export" => address += "?format=csv&device=ours-1",
+                "/api/export" => address += "?format=lines&device=ours-1",
                 "/api/devices" => address += "?fleet=north",
                 _ => {}
             }
@@ -307,6 +307,7 @@ async fn nobody_reaches_what_is_not_theirs() {
                 p if p.starts_with("/api/devices") || p.starts_with("/api/unknown-devices") => {
                     Some(json!({ "name": "Mine", "fleet": "their" }))
                 }
+                "/api/export" => Some(json!({ "format": "lines", "devices": ["ours-1"], "from": 0, "to": in_ms(0) })),
                 "/api/session" | "/api/session/password" => continue,
                 _ => Some(json!({ "id": "north", "name": "Mine" })),
             };

@@ -2,7 +2,7 @@
 
 import { texts } from './texts';
 import type {
-  AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
+  AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, ExportRequest, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
   NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
   SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, ShareLinkInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
   NewTransferAnswer, TransferInfo, TransferRedemption, UnknownDeviceInfo, UserInfo, UserLink,
@@ -14,6 +14,8 @@ export class ApiError extends Error {
     super(message);
   }
 }
+
+export type TrackFormat = 'csv' | 'gpx' | 'geojson' | 'kml' | 'parquet' | 'xlsx';
 
 type Query = Record<string, string | number | null | undefined>;
 
@@ -119,8 +121,8 @@ export const api = {
   sql: (query: string) => json<SqlAnswer>('POST', address('sql'), { query, format: 'json' }),
   sqlCsv: async (query: string): Promise<Blob> => (await send('POST', address('sql'), { query, format: 'csv' })).blob(),
   /** `device` null: all. */
-  exportUrl: (format: 'csv' | 'gpx' | 'geojson' | 'parquet' | 'xlsx', device: string | null, from: number, to: number): string =>
-    address('export', { format, device, from, to }),
+  exportUrl: (format: TrackFormat, device: string | null, from: number, to: number): string => address('export', { format, device, from, to }),
+  exportTracks: async (request: ExportRequest & { format: TrackFormat }): Promise<Blob> => (await send('POST', address('export'), request)).blob(),
 };
 
 /** What to tell about anything caught. */

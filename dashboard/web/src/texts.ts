@@ -391,7 +391,6 @@ export const texts = {
     forward: 'Forward 1 minute',
     showLive: 'Live vehicles',
     export: 'Export',
-    exportTooMany: (n: number): string => `At most ${plural(n, 'vehicle', 'vehicles')} in this format. Replay fewer.`,
     count: (n: number): string => plural(n, 'vehicle', 'vehicles'),
     events: (n: number): string => plural(n, 'alert', 'alerts'),
     region: 'Replay controls',
