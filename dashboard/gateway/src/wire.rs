@@ -54,7 +54,7 @@ pub use sql::{SavedQueryEdit, SavedQueryInfo, SqlAnswer, SqlColumn, SqlRequest};
 pub use tokens::{NewTokenAnswer, NewTokenRequest, TokenInfo, TokenScopeName};
 pub use transfers::{NewTransferAnswer, TransferInfo, TransferRedemption};
 pub use unknown_devices::UnknownDeviceInfo;
-pub use users::{NewUserRequest, RoleName, UserEdit, UserInfo, UserLink};
+pub use users::{NewUserRequest, PreferencesInfo, RoleName, UnitsName, UserEdit, UserInfo, UserLink};
 pub use vehicles::{ListedVehicle, VehicleListAnswer, VehicleListRequest, VehicleSort};
 pub use viewport::{DetailMessage, OnlyRequest, Viewport};
 
@@ -130,6 +130,8 @@ pub struct SessionInfo {
     pub role: String,
     /// False until the user has chosen one.
     pub has_password: bool,
+    /// How figures and times are shown; `null` until the user has chosen.
+    pub preferences: Option<PreferencesInfo>,
     /// All that the session may see.
     pub fleets: Vec<FleetInfo>,
 }

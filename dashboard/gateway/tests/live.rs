@@ -225,6 +225,7 @@ async fn a_session_that_ends_takes_its_sockets_with_it() {
         organisation: system::id("theirs"),
         role: Role::Viewer,
         password_hash: None,
+        preferences: None,
     };
     system
         .catalog

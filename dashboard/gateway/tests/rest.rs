@@ -34,6 +34,16 @@ async fn signing_in_works_once_by_link_then_by_password() {
     let long = "correct horse battery";
     assert_eq!(admin.ask(Method::PUT, "/api/session/password", Some(&password(long))).await.0, 204);
 
+    // What a user chooses is the user's, in whatever browser.
+    let preferences = json!({ "units": "imperial", "time_zone": "Asia/Tokyo" });
+    assert_eq!(session["preferences"], Value::Null);
+    assert_eq!(admin.ask(Method::PUT, "/api/session/preferences", Some(&preferences)).await.0, 204);
+    for bad in [json!({ "units": "cubits", "time_zone": null }), json!({ "units": "metric", "time_zone": "<b>" })] {
+        assert!(admin.ask(Method::PUT, "/api/session/preferences", Some(&bad)).await.0.is_client_error(), "{bad}");
+    }
+    assert_eq!(User::sign_in(&system, "admin").await.get("/api/session").await["preferences"], preferences);
+    assert_eq!(User::sign_in(&system, "viewer").await.get("/api/session").await["preferences"], Value::Null);
+
     let sign_in = |user: &str, password: &str| json!({ "user": user, "password": password });
     for (user, wrong) in [("admin", "wrong horse battery"), ("nobody", long), ("viewer", ""), ("", "")] {
         let (status, answer) = nobody.ask(Method::POST, "/api/session", Some(&sign_in(user, wrong))).await;
@@ -113,6 +123,14 @@ async fn the_catalog_is_edited() {
         (status, told("width_m"), told("exit_margin_m"), told("min_dwell_s")),
         (StatusCode::OK, Some(50.0), Some(20.0), Some(30.0))
     );
+    // Who began with an older version would undo what was done since.
+    let (status, answer) = admin.ask(Method::PUT, &format!("/api/geofences/{id}"), Some(&round)).await;
+    assert_eq!(status, 409);
+    assert!(answer["error"].as_str().unwrap().contains("meanwhile"), "{answer}");
+    let mut renamed = road.clone();
+    renamed["properties"]["name"] = json!("Narrow road");
+    let (status, renamed) = admin.ask(Method::PUT, &format!("/api/geofences/{id}"), Some(&renamed)).await;
+    assert_eq!((status, &renamed["properties"]["name"]), (StatusCode::OK, &json!("Narrow road")));
     let mut bad = square.clone();
     bad["geometry"]["coordinates"] = json!([[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]);
     let (status, answer) = admin.ask(Method::POST, "/api/geofences", Some(&bad)).await;
@@ -152,6 +170,10 @@ async fn history_is_asked_for() {
     let times: Vec<_> =
         events["events"].as_array().unwrap().iter().map(|e| e["fix_time"].as_i64().unwrap() - START_MS).collect();
     assert_eq!(times, [2_000, 4_000, 6_000, 8_000]);
+    let received = events["events"][1]["received_at"].as_i64().unwrap();
+    let older = admin.get(&format!("/api/events?limit=2&kind=enter&received_to={received}")).await;
+    let ids = |events: &Value| events.as_array().unwrap().iter().map(|e| e["event_id"].to_string()).collect::<Vec<_>>();
+    assert_eq!(ids(&older["events"]), ids(&events["events"])[..2]);
     let cursor = events["cursor"].as_str().unwrap();
     assert_eq!(admin.get(&format!("/api/events?after={cursor}")).await["events"], json!([]));
     let (_, answer) =
@@ -160,7 +182,7 @@ async fn history_is_asked_for() {
     for query in ["DELETE FROM positions", "SELECT", "SELECT nonsense FROM positions"] {
         assert_eq!(admin.ask(Method::POST, "/api/sql", Some(&json!({ "query": query }))).await.0, 400, "{query}");
     }
-    for bad in ["/api/events?after=x", "/api/events?kind=party", "/api/devices/a/track?from=soon", "/api/export?format=pdf"] {
+    for bad in ["/api/events?after=x", "/api/events?received_to=then", "/api/events?kind=party", "/api/devices/a/track?from=soon", "/api/export?format=pdf"] {
         assert_eq!(admin.ask(Method::GET, bad, None).await.0, 400, "{bad}");
     }
     system.stop().await;

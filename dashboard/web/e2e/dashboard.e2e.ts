@@ -3,12 +3,16 @@
 import './stage';
 import './cases/entering';
 import './cases/fences';
+import './cases/together';
 import './cases/notifications';
 import './cases/people';
 import './cases/changes';
 import './cases/sharing';
 import './cases/map';
+import './cases/feed';
+import './cases/spot';
 import './cases/history';
 import './cases/acting';
 import './cases/phone';
+import './cases/address';
 import './cases/everybody';

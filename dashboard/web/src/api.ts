@@ -3,7 +3,7 @@
 import { texts } from './texts';
 import type {
   AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, ExportRequest, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
-  NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
+  NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, PreferencesInfo, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
   SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, ShareLinkInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
   NewTransferAnswer, TransferInfo, TransferRedemption, UnknownDeviceInfo, UserInfo, UserLink,
 } from './wire/types';
@@ -58,6 +58,8 @@ export const api = {
   signIn: (user: string, password: string, code: string) => send('POST', address('session'), { user, password, ...(code === '' ? {} : { code }) }),
   signOut: () => send('DELETE', address('session')),
   setPassword: (password: string) => send('PUT', address('session/password'), { password }),
+  /** In whatever browser. */
+  setPreferences: (preferences: PreferencesInfo) => send('PUT', address('session/preferences'), preferences),
   secondFactor: () => json<SecondFactorInfo>('GET', address('session/second-factor')),
   proposeSecondFactor: () => json<SecondFactorProposal>('POST', address('session/second-factor')),
   startSecondFactor: (start: SecondFactorStart) => json<RecoveryCodes>('PUT', address('session/second-factor'), start),
@@ -88,7 +90,8 @@ export const api = {
   track: (device: string, from: number, to: number, limit?: number) =>
     json<TrackAnswer>('GET', address(`devices/${id(device)}/track`, { from, to, limit })),
   historyRange: () => json<RangeAnswer>('GET', address('history/range')),
-  events: (query: { after?: string; from?: number; to?: number; kind?: string; device?: string; limit?: number }) =>
+  /** The newest received last, at or before a time of reception. */
+  events: (query: { after?: string; from?: number; to?: number; received_to?: number; kind?: string; device?: string; limit?: number }) =>
     json<EventsAnswer>('GET', address('events', query)),
   /** At most 1,000. */
   acknowledge: (event_ids: readonly string[], note?: string) =>
@@ -98,7 +101,8 @@ export const api = {
   createFence: (fence: GeofenceFeature) => json<GeofenceFeature>('POST', address('geofences'), fence),
   /** GeoJSON, KML or well-known text. */
   importFences: (text: string) => json<GeofenceCollection>('POST', address('geofences/import'), text),
-  changeFence: (fence: GeofenceFeature) => send('PUT', address(`geofences/${id(fence.properties.id)}`), fence),
+  /** Refused if it is not the version that the server has. */
+  changeFence: (fence: GeofenceFeature) => json<GeofenceFeature>('PUT', address(`geofences/${id(fence.properties.id)}`), fence),
   deleteFence: (fence: string) => send('DELETE', address(`geofences/${id(fence)}`)),
   channels: () => json<ChannelInfo[]>('GET', address('notifications/channels')),
   createChannel: (channel: ChannelEdit) => send('POST', address('notifications/channels'), channel),

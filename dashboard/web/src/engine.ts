@@ -1,6 +1,7 @@
 /** The page's side of the map worker: starts it, asks it, and puts what it tells into the store. */
 
 import type { Store } from './state';
+import { texts } from './texts';
 import type { AlertEvent, CatalogMessage, NoticeMessage, ReplayAction, ReplayState } from './wire/types';
 import type { FromWorker, FrameReply, LayerName, SlotRow, ToWorker, VehicleRow, View } from './worker/protocol';
 
@@ -16,6 +17,8 @@ export interface EngineEvents {
   alert: (alert: AlertEvent) => void;
   notice: (notice: NoticeMessage) => void;
   catalog: (change: CatalogMessage) => void;
+  /** The fleets are watched again after a break. */
+  rejoined: () => void;
   replayOpened: (opened: { id: number; error: string | null; slots: SlotRow[]; from: number; to: number }) => void;
   replayState: (state: ReplayState) => void;
   replayClock: (clock: { id: number; at: number; count: number; applied: number }) => void;
@@ -72,7 +75,8 @@ export class Engine {
   /** Device ids of the vehicles that pass the filter. */
   async listed(): Promise<string[]> {
     const reply = await this.ask((id) => ({ type: 'listed', id }));
-    return reply.type === 'listed' ? reply.devices : [];
+    if (reply.type !== 'listed' || reply.devices === null) throw new Error(texts.unreachable);
+    return reply.devices;
   }
 
   async locate(layer: LayerName, device: string): Promise<VehicleRow | null> {
@@ -112,6 +116,7 @@ export class Engine {
       case 'alert': return this.emit('alert', message.alert);
       case 'notice': return this.emit('notice', message.notice);
       case 'catalog': return this.emit('catalog', message.change);
+      case 'rejoined': return this.emit('rejoined');
       case 'replay-opened': return this.emit('replayOpened', message);
       case 'replay-state': return this.emit('replayState', message.state);
       case 'replay-clock': return this.emit('replayClock', message);

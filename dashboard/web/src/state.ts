@@ -1,14 +1,24 @@
 /** The page's state in one place; panels and layers subscribe to the parts they show. */
 
 import type { Acknowledged } from './acknowledged';
+import type { AskedHeat, AskedReplay } from './address';
 import type { DrawKind } from './map/draw';
 import type { AlertEvent, FleetInfo, GeofenceFeature, PageConfig, SessionInfo } from './wire/types';
 import type { DrawOptions, Filter, LayerName, Selected, Stats } from './worker/protocol';
 
 export type PanelName = 'vehicles' | 'fences' | 'alerts' | 'replay' | 'sql';
 
+export type SqlView = 'table' | 'chart' | 'map';
+export interface AlertFilter {
+  /** A kind, or one of the choices beside the kinds. */
+  kind: string;
+  text: string;
+}
+
 export interface ReplaySession {
   id: number;
+  /** Of whom it was asked for. */
+  asked: Pick<AskedReplay, 'devices' | 'fleet'>;
   title: string;
   /** One device if it is the only one, for events and export. */
   device: string | null;
@@ -39,6 +49,8 @@ export interface State {
   stats: Stats | null;
   fleets: FleetInfo[];
   fences: ReadonlyMap<string, GeofenceFeature>;
+  /** The geofence that is being edited, as it will be; its id is empty if it is new. */
+  preview: GeofenceFeature | null;
   /** Newest first. */
   alerts: readonly AlertEvent[];
   unseenAlerts: number;
@@ -49,6 +61,10 @@ export interface State {
   acknowledged: Acknowledged;
   /** The SQL that was run last. */
   query: string | null;
+  sqlView: SqlView;
+  alertFilter: AlertFilter;
+  /** What the heat map counts; null while it is not shown. */
+  heat: AskedHeat | null;
   filter: Filter;
   options: DrawOptions;
   selected: { layer: LayerName; device: string } | null;
@@ -60,6 +76,9 @@ export interface State {
   measuring: boolean;
   tilesFailing: boolean;
 }
+
+/** Whether the user may do more than look. It may change while the page is open. */
+export const mayEdit = ({ session }: Pick<State, 'session'>): boolean => session.role !== 'viewer';
 
 type Listener = (state: Readonly<State>) => void;
 

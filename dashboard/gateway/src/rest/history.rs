@@ -95,6 +95,8 @@ pub(super) struct EventsQuery {
     from: Option<String>,
     /// Last fix time.
     to: Option<String>,
+    /// Last time of reception: older ones are asked for with that of the oldest so far.
+    received_to: Option<String>,
     /// Kinds, separated by commas.
     kind: Option<String>,
     /// Device ids, separated by commas.
@@ -126,6 +128,7 @@ pub(super) async fn events(
         after: query.after.as_deref().map(str::parse).transpose().map_err(|e| bad(format!("after: {e}")))?,
         from: bound(&query.from)?,
         to: bound(&query.to)?,
+        received_to: bound(&query.received_to)?,
         kinds,
         devices,
         ids: Vec::new(),

@@ -120,6 +120,7 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(page_config))
         .routes(routes!(session::who, session::sign_in, session::sign_out))
         .routes(routes!(session::set_password))
+        .routes(routes!(session::set_preferences))
         .routes(routes!(oidc::begin))
         .routes(routes!(oidc::callback))
         .routes(routes!(tokens::list, tokens::create))

@@ -49,6 +49,8 @@ fn the_typescript_types_are_those_of_rust() {
         SignIn,
         NewPassword,
         SessionInfo,
+        UnitsName,
+        PreferencesInfo,
         TokenScopeName,
         TokenInfo,
         NewTokenRequest,

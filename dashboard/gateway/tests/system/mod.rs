@@ -83,7 +83,13 @@ impl System {
                 })
             }));
             edits.extend(users.into_iter().map(|(user, role)| {
-                CatalogEntry::User(User { id: id(user), organisation: id(organisation), role, password_hash: None })
+                CatalogEntry::User(User {
+                    id: id(user),
+                    organisation: id(organisation),
+                    role,
+                    password_hash: None,
+                    preferences: None,
+                })
             }));
         }
         catalog.edit(&waystream_domain::Actor::CommandLine, edits.into_iter().map(CatalogEdit::Put).collect()).await.unwrap();

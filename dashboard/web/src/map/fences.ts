@@ -111,7 +111,8 @@ export function showFences(map: L.Map, store: Store): { highlight: (id: string |
     if (corridor) return new Corridor(corridor.line, corridor.width, options);
     return L.polygon(polygonsOf(fence).map((rings) => rings.map(latLngs)), options);
   };
-  store.on(['fences'], ({ fences }) => {
+  store.on(['fences', 'preview'], ({ fences: told, preview }) => {
+    const fences = preview ? new Map(told).set(preview.properties.id, preview) : told;
     for (const [id, { fence, layer }] of shapes) {
       if (fences.get(id) === fence) continue;
       layer.remove();

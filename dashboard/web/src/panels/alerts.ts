@@ -1,28 +1,24 @@
 /** The feed of alerts: live, filtered, each a way to the place where it happened. */
 
-import { inParts } from '../acknowledged';
+import { acknowledgedOf, inParts } from '../acknowledged';
 import { api } from '../api';
 import type { App, Panel } from '../app';
 import { age, time, utc } from '../format';
+import { mayEdit, type AlertFilter } from '../state';
 import { texts } from '../texts';
 import { h, icon, iconButton, options, setText, timeElement, type IconName } from '../ui/dom';
 import { chime } from '../ui/sound';
+import { ALL, NOTABLE, OPEN, PAGE, firstOf, isNotable, kindsOf, nextPage, withOlder } from './feed';
 import { showNotifications } from './notify/dialog';
 import type { AlertEvent } from '../wire/types';
 
-/** Rows shown; the filter finds the others. */
+/** Rows shown, and as many more each time that older ones are asked for. */
 const SHOWN = 200;
 /** An alert that comes this much after its fix says so. */
 const LATE_MS = 60_000;
 /** The replay of an alert begins so long before it, and reaches so far around it. */
 const BEFORE_MS = 60_000;
 const AROUND_MS = 15 * 60_000;
-
-/** The everyday life of a fleet: in the feed for who asks for it, but no alert. */
-const ROUTINE = new Set(['trip_start', 'trip_end', 'moving', 'stopped', 'ignition_on', 'ignition_off', 'device_online', 'device_late', 'command_sent']);
-export const isNotable = ({ kind }: Pick<AlertEvent, 'kind'>): boolean => !ROUTINE.has(kind);
-/** Choices beside the kinds themselves. */
-const NOTABLE = '', ALL = '*', OPEN = '!';
 
 export function sentence(alert: AlertEvent): string {
   const kind = texts.alerts.kinds[alert.kind] ?? alert.kind;
@@ -81,19 +77,15 @@ export function alertRow(app: App, alert: AlertEvent, layer: 'live' | 'replay' =
 
 export function alertsPanel(app: App): Panel {
   const { store } = app;
-  let kind = NOTABLE;
-  let text = '';
+  const choose = (patch: Partial<AlertFilter>): void => store.set({ alertFilter: { ...store.now.alertFilter, ...patch } });
+  let limit = SHOWN;
+  /** From when on the server is asked for older ones, by the kinds that it is asked for; null: there are none. */
+  const reached = new Map<string | undefined, number | null>([[kindsOf(NOTABLE), nextPage(store.now.alerts)]]);
   const search = h('input', {
-    type: 'search', class: 'search', placeholder: texts.alerts.search, aria: { label: texts.alerts.search }, oninput: () => {
-      text = search.value.trim().toLowerCase();
-      render();
-    },
+    type: 'search', class: 'search', placeholder: texts.alerts.search, aria: { label: texts.alerts.search }, oninput: () => choose({ text: search.value }),
   });
   const select = h('select', {
-    aria: { label: texts.alerts.kind }, onchange: () => {
-      kind = select.value;
-      render();
-    },
+    aria: { label: texts.alerts.kind }, onchange: () => choose({ kind: select.value }),
   });
   options(select, [[NOTABLE, texts.alerts.notable], [OPEN, texts.alerts.open], [ALL, texts.alerts.allKinds], ...Object.entries(texts.alerts.kindNames)], NOTABLE);
   const toasts = h('input', { type: 'checkbox', checked: store.now.toasts, onchange: () => store.set({ toasts: toasts.checked }) });
@@ -104,7 +96,6 @@ export function alertsPanel(app: App): Panel {
       if (sound.checked) chime();
     },
   });
-  const mayEdit = store.now.session.role !== 'viewer';
   const note = h('input', { type: 'text', class: 'search', maxLength: 500, placeholder: texts.alerts.note, aria: { label: texts.alerts.note } });
   const seenTo = (alerts: readonly AlertEvent[]): void => {
     const said = note.value;
@@ -113,18 +104,48 @@ export function alertsPanel(app: App): Panel {
       if (note.value === said) note.value = '';
     }, app.report);
   };
-  const actions: RowActions | null = mayEdit ? {
+  const actions: RowActions = {
     acknowledge: (alert) => seenTo([alert]),
     takeBack: (alert) => void api.takeBackAcknowledgement(alert.event_id).catch(app.report),
-  } : null;
-  const all = mayEdit && h('button', {
-    type: 'button', class: 'button small', onclick: () => seenTo(store.now.alerts.filter((a) => wanted(a) && matches(a))),
+  };
+  const all = h('button', {
+    type: 'button', class: 'button small', onclick: () => seenTo(firstOf(store.now.alerts, passes, limit).shown.filter(isNotable)),
   }, texts.alerts.acknowledgeAll);
   const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.alerts } });
   const empty = h('p', { class: 'empty' });
 
-  const wanted = (a: AlertEvent): boolean => (kind === NOTABLE ? isNotable(a) : kind === OPEN ? isNotable(a) && !store.now.acknowledged.has(a.event_id) : kind === ALL || a.kind === kind);
-  const matches = (a: AlertEvent): boolean => text === '' || sentence(a).toLowerCase().includes(text);
+  const wanted = (a: AlertEvent, kind: string): boolean => (kind === NOTABLE ? isNotable(a) : kind === OPEN ? isNotable(a) && !store.now.acknowledged.has(a.event_id) : kind === ALL || a.kind === kind);
+  const matches = (a: AlertEvent, text: string): boolean => text === '' || sentence(a).toLowerCase().includes(text);
+  const passes = (a: AlertEvent): boolean => {
+    const { kind, text } = store.now.alertFilter;
+    return wanted(a, kind) && matches(a, text.trim().toLowerCase());
+  };
+  const kinds = (): string | undefined => kindsOf(store.now.alertFilter.kind);
+  const older = h('button', {
+    type: 'button', class: 'button small', onclick: () => {
+      const { more } = firstOf(store.now.alerts, passes, limit);
+      limit += SHOWN;
+      if (!more) loadOlder();
+      render();
+    },
+  }, texts.alerts.older);
+  const reach = h('span', { class: 'hint', role: 'status' });
+  const foot = h('div', { class: 'button-row panel-foot' }, older, reach);
+  function loadOlder(): void {
+    const asked = kinds();
+    const before = reached.get(asked);
+    if (before === null || older.disabled) return;
+    older.disabled = true;
+    api.events({ limit: PAGE, ...(asked === undefined ? {} : { kind: asked }), ...(before === undefined ? {} : { received_to: before }) }).then(({ events }) => {
+      reached.set(asked, nextPage(events, before));
+      store.set({ alerts: withOlder(store.now.alerts, events), acknowledged: new Map([...acknowledgedOf(events), ...store.now.acknowledged]) });
+    }).catch(app.report).finally(() => {
+      older.disabled = false;
+      // Somebody has chosen other kinds meanwhile.
+      if (!reached.has(kinds()) && kinds() !== asked) loadOlder();
+      render();
+    });
+  }
   const rows = new Map<string, HTMLElement>();
   let scheduled = false;
   function render(): void {
@@ -134,25 +155,43 @@ export function alertsPanel(app: App): Panel {
     requestAnimationFrame(() => {
       scheduled = false;
       const { alerts } = store.now;
-      const matching = alerts.filter((a) => wanted(a) && matches(a));
-      const shown = matching.slice(0, SHOWN).map((a) => {
+      const matching = firstOf(alerts, passes, limit);
+      const shown = matching.shown.map((a) => {
         const given = store.now.acknowledged.get(a.event_id);
         const key = JSON.stringify([a.event_id, a.retracted, given]);
-        const row = rows.get(key) ?? alertRow(app, a, 'live', actions);
+        const row = rows.get(key) ?? alertRow(app, a, 'live', mayEdit(store.now) ? actions : null);
         rows.set(key, row);
         return row;
       });
-      if (rows.size > 4 * SHOWN) rows.clear();
+      if (rows.size > 4 * limit) rows.clear();
       list.replaceChildren(...shown);
-      empty.hidden = matching.length > 0;
+      empty.hidden = shown.length > 0;
+      const { kind, text } = store.now.alertFilter;
+      const before = reached.get(kinds());
+      foot.hidden = before === null && !matching.more;
+      setText(reach, before == null || matching.more ? '' : texts.alerts.reach(time(before)));
       setText(empty, !alerts.some(isNotable) && kind === NOTABLE && text === '' ? texts.alerts.empty : texts.alerts.none);
     });
   }
+  const editing = h('div', { class: 'button-row' }, all,
+    h('button', { type: 'button', class: 'button small', onclick: () => showNotifications(app) }, texts.notify.open));
   const element = h('div', { class: 'panel-body list-panel' },
     h('div', { class: 'panel-tools' }, search, h('div', { class: 'field-row' }, select,
       h('label', { class: 'check' }, toasts, texts.alerts.toasts), h('label', { class: 'check' }, sound, texts.alerts.sound)),
-    mayEdit && note, h('div', { class: 'button-row' }, all, mayEdit && h('button', { type: 'button', class: 'button small', onclick: () => showNotifications(app) }, texts.notify.open))),
-    empty, h('div', { class: 'scroller' }, list));
+    note, editing), empty, h('div', { class: 'scroller' }, list), foot);
+  store.on(['session'], (state) => {
+    note.hidden = editing.hidden = !mayEdit(state);
+    // Rows have buttons or not.
+    rows.clear();
+    render();
+  });
+  store.on(['alertFilter'], ({ alertFilter }) => {
+    select.value = alertFilter.kind;
+    if (search.value !== alertFilter.text) search.value = alertFilter.text;
+    limit = SHOWN;
+    if (!reached.has(kinds())) loadOlder();
+    render();
+  });
   store.on(['alerts', 'acknowledged'], render);
   return {
     element,

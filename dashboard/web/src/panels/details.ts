@@ -4,6 +4,7 @@ import { api } from '../api';
 import type { App } from '../app';
 import { age, attribute, coordinates, course, lengthText, speedIn, speedText, speedUnit, time, utc } from '../format';
 import { Trail } from '../map/trail';
+import { mayEdit } from '../state';
 import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
 import { chart } from '../ui/chart';
@@ -50,11 +51,14 @@ export function detailsCard(app: App): HTMLElement {
   }, texts.details.trail);
   const replayButton = h('button', { type: 'button', class: 'button small', onclick: () => app.openPanel('replay') }, texts.details.replay);
   const share = h('button', {
-    type: 'button', class: 'button small', title: texts.share.buttonHint, hidden: store.now.session.role === 'viewer', onclick: () => {
+    type: 'button', class: 'button small', title: texts.share.buttonHint, onclick: () => {
       const { selected } = store.now;
       if (selected) showShareLinks(app, selected.device, title.textContent ?? selected.device);
     },
   }, texts.share.button);
+  store.on(['session'], (state) => {
+    share.hidden = !mayEdit(state);
+  });
   const gpx = h('a', { class: 'button small', download: '' }, texts.details.exportGpx);
   const handOver = handOverButton(app);
 
@@ -79,8 +83,7 @@ export function detailsCard(app: App): HTMLElement {
       chartTitle, chartBox, trips.element, reported));
 
   function toggleRename(): void {
-    const { session } = store.now;
-    if (!details || session.role === 'viewer') return;
+    if (!details || !mayEdit(store.now)) return;
     renameForm.hidden = !renameForm.hidden;
     const { id, fleet } = details;
     const input = h('input', { value: details.name, maxLength: 100, aria: { label: texts.details.rename } });

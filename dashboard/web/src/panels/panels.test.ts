@@ -3,6 +3,7 @@ import { accessOf, differences, sentence } from './change_words';
 import { attributeSql, deviceSql } from '../device_filter';
 import { SPEED_RGB, speedColour } from '../worker/palette';
 import type { ChangeInfo } from '../wire/types';
+import { inUnit } from './fence_rules';
 
 describe('a filter by attribute', () => {
   it.each([
@@ -57,4 +58,11 @@ describe('a change', () => {
 it('has a colour for every speed', () => {
   expect([0, 29, 30, 499, 500, 1100, 65_534].map(speedColour)).toEqual([0, 0, 1, 2, 3, 5, 5]);
   expect(speedColour(65_534)).toBe(SPEED_RGB.length - 1);
+});
+
+it('shows rules of geofences in the units of the user, and keeps what nobody touched to the last digit', () => {
+  const feet = { name: 'ft', of: 0.3048 };
+  const { shown, read } = inUnit(20, feet);
+  expect([shown, read(shown), read('100'), read(''), read('x')]).toEqual(['65.62', 20, 30.48, undefined, undefined]);
+  expect([inUnit(undefined, feet).shown, inUnit(undefined, feet).read('')]).toEqual(['', undefined]);
 });

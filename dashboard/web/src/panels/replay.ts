@@ -1,5 +1,6 @@
 /** Replay: choose vehicles and a time range here; the dock below the map plays them. */
 
+import type { AskedReplay } from '../address';
 import { api, messageOf } from '../api';
 import type { App, Panel } from '../app';
 import { fromLocalInput, time, timeOfDay, date, toLocalInput, utc } from '../format';
@@ -8,6 +9,7 @@ import { texts } from '../texts';
 import { field, h, icon, iconButton, isNarrow, options, setText } from '../ui/dom';
 import { alertRow } from './alerts';
 import { exportMenu } from './export';
+import { NAMED_AT_MOST } from '../worker/listing';
 
 const HOUR_MS = 3_600_000;
 /** 480: a day in three minutes. */
@@ -17,14 +19,14 @@ const STEP_MS = 60_000;
 /** A dragged slider asks for a hundred moments a second; the last one of such a while is sent. */
 const SLIDER_MS = 100;
 const EVENTS_AT_MOST = 1000;
-/** The server takes no more in one request. */
-const NAMED_AT_MOST = 10_000;
 /** The slider's steps. */
 const STEPS = 10_000;
 
 export interface ReplayPanel extends Panel {
   dock: HTMLElement;
   start: App['replay'];
+  /** Shows one as it was; null: none. */
+  restore: (asked: AskedReplay | null) => void;
   /** Keys while a replay is open. True if taken. */
   key: (key: string) => boolean;
 }
@@ -93,7 +95,7 @@ export function replayPanel(app: App): ReplayPanel {
     range = answer.from === null || answer.to === null ? null : { from: answer.from, to: answer.to };
     submit.disabled = range === null;
     setText(known, range ? texts.replay.historyRange(time(range.from), time(range.to)) : texts.replay.noHistory);
-    if (range && first) setRange(Math.max(range.from, range.to - HOUR_MS), range.to);
+    if (range && first && from.value === '') setRange(Math.max(range.from, range.to - HOUR_MS), range.to);
   }
 
   async function open(): Promise<void> {
@@ -104,13 +106,14 @@ export function replayPanel(app: App): ReplayPanel {
     }
     const at = who.value.indexOf(':');
     const kind = who.value.slice(0, at), key = who.value.slice(at + 1);
-    const title = who.selectedOptions[0]?.textContent ?? '';
     const devices = kind === 'device' ? [key] : kind === 'listed' ? await engine.listed() : null;
+    // Others may be listed than a moment ago.
+    const title = kind === 'listed' ? texts.replay.listed(devices?.length ?? 0) : (who.selectedOptions[0]?.textContent ?? '');
     begin({ title, devices, device: kind === 'device' ? key : null, fleet: kind === 'fleet' ? key : null }, { from: a, to: b }, null);
   }
 
   function begin(
-    { title, devices, device, fleet }: { title: string; devices: string[] | null; device: string | null; fleet: string | null },
+    { title, devices, device, fleet }: { title: string; devices: readonly string[] | null; device: string | null; fleet: string | null },
     range: { from: number; to: number }, at: number | null,
   ): void {
     close();
@@ -121,10 +124,10 @@ export function replayPanel(app: App): ReplayPanel {
     setText(submit, texts.replay.opening);
     const asked = { ...range, speed: Number(speed.value) };
     store.set({
-      replay: { id, title, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, applied: 0, devices: [], everybody: devices === null && fleet === null, alerts: [], error: null },
+      replay: { id, title, asked: { devices, fleet }, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, applied: 0, devices: [], everybody: devices === null && fleet === null, alerts: [], error: null },
       follow: false,
     });
-    engine.replay(id, { action: 'open', devices, fleet, ...asked });
+    engine.replay(id, { action: 'open', devices: devices && [...devices], fleet, ...asked });
   }
 
   const start: App['replay'] = (device, range, at) => {
@@ -134,15 +137,33 @@ export function replayPanel(app: App): ReplayPanel {
     begin({ title: texts.replay.selected(name), devices: [device], device, fleet: null }, range, at ?? null);
   };
 
+  function restore(asked: AskedReplay | null): void {
+    if (!asked) {
+      close();
+      return;
+    }
+    const { devices, fleet, from: a, to: b, at } = asked;
+    setRange(a, b);
+    const wanted = String(asked.speed);
+    if (SPEEDS.some((s) => String(s) === wanted)) speed.value = wanted;
+    const device = devices?.length === 1 ? devices[0] : null;
+    const title = device !== null ? texts.replay.selected(device) : devices ? texts.replay.listed(devices.length)
+      : fleet !== null ? (store.now.fleets.find((f) => f.id === fleet)?.name ?? fleet) : texts.replay.all;
+    begin({ title, devices, device, fleet }, { from: a, to: b }, at);
+  }
+
   const patch = (id: number, change: Partial<ReplaySession>): void => {
     const { replay } = store.now;
     if (replay?.id === id) store.set({ replay: { ...replay, ...change } });
   };
-  engine.on('replayOpened', (opened) => {
+  const mayOpen = (): void => {
     submit.disabled = false;
     setText(submit, texts.replay.open);
+  };
+  engine.on('replayOpened', (opened) => {
+    mayOpen();
     if (opened.error !== null) {
-      setText(error, opened.error || texts.failed);
+      setText(error, opened.error || texts.replay.lost);
       if (store.now.replay?.id === opened.id) store.set({ replay: null });
       return;
     }
@@ -170,6 +191,8 @@ export function replayPanel(app: App): ReplayPanel {
   function close(): void {
     const { replay, selected } = store.now;
     if (!replay) return;
+    // Of one that is closed while it is being opened nothing is heard any more.
+    mayOpen();
     engine.replay(replay.id, { action: 'close' });
     store.set({
       replay: null, options: { ...store.now.options, live: true },
@@ -278,6 +301,7 @@ export function replayPanel(app: App): ReplayPanel {
     element: h('div', { class: 'panel-body list-panel' }, form, h('div', { class: 'scroller' }, alertsList)),
     dock,
     start,
+    restore,
     shown: () => {
       refreshRange().catch((e: unknown) => setText(error, messageOf(e)));
     },

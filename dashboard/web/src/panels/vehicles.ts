@@ -53,7 +53,7 @@ export function vehiclesPanel(app: App): Panel {
   const fleetField = field(texts.vehicles.fleet, fleetSelect);
   const fenceSelect = h('select', { onchange: () => setFilter({ fence: fenceSelect.value || null }) });
   store.on(['fences'], ({ fences, filter }) => {
-    const sorted = [...fences.values()].map(({ properties: { id, name } }) => [id, name] as const).filter(([, name]) => name !== '').sort((a, b) => a[1].localeCompare(b[1]));
+    const sorted = [...fences.values()].map(({ properties: { id, name } }) => [id, name] as const).sort((a, b) => a[1].localeCompare(b[1]));
     options(fenceSelect, [['', texts.vehicles.anywhere], ...sorted], filter.fence ?? '');
   });
   const attribute = h('input', {
@@ -68,6 +68,16 @@ export function vehiclesPanel(app: App): Panel {
   store.on(['fleets'], ({ fleets, filter }) => {
     options(fleetSelect, [['', texts.vehicles.allFleets], ...fleets.map((f) => [f.id, f.name] as const)], filter.fleet ?? '');
     fleetField.hidden = fleets.length < 2;
+  });
+
+  // It changes elsewhere too: what it names is gone, or another address is opened.
+  store.on(['filter'], ({ filter }) => {
+    if (search.value !== filter.text) search.value = filter.text;
+    // What is being typed is not in the filter yet.
+    if (document.activeElement !== attribute) attribute.value = filter.attribute;
+    fleetSelect.value = filter.fleet ?? '';
+    fenceSelect.value = filter.fence ?? '';
+    sortSelect.value = filter.sort;
   });
 
   const chips = texts.looks.map((name, look) => {

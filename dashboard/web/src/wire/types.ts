@@ -111,9 +111,31 @@ role: "owner" | "dispatcher" | "viewer",
  */
 has_password: boolean,
 /**
+ * How figures and times are shown; `null` until the user has chosen.
+ */
+preferences: PreferencesInfo | null,
+/**
  * All that the session may see.
  */
 fleets: Array<FleetInfo>, };
+
+/**
+ * Units of lengths and speeds.
+ */
+export type UnitsName = "metric" | "imperial" | "nautical";
+
+/**
+ * How a user reads figures and times, in whatever browser.
+ */
+export type PreferencesInfo = {
+/**
+ * Of lengths and speeds.
+ */
+units: UnitsName,
+/**
+ * Name of the tz database; `null`: that of the browser.
+ */
+time_zone: string | null, };
 
 /**
  * What a token may be used for. The role of its user stays the limit.

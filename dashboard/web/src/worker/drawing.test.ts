@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { Cells } from './cells';
-import { Look, Projection } from './fleet';
+import { Fleet, Look, Projection } from './fleet';
 import { Occupancy } from './labels';
 import { pixel } from './palette';
-import { PickGrid } from './pick';
+import { PickGrid, distinct } from './pick';
 import { SpriteSet, blend, putSprite, putStamp } from './sprites';
-import { clip, line } from './trails';
+import { Trails, clip, line } from './trails';
 
 const projection = (places: [x: number, y: number][]): Projection => {
   const p = new Projection();
@@ -61,11 +61,17 @@ describe('picking', () => {
     grid.add(15, 15, 1);
     grid.add(17, 17, 2);
     grid.add(120, 120, 3);
-    expect(grid.near(18, 18, 6, 10)).toEqual([2, 1]);
-    expect(grid.near(60, 60, 10, 10)).toEqual([]);
+    expect(grid.near(18, 18, 6)).toEqual([2, 1]);
+    expect(grid.near(60, 60, 10)).toEqual([]);
     grid.reset(200, 200, 3);
-    expect(grid.near(18, 18, 6, 10)).toEqual([]);
+    expect(grid.near(18, 18, 6)).toEqual([]);
   });
+});
+
+it('tells apart all vehicles at one spot, and says how many it leaves out', () => {
+  const depot = Array.from({ length: 80 }, (_, slot) => ({ scene: 0, slot }));
+  expect(distinct([{ scene: 0, slot: 7 }, null, ...depot], 200)).toEqual({ those: [depot[7], ...depot.filter(({ slot }) => slot !== 7)], more: 0 });
+  expect(distinct([...depot, { scene: 1, slot: 7 }], 20)).toEqual({ those: depot.slice(0, 20), more: 61 });
 });
 
 describe('labels', () => {
@@ -77,6 +83,9 @@ describe('labels', () => {
     expect(ground.take(30, 40, 40, 16)).toBe(true);
     expect(ground.take(80, 10, 40, 16)).toBe(false);
     expect(ground.take(-8, 10, 40, 16)).toBe(false);
+    // The selected vehicle has its place, also at the edge, and whoever was there before.
+    ground.block(60, -10, 200, 40);
+    expect([ground.take(50, 20, 20, 8), ground.take(72, 40, 20, 8)]).toEqual([false, true]);
   });
 });
 
@@ -127,6 +136,25 @@ describe('sprites', () => {
 });
 
 describe('trails', () => {
+  it('go on across the 180th meridian', () => {
+    const fleet = new Fleet();
+    [fleet.x, fleet.y, fleet.fix] = [new Float64Array(1), new Float64Array(1).fill(0.5), new Float64Array(1)];
+    fleet.n = 1;
+    const trails = new Trails();
+    for (const [t, x] of [[1_000, 0.9985], [2_000, 0.9995], [3_000, 0.0005]]) {
+      fleet.x[0] = x;
+      fleet.fix[0] = t;
+      trails.note(fleet, Uint32Array.of(0), 1);
+    }
+    // 100 px wide, with the meridian in the middle, seen from either side.
+    for (const x0 of [0.995, -0.005]) {
+      const buffer = new Uint32Array(100 * 20);
+      trails.draw(buffer, { x0, y0: 0.499, scale: 10_000, w: 100, h: 20, margin: 0 }, 0, 55, 10, 3_000, 60_000, [1, 2, 3]);
+      const drawn = [...buffer.subarray(10 * 100, 11 * 100).keys()].filter((x) => buffer[10 * 100 + x] !== 0);
+      expect([drawn[0], drawn[drawn.length - 1], drawn.length]).toEqual([35, 56, 22]);
+    }
+  });
+
   it('are clipped to the picture', () => {
     expect(clip(-10, 5, 30, 5, 20, 20)).toEqual([0, 5, 20, 5]);
     expect(clip(-10, -5, 30, -5, 20, 20)).toBeNull();

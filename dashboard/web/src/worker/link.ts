@@ -24,7 +24,7 @@ interface ToServer {
   follow: (request: FollowRequest) => void;
   only: (request: OnlyRequest) => void;
   ack: (seq: number) => void;
-  replay: (request: ReplayRequest, reply?: (answer: ReplayAnswer) => void) => void;
+  replay: (...said: [request: ReplayRequest] | [request: ReplayRequest, reply: (answer: ReplayAnswer) => void]) => void;
   replay_ack: (ack: ReplayAck) => void;
 }
 
@@ -49,6 +49,8 @@ export interface LinkHandlers {
 const UNAUTHORISED = 'unauthorised';
 /** Without an answer for so long, or this long after it was refused, it is asked again. */
 const WATCH_AGAIN_MS = 5_000;
+/** A replay that is not open by then never will be: the server gives up long before. */
+const OPEN_AT_MOST_MS = 120_000;
 
 export class Link {
   private socket: Socket<FromServer, ToServer>;
@@ -130,8 +132,9 @@ export class Link {
     this.socket.emit('ack', seq);
   }
 
-  openReplay(id: number, open: ReplayOpen, reply: (answer: ReplayAnswer) => void): void {
-    this.socket.emit('replay', { id, ...open }, reply);
+  /** Answers null if the connection is lost before the server has answered. */
+  openReplay(id: number, open: ReplayOpen, reply: (answer: ReplayAnswer | null) => void): void {
+    this.socket.timeout(OPEN_AT_MOST_MS).emit('replay', { id, ...open }, (silence, answer) => reply(silence === null ? answer : null));
   }
 
   replay(request: ReplayRequest): void {

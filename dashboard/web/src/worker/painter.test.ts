@@ -100,7 +100,7 @@ describe('the selected vehicle', () => {
     const picture = paint(painter, { ...scene, selected: 0 }, options, { zoom: zoom ?? VIEW.zoom });
     expect(halo(picture, MIDDLE)).toEqual([blue, blue, blue]);
     expect(picture.ink.length).toBeGreaterThanOrEqual(INK_PX);
-    expect(painter.near(...MIDDLE, 4, 10_000)).toContainEqual({ scene: 0, slot: 0 });
+    expect(painter.near(...MIDDLE, 4)).toContainEqual({ scene: 0, slot: 0 });
   });
 
   it('of the past has the colour of the past', () => {
@@ -123,16 +123,16 @@ it('draws all but the one whose position is none', () => {
   const { inView, colour } = paint(painter, { fleet });
   const parked = pixel(...LOOK_RGB[Look.Parked]);
   expect([fleet.refused, inView, colour(200, 200), colour(400, 300)]).toEqual([2, 2, parked, parked]);
-  expect(painter.near(400, 300, 3, 5)).toEqual([{ scene: 0, slot: 4 }]);
+  expect(painter.near(400, 300, 3)).toEqual([{ scene: 0, slot: 4 }]);
 });
 
 it('counts a group where vehicles are too dense, and picks it as one', () => {
   const painter = new Painter();
   expect(paint(painter, { fleet: at(Array<Spot>(300).fill(MIDDLE)) }, { grouping: 'always' }, { zoom: 6 }).inView).toBe(300);
   // Its mark stays inside its square, whose corner is near.
-  expect(painter.near(...MIDDLE, 40, 5)).toEqual([null]);
+  expect(painter.near(...MIDDLE, 40)).toEqual([null]);
   paint(painter, { fleet: at(Array<Spot>(300).fill(MIDDLE)) }, { grouping: 'never' }, { zoom: 6 });
-  expect(painter.near(...MIDDLE, 3, 16).length).toBe(16);
+  expect(painter.near(...MIDDLE, 3).length).toBe(300);
 });
 
 describe('names', () => {

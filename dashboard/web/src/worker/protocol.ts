@@ -97,7 +97,6 @@ export interface Stats {
   frames: number;
   badFrames: number;
   refused: number;
-  missedFrames: number;
   /** Age of the newest live frame, ms; null before the first. */
   ageMs: number | null;
   /** The server's clock minus ours, ms. */
@@ -135,14 +134,16 @@ export type FromWorker =
   | { type: 'wake' }
   | { type: 'stats'; stats: Stats }
   | { type: 'rows'; from: number; total: number; rows: VehicleRow[] }
-  | { type: 'hit'; id: number; hits: { layer: LayerName; row: VehicleRow }[]; /** A counted cell was hit. */ cell: boolean }
+  | { type: 'hit'; id: number; hits: { layer: LayerName; row: VehicleRow }[]; /** Hit too, but too many to list. */ more: number; /** A counted cell was hit. */ cell: boolean }
   | { type: 'located'; id: number; row: VehicleRow | null }
-  /** Device ids of all vehicles that pass the filter. */
-  | { type: 'listed'; id: number; devices: string[] }
+  /** Device ids of all vehicles that pass the filter; null if the server could not be asked. */
+  | { type: 'listed'; id: number; devices: string[] | null }
   | { type: 'extent'; box: [number, number, number, number] }
   | { type: 'alert'; alert: AlertEvent }
   | { type: 'notice'; notice: NoticeMessage }
   | { type: 'catalog'; change: CatalogMessage }
+  /** The fleets are watched, and the connection was lost before. */
+  | { type: 'rejoined' }
   | { type: 'replay-opened'; id: number; error: string | null; slots: SlotRow[]; from: number; to: number }
   | { type: 'replay-state'; state: ReplayState }
   | { type: 'replay-clock'; id: number; at: number; count: number; /** Positions taken over so far. */ applied: number }

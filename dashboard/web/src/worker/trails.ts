@@ -53,7 +53,9 @@ export class Trails {
       const at = slot * LENGTH + ((this.next[slot] + LENGTH - back) % LENGTH);
       const t = this.t[at];
       if (t === 0 || t > clock + 1 || clock - t > span) return;
-      const x = (this.x[at] - view.x0) * view.scale, y = (this.y[at] - view.y0) * view.scale;
+      // The world repeats: the copy next to where the vehicle went from there.
+      const near = (this.x[at] - view.x0) * view.scale;
+      const x = near + Math.round((x1 - near) / view.scale) * view.scale, y = (this.y[at] - view.y0) * view.scale;
       const alpha = Math.round(210 * (1 - (clock - t) / span));
       line(buffer, view.w, view.h, x1, y1, x, y, pixel(rgb[0], rgb[1], rgb[2], Math.max(24, alpha)));
       x1 = x;
