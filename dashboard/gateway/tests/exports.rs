@@ -14,7 +14,10 @@ fn rows(file: &Value) -> Vec<(String, i64)> {
     let text = file.as_str().unwrap();
     let (rows, end) = text.trim_end().rsplit_once('\n').unwrap_or(("", text.trim_end()));
     assert_eq!(end, "end", "{text}");
-    let row = |line: &str| line.split_once(' ').map(|(device, time)| (device.to_owned(), time.parse::<i64>().unwrap())).unwrap();
+    let row = |line: &str| {
+        let (device, time) = line.split_once(' ').unwrap();
+        (device.to_owned(), time.parse::<i64>().unwrap())
+    };
     rows.lines().map(row).collect()
 }
 

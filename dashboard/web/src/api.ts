@@ -91,7 +91,7 @@ export const api = {
     json<TrackAnswer>('GET', address(`devices/${id(device)}/track`, { from, to, limit })),
   historyRange: () => json<RangeAnswer>('GET', address('history/range')),
   /** The newest received last, at or before a time of reception. */
-  events: (query: { after?: string; from?: number; to?: number; received_to?: number; kind?: string; device?: string; limit?: number }) =>
+  events: (query: { after?: string; from?: number; to?: number; received_to?: number; kind?: string; device?: string; fleet?: string; limit?: number }) =>
     json<EventsAnswer>('GET', address('events', query)),
   /** At most 1,000. */
   acknowledge: (event_ids: readonly string[], note?: string) =>
