@@ -144,6 +144,8 @@ export const texts = {
     attribute: 'Attribute',
     attributeExample: 'ignition=true, power_v<12',
     attributeBad: 'Write a name, or name=value, or name<number.',
+    filterAge: 'By what was reported last, looked up every 10 seconds.',
+    filterCut: (n: number): string => `More vehicles pass than the server names: ${n.toLocaleString()} of them are shown.`,
     empty: 'No vehicle has reported yet. Point a tracker at this server and it appears here.',
   },
 
