@@ -58,7 +58,7 @@ async function clickAround(at: Place, done: () => Promise<boolean>): Promise<voi
 
 it('follows a vehicle until somebody drags the map', async () => {
   await panel('vehicles');
-  await page.getByLabel('Sort by').selectOption('speed');
+  await page.locator('.panel-body:visible').getByLabel('Sort by').selectOption('speed');
   const row = page.locator('.vehicle-row:visible').first();
   const device = await row.getAttribute('data-device') ?? '';
   await row.click();
@@ -75,7 +75,7 @@ it('follows a vehicle until somebody drags the map', async () => {
   await page.mouse.move(x - 60, y - 40, { steps: 6 });
   await page.mouse.up();
   await expect.poll(() => follow.getAttribute('aria-pressed')).toBe('false');
-  await page.getByLabel('Sort by').selectOption('name');
+  await page.locator('.panel-body:visible').getByLabel('Sort by').selectOption('name');
   await page.getByRole('complementary', { name: 'Vehicle details' }).getByRole('button', { name: 'Close' }).click();
 });
 
@@ -158,7 +158,7 @@ it('jumps from an alert and from a geofence to the place on the map', async () =
   const far = await scale();
   await panel('alerts');
   await page.getByLabel('Search vehicle or geofence').fill(FENCE);
-  await page.locator('[data-event] .list-main').first().click();
+  await page.locator('.panel-body:visible [data-event] .list-main').first().click();
   await expect.poll(scale, { timeout: 30_000 }).toBeGreaterThan(1000 * far);
   await page.getByLabel('Search vehicle or geofence').fill('');
   await setView({ lat: 0, lon: 0 }, 4);
@@ -195,7 +195,7 @@ it('replays a trip from the details of its vehicle', async () => {
   await panel('vehicles');
   await page.locator('[data-search]').fill(String(device));
   await page.locator(`.vehicle-row[data-device="${String(device)}"]:visible`).click();
-  await page.locator('[data-trip]').last().getByTitle('Replay this trip').click();
+  await page.getByRole('complementary', { name: 'Vehicle details' }).locator('[data-trip]').last().getByTitle('Replay this trip').click();
   await page.waitForFunction(() => window.waystream?.replay?.playing === true && window.waystream.replay.count === 1, null, { timeout: 60_000 });
   await page.getByRole('region', { name: 'Replay controls' }).getByRole('button', { name: 'Close' }).click();
   await page.waitForFunction(() => window.waystream?.replay === null);

@@ -58,7 +58,7 @@ it('can be used by everybody: no serious finding in boxes over the map, editors 
   await panel('vehicles');
   await page.locator('[data-search]').fill(String(device));
   await page.locator(`.vehicle-row[data-device="${String(device)}"]:visible`).click();
-  await page.locator('[data-trip]').first().waitFor();
+  await details.locator('[data-trip]').first().waitFor();
   await look('trips');
   await page.locator('[data-search]').fill('');
   await details.getByRole('button', { name: 'Close' }).click();
@@ -85,7 +85,7 @@ it('can be used by everybody: no serious finding in boxes over the map, editors 
   await page.locator('.panel .form').getByRole('button', { name: 'Cancel' }).click();
 
   await panel('alerts');
-  await page.locator('[data-event]').first().getByRole('button', { name: 'Replay this moment' }).click();
+  await page.locator('.panel-body:visible [data-event]').first().getByRole('button', { name: 'Replay this moment' }).click();
   await page.waitForFunction(() => window.waystream?.replay?.count === 1, null, { timeout: 60_000 });
   await look('replay');
   await page.getByRole('region', { name: 'Replay controls' }).getByRole('button', { name: 'Close' }).click();
