@@ -359,6 +359,8 @@ pub enum ExportFormat {
     Parquet,
     /// An Excel workbook with the same columns.
     Xlsx,
+    /// Tracks for globes, of trusted positions only.
+    Kml,
 }
 
 /// What to ask.

@@ -20,6 +20,7 @@ pub fn writer(format: ExportFormat, out: Box<dyn Write + Send>) -> io::Result<Bo
         ExportFormat::Gpx => Format::Gpx,
         ExportFormat::Geojson => Format::GeoJson,
         ExportFormat::Xlsx => Format::Xlsx,
+        ExportFormat::Kml => Format::Kml,
         ExportFormat::Parquet => return Ok(Box::new(Parquet(PositionsFile::new(out)?))),
     };
     write::writer(format, out)
@@ -64,6 +65,7 @@ pub fn formats() -> Vec<waystream_gateway::ExportFormat> {
         Offer { name: "geojson", media_type: Format::GeoJson.media_type(), open: |out| open(ExportFormat::Geojson, out) },
         Offer { name: "parquet", media_type: parquet, open: |out| open(ExportFormat::Parquet, out) },
         Offer { name: "xlsx", media_type: Format::Xlsx.media_type(), open: |out| open(ExportFormat::Xlsx, out) },
+        Offer { name: "kml", media_type: Format::Kml.media_type(), open: |out| open(ExportFormat::Kml, out) },
     ]
 }
 

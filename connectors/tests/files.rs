@@ -98,6 +98,35 @@ fn geojson_is_a_feature_per_position() {
 }
 
 #[test]
+fn kml_is_read_as_it_was_written_but_for_what_is_not_trusted() {
+    let (positions, text) = written(Format::Kml);
+    assert_eq!(text.matches("<Placemark>").count(), 2, "{text}");
+    let points = read_again(&text, "kml");
+    let trusted: Vec<_> = positions.iter().filter(|position| position.valid).collect();
+    assert_eq!(points.len(), trusted.len());
+    for (point, position) in points.iter().zip(trusted) {
+        assert_eq!((point.fix.fix_time, point.fix.location), (position.fix_time, position.location));
+        assert_eq!(point.fix.altitude_m, position.altitude_m);
+    }
+}
+
+#[test]
+fn a_long_way_is_several_tracks_of_one_placemark_in_kml() {
+    let output = Shared::default();
+    let mut writer = writer(Format::Kml, output.clone()).unwrap();
+    for n in 0..5_000 {
+        writer.write(&position("truck", n)).unwrap();
+    }
+    writer.finish().unwrap();
+    let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+    assert_eq!((text.matches("<Placemark>").count(), text.matches("<gx:Track>").count()), (1, 2));
+    let points = read_again(&text, "kml");
+    // One of them is not trusted.
+    assert_eq!(points.len(), 4_999);
+    assert!(points.is_sorted_by_key(|point| point.fix.fix_time));
+}
+
+#[test]
 fn a_gzipped_file_that_is_cut_off_is_told() {
     let tracks = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/tracks/liverpool_bus.csv.gz");
     let whole = std::fs::read(tracks).unwrap();

@@ -1,4 +1,4 @@
-//! Writing positions as CSV (what [`super::csv`] reads), GPX 1.1, GeoJSON and Excel workbooks, one at a time.
+//! Writing positions as CSV (what [`super::csv`] reads), GPX 1.1, GeoJSON, Excel workbooks and KML 2.2, one at a time.
 
 use super::xlsx::Xlsx;
 use ::csv::WriterBuilder;
@@ -21,16 +21,19 @@ pub enum Format {
     GeoJson,
     /// An Excel workbook, a row per position.
     Xlsx,
+    /// A placemark per device, of trusted positions only: KML has no word for the others.
+    Kml,
 }
 
 impl Format {
-    /// By its name: `csv`, `gpx`, `geojson`, `xlsx`.
+    /// By its name: `csv`, `gpx`, `geojson`, `xlsx`, `kml`.
     pub fn by_name(name: &str) -> Option<Self> {
         match name {
             "csv" => Some(Self::Csv),
             "gpx" => Some(Self::Gpx),
             "geojson" => Some(Self::GeoJson),
             "xlsx" => Some(Self::Xlsx),
+            "kml" => Some(Self::Kml),
             _ => None,
         }
     }
@@ -42,11 +45,12 @@ impl Format {
             Self::Gpx => "application/gpx+xml",
             Self::GeoJson => "application/geo+json",
             Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            Self::Kml => "application/vnd.google-earth.kml+xml",
         }
     }
 }
 
-/// Takes positions. A change of device begins a new track, so GPX wants them by device, then by time.
+/// Takes positions. A change of device begins a new track, so GPX and KML want them by device, then by time.
 pub trait TrackWriter: Send {
     /// Writes one position.
     fn write(&mut self, position: &Position) -> io::Result<()>;
@@ -61,6 +65,7 @@ pub fn writer<W: Write + Send + 'static>(format: Format, output: W) -> io::Resul
         Format::Gpx => Box::new(Gpx::new(output)?),
         Format::GeoJson => Box::new(GeoJson::new(output)?),
         Format::Xlsx => Box::new(Xlsx::new(output)?),
+        Format::Kml => Box::new(Kml::new(output)?),
     })
 }
 
@@ -203,6 +208,75 @@ impl<W: Write + Send> TrackWriter for GeoJson<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         writeln!(self.output, "\n]}}")?;
+        self.output.flush()
+    }
+}
+
+/// Positions of one `gx:Track`. All its times stand before all its places, so that they have to be kept; a longer way has several.
+const KML_TRACK_POSITIONS: usize = 4_096;
+
+struct Kml<W> {
+    output: W,
+    /// Whose placemark is open.
+    device: Option<DeviceId>,
+    /// Of the track that is not written yet.
+    times: Vec<u8>,
+    places: Vec<u8>,
+    kept: usize,
+}
+
+impl<W: Write> Kml<W> {
+    fn new(mut output: W) -> io::Result<Self> {
+        writeln!(output, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
+        write!(output, r#"<kml xmlns="http://www.opengis.net/kml/2.2" xmlns:gx="http://www.google.com/kml/ext/2.2">"#)?;
+        writeln!(output, "<Document>")?;
+        Ok(Self { output, device: None, times: Vec::new(), places: Vec::new(), kept: 0 })
+    }
+
+    fn end_track(&mut self) -> io::Result<()> {
+        if self.kept > 0 {
+            writeln!(self.output, "<gx:Track><altitudeMode>clampToGround</altitudeMode>")?;
+            self.output.write_all(&self.times)?;
+            self.output.write_all(&self.places)?;
+            writeln!(self.output, "</gx:Track>")?;
+            self.times.clear();
+            self.places.clear();
+            self.kept = 0;
+        }
+        Ok(())
+    }
+
+    fn end_device(&mut self) -> io::Result<()> {
+        self.end_track()?;
+        if self.device.take().is_some() {
+            writeln!(self.output, "</gx:MultiTrack></Placemark>")?;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write + Send> TrackWriter for Kml<W> {
+    fn write(&mut self, p: &Position) -> io::Result<()> {
+        if !p.valid {
+            return Ok(());
+        }
+        if self.device.as_ref() != Some(&p.device) {
+            self.end_device()?;
+            writeln!(self.output, "<Placemark><name>{}</name>", escape(p.device.as_str()))?;
+            writeln!(self.output, "<gx:MultiTrack><gx:interpolate>1</gx:interpolate>")?;
+            self.device = Some(p.device.clone());
+        }
+        writeln!(self.times, "<when>{}</when>", p.fix_time)?;
+        let (lon, lat) = (p.location.lon_deg(), p.location.lat_deg());
+        // Where there is no altitude, programs write 0.
+        writeln!(self.places, "<gx:coord>{lon} {lat} {}</gx:coord>", p.altitude_m.unwrap_or(0.0))?;
+        self.kept += 1;
+        if self.kept == KML_TRACK_POSITIONS { self.end_track() } else { Ok(()) }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.end_device()?;
+        writeln!(self.output, "</Document></kml>")?;
         self.output.flush()
     }
 }

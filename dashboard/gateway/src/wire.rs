@@ -22,6 +22,7 @@
 mod acknowledgements;
 mod audit;
 pub mod cells;
+mod exports;
 pub mod frame;
 mod inside;
 mod notices;
@@ -42,6 +43,7 @@ mod viewport;
 pub(crate) use acknowledgements::acknowledgement_info;
 pub use acknowledgements::{AcknowledgementInfo, NewAcknowledgement, NewAcknowledgements};
 pub use audit::{AuditAnswer, ChangeInfo};
+pub use exports::ExportRequest;
 pub use inside::{InsideMessage, InsideRequest};
 pub use notices::{NewNotice, NoticeAnswer, NoticeMessage, PresenceAnswer};
 pub use notifications::{

@@ -15,6 +15,8 @@ import './cases/vehicle';
 import './cases/journeys';
 import './cases/history';
 import './cases/replay';
+import './cases/acting';
+import './cases/phone';
 import './cases/address';
 import './cases/keyboard';
 import './cases/everybody';

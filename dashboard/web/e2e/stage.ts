@@ -13,8 +13,6 @@ export { PASSWORD };
 export const FENCE = 'Test yard';
 export const VEHICLES = 400;
 
-export interface Finding { id: string; impact: string; nodes: { html: string }[] }
-
 export let system: System;
 export let browser: Browser;
 export let page: Page;

@@ -60,6 +60,17 @@ export class System {
     }, 'it is ready');
   }
 
+  /** Runs a command of the binary to its end, over the same data folder. */
+  async command(...args: string[]): Promise<void> {
+    const child = spawn(this.binary, [...args, '--data', this.data], { env: this.environment, stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    const [code] = await once(child, 'exit') as [number | null];
+    if (code !== 0) throw new Error(`waystream ${args.join(' ')} ended with ${code}:\n${said}`);
+  }
+
   /** The one-time link that it printed. */
   async link(): Promise<string> {
     await this.until(() => Promise.resolve(LINK.test(this.output)), 'it has printed a one-time link');

@@ -1,6 +1,6 @@
 /** The address of a view: `#zoom/lat/lon?panel=…&device=…`. Whoever opens it sees the same. */
 
-import { ALL, NOTABLE, OPEN } from './panels/feed';
+import { ALL, NOTABLE, NO_FILTER, OPEN } from './panels/feed';
 import type { AlertFilter, PanelName, SqlView } from './state';
 import { texts } from './texts';
 import { LOOK_NAMES, type Colouring, type DrawOptions, type Filter, type Grouping, type SortKey } from './worker/protocol';
@@ -29,6 +29,7 @@ const COLOURINGS: readonly Colouring[] = ['status', 'speed'];
 const GROUPINGS: readonly Grouping[] = ['auto', 'always', 'never'];
 const SQL_VIEWS: readonly SqlView[] = ['table', 'chart', 'map'];
 const ALERT_KINDS: readonly string[] = [NOTABLE, OPEN, ALL, ...Object.keys(texts.alerts.kindNames)];
+const ALERT_STATUSES: readonly AlertFilter['status'][] = ['open', 'acknowledged'];
 const NO_PANEL = 'none';
 /** A replay of more named vehicles makes no address: browsers and messages cut long ones. */
 const NAMED_AT_MOST = 100;
@@ -46,6 +47,14 @@ function replayOf(words: URLSearchParams): AskedReplay | null {
 function heatOf(words: URLSearchParams): AskedHeat | null {
   const [from, to] = (words.get('heat') ?? '').split('-').map(Number);
   return to > from && from > 0 ? { from, to, fleet: words.get('heat_fleet') } : null;
+}
+
+function alertsOf(words: URLSearchParams): AlertFilter {
+  const moment = (key: string): number | null => (Number(words.get(key)) > 0 ? Number(words.get(key)) : null);
+  return {
+    ...NO_FILTER, kind: among(ALERT_KINDS, words.get('alerts')) ?? NOTABLE, text: words.get('alerts_search') ?? '', fleet: words.get('alerts_fleet'), device: words.get('alerts_device'),
+    status: among(ALERT_STATUSES, words.get('alerts_status')) ?? '', from: moment('alerts_from'), to: moment('alerts_to'),
+  };
 }
 
 /** What is none is left out: an address may be typed, cut or old. */
@@ -71,7 +80,7 @@ export function parseAddress(hash: string): Address {
     },
     replay: replayOf(words),
     heat: heatOf(words),
-    alerts: { kind: among(ALERT_KINDS, words.get('alerts')) ?? NOTABLE, text: words.get('alerts_search') ?? '' },
+    alerts: alertsOf(words),
     options: { ...(colouring ? { colouring } : {}), ...(grouping ? { grouping } : {}) },
     query: words.get('sql'),
     sqlView: among(SQL_VIEWS, words.get('sql_view')) ?? 'table',
@@ -98,6 +107,7 @@ export function formatAddress({ view, panel, device, filter, replay, heat, alert
   if (heat?.fleet) words.set('heat_fleet', heat.fleet);
   if (alerts.kind !== NOTABLE) words.set('alerts', alerts.kind);
   if (alerts.text) words.set('alerts_search', alerts.text);
+  for (const key of ['fleet', 'device', 'status', 'from', 'to'] as const) if (alerts[key]) words.set(`alerts_${key}`, String(alerts[key]));
   if (options.colouring) words.set('colour', options.colouring);
   if (options.grouping) words.set('group', options.grouping);
   if (query !== null && panel === 'sql') {

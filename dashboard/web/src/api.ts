@@ -2,7 +2,7 @@
 
 import { texts } from './texts';
 import type {
-  AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, CommandInfo, CommandRequest, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
+  AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, CommandInfo, CommandRequest, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, ExportRequest, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
   NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, PreferencesInfo, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
   SavedQueryEdit, SavedQueryInfo, SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, ShareLinkInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
   NewTransferAnswer, TransferInfo, TransferRedemption, UnknownDeviceInfo, UserInfo, UserLink,
@@ -14,6 +14,8 @@ export class ApiError extends Error {
     super(message);
   }
 }
+
+export type TrackFormat = 'csv' | 'gpx' | 'geojson' | 'kml' | 'parquet' | 'xlsx';
 
 type Query = Record<string, string | number | null | undefined>;
 
@@ -93,7 +95,7 @@ export const api = {
     json<TrackAnswer>('GET', address(`devices/${id(device)}/track`, { from, to, limit })),
   historyRange: () => json<RangeAnswer>('GET', address('history/range')),
   /** The newest received last, at or before a time of reception. */
-  events: (query: { after?: string; from?: number; to?: number; received_to?: number; kind?: string; device?: string; limit?: number }) =>
+  events: (query: { after?: string; from?: number; to?: number; received_to?: number; kind?: string; device?: string; fleet?: string; limit?: number }) =>
     json<EventsAnswer>('GET', address('events', query)),
   /** At most 1,000. */
   acknowledge: (event_ids: readonly string[], note?: string) =>
@@ -132,8 +134,8 @@ export const api = {
   changeQuery: (query: string, edit: SavedQueryEdit) => json<SavedQueryInfo>('PUT', address(`queries/${id(query)}`), edit),
   deleteQuery: (query: string) => send('DELETE', address(`queries/${id(query)}`)),
   /** `device` null: all. */
-  exportUrl: (format: 'csv' | 'gpx' | 'geojson' | 'parquet' | 'xlsx', device: string | null, from: number, to: number): string =>
-    address('export', { format, device, from, to }),
+  exportUrl: (format: TrackFormat, device: string | null, from: number, to: number): string => address('export', { format, device, from, to }),
+  exportTracks: async (request: ExportRequest & { format: TrackFormat }): Promise<Blob> => (await send('POST', address('export'), request)).blob(),
 };
 
 /** What to tell about anything caught. */

@@ -26,7 +26,7 @@ import { forgetOne, prefer, preferred, preferredTimeZone, preferredUnits, takeOv
 import { Store } from './state';
 import { texts } from './texts';
 import { exposeForTests } from './testhook';
-import { h } from './ui/dom';
+import { h, isNarrow } from './ui/dom';
 import { bindKeys, createShell } from './ui/shell';
 import { chime } from './ui/sound';
 import { choosePassword, signIn } from './ui/signin';
@@ -48,8 +48,6 @@ async function sessionOf(config: PageConfig): Promise<SessionInfo> {
     throw e;
   }
 }
-
-const isNarrow = (): boolean => matchMedia('(max-width: 700px)').matches;
 
 function applyTheme(theme: Theme): void {
   document.documentElement.dataset['theme'] = theme;

@@ -13,6 +13,13 @@ export interface AlertFilter {
   /** A kind, or one of the choices beside the kinds. */
   kind: string;
   text: string;
+  fleet: string | null;
+  device: string | null;
+  /** Acknowledged or not; empty: either. */
+  status: '' | 'open' | 'acknowledged';
+  /** Of the fix. */
+  from: number | null;
+  to: number | null;
 }
 
 export interface ReplaySession {

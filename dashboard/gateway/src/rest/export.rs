@@ -1,20 +1,22 @@
 //! Tracks as files. The formats are given by the composition root: the same writers as on the command line.
 
-use super::history::time;
-use super::{ApiError, RestState, streamed};
+use super::history::{ever, time};
+use super::{ApiError, Reader, RestState, streamed};
 use crate::auth::Identity;
-use crate::wire::ErrorAnswer;
+use crate::wire::{ErrorAnswer, ExportRequest};
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use utoipa::IntoParams;
-use waystream_domain::{DeviceId, Position};
+use waystream_domain::{DeviceId, Position, Timestamp};
 use waystream_sql::{Devices, TrackRequest};
 
 /// Takes positions, device by device in order of fix time.
@@ -41,7 +43,7 @@ pub struct ExportFormat {
 /// What to export.
 #[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct ExportQuery {
-    /// `csv`, `gpx`, `geojson`, `parquet` or `xlsx`.
+    /// `csv`, `gpx`, `geojson`, `parquet`, `xlsx` or `kml`.
     format: String,
     /// Device ids, separated by commas; all if missing.
     device: Option<String>,
@@ -59,24 +61,48 @@ pub(super) async fn export(
     identity: Identity,
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, ApiError> {
-    let bad = ApiError::BadRequest;
-    let format = rest.exports.iter().find(|f| f.name == query.format);
-    let (name, media_type, open) = match format {
-        Some(format) => (format.name, format.media_type, format.open),
-        None => return Err(bad(format!("unknown format {}", query.format))),
-    };
-    let scope = rest.sessions.scope(&identity);
-    let devices: Vec<DeviceId> = match query.device.as_deref().filter(|d| !d.is_empty()) {
-        Some(some) => {
-            let ids = some.split(',').map(|id| id.parse().map_err(|e| bad(format!("device: {e}"))));
-            ids.collect::<Result<_, _>>()?
-        }
+    let devices = match query.device.as_deref().filter(|d| !d.is_empty()) {
+        Some(some) => named(some.split(','))?,
         None => known_devices(&rest, &identity),
     };
+    let range = (time(query.from.as_deref(), ever().0)?, time(query.to.as_deref(), ever().1)?);
+    write_tracks(rest, identity, &query.format, devices, range).await
+}
+
+/// Tracks of devices that are too many for an address, as a file.
+#[utoipa::path(post, path = "/api/export", request_body = ExportRequest,
+    responses((status = 200, description = "the file"), (status = 404, body = ErrorAnswer), (status = 413, body = ErrorAnswer)))]
+pub(super) async fn export_many(
+    State(rest): State<RestState>,
+    Reader(identity): Reader,
+    Json(request): Json<ExportRequest>,
+) -> Result<Response, ApiError> {
+    let devices = named(request.devices.iter().map(String::as_str))?;
+    let at = |ms| Timestamp::from_millis(ms).ok_or_else(|| ApiError::BadRequest(format!("{ms} is not a time")));
+    write_tracks(rest, identity, &request.format, devices, (at(request.from)?, at(request.to)?)).await
+}
+
+/// Each once, whoever named it twice.
+fn named<'a>(ids: impl Iterator<Item = &'a str>) -> Result<BTreeSet<DeviceId>, ApiError> {
+    ids.map(|id| id.parse::<DeviceId>().map_err(|e| ApiError::BadRequest(format!("device: {e}")))).collect()
+}
+
+async fn write_tracks(
+    rest: RestState,
+    identity: Identity,
+    format: &str,
+    devices: BTreeSet<DeviceId>,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<Response, ApiError> {
+    let (name, media_type, open) = match rest.exports.iter().find(|f| f.name == format) {
+        Some(format) => (format.name, format.media_type, format.open),
+        None => return Err(ApiError::BadRequest(format!("unknown format {format}"))),
+    };
+    let scope = rest.sessions.scope(&identity);
     let Some((first, last)) = rest.sql.time_range(&scope).await? else {
         return Err(ApiError::NotFound("there is no history".into()));
     };
-    let (from, to) = (time(query.from.as_deref(), first)?.max(first), time(query.to.as_deref(), last)?.min(last));
+    let (from, to) = (from.max(first), to.min(last));
     let sessions = rest.sessions.clone();
     let (chunks, received) = mpsc::channel(4);
     let writing = async move {
@@ -126,15 +152,14 @@ async fn aside(
     done.map_err(io::Error::other)?
 }
 
-fn known_devices(rest: &RestState, identity: &Identity) -> Vec<DeviceId> {
+fn known_devices(rest: &RestState, identity: &Identity) -> BTreeSet<DeviceId> {
     let scope = rest.sessions.scope(identity);
     let shared = rest.catalog.shared();
     let catalog = rest.look(&shared);
     let board = rest.board.read().unwrap_or_else(PoisonError::into_inner);
     let listed = catalog.devices.values().filter(|d| scope.fleets.contains(&d.fleet)).map(|d| d.id.clone());
     let reporting = board.iter().filter(|(_, v)| scope.fleets.contains(&v.fleet)).map(|(_, v)| v.device.clone());
-    let all: std::collections::BTreeSet<_> = listed.chain(reporting).collect();
-    all.into_iter().collect()
+    listed.chain(reporting).collect()
 }
 
 /// What the format has written and nobody has sent yet.

@@ -101,13 +101,15 @@ pub(super) struct EventsQuery {
     kind: Option<String>,
     /// Device ids, separated by commas.
     device: Option<String>,
+    /// Only those that happened in this fleet.
+    fleet: Option<String>,
     /// Events at most.
     limit: Option<usize>,
 }
 
 /// Events, newest last.
 #[utoipa::path(get, path = "/api/events", params(EventsQuery),
-    responses((status = 200, body = EventsAnswer), (status = 413, body = ErrorAnswer)))]
+    responses((status = 200, body = EventsAnswer), (status = 404, body = ErrorAnswer), (status = 413, body = ErrorAnswer)))]
 pub(super) async fn events(
     State(rest): State<RestState>,
     identity: Identity,
@@ -134,7 +136,11 @@ pub(super) async fn events(
         ids: Vec::new(),
         limit: query.limit.unwrap_or(EVENTS_LIMIT).min(MAX_EVENTS_LIMIT),
     };
-    let page = rest.sql.events(&rest.sessions.scope(&identity), filter).await?;
+    let scope = match query.fleet.as_deref().filter(|fleet| !fleet.is_empty()) {
+        Some(fleet) => rest.sessions.scope_of(&identity, &[rest.own_fleet(&identity, fleet)?]),
+        None => rest.sessions.scope(&identity),
+    };
+    let page = rest.sql.events(&scope, filter).await?;
     let shared = rest.catalog.shared();
     let catalog = rest.look(&shared);
     let events = page.events.iter().map(|event| alert(&event.row, None, &catalog)).collect();

@@ -161,7 +161,7 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(sql::query))
         .routes(routes!(queries::list, queries::create))
         .routes(routes!(queries::change, queries::remove))
-        .routes(routes!(export::export))
+        .routes(routes!(export::export, export::export_many))
         .routes(routes!(notices::create))
         .routes(routes!(notices::presence))
         .routes(routes!(notifications::channels::list, notifications::channels::create))

@@ -102,6 +102,7 @@ fn the_typescript_types_are_those_of_rust() {
         PositionInfo,
         TrackAnswer,
         RangeAnswer,
+        ExportRequest,
         NewAcknowledgement,
         NewAcknowledgements,
         AcknowledgementInfo,

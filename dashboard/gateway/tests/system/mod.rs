@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod user;
 
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -18,7 +19,7 @@ use waystream_domain::{
     CatalogEdit, CatalogEntry, DeviceId, DeviceState, Event, EventId, EventKind, FleetSnapshot, Geofence, LatLon, LivePosition,
     Position, Timestamp, UnknownDevice,
 };
-use waystream_gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, SignInLinks};
+use waystream_gateway::{ExportFormat, Gateway, GatewayConfig, GatewayError, GatewayParts, SignInLinks, TrackSink};
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
 use waystream_log::{Log, Record, Topic};
@@ -113,7 +114,7 @@ impl System {
             sql: sql.clone(),
             ready: Vec::new(),
             metrics: None,
-            exports: Vec::new(),
+            exports: vec![lines()],
         };
         let gateway = Gateway::bind(config, parts).await.unwrap();
         let url = format!("http://{}", gateway.local_addr());
@@ -199,6 +200,24 @@ impl System {
         let offsets = [((Topic::Events, 0), events.len() as u64)].into_iter().collect();
         self.store.append(Arc::new(ArchiveBatch { positions, events, offsets })).await.unwrap();
     }
+}
+
+/// The one format that tracks are exported in here, a line a position: those for people are the composition root's.
+fn lines() -> ExportFormat {
+    struct Lines(Box<dyn Write + Send>);
+    impl TrackSink for Lines {
+        fn write(&mut self, position: &Position) -> io::Result<()> {
+            writeln!(self.0, "{} {}", position.device, position.fix_time.as_millis())
+        }
+
+        fn finish(&mut self) -> io::Result<()> {
+            writeln!(self.0, "end")
+        }
+    }
+    fn open(out: Box<dyn Write + Send>) -> io::Result<Box<dyn TrackSink>> {
+        Ok(Box::new(Lines(out)))
+    }
+    ExportFormat { name: "lines", media_type: "text/plain", open }
 }
 
 pub fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {

@@ -4,7 +4,7 @@ import * as L from 'leaflet';
 import type { App } from '../app';
 import { speedIn, speedText } from '../format';
 import { preferredUnits } from '../prefs';
-import { h, icon, iconButton, setText } from '../ui/dom';
+import { h, icon, iconButton, isNarrow, setText } from '../ui/dom';
 import { texts } from '../texts';
 import { SPEED_LIMITS_KMH, SPEED_RGB } from '../worker/palette';
 import { latOf, lonOf } from '../worker/mercator';
@@ -87,7 +87,7 @@ export function createMap(app: App, container: HTMLElement): MapView {
   const flyTo = (lat: number, lon: number, zoom = Math.max(map.getZoom(), 15)): void => {
     const reduced = matchMedia('(prefers-reduced-motion: reduce)').matches;
     // On a phone the details cover the lower half: the vehicle goes above them.
-    const cover = matchMedia('(max-width: 700px)').matches ? map.getSize().y * 0.2 : 0;
+    const cover = isNarrow() ? map.getSize().y * 0.2 : 0;
     const centre = map.unproject(map.project([lat, lon], zoom).add([0, cover]), zoom);
     map.flyTo(centre, zoom, reduced ? { animate: false } : { duration: 0.8 });
   };
@@ -151,9 +151,11 @@ function controls(app: App, map: L.Map, fit: () => void, measure: Measure, heat:
   const zoom = (sign: string, label: string, act: () => void): HTMLElement =>
     h('button', { type: 'button', class: 'map-button', title: label, onclick: act, aria: { label } }, sign);
   const note = h('div', { class: 'map-note', role: 'status', hidden: true }, texts.map.tilesOff);
+  let hiding = 0;
   app.store.on(['tilesFailing'], ({ tilesFailing }) => {
     note.hidden = !tilesFailing;
-    setTimeout(() => {
+    clearTimeout(hiding);
+    hiding = window.setTimeout(() => {
       note.hidden = true;
     }, NOTE_MS);
   });

@@ -8,7 +8,8 @@ import { mayEdit, type AlertFilter } from '../state';
 import { texts } from '../texts';
 import { h, icon, iconButton, options, setText, timeElement, type IconName } from '../ui/dom';
 import { chime } from '../ui/sound';
-import { ALL, NOTABLE, OPEN, PAGE, firstOf, isNotable, kindsOf, nextPage, withOlder } from './feed';
+import { alertFilters } from './alert_filters';
+import { ALL, NOTABLE, NO_FILTER, OPEN, PAGE, firstOf, isNotable, nextPage, passesFilter, questionOf, withOlder } from './feed';
 import { showNotifications } from './notify/dialog';
 import type { AlertEvent } from '../wire/types';
 
@@ -79,8 +80,9 @@ export function alertsPanel(app: App): Panel {
   const { store } = app;
   const choose = (patch: Partial<AlertFilter>): void => store.set({ alertFilter: { ...store.now.alertFilter, ...patch } });
   let limit = SHOWN;
-  /** From when on the server is asked for older ones, by the kinds that it is asked for; null: there are none. */
-  const reached = new Map<string | undefined, number | null>([[kindsOf(NOTABLE), nextPage(store.now.alerts)]]);
+  const question = (): string => JSON.stringify(questionOf(store.now.alertFilter));
+  /** From when on the server is asked for older ones, by what it is asked for; null: there are none. */
+  const reached = new Map<string, number | null>([[JSON.stringify(questionOf(NO_FILTER)), nextPage(store.now.alerts)]]);
   const search = h('input', {
     type: 'search', class: 'search', placeholder: texts.alerts.search, aria: { label: texts.alerts.search }, oninput: () => choose({ text: search.value }),
   });
@@ -114,13 +116,12 @@ export function alertsPanel(app: App): Panel {
   const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.alerts } });
   const empty = h('p', { class: 'empty' });
 
-  const wanted = (a: AlertEvent, kind: string): boolean => (kind === NOTABLE ? isNotable(a) : kind === OPEN ? isNotable(a) && !store.now.acknowledged.has(a.event_id) : kind === ALL || a.kind === kind);
   const matches = (a: AlertEvent, text: string): boolean => text === '' || sentence(a).toLowerCase().includes(text);
   const passes = (a: AlertEvent): boolean => {
-    const { kind, text } = store.now.alertFilter;
-    return wanted(a, kind) && matches(a, text.trim().toLowerCase());
+    const { alertFilter, acknowledged } = store.now;
+    // What another question brought from further back would have gaps before it.
+    return a.received_at >= (reached.get(question()) ?? 0) && passesFilter(a, alertFilter, acknowledged) && matches(a, alertFilter.text.trim().toLowerCase());
   };
-  const kinds = (): string | undefined => kindsOf(store.now.alertFilter.kind);
   const older = h('button', {
     type: 'button', class: 'button small', onclick: () => {
       const { more } = firstOf(store.now.alerts, passes, limit);
@@ -132,17 +133,17 @@ export function alertsPanel(app: App): Panel {
   const reach = h('span', { class: 'hint', role: 'status' });
   const foot = h('div', { class: 'button-row panel-foot' }, older, reach);
   function loadOlder(): void {
-    const asked = kinds();
+    const asked = question();
     const before = reached.get(asked);
     if (before === null || older.disabled) return;
     older.disabled = true;
-    api.events({ limit: PAGE, ...(asked === undefined ? {} : { kind: asked }), ...(before === undefined ? {} : { received_to: before }) }).then(({ events }) => {
+    api.events({ limit: PAGE, ...questionOf(store.now.alertFilter), ...(before === undefined ? {} : { received_to: before }) }).then(({ events }) => {
       reached.set(asked, nextPage(events, before));
       store.set({ alerts: withOlder(store.now.alerts, events), acknowledged: new Map([...acknowledgedOf(events), ...store.now.acknowledged]) });
     }).catch(app.report).finally(() => {
       older.disabled = false;
-      // Somebody has chosen other kinds meanwhile.
-      if (!reached.has(kinds()) && kinds() !== asked) loadOlder();
+      // Somebody has chosen another filter meanwhile.
+      if (!reached.has(question()) && question() !== asked) loadOlder();
       render();
     });
   }
@@ -166,11 +167,10 @@ export function alertsPanel(app: App): Panel {
       if (rows.size > 4 * limit) rows.clear();
       list.replaceChildren(...shown);
       empty.hidden = shown.length > 0;
-      const { kind, text } = store.now.alertFilter;
-      const before = reached.get(kinds());
+      const before = reached.get(question());
       foot.hidden = before === null && !matching.more;
       setText(reach, before == null || matching.more ? '' : texts.alerts.reach(time(before)));
-      setText(empty, !alerts.some(isNotable) && kind === NOTABLE && text === '' ? texts.alerts.empty : texts.alerts.none);
+      setText(empty, !alerts.some(isNotable) && JSON.stringify(store.now.alertFilter) === JSON.stringify(NO_FILTER) ? texts.alerts.empty : texts.alerts.none);
     });
   }
   const editing = h('div', { class: 'button-row' }, all,
@@ -178,7 +178,7 @@ export function alertsPanel(app: App): Panel {
   const element = h('div', { class: 'panel-body list-panel' },
     h('div', { class: 'panel-tools' }, search, h('div', { class: 'field-row' }, select,
       h('label', { class: 'check' }, toasts, texts.alerts.toasts), h('label', { class: 'check' }, sound, texts.alerts.sound)),
-    note, editing), empty, h('div', { class: 'scroller' }, list), foot);
+    alertFilters(app, choose), note, editing), empty, h('div', { class: 'scroller' }, list), foot);
   store.on(['session'], (state) => {
     note.hidden = editing.hidden = !mayEdit(state);
     // Rows have buttons or not.
@@ -189,7 +189,7 @@ export function alertsPanel(app: App): Panel {
     select.value = alertFilter.kind;
     if (search.value !== alertFilter.text) search.value = alertFilter.text;
     limit = SHOWN;
-    if (!reached.has(kinds())) loadOlder();
+    if (!reached.has(question())) loadOlder();
     render();
   });
   store.on(['alerts', 'acknowledged'], render);

@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest';
-import { ALL, NOTABLE, NOTABLE_KINDS, OPEN, PAGE, firstOf, isNotable, kindsOf, nextPage, withAlert, withOlder } from './feed';
+import type { Acknowledged } from '../acknowledged';
+import type { AlertFilter } from '../state';
+import { ALL, NOTABLE, NOTABLE_KINDS, NO_FILTER, OPEN, PAGE, firstOf, isNotable, kindsOf, nextPage, passesFilter, questionOf, withAlert, withOlder } from './feed';
 import type { AlertEvent } from '../wire/types';
 
 const alert = (event_id: string, received_at: number, kind = 'enter'): AlertEvent => ({ event_id, received_at, kind }) as AlertEvent;
@@ -35,4 +37,24 @@ it('shows no more than it says, and acknowledges no more than it shows', () => {
   const even = (n: number): boolean => n % 2 === 0;
   expect(firstOf([1, 2, 3, 4, 5, 6], even, 2)).toEqual({ shown: [2, 4], more: true });
   expect(firstOf([1, 2, 3, 4, 5], even, 2)).toEqual({ shown: [2, 4], more: false });
+});
+
+it('lists what passes all filters, and asks the server for what it knows of them', () => {
+  const told = (event_id: string, rest: Partial<AlertEvent>): AlertEvent => ({ ...alert(event_id, 0), fleet: 'north', device: 'bus', fix_time: 5, ...rest });
+  const alerts = [told('a', {}), told('b', { fleet: 'south' }), told('c', { device: 'van', fix_time: 9 }), told('d', { kind: 'moving' }), told('seen', { kind: 'alarm', fix_time: 1 })];
+  const acknowledged: Acknowledged = new Map([['seen', { event_id: 'seen', by: 'anna', at: 7, note: null }]]);
+  const listed = (filter: Partial<AlertFilter>): string => ids(alerts.filter((a) => passesFilter(a, { ...NO_FILTER, ...filter }, acknowledged)));
+  expect(listed({})).toBe('a b c seen');
+  expect(listed({ kind: ALL })).toBe('a b c d seen');
+  expect(listed({ kind: OPEN })).toBe('a b c');
+  expect(listed({ kind: ALL, status: 'open' })).toBe('a b c');
+  expect(listed({ status: 'acknowledged' })).toBe('seen');
+  expect(listed({ kind: OPEN, status: 'acknowledged' })).toBe('');
+  expect(listed({ kind: 'moving' })).toBe('d');
+  expect(listed({ fleet: 'south' })).toBe('b');
+  expect(listed({ device: 'bus', fleet: 'north' })).toBe('a seen');
+  expect(listed({ from: 5 })).toBe('a b c');
+  expect(listed({ from: 2, to: 8 })).toBe('a b');
+  expect(questionOf({ ...NO_FILTER, text: 'x', status: 'open' })).toEqual({ kind: NOTABLE_KINDS });
+  expect(questionOf({ ...NO_FILTER, kind: ALL, fleet: 'f', device: 'd', from: 1, to: 2 })).toEqual({ fleet: 'f', device: 'd', from: 1, to: 2 });
 });

@@ -1,5 +1,7 @@
 /** The feed of alerts as data: what is an alert, what of history has been asked for, what is kept. */
 
+import type { Acknowledged } from '../acknowledged';
+import type { AlertFilter } from '../state';
 import { texts } from '../texts';
 import type { AlertEvent } from '../wire/types';
 
@@ -18,6 +20,28 @@ export const NOTABLE = '', ALL = '*', OPEN = '!';
 export const NOTABLE_KINDS = Object.keys(texts.alerts.kindNames).filter((kind) => isNotable({ kind })).join();
 /** Undefined: of all kinds. */
 export const kindsOf = (choice: string): string | undefined => (choice === ALL ? undefined : choice === NOTABLE || choice === OPEN ? NOTABLE_KINDS : choice);
+
+/** All that is notable. */
+export const NO_FILTER: AlertFilter = { kind: NOTABLE, text: '', fleet: null, device: null, status: '', from: null, to: null };
+
+/** What the server is asked for, as far as it knows of such filters. */
+export interface Question { kind?: string; fleet?: string; device?: string; from?: number; to?: number }
+export function questionOf({ kind, fleet, device, from, to }: AlertFilter): Question {
+  const kinds = kindsOf(kind);
+  return {
+    ...(kinds === undefined ? {} : { kind: kinds }), ...(fleet === null ? {} : { fleet }), ...(device === null ? {} : { device }),
+    ...(from === null ? {} : { from }), ...(to === null ? {} : { to }),
+  };
+}
+
+/** All but the text, which is that of a row. */
+export function passesFilter(alert: AlertEvent, { kind, fleet, device, status, from, to }: AlertFilter, acknowledged: Acknowledged): boolean {
+  const given = acknowledged.has(alert.event_id);
+  const open = isNotable(alert) && !given;
+  const wanted = kind === NOTABLE ? isNotable(alert) : kind === OPEN ? open : kind === ALL || alert.kind === kind;
+  return wanted && (status === '' || (status === 'open' ? open : given)) && (fleet === null || alert.fleet === fleet) && (device === null || alert.device === device)
+    && (from === null || alert.fix_time >= from) && (to === null || alert.fix_time <= to);
+}
 
 /** With one that has just been told. Newest first. */
 export function withAlert(alerts: readonly AlertEvent[], alert: AlertEvent): AlertEvent[] {

@@ -2,11 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { accessOf, differences, sentence } from './change_words';
 import { attributeSql, deviceSql } from '../device_filter';
 import { SPEED_RGB, speedColour } from '../worker/palette';
-import type { AlertEvent, ChangeInfo, PositionInfo } from '../wire/types';
+import type { AlertEvent, ChangeInfo } from '../wire/types';
 import { requestOf, type Part } from './commands';
 import { newestFirst } from './device_events';
 import { inUnit } from './fence_rules';
-import { kml } from './kml';
 
 describe('a filter by attribute', () => {
   it.each([
@@ -56,14 +55,6 @@ describe('a change', () => {
     expect(accessOf(change)).toBe('session 01ab, 192.0.2.1');
     expect(accessOf({ ...change, via: null, access: null, address: null })).toBe('');
   });
-});
-
-it('writes KML with trusted fixes, in order, and names that are no markup', () => {
-  const at = (fix_time: number, valid: boolean): PositionInfo => ({ fix_time, valid, lat: 48.5, lon: -11.25, altitude_m: null } as PositionInfo);
-  const text = kml([{ name: '<Bus & "7">', positions: [at(0, true), at(1000, false), at(2000, true)] }]);
-  expect(text).toContain('<name>&#60;Bus &#38; &#34;7&#34;&#62;</name>');
-  expect(text.match(/<when>.*<\/when>/g)).toEqual(['<when>1970-01-01T00:00:00.000Z</when>', '<when>1970-01-01T00:00:02.000Z</when>']);
-  expect(text.match(/<gx:coord>.*<\/gx:coord>/g)).toEqual(['<gx:coord>-11.25 48.5 0</gx:coord>', '<gx:coord>-11.25 48.5 0</gx:coord>']);
 });
 
 it('has a colour for every speed', () => {

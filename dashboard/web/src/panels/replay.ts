@@ -7,7 +7,7 @@ import { age, fromLocalInput, time, timeOfDay, date, toLocalInput, utc } from '.
 import { prefer, preferred } from '../prefs';
 import type { ReplaySession } from '../state';
 import { texts } from '../texts';
-import { field, h, icon, iconButton, options, setText } from '../ui/dom';
+import { field, h, icon, iconButton, isNarrow, options, setText } from '../ui/dom';
 import { alertRow } from './alerts';
 import { exportMenu } from './export';
 import { NAMED_AT_MOST } from '../worker/listing';
@@ -183,6 +183,8 @@ export function replayPanel(app: App): ReplayPanel {
       // One vehicle may have been anywhere: the map goes where it goes.
       follow: session.device !== null,
     });
+    // On a phone the sheet would cover the controls.
+    if (isNarrow()) app.openPanel(null);
     if (beginAt !== null) seek(beginAt);
     engine.replay(opened.id, { action: 'play' });
     alertsOf(session, (alerts) => {

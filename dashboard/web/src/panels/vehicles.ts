@@ -68,7 +68,8 @@ export function vehiclesPanel(app: App): Panel {
   const attributeFault = h('p', { class: 'error', role: 'alert' });
   followDeviceFilter(app, (message) => setText(attributeFault, message));
   const more = h('details', { class: 'rules', open: store.now.filter.fence !== null || store.now.filter.attribute !== '' },
-    h('summary', {}, texts.vehicles.more), h('div', { class: 'field-row' }, field(texts.vehicles.fence, fenceSelect), field(texts.vehicles.attribute, attribute)), attributeFault);
+    h('summary', {}, texts.vehicles.more), h('div', { class: 'field-row' }, field(texts.vehicles.fence, fenceSelect), field(texts.vehicles.attribute, attribute)),
+    h('p', { class: 'hint' }, texts.vehicles.filterAge), attributeFault);
   const sortSelect = h('select', { onchange: () => setFilter({ sort: sortSelect.value as SortKey }) });
   options(sortSelect, Object.entries(texts.vehicles.sorts) as [SortKey, string][], store.now.filter.sort);
   store.on(['fleets'], ({ fleets, filter }) => {

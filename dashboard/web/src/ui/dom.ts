@@ -94,6 +94,9 @@ export function timeZones(chosen = Intl.DateTimeFormat().resolvedOptions().timeZ
 /** What stands on lines of its own, or between commas. */
 export const lines = (text: string): string[] => text.split(/[\n,;]/).map((line) => line.trim()).filter((line) => line !== '');
 
+/** A phone, where panels are sheets over the map. */
+export const isNarrow = (): boolean => matchMedia('(max-width: 700px)').matches;
+
 /** Changes the text only if it differs: no layout work 4 times a second for nothing. */
 export function setText(node: HTMLElement, text: string): void {
   if (node.textContent !== text) node.textContent = text;

@@ -148,7 +148,7 @@ function account(app: App): HTMLElement {
 }
 
 function showHelp(): void {
-  const dialog: HTMLDialogElement = h('dialog', { class: 'dialog', onclose: () => dialog.remove() },
+  const dialog: HTMLDialogElement = h('dialog', { class: 'dialog', aria: { label: texts.panels.help }, onclose: () => dialog.remove() },
     h('h2', {}, texts.panels.help),
     h('dl', { class: 'keys' }, ...texts.shortcuts.flatMap(([key, what]) => [h('dt', {}, h('kbd', {}, key)), h('dd', {}, what)])),
     h('form', { method: 'dialog' }, h('button', { type: 'submit', class: 'button' }, texts.close)));

@@ -1218,6 +1218,27 @@ from: number | null,
 to: number | null, };
 
 /**
+ * Tracks to be written to a file, of more devices than an address can name.
+ */
+export type ExportRequest = {
+/**
+ * `csv`, `gpx`, `geojson`, `parquet`, `xlsx` or `kml`.
+ */
+format: string,
+/**
+ * Their ids.
+ */
+devices: Array<string>,
+/**
+ * First fix time.
+ */
+from: number,
+/**
+ * Last fix time.
+ */
+to: number, };
+
+/**
  * To acknowledge an alert.
  */
 export type NewAcknowledgement = {
