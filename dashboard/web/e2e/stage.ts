@@ -31,6 +31,11 @@ export const locate = async (device: string): Promise<{ lat: number; lon: number
   if (!place) throw new Error(`${device} is not on the map`);
   return place;
 };
+/** Whether the place that is looked at is in the middle of the map. */
+export const dotIsCentral = (): Promise<boolean> => page.evaluate(() => {
+  const [map, dot] = ['.map', '.place-dot'].map((name) => document.querySelector(name)?.getBoundingClientRect());
+  return map !== undefined && dot !== undefined && Math.hypot(dot.x + dot.width / 2 - map.x - map.width / 2, dot.y + dot.height / 2 - map.y - map.height / 2) < 20;
+});
 /** Rows of an answer to SQL. */
 export const ask = async (query: string): Promise<unknown[][]> => {
   const answer = await page.request.post(`${system.origin}/api/sql`, { headers: { 'x-waystream': '1' }, data: { query, format: 'json' } });

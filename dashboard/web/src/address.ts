@@ -1,7 +1,7 @@
 /** The address of a view: `#zoom/lat/lon?panel=…&device=…`. Whoever opens it sees the same. */
 
 import { ALL, NOTABLE, NO_FILTER, OPEN } from './panels/feed';
-import type { AlertFilter, PanelName, SqlView } from './state';
+import { PANEL_NAMES, type AlertFilter, type PanelName, type SqlView } from './state';
 import { texts } from './texts';
 import { LOOK_NAMES, type Colouring, type DrawOptions, type Filter, type Grouping, type SortKey } from './worker/protocol';
 
@@ -23,7 +23,6 @@ export interface Address {
   sqlView: SqlView;
 }
 
-const PANELS: readonly PanelName[] = ['vehicles', 'fences', 'alerts', 'replay', 'trips', 'sql'];
 const SORTS: readonly SortKey[] = ['name', 'status', 'speed', 'age'];
 const COLOURINGS: readonly Colouring[] = ['status', 'speed'];
 const GROUPINGS: readonly Grouping[] = ['auto', 'always', 'never'];
@@ -71,7 +70,7 @@ export function parseAddress(hash: string): Address {
   const colouring = among(COLOURINGS, words.get('colour')), grouping = among(GROUPINGS, words.get('group'));
   return {
     view: parts.length === 3 && place !== '' && zoom >= 0 && zoom <= MAX_ZOOM && Math.abs(lat) <= 90 && Math.abs(lon) <= 540 ? { zoom, lat, lon } : null,
-    panel: words.get('panel') === NO_PANEL ? null : among(PANELS, words.get('panel')),
+    panel: words.get('panel') === NO_PANEL ? null : among(PANEL_NAMES, words.get('panel')),
     device: words.get('device'),
     filter: {
       ...(words.has('search') ? { text: words.get('search') ?? '' } : {}), ...(words.has('fleet') ? { fleet: words.get('fleet') } : {}),

@@ -15,6 +15,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Devices named in one address: a longer one may be refused on its way. */
+export const NAMED_AT_MOST = 200;
+
 export type TrackFormat = 'csv' | 'gpx' | 'geojson' | 'kml' | 'parquet' | 'xlsx';
 
 type Query = Record<string, string | number | null | undefined>;

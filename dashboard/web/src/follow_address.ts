@@ -4,6 +4,7 @@ import type * as L from 'leaflet';
 import { formatAddress, parseAddress, type Address, type AddressView } from './address';
 import type { App } from './app';
 import type { State } from './state';
+import { EVERYBODY } from './worker/protocol';
 
 /** Written when nothing has changed for so long: a vehicle that is followed moves the map 60 times a second. */
 const REST_MS = 400;
@@ -67,7 +68,7 @@ export function followAddress(app: App, parts: Parts): void {
     const asked = parseAddress(new URL(newURL).hash);
     const { filter, options, panel } = store.now;
     store.set({
-      filter: { ...filter, text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', ...asked.filter },
+      filter: { ...EVERYBODY, devices: filter.devices, ...asked.filter },
       options: { ...options, ...asked.options }, panel: asked.panel === undefined ? panel : asked.panel, alertFilter: asked.alerts,
     });
     if (asked.view) app.view.map.setView([asked.view.lat, asked.view.lon], asked.view.zoom, { animate: false });

@@ -12,7 +12,7 @@ import { followAddress, openParts, type Parts } from './follow_address';
 import { configure, timeOfDay } from './format';
 import { contains, showFences } from './map/fences';
 import { createMap, type MapView } from './map/map';
-import { alertsPanel, sentence } from './panels/alerts';
+import { alertsPanel, sentence, showPlace } from './panels/alerts';
 import { detailsCard } from './panels/details';
 import { NOTABLE_KINDS, PAGE, isNotable, withAlert } from './panels/feed';
 import { isShown, readHidden, writeHidden } from './panels/fence_groups';
@@ -23,7 +23,7 @@ import { sqlPanel } from './panels/sql';
 import { vehiclesPanel } from './panels/vehicles';
 import { install } from './pwa/install';
 import { forgetOne, prefer, preferred, preferredTimeZone, preferredUnits, takeOver } from './prefs';
-import { Store } from './state';
+import { Store, serverNow } from './state';
 import { texts } from './texts';
 import { exposeForTests } from './testhook';
 import { h, isNarrow } from './ui/dom';
@@ -32,7 +32,7 @@ import { chime } from './ui/sound';
 import { choosePassword, signIn } from './ui/signin';
 import { toasts } from './ui/toast';
 import type { AlertEvent, PageConfig, SessionInfo } from './wire/types';
-import type { Grouping, LayerName, Theme } from './worker/protocol';
+import { EVERYBODY, type Grouping, type LayerName, type Theme } from './worker/protocol';
 
 /** Alerts of fixes older than this are told in the feed, not by a toast. */
 const TOAST_AGE_MS = 120_000;
@@ -75,7 +75,7 @@ async function start(): Promise<void> {
     fences: new Map(fences.features.map((f) => [f.properties.id, f])), preview: null, hiddenGroups: readHidden(preferred('hiddenGroups')),
     alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
     acknowledged: acknowledgedOf(recent.events), query: asked.query, sqlView: asked.sqlView, alertFilter: asked.alerts, heat: null,
-    filter: { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null, ...asked.filter },
+    filter: { ...EVERYBODY, ...asked.filter },
     options: {
       theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off',
       colouring: preferred('colouring') === 'speed' ? 'speed' : 'status', live: true, trailMs: preferredTrail(), ...asked.options,
@@ -191,8 +191,7 @@ function listen(app: App): void {
     const close = app.toast(h('span', { class: `toast-alert alert-${alert.kind}` }, text), {
       kind: 'alert', onclick: () => {
         app.select(layer, alert.device);
-        // 0,0: the device has not said where it is.
-        if (alert.lat !== 0 || alert.lon !== 0) app.view.flyTo(alert.lat, alert.lon);
+        showPlace(app, alert);
       },
     });
     if (layer === 'live') ofToasted = { id: alert.event_id, close };
@@ -208,10 +207,10 @@ function listen(app: App): void {
     store.set({ vehicle: selected });
   });
   engine.on('alert', (alert) => {
-    const { alerts, panel, unseenAlerts, stats } = store.now;
+    const { alerts, panel, unseenAlerts } = store.now;
     const known = alerts.some((a) => a.event_id === alert.event_id);
     store.set({ alerts: withAlert(alerts, alert), unseenAlerts: panel === 'alerts' || known || !isNotable(alert) ? unseenAlerts : unseenAlerts + 1 });
-    const old = Date.now() + (stats?.clockOffset ?? 0) - alert.fix_time > TOAST_AGE_MS;
+    const old = serverNow(store.now) - alert.fix_time > TOAST_AGE_MS;
     // While somebody looks at the past, the present only counts up the badge.
     const watching = store.now.replay === null && panel !== 'alerts';
     if (!known && !old && watching && !alert.retracted && isNotable(alert) && !store.now.acknowledged.has(alert.event_id)) {

@@ -6,7 +6,8 @@ import type { DrawKind } from './map/draw';
 import type { AlertEvent, FleetInfo, GeofenceFeature, PageConfig, SessionInfo } from './wire/types';
 import type { DrawOptions, Filter, LayerName, Selected, Stats } from './worker/protocol';
 
-export type PanelName = 'vehicles' | 'fences' | 'alerts' | 'replay' | 'trips' | 'sql';
+export const PANEL_NAMES = ['vehicles', 'fences', 'alerts', 'replay', 'trips', 'sql'] as const;
+export type PanelName = (typeof PANEL_NAMES)[number];
 
 export type SqlView = 'table' | 'chart' | 'map';
 export interface AlertFilter {
@@ -88,6 +89,9 @@ export interface State {
 
 /** Whether the user may do more than look. It may change while the page is open. */
 export const mayEdit = ({ session }: Pick<State, 'session'>): boolean => session.role !== 'viewer';
+
+/** The time as the server has it, ms. */
+export const serverNow = ({ stats }: Pick<State, 'stats'>): number => Math.round(Date.now() + (stats?.clockOffset ?? 0));
 
 type Listener = (state: Readonly<State>) => void;
 

@@ -1,8 +1,8 @@
 /** What a click leads to: following, choosing, jumping, deleting, and what the map draws of names and groups. */
 
 import { expect, it } from 'vitest';
-import type { DeviceInfo, SqlAnswer } from '../../src/wire/types';
-import { FENCE, locate, page, panel, shot, system } from '../stage';
+import type { DeviceInfo } from '../../src/wire/types';
+import { FENCE, ask, locate, page, panel, shot, system } from '../stage';
 
 interface Place { lat: number; lon: number }
 
@@ -188,10 +188,7 @@ it('deletes a geofence, here and on every other dashboard, once it is confirmed'
 });
 
 it('replays a trip from the details of its vehicle', async () => {
-  const answer = await page.request.post(`${system.origin}/api/sql`, {
-    headers: { 'x-waystream': '1' }, data: { query: 'SELECT device FROM trips ORDER BY started_at LIMIT 1', format: 'json' },
-  });
-  const [[device]] = (await answer.json() as SqlAnswer).rows;
+  const [[device]] = await ask('SELECT device FROM trips ORDER BY started_at LIMIT 1');
   await panel('vehicles');
   await page.locator('[data-search]').fill(String(device));
   await page.locator(`.vehicle-row[data-device="${String(device)}"]:visible`).click();

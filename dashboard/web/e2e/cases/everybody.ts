@@ -1,10 +1,10 @@
 /** Dark, small, without sight, without WebSocket, without a server. */
 
 import { expect, it } from 'vitest';
-import type { SqlAnswer } from '../../src/wire/types';
+import { PANEL_NAMES } from '../../src/state';
 import { seriousFindings, seriousInEachTheme } from '../axe';
 import { proxyWithoutWebSocket } from '../proxy';
-import { VEHICLES, system, browser, page, complaints, shot, panel } from '../stage';
+import { VEHICLES, ask, system, browser, page, complaints, shot, panel } from '../stage';
 
 it('is usable in the dark and on a phone', async () => {
   await panel('vehicles');
@@ -28,7 +28,7 @@ it('can be used by everybody: no serious finding in any panel, light and dark', 
   await page.locator('.vehicle-row:visible').first().click();
   await page.getByRole('complementary', { name: 'Vehicle details' }).getByText('Protocol').waitFor();
   for (const theme of ['light', 'dark']) {
-    for (const name of ['vehicles', 'fences', 'alerts', 'replay', 'trips', 'sql']) {
+    for (const name of PANEL_NAMES) {
       await panel(name);
       await look(`${name}, ${theme}`);
     }
@@ -51,10 +51,7 @@ function looking(within?: string): { findings: string[]; look: (where: string) =
 it('can be used by everybody: no serious finding in boxes over the map, editors and docks', async () => {
   const { findings, look } = looking();
   const details = page.getByRole('complementary', { name: 'Vehicle details' });
-  const answer = await page.request.post(`${system.origin}/api/sql`, {
-    headers: { 'x-waystream': '1' }, data: { query: 'SELECT device FROM trips ORDER BY started_at LIMIT 1', format: 'json' },
-  });
-  const [[device]] = (await answer.json() as SqlAnswer).rows;
+  const [[device]] = await ask('SELECT device FROM trips ORDER BY started_at LIMIT 1');
   await panel('vehicles');
   await page.locator('[data-search]').fill(String(device));
   await page.locator(`.vehicle-row[data-device="${String(device)}"]:visible`).click();
@@ -148,7 +145,7 @@ it('can be used by everybody: no serious finding in any dialog', async () => {
 it('can be used by everybody: no serious finding on a phone, nor where one signs in', async () => {
   const { findings, look } = looking();
   await page.setViewportSize({ width: 390, height: 780 });
-  for (const name of ['vehicles', 'fences', 'alerts', 'replay', 'sql']) {
+  for (const name of PANEL_NAMES) {
     await panel(name);
     await look(`${name} on a phone`);
   }

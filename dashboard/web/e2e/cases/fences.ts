@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { type Locator } from 'playwright-core';
 import { expect, it } from 'vitest';
 import type { GeofenceFeature } from '../../src/wire/types';
-import { FENCE, browser, system, page, shot, panel, locate, mapPixels } from '../stage';
+import { FENCE, ask, browser, system, page, shot, panel, locate, mapPixels } from '../stage';
 
 it('raises an alert when a vehicle drives through a fence drawn by hand', async () => {
   const device = await page.locator('.vehicle-row:visible').first().getAttribute('data-device') ?? '';
@@ -30,12 +30,7 @@ it('counts the vehicles inside of each geofence while the list is shown', async 
     [...document.querySelectorAll<HTMLElement>('[data-fence]')]
       .map((row) => ({ id: row.dataset['fence'] ?? '', inside: Number(/([\d,.]+) inside/.exec(row.textContent ?? '')?.[1] ?? 0) }))
       .filter(({ inside }) => inside > 0).sort((a, b) => b.inside - a.inside).slice(0, 5));
-  const stored = (id: string): Promise<number> => page.evaluate(async (fence) => {
-    const query = `SELECT count(*) FROM latest_positions WHERE in_geofence(lat, lon, '${fence}')`;
-    const headers = { 'x-waystream': '1', 'content-type': 'application/json' };
-    const answer = await (await fetch('api/sql', { method: 'POST', headers, body: JSON.stringify({ query, format: 'json' }) })).json() as { rows: number[][] };
-    return answer.rows[0]?.[0] ?? -1;
-  }, id);
+  const stored = async (id: string): Promise<unknown> => (await ask(`SELECT count(*) FROM latest_positions WHERE in_geofence(lat, lon, '${id}')`))[0]?.[0];
   // Vehicles drive on between the two questions: of some geofence both say the same.
   await expect.poll(async () => {
     for (const { id, inside } of await fullest()) if (await stored(id) === inside) return true;

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { expect, it } from 'vitest';
+import { PANEL_NAMES } from '../../src/state';
 import { SHOTS } from '../browser';
 import { browser, page, system } from '../stage';
 
@@ -18,8 +19,8 @@ const button = (name: string): ReturnType<Page['locator']> => phone.getByRole('b
 
 /** What can be pressed or written into, and nobody gets at, as it sticks out sideways. */
 const sticksOut = (): Promise<string[]> => phone.evaluate((width) => [...document.querySelectorAll<HTMLElement>('button, input, select, textarea, a, h1, h2')]
-  // The map and results of SQL can be moved.
-  .filter((element) => element.checkVisibility() && element.closest('.leaflet-pane, .sql-result') === null)
+  // The map and tables can be moved.
+  .filter((element) => element.checkVisibility() && element.closest('.leaflet-pane, .sql-result, .journeys') === null)
   .filter((element) => {
     const { left, right, width: own } = element.getBoundingClientRect();
     return own > 0 && (left < -1 || right > width + 1);
@@ -37,7 +38,7 @@ it('fits a phone: nothing sticks out of any panel, dialog or box', async () => {
     found.push(...(await sticksOut()).map((html) => `${where}: ${html}`));
   };
   await look('map');
-  for (const name of ['vehicles', 'fences', 'alerts', 'replay', 'sql']) {
+  for (const name of PANEL_NAMES) {
     await rail(name);
     await phone.locator(`[data-panel=${name}][aria-pressed=true]`).waitFor();
     await look(name);

@@ -3,7 +3,7 @@
 import { type Locator, type Page } from 'playwright-core';
 import { expect, it } from 'vitest';
 import type { DeviceDetails } from '../../src/wire/types';
-import { ask, page, panel, shot, system } from '../stage';
+import { ask, dotIsCentral, page, panel, shot, system } from '../stage';
 
 /** Where the listener for OsmAnd is, among the addresses that are told at the start. */
 const OSMAND = /127\.\d+\.\d+\.\d+:5055/;
@@ -105,17 +105,13 @@ it('leads from a moment of the speed chart to its place, by mouse and by keys', 
   await open(String(device));
   const chart = card().getByRole('slider');
   const dot = page.locator('.place-dot');
-  const isCentral = (): Promise<boolean> => page.evaluate(() => {
-    const [map, dot] = ['.map', '.place-dot'].map((name) => document.querySelector(name)?.getBoundingClientRect());
-    return map !== undefined && dot !== undefined && Math.hypot(dot.x + dot.width / 2 - map.x - map.width / 2, dot.y + dot.height / 2 - map.y - map.height / 2) < 20;
-  });
   await chart.locator('.u-over').waitFor();
   await chart.locator('.u-over').hover();
   await dot.waitFor();
   await card().locator('.chart-readout').filter({ hasText: / · \d+ km\/h$/ }).waitFor();
   await shot('17-moment');
   await chart.locator('.u-over').click();
-  await expect.poll(isCentral, { timeout: 30_000 }).toBe(true);
+  await expect.poll(dotIsCentral, { timeout: 30_000 }).toBe(true);
   const first = await chart.getAttribute('aria-valuetext');
   await page.mouse.move(2, 2);
   await dot.waitFor({ state: 'detached' });
@@ -126,7 +122,7 @@ it('leads from a moment of the speed chart to its place, by mouse and by keys', 
   expect(await chart.getAttribute('aria-valuetext')).not.toBe(first);
   await chart.press('End');
   await chart.press('Enter');
-  await expect.poll(isCentral, { timeout: 30_000 }).toBe(true);
+  await expect.poll(dotIsCentral, { timeout: 30_000 }).toBe(true);
   await close();
   await dot.waitFor({ state: 'detached' });
 });

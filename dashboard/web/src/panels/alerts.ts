@@ -32,6 +32,12 @@ export function detail({ attributes, geofence_name }: AlertEvent): string {
   return `${alarm === undefined ? '' : ` (${String(alarm).replaceAll('_', ' ')})`}${geofence_name ? ` ${geofence_name}` : ''}`;
 }
 
+/** Where it happened, on the map. */
+export function showPlace(app: App, { lat, lon }: AlertEvent): void {
+  // 0,0: the device has not said where it is.
+  if (lat !== 0 || lon !== 0) app.view.flyTo(lat, lon);
+}
+
 export const iconOf = (kind: string): IconName => (kind === 'enter' || kind === 'exit' || kind === 'trip_start' || kind === 'trip_end' ? kind : 'alerts');
 
 /** All of these, so far as nobody has yet. The server tells every dashboard, this one too. */
@@ -55,8 +61,7 @@ export function alertRow(app: App, alert: AlertEvent, layer: 'live' | 'replay' =
   const row = h('button', {
     type: 'button', class: 'list-main', onclick: () => {
       app.select(layer, alert.device);
-      // 0,0: the device has not said where it is.
-      if (alert.lat !== 0 || alert.lon !== 0) app.view.flyTo(alert.lat, alert.lon);
+      showPlace(app, alert);
       if (alert.geofence) app.highlightFence(alert.geofence);
     },
   }, mark,

@@ -1,6 +1,6 @@
 /** The tracks of a replay as a file. */
 
-import { api, type TrackFormat } from '../api';
+import { NAMED_AT_MOST, api, type TrackFormat } from '../api';
 import type { App } from '../app';
 import { texts } from '../texts';
 import { download, h, options } from '../ui/dom';
@@ -8,8 +8,6 @@ import { download, h, options } from '../ui/dom';
 const FORMATS: readonly (readonly [TrackFormat, string])[] = [
   ['gpx', 'GPX'], ['csv', 'CSV'], ['xlsx', 'Excel'], ['geojson', 'GeoJSON'], ['kml', 'KML'], ['parquet', 'Parquet'],
 ];
-/** Named in one address. */
-const NAMED_AT_MOST = 200;
 
 /** Acts when a format is chosen. */
 export function exportMenu(app: App): HTMLSelectElement {

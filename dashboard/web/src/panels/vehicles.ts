@@ -3,6 +3,7 @@
 import type { App, Panel } from '../app';
 import { age, speedText } from '../format';
 import { followDeviceFilter } from '../device_filter';
+import { serverNow } from '../state';
 import { texts } from '../texts';
 import { field, h, options, setText } from '../ui/dom';
 import type { Filter, SortKey, VehicleRow } from '../worker/protocol';
@@ -133,7 +134,7 @@ export function vehiclesPanel(app: App): Panel {
 
   function fill(row: Row, vehicle: VehicleRow, index: number): void {
     const { element, dot, name, sub, speed } = row;
-    const { selected, fleets, stats } = store.now;
+    const { selected, fleets } = store.now;
     row.device = vehicle.device;
     element.dataset['device'] = vehicle.device;
     element.style.transform = `translateY(${index * ROW_PX}px)`;
@@ -144,7 +145,7 @@ export function vehiclesPanel(app: App): Panel {
     const fleet = fleets.length > 1 ? (fleets.find((f) => f.id === vehicle.fleet)?.name ?? '') : '';
     setText(sub, [vehicle.device === vehicle.name ? '' : vehicle.device, fleet].filter((t) => t !== '').join(' · ') || texts.looks[vehicle.look]);
     setText(speed, speedText(vehicle.speedKmh));
-    setText(row.age, age(Date.now() + (stats?.clockOffset ?? 0) - vehicle.fixTime));
+    setText(row.age, age(serverNow(store.now) - vehicle.fixTime));
   }
 
   engine.on('rows', (reply) => {

@@ -3,7 +3,7 @@
 import { api } from '../api';
 import type { App, Panel } from '../app';
 import { age } from '../format';
-import type { PanelName } from '../state';
+import { PANEL_NAMES, type PanelName } from '../state';
 import { showChanges } from '../panels/changes';
 import { showPeople } from '../panels/people/dialog';
 import { showSettings } from '../panels/settings';
@@ -14,7 +14,6 @@ import { menuBehind } from './menu';
 import { showSecondFactor } from './second_factor';
 import { choosePassword } from './signin';
 
-const PANEL_NAMES: readonly PanelName[] = ['vehicles', 'fences', 'alerts', 'replay', 'trips', 'sql'];
 /** Tables need the width of the map: these are below it. */
 const DOCKED: ReadonlySet<PanelName> = new Set<PanelName>(['trips', 'sql']);
 const KEYS: Record<string, PanelName> = { v: 'vehicles', f: 'fences', a: 'alerts', r: 'replay', t: 'trips', q: 'sql' };

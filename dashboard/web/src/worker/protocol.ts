@@ -51,6 +51,9 @@ export interface Filter {
   devices: readonly string[] | null;
 }
 
+/** Lets everybody through. */
+export const EVERYBODY: Filter = { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null };
+
 /** The parts of a filter that counted cells can't answer: they have numbers by status, of the fleets that the server was asked for. */
 export function notOfCells({ text, fence, attribute }: Filter): ('text' | 'fence' | 'attribute')[] {
   const parts = { text: text.trim() !== '', fence: fence !== null, attribute: attribute.trim() !== '' };

@@ -7,7 +7,7 @@ import { Listing, askAt, listedOf, requestOf, rowsOf, type Ask } from './listing
 import { Live } from './live';
 import { latOf, lonOf } from './mercator';
 import { Painter, type Scene } from './painter';
-import type { DrawOptions, FrameReply, FromWorker, LayerName, LinkState, Selected, ToWorker, VehicleRow, View } from './protocol';
+import { EVERYBODY, type DrawOptions, type FrameReply, type FromWorker, type LayerName, type LinkState, type Selected, type ToWorker, type VehicleRow, type View } from './protocol';
 import { distinct } from './pick';
 import { Replay } from './replay';
 import { Sight, sameViewport } from './sight';
@@ -243,8 +243,7 @@ async function located(layer: LayerName, device: string): Promise<VehicleRow | n
   const slot = presentSlot(layer, device);
   if (slot >= 0) return rowOf(layer, slot);
   if (layer === 'replay' || !listing.active || !ask) return null;
-  const filter = { text: '', fleet: null, looks: [], sort: 'name' as const, fence: null, attribute: '', devices: [device] };
-  return rowsOf(await ask(requestOf(filter, 0, 1)))[0] ?? null;
+  return rowsOf(await ask(requestOf({ ...EVERYBODY, devices: [device] }, 0, 1)))[0] ?? null;
 }
 
 function sendStats(): void {
