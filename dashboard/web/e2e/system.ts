@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const START_MS = 120_000;
+/** Where the listener for OsmAnd is, among the addresses that are told at the start. */
+const OSMAND = /127\.\d+\.\d+\.\d+:5055/;
 const LINK = /https?:\/\/\S+\/sign-in\?token=[\w-]+/;
 
 async function freePort(): Promise<number> {
@@ -77,6 +79,13 @@ export class System {
     return LINK.exec(this.output)?.[0] ?? '';
   }
 
+  /** Address and port of the listener for OsmAnd. */
+  get osmand(): string {
+    const [listener] = OSMAND.exec(this.output) ?? [];
+    if (listener === undefined) throw new Error(`no listener for OsmAnd:\n${this.output}`);
+    return listener;
+  }
+
   async stop(): Promise<void> {
     const { child } = this;
     this.child = null;
@@ -88,10 +97,6 @@ export class System {
   async destroy(): Promise<void> {
     await this.stop();
     await rm(this.data, { recursive: true, force: true });
-  }
-
-  get log(): string {
-    return this.output;
   }
 
   private async until(holds: () => Promise<boolean>, what: string): Promise<void> {

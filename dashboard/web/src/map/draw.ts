@@ -14,9 +14,9 @@ export const LEAST_RADIUS_M = 5;
 /** How wide a corridor is until somebody says otherwise: a road and the error of a receiver beside it. */
 const CORRIDOR_WIDTH_M = 50;
 /** A click this near to the first corner closes a polygon. */
-const CLOSE_PX = 12;
-/** The second click of a double-click is the same corner. */
-const SAME_PX = 4;
+export const CLOSE_PX = 12;
+/** The second click of a double-click is the same point. */
+export const SAME_PX = 4;
 /** 1e-7 degree is what the server keeps. */
 const round = (v: number): number => Math.round(v * 1e7) / 1e7;
 export const place = (at: L.LatLng): [number, number] => [round(at.wrap().lng), round(at.lat)];
@@ -31,6 +31,10 @@ export interface Drawing {
   /** A point at the cross, and the same once more ends the shape; who has drawn by hand so far ends it at once. */
   enter: () => void;
 }
+
+/** On the screen. Nothing is near to no place. */
+export const isNear = (map: L.Map, at: L.LatLng, other: L.LatLng | undefined, px: number): boolean =>
+  other !== undefined && map.latLngToContainerPoint(other).distanceTo(map.latLngToContainerPoint(at)) < px;
 
 export const LINE: L.PathOptions = { color: DEFAULT_COLOUR, weight: 2, dashArray: '5 4', fillOpacity: 0.12, interactive: false, pane: 'draw' };
 
@@ -51,10 +55,8 @@ function drawCorners(map: L.Map, closed: boolean, done: (shape: Drawn | null) =>
   };
   const cross = mapCross(map);
   const add = (at: L.LatLng, same: () => void): void => {
-    const near = (corner: L.LatLng | undefined, px: number): boolean =>
-      corner !== undefined && map.latLngToContainerPoint(corner).distanceTo(map.latLngToContainerPoint(at)) < px;
-    if (near(corners[corners.length - 1], SAME_PX)) return same();
-    if (closed && corners.length > 2 && near(corners[0], CLOSE_PX)) return finish();
+    if (isNear(map, at, corners[corners.length - 1], SAME_PX)) return same();
+    if (closed && corners.length > 2 && isNear(map, at, corners[0], CLOSE_PX)) return finish();
     corners.push(at);
     redraw();
   };

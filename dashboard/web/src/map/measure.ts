@@ -7,12 +7,7 @@ import { texts } from '../texts';
 import { h, iconButton, setText } from '../ui/dom';
 import { mapCross } from './cross';
 import { areaM2, lengthM } from './geometry';
-import { LINE } from './draw';
-
-/** A click this near to the first point closes the line. */
-const CLOSE_PX = 12;
-/** The second click of a double-click is the same point. */
-const SAME_PX = 4;
+import { CLOSE_PX, LINE, SAME_PX, isNear } from './draw';
 
 export interface Measure {
   button: HTMLButtonElement;
@@ -51,10 +46,8 @@ export function measureTool(app: App, map: L.Map): Measure {
       points.length = 0;
       ended = closed = false;
     }
-    const near = (p: L.LatLng | undefined, px: number): boolean =>
-      p !== undefined && map.latLngToContainerPoint(p).distanceTo(map.latLngToContainerPoint(at)) < px;
-    if (points.length > 2 && near(points[0], CLOSE_PX)) closed = true;
-    else if (!near(points[points.length - 1], SAME_PX)) points.push(at);
+    if (points.length > 2 && isNear(map, at, points[0], CLOSE_PX)) closed = true;
+    else if (!isNear(map, at, points[points.length - 1], SAME_PX)) points.push(at);
     redraw();
   }
 
