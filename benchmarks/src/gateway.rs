@@ -44,6 +44,7 @@ pub async fn serve(dir: &Path, listen: SocketAddr, sizes: Sizes, history: Past) 
             organisation: organisation.clone(),
             role: Role::Owner,
             password_hash: None,
+            preferences: None,
         }),
     ];
     edits.extend((0..sizes.fleets).map(|f| {

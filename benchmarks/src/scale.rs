@@ -110,6 +110,7 @@ fn fence(n: usize, version: u64, radius_m: f64) -> Result<IndexEdit> {
         id: format!("fence-{n}").parse()?,
         organisation: "organisation".parse()?,
         fleet: None,
+        group: None,
         name: format!("Fence {n}"),
         version,
         shape: circle(place(n)?, radius_m)?,

@@ -306,7 +306,13 @@ async fn first_start(catalog: &CatalogHandle) -> anyhow::Result<()> {
             }));
         }
         if known.users.is_empty() {
-            missing.push(CatalogEntry::User(User { id: user, organisation, role: UserRole::Owner, password_hash: None }));
+            missing.push(CatalogEntry::User(User {
+                id: user,
+                organisation,
+                role: UserRole::Owner,
+                password_hash: None,
+                preferences: None,
+            }));
         }
         missing.into_iter().map(CatalogEdit::Put).collect()
     };

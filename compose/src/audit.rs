@@ -170,7 +170,7 @@ mod tests {
         );
         let user = |password_hash: Option<String>| {
             let (id, organisation) = ("anna".parse().expect("an id"), "ours".parse().expect("an id"));
-            CatalogEdit::Put(CatalogEntry::User(User { id, organisation, role: Role::Owner, password_hash }))
+            CatalogEdit::Put(CatalogEntry::User(User { id, organisation, role: Role::Owner, password_hash, preferences: None }))
         };
         told(Actor::CommandLine, user(Some("a hash".into())));
         let reset = told(Actor::CommandLine, user(None));

@@ -372,7 +372,7 @@ pub enum ExportFormat {
     Gpx,
     /// For geographic programs.
     Geojson,
-    /// For Google Earth and the like.
+    /// For Google Earth and the like, of trusted positions only.
     Kml,
     /// For pandas, DuckDB and the like: the columns of the table `positions` in SQL.
     Parquet,

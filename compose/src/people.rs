@@ -138,7 +138,7 @@ fn decide(catalog: &Catalog, order: &PeopleOrder) -> anyhow::Result<(Vec<Catalog
         PeopleOrder::CreateUser { id, organisation, role } => {
             anyhow::ensure!(!catalog.users.contains_key(&id), "there is a user {id} already");
             anyhow::ensure!(catalog.organisations.contains_key(&organisation), "there is no organisation {organisation}");
-            let user = User { id: id.clone(), organisation, role, password_hash: None };
+            let user = User { id: id.clone(), organisation, role, password_hash: None, preferences: None };
             let (mut edits, said) = link(catalog, id);
             edits.insert(0, CatalogEdit::Put(CatalogEntry::User(user)));
             (edits, said)

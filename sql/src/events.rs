@@ -17,6 +17,8 @@ pub struct EventFilter {
     pub from: Option<Timestamp>,
     /// Fix time at or before this.
     pub to: Option<Timestamp>,
+    /// Received at or before this.
+    pub received_to: Option<Timestamp>,
     /// Of these kinds; empty: of all.
     pub kinds: Vec<EventKind>,
     /// Of these devices; empty: of all in the scope.
@@ -88,6 +90,7 @@ fn conditions(filter: &EventFilter) -> Vec<Expr> {
     let mut all = Vec::new();
     all.extend(filter.from.map(|t| col("fix_time").gt_eq(time(t))));
     all.extend(filter.to.map(|t| col("fix_time").lt_eq(time(t))));
+    all.extend(filter.received_to.map(|t| col("received_at").lt_eq(time(t))));
     if !filter.kinds.is_empty() {
         all.push(col("kind").in_list(filter.kinds.iter().map(|k| lit(k.as_str())).collect(), false));
     }

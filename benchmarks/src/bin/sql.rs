@@ -164,6 +164,7 @@ fn catalog(vehicles: u32) -> Result<(Catalog, Scope)> {
         id: RING_NAME.parse()?,
         organisation: organisation.clone(),
         fleet: None,
+        group: None,
         name: RING_NAME.into(),
         version: 1,
         shape: Shape::Polygons { polygons: vec![Polygon { rings: vec![ring] }] },

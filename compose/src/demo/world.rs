@@ -145,6 +145,7 @@ fn geofences(organisation: &OrganisationId, city: &City, now: Timestamp) -> Vec<
         id: GeofenceId::new(id).expect("not empty"),
         organisation: organisation.clone(),
         fleet: fleet.map(|f| FleetId::new(f).expect("not empty")),
+        group: None,
         name,
         version: now.as_millis().unsigned_abs(),
         shape,

@@ -45,7 +45,7 @@ pub(super) async fn read(
                 continue;
             }
         }
-        taken.push(User { id: user.id, organisation: organisation(), role: user.role, password_hash: None });
+        taken.push(User { id: user.id, organisation: organisation(), role: user.role, password_hash: None, preferences: None });
     }
     Ok(taken)
 }

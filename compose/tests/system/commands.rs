@@ -163,7 +163,7 @@ fn what_is_imported_comes_out_again_from_a_folder_and_from_a_running_system() {
     let count = "SELECT count(*) AS n, count(DISTINCT device) AS d FROM positions";
     assert_eq!(well(&["sql", count, "--data", data, "--format", "csv"]), "n,d\n1533,8\n");
 
-    for (format, start, end) in [("parquet", "PAR1", "PAR1"), ("xlsx", "PK", "")] {
+    for (format, start, end) in [("parquet", "PAR1", "PAR1"), ("xlsx", "PK", ""), ("kml", "<?xml", "</kml>\n")] {
         let file = folder.path().join(format!("tracks.{format}"));
         assert_eq!(well(&["export", "--data", data, "--format", format, "--output", text(&file)]), "");
         let written = std::fs::read(&file).unwrap();

@@ -10,18 +10,21 @@
 //! | `alert` | [`AlertEvent`] | yes |
 //! | `catalog` | [`CatalogMessage`] | yes |
 //! | `detail` | [`DetailMessage`] | yes |
+//! | `inside` | [`InsideMessage`] | all counts again for a slow client |
 //! | `notice` | [`NoticeMessage`]: answered when it is shown | no |
 //! | `r` | replay id, one FT1 frame with [`frame::flags::REPLAY`] | yes |
 //! | `replay_state` | [`ReplayState`] | yes |
 //! | `replay_alert` | [`ReplayAlert`] | yes |
 //!
 //! Client to server: `watch` ([`WatchRequest`], answered by [`WatchAnswer`]), `viewport` ([`Viewport`]), `follow` ([`FollowRequest`]),
-//! `only` ([`OnlyRequest`]), `ack` (seq of a live frame), `replay` ([`ReplayRequest`], opening is answered by [`ReplayAnswer`]), `replay_ack` ([`ReplayAck`]).
+//! `only` ([`OnlyRequest`]), `inside` ([`InsideRequest`]), `ack` (seq of a live frame), `replay` ([`ReplayRequest`], opening is answered by [`ReplayAnswer`]), `replay_ack` ([`ReplayAck`]).
 
 mod acknowledgements;
 mod audit;
 pub mod cells;
+mod exports;
 pub mod frame;
+mod inside;
 mod notices;
 mod notifications;
 mod oidc;
@@ -40,6 +43,8 @@ mod viewport;
 pub(crate) use acknowledgements::acknowledgement_info;
 pub use acknowledgements::{AcknowledgementInfo, NewAcknowledgement, NewAcknowledgements};
 pub use audit::{AuditAnswer, ChangeInfo};
+pub use exports::ExportRequest;
+pub use inside::{InsideMessage, InsideRequest};
 pub use notices::{NewNotice, NoticeAnswer, NoticeMessage, PresenceAnswer};
 pub use notifications::{
     ChannelEdit, ChannelInfo, DeliveriesAnswer, DeliveryInfo, NotificationRuleEdit, NotificationRuleInfo, QuietHours,
@@ -52,7 +57,7 @@ pub use sql::{SavedQueryEdit, SavedQueryInfo, SqlAnswer, SqlColumn, SqlRequest};
 pub use tokens::{NewTokenAnswer, NewTokenRequest, TokenInfo, TokenScopeName};
 pub use transfers::{NewTransferAnswer, TransferInfo, TransferRedemption};
 pub use unknown_devices::UnknownDeviceInfo;
-pub use users::{NewUserRequest, RoleName, UserEdit, UserInfo, UserLink};
+pub use users::{NewUserRequest, PreferencesInfo, RoleName, UnitsName, UserEdit, UserInfo, UserLink};
 pub use vehicles::{ListedVehicle, VehicleListAnswer, VehicleListRequest, VehicleSort};
 pub use viewport::{DetailMessage, OnlyRequest, Viewport};
 
@@ -132,6 +137,8 @@ pub struct SessionInfo {
     pub role: String,
     /// False until the user has chosen one.
     pub has_password: bool,
+    /// How figures and times are shown; `null` until the user has chosen.
+    pub preferences: Option<PreferencesInfo>,
     /// All that the session may see.
     pub fleets: Vec<FleetInfo>,
 }
@@ -412,6 +419,10 @@ pub struct GeofenceProperties {
     pub name: String,
     /// Only for this fleet; `null`: for all.
     pub fleet: Option<String>,
+    /// Under which it is listed and shown together with others; missing or empty: under none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub group: Option<String>,
     /// `#rrggbb`; `null`: the map chooses.
     pub colour: Option<String>,
     /// Grows with every edit; given by the server.
@@ -474,6 +485,7 @@ pub fn geofence_feature(geofence: &Geofence) -> GeofenceFeature {
             id: geofence.id.to_string(),
             name: geofence.name.clone(),
             fleet: geofence.fleet.as_ref().map(ToString::to_string),
+            group: geofence.group.clone(),
             colour: geofence.colour.clone(),
             version: geofence.version,
             radius_m: feature["properties"]["radius_m"].as_f64(),
@@ -535,6 +547,10 @@ pub struct WatchRequest {
     #[serde(default)]
     #[ts(optional)]
     pub only: Option<String>,
+    /// See [`InsideRequest`].
+    #[serde(default)]
+    #[ts(optional, as = "Option<bool>")]
+    pub inside: bool,
 }
 
 /// Socket.IO `follow`: the vehicles to be told of wherever they are, instead of those before. At most 16 count.

@@ -76,7 +76,7 @@ async fn nobody_reaches_what_is_not_theirs() {
             };
             let mut address = path.replace("{id}", id).replace("{command}", &command).replace("{link}", &link);
             match path.as_str() {
-                "/api/export" => address += "?format=csv&device=ours-1",
+                "/api/export" => address += "?format=lines&device=ours-1",
                 "/api/events" => address += "?device=ours-1",
                 "/api/audit" => address += "?user=admin",
                 "/api/devices" => address += "?fleet=north",
@@ -110,6 +110,8 @@ async fn nobody_reaches_what_is_not_theirs() {
                 p if p.starts_with("/api/devices") || p.starts_with("/api/unknown-devices") => {
                     Some(json!({ "name": "Mine", "fleet": "their" }))
                 }
+                "/api/export" => Some(json!({ "format": "lines", "devices": ["ours-1"], "from": 0, "to": in_ms(0) })),
+                "/api/session/preferences" => Some(json!({ "units": "metric", "time_zone": null })),
                 "/api/session" | "/api/session/password" => continue,
                 _ => Some(json!({ "id": "north", "name": "Mine" })),
             };
@@ -127,7 +129,7 @@ async fn nobody_reaches_what_is_not_theirs() {
                 assert_eq!(nobody.ask(method.clone(), &address, body.as_ref()).await.0, 401, "{method} {address}");
             }
             // What is one's own, and questions that are too long for an address.
-            let is_open_to_viewers = ["/api/session", "/api/tokens", "/api/sql", "/api/vehicles"];
+            let is_open_to_viewers = ["/api/session", "/api/tokens", "/api/sql", "/api/vehicles", "/api/export"];
             if method != Method::GET && !is_open_to_viewers.iter().any(|open| path.starts_with(open)) {
                 let (status, answer) = viewer.ask(method.clone(), &address, body.as_ref()).await;
                 assert_eq!(status, 403, "{method} {address} as a viewer: {answer}");

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use system::browser::Browser;
-use system::{System, device, event, live};
+use system::{System, device, event, geofence, id, live};
 use tokio::task::JoinSet;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use waystream_domain::CatalogEdit;
-use waystream_domain::catalog::Role;
+use waystream_domain::catalog::{Fleet, Role};
+use waystream_domain::{Actor, CatalogEdit, CatalogEntry, CatalogKey, Event};
 use waystream_gateway::GatewayConfig;
 
 const EVERYTHING: fn() -> Value = || json!({ "fleets": null, "alerts_after": null });
@@ -113,6 +113,83 @@ async fn edits_of_the_catalog_reach_an_open_map() {
     // Until it reports there.
     system.move_to("their", vec![live("new", "their", 3, 4.0)]).await;
     theirs.until_so(|b| b.map.get("new") == Some(&4.0)).await;
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn renamed_fleets_and_edited_geofences_reach_an_open_map() {
+    let system = System::start().await;
+    let (cookie, other) = (system.cookie("admin").await, system.cookie("other").await);
+    let (mut browser, _) = Browser::watching(&system.url, &cookie, "websocket", EVERYTHING()).await;
+    let (mut theirs, _) = Browser::watching(&system.url, &other, "websocket", EVERYTHING()).await;
+    system.move_to("south", vec![live("b", "south", 1, 1.0)]).await;
+    browser.until_so(|b| b.map.contains_key("b")).await;
+    let fleet = |name: &str| {
+        CatalogEntry::Fleet(Fleet { id: id("south"), organisation: id("ours"), name: name.into(), rules: Default::default() })
+    };
+    system.edit(fleet("South-west")).await;
+    assert_eq!(
+        browser.until("catalog").await.args[0],
+        json!({ "kind": "fleet", "id": "south", "value": { "id": "south", "name": "South-west" } })
+    );
+    for name in ["Yard", "Old yard"] {
+        system.edit(geofence(name, "yard", "ours")).await;
+        let told = browser.until("catalog").await.args.remove(0);
+        assert_eq!((&told["kind"], &told["id"]), (&json!("geofence"), &json!("yard")));
+        let value = &told["value"];
+        assert_eq!((&value["properties"]["name"], &value["geometry"]["type"]), (&json!(name), &json!("Point")));
+    }
+    let gone = [(CatalogKey::Geofence(id("yard")), "geofence", "yard"), (CatalogKey::Fleet(id("south")), "fleet", "south")];
+    for (key, kind, id) in gone {
+        system.catalog.edit(&Actor::CommandLine, vec![CatalogEdit::Remove(key)]).await.unwrap();
+        assert_eq!(browser.until("catalog").await.args[0], json!({ "kind": kind, "id": id, "value": null }));
+    }
+    // Nobody sees who was in it.
+    browser.until_so(|b| !b.map.contains_key("b")).await;
+    // Another organisation is told of its own edits only: this is the first that it hears of.
+    system.edit(geofence("Gate", "gate", "theirs")).await;
+    assert_eq!(theirs.until("catalog").await.args[0]["id"], "gate");
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn how_many_vehicles_are_inside_of_a_geofence_is_told_to_whoever_asks_and_may_see_them() {
+    let system = System::start().await;
+    system.edit(geofence("Yard", "yard", "ours")).await;
+    system.edit(geofence("Gate", "gate", "theirs")).await;
+    let told = |whole: bool, counts: Value| json!({ "whole": whole, "counts": counts });
+    let asking = |fleets: Value| json!({ "fleets": fleets, "inside": true });
+    let (cookie, other) = (system.cookie("admin").await, system.cookie("other").await);
+    let (mut all, _) = Browser::watching(&system.url, &cookie, "websocket", asking(Value::Null)).await;
+    let (mut north, _) = Browser::watching(&system.url, &cookie, "websocket", asking(json!(["north"]))).await;
+    let (mut theirs, _) = Browser::watching(&system.url, &other, "websocket", asking(Value::Null)).await;
+    for browser in [&mut all, &mut north, &mut theirs] {
+        browser.until_so(|b| b.inside == [told(true, json!([]))]).await;
+    }
+    for (device, fleet) in [("a", "north"), ("b", "south"), ("z", "their")] {
+        system.move_to(fleet, vec![live(device, fleet, 1, 1.0)]).await;
+    }
+    all.until_so(|b| b.map.len() == 2).await;
+    theirs.until_so(|b| b.map.len() == 1).await;
+    system.happen(&event("a", "north", 0)).await;
+    all.until_so(|b| b.inside.last() == Some(&told(false, json!([["yard", 1]])))).await;
+    north.until_so(|b| b.inside.last() == Some(&told(false, json!([["yard", 1]])))).await;
+    system.happen(&event("b", "south", 0)).await;
+    all.until_so(|b| b.inside.last() == Some(&told(false, json!([["yard", 2]])))).await;
+    system.happen(&Event { geofence: Some(id("gate")), ..event("z", "their", 0) }).await;
+    theirs.until_so(|b| b.inside.last() == Some(&told(false, json!([["gate", 1]])))).await;
+    assert_eq!(theirs.inside.iter().filter(|told| told.to_string().contains("yard")).count(), 0, "another organisation's");
+    // Who does not ask is told nothing, and all when it asks again.
+    north.ask(json!(["watch", { "fleets": ["north"] }])).await;
+    let before = north.inside.len();
+    system.happen(&event("a", "north", 1)).await;
+    all.until_so(|b| b.inside.last() == Some(&told(false, json!([["yard", 1]])))).await;
+    north.emit(json!(["inside", { "on": true }])).await;
+    north.until_so(|b| b.inside.last() == Some(&told(true, json!([])))).await;
+    assert_eq!(north.inside.len(), before + 1);
+    // An edited geofence may be another one.
+    system.edit(geofence("Old yard", "yard", "ours")).await;
+    all.until_so(|b| b.inside.last() == Some(&told(true, json!([["yard", 1]])))).await;
     system.stop().await;
 }
 
@@ -221,16 +298,13 @@ async fn a_session_that_ends_takes_its_sockets_with_it() {
     system.move_to("north", vec![live("a", "north", 1, 5.0)]).await;
     viewer.until_so(|b| b.map.contains_key("a")).await;
     let user = waystream_domain::catalog::User {
-        id: system::id("viewer"),
-        organisation: system::id("theirs"),
+        id: id("viewer"),
+        organisation: id("theirs"),
         role: Role::Viewer,
         password_hash: None,
+        preferences: None,
     };
-    system
-        .catalog
-        .edit(&waystream_domain::Actor::CommandLine, vec![CatalogEdit::Put(waystream_domain::CatalogEntry::User(user))])
-        .await
-        .unwrap();
+    system.catalog.edit(&Actor::CommandLine, vec![CatalogEdit::Put(CatalogEntry::User(user))]).await.unwrap();
     viewer.until("disconnect").await;
     system.stop().await;
 }

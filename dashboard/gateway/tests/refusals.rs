@@ -24,6 +24,8 @@ async fn what_is_refused_is_told_in_one_form_whoever_refuses_it() {
         (Method::GET, "/api/events?limit=-1", None, b"", 400),
         (Method::GET, "/api/audit?nothing=1", None, b"", 400),
         (Method::GET, "/api/export", None, b"", 400),
+        (Method::POST, "/api/export", Some("application/json"), br#"{"format":"pdf","devices":[],"from":0,"to":1}"#, 400),
+        (Method::POST, "/api/export", Some("application/json"), br#"{"format":"csv","devices":[""],"from":0,"to":1}"#, 400),
         (Method::GET, "/api/devices/%FF", None, b"", 400),
         (Method::GET, "/api/devices/nobody", None, b"", 404),
         (Method::GET, "/api/nothing", None, b"", 404),

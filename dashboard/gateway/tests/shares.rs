@@ -245,6 +245,7 @@ async fn a_share_link_ends_by_its_time_and_with_the_vehicle_and_who_made_it_at_e
         organisation: id("ours"),
         role: Role::Dispatcher,
         password_hash: None,
+        preferences: None,
     };
     system.edit(CatalogEntry::User(dispatcher)).await;
     let anna = User::sign_in(&system, "anna").await;

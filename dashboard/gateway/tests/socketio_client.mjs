@@ -40,7 +40,7 @@ socket.on('r', (id, frame) => {
   if (acknowledge) socket.emit('replay_ack', { id, seq: bytes.readUInt32LE(8) });
   say('r', [id, hex(bytes)]);
 });
-for (const event of ['slots', 'alert', 'catalog', 'detail', 'replay_state', 'replay_alert']) {
+for (const event of ['slots', 'alert', 'catalog', 'detail', 'inside', 'replay_state', 'replay_alert']) {
   socket.on(event, (...args) => say(event, args));
 }
 

@@ -65,12 +65,14 @@ async fn a_token_does_what_it_was_made_for_until_it_is_removed() {
         }
         // Whatever its scopes: tokens, passwords and sessions are for people.
         let password = json!({ "password": "correct horse battery" });
+        let preferences = json!({ "units": "metric", "time_zone": null });
         let token_of_its_own = json!({ "name": "Mine", "scopes": ["edit"] });
         for (method, path, body) in [
             (Method::GET, "/api/tokens", None),
             (Method::POST, "/api/tokens", Some(&token_of_its_own)),
             (Method::DELETE, "/api/tokens/x", None),
             (Method::PUT, "/api/session/password", Some(&password)),
+            (Method::PUT, "/api/session/preferences", Some(&preferences)),
             (Method::DELETE, "/api/session", None),
         ] {
             assert_eq!(program.ask(method.clone(), path, body).await, 403, "{scopes:?} {method} {path}");
@@ -120,7 +122,7 @@ async fn a_bearer_speaks_for_itself_only() {
 
 fn user(name: &str, organisation: &str, role: Role) -> CatalogEntry {
     let (id, organisation) = (id(name), id(organisation));
-    CatalogEntry::User(waystream_domain::catalog::User { id, organisation, role, password_hash: None })
+    CatalogEntry::User(waystream_domain::catalog::User { id, organisation, role, password_hash: None, preferences: None })
 }
 
 #[tokio::test]

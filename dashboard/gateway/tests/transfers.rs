@@ -209,6 +209,7 @@ async fn of_two_who_take_a_device_at_once_one_gets_it() {
         organisation: id("third"),
         role: Role::Owner,
         password_hash: None,
+        preferences: None,
     };
     system.edit(CatalogEntry::User(user)).await;
     let (admin, other) = (User::sign_in(&system, "admin").await, User::sign_in(&system, "other").await);

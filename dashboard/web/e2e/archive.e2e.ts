@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { FLAGS, PASSWORD, SHOTS } from './browser';
+import { FLAGS, SHOTS, bitmapOf, enter } from './browser';
 import { System } from './system';
 
 const RED = [200, 30, 40];
@@ -37,15 +37,6 @@ function archiveOf(tile: Buffer, type: number): Buffer {
   header.set([1, 1, 1, type, 0, 0], field);
   [-180, -85, 180, 85].forEach((degrees, n) => header.writeInt32LE(degrees * 1e7, field + 6 + 4 * n));
   return Buffer.concat([header, ...parts]);
-}
-
-/** The simplest kind of picture that browsers read. */
-function bitmapOf([r, g, b]: number[], side: number): Buffer {
-  const head = Buffer.alloc(54);
-  head.write('BM');
-  [54 + side * side * 4, 0, 54, 40, side, side].forEach((value, n) => head.writeUInt32LE(value, 2 + 4 * n));
-  head.set([1, 0, 32, 0], 26);
-  return Buffer.concat([head, ...Array<Buffer>(side * side).fill(Buffer.from([b, g, r, 255]))]);
 }
 
 /** A vector tile whose layer `water` covers it all. */
@@ -84,10 +75,7 @@ async function colours(name: string, archive: Buffer): Promise<number[][]> {
     page.on('console', (message) => {
       if (message.type() === 'error') complaints.push(message.text());
     });
-    await page.goto(await system.link());
-    await page.locator('dialog input[type=password]').fill(PASSWORD);
-    await page.getByRole('button', { name: 'Save' }).click();
-    await page.locator('dialog').waitFor({ state: 'detached' });
+    await enter(page, system);
     await page.waitForFunction(() => window.waystream?.setView !== undefined);
     await page.evaluate(() => window.waystream?.setView(0, 0, 2));
     const seen: number[][] = [];

@@ -4,10 +4,12 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { FLAGS, PASSWORD, SHOTS } from './browser';
+import { FLAGS, SHOTS, enter } from './browser';
 import { System } from './system';
 
 const VEHICLES = 400;
+/** Of an answer of SQL to a page. */
+const MAX_ROWS = 50;
 
 let system: System;
 let browser: Browser;
@@ -23,7 +25,7 @@ const start = (): Promise<void> => system.start('demo', '--vehicles', String(VEH
 
 beforeAll(async () => {
   await mkdir(SHOTS, { recursive: true });
-  system = await System.create({ WAYSTREAM_GATEWAY__MAX_FLEET_VEHICLES: '100', WAYSTREAM_GATEWAY__MAX_VIEW_VEHICLES: '50' });
+  system = await System.create({ WAYSTREAM_GATEWAY__MAX_FLEET_VEHICLES: '100', WAYSTREAM_GATEWAY__MAX_VIEW_VEHICLES: '50', WAYSTREAM_SQL__MAX_ROWS: String(MAX_ROWS) });
   await start();
   browser = await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: FLAGS });
   page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'light' })).newPage();
@@ -40,10 +42,7 @@ afterEach(async ({ task }) => {
 });
 
 it('shows counted cells of the whole fleet', async () => {
-  await page.goto(await system.link());
-  await page.locator('dialog input[type=password]').fill(PASSWORD);
-  await page.getByRole('button', { name: 'Save' }).click();
-  await page.locator('dialog').waitFor({ state: 'detached' });
+  await enter(page, system);
   await expect.poll(async () => (await stats()).count, { timeout: 60_000 }).toBe(VEHICLES);
   await expect.poll(async () => (await stats()).cells, { timeout: 30_000 }).toBeGreaterThan(3);
   await page.getByRole('button', { name: 'Show all vehicles' }).click();
@@ -98,6 +97,20 @@ it('counts only who passes a filter by status or by fleet', async () => {
   await shot('8-fleet');
   await page.locator('.panel select:visible').filter({ has: page.locator('option', { hasText: 'All fleets' }) }).first().selectOption({ index: 0 });
   await expect.poll(async () => (await stats()).inView, { timeout: 30_000 }).toBeGreaterThan(VEHICLES * 0.9);
+});
+
+it('says when more vehicles pass a filter than the server names', async () => {
+  await page.getByText('More filters').click();
+  const attribute = page.getByLabel('Attribute');
+  await attribute.fill('ignition');
+  await attribute.press('Enter');
+  await page.getByRole('alert').filter({ hasText: `${MAX_ROWS} of them are shown` }).waitFor();
+  await expect.poll(async () => (await stats()).matching, { timeout: 30_000 }).toBe(MAX_ROWS);
+  await attribute.fill('');
+  await attribute.press('Enter');
+  await expect.poll(async () => (await stats()).matching, { timeout: 30_000 }).toBe(VEHICLES);
+  await page.getByRole('alert').filter({ hasText: 'of them are shown' }).waitFor({ state: 'detached' });
+  await page.getByText('More filters').click();
 });
 
 it('goes on after the server has started again', async () => {

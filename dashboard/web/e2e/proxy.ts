@@ -3,7 +3,8 @@
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 
-export async function proxyWithoutWebSocket(to: string): Promise<{ origin: string; close: () => void }> {
+/** `port`: that of one that was closed. */
+export async function proxyWithoutWebSocket(to: string, port = 0): Promise<{ origin: string; close: () => void }> {
   const target = new URL(to);
   const server = createServer((incoming, outgoing) => {
     const { origin, ...headers } = incoming.headers;
@@ -17,7 +18,7 @@ export async function proxyWithoutWebSocket(to: string): Promise<{ origin: strin
     incoming.pipe(passed);
   });
   server.on('upgrade', (_, socket) => socket.destroy());
-  server.listen(0, '127.0.0.1');
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');

@@ -13,8 +13,6 @@ export { PASSWORD };
 export const FENCE = 'Test yard';
 export const VEHICLES = 400;
 
-export interface Finding { id: string; impact: string; nodes: { html: string }[] }
-
 export let system: System;
 export let browser: Browser;
 export let page: Page;
@@ -33,14 +31,19 @@ export const locate = async (device: string): Promise<{ lat: number; lon: number
   if (!place) throw new Error(`${device} is not on the map`);
   return place;
 };
+/** Whether the place that is looked at is in the middle of the map. */
+export const dotIsCentral = (): Promise<boolean> => page.evaluate(() => {
+  const [map, dot] = ['.map', '.place-dot'].map((name) => document.querySelector(name)?.getBoundingClientRect());
+  return map !== undefined && dot !== undefined && Math.hypot(dot.x + dot.width / 2 - map.x - map.width / 2, dot.y + dot.height / 2 - map.y - map.height / 2) < 20;
+});
 /** Rows of an answer to SQL. */
 export const ask = async (query: string): Promise<unknown[][]> => {
   const answer = await page.request.post(`${system.origin}/api/sql`, { headers: { 'x-waystream': '1' }, data: { query, format: 'json' } });
   return ((await answer.json()) as SqlAnswer).rows;
 };
 /** A number that is another if any pixel is another. */
-export const mapPixels = (): Promise<number> => page.evaluate(() => {
-  const canvas = document.querySelector<HTMLCanvasElement>('.vehicle-canvas');
+export const mapPixels = (of = '.vehicle-canvas'): Promise<number> => page.evaluate((selector) => {
+  const canvas = document.querySelector<HTMLCanvasElement>(selector);
   if (!canvas) return 0;
   // It shows finished pictures: only a copy can be read.
   const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d');
@@ -49,7 +52,7 @@ export const mapPixels = (): Promise<number> => page.evaluate(() => {
   let sum = 0;
   for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] !== 0) sum = (Math.imul(sum, 31) + i + pixels[i]) | 0;
   return sum;
-});
+}, of);
 
 beforeAll(async () => {
   await mkdir(SHOTS, { recursive: true });

@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const START_MS = 120_000;
+/** Where the listener for OsmAnd is, among the addresses that are told at the start. */
+const OSMAND = /127\.\d+\.\d+\.\d+:5055/;
 const LINK = /https?:\/\/\S+\/sign-in\?token=[\w-]+/;
 
 async function freePort(): Promise<number> {
@@ -60,10 +62,28 @@ export class System {
     }, 'it is ready');
   }
 
+  /** Runs a command of the binary to its end, over the same data folder. */
+  async command(...args: string[]): Promise<void> {
+    const child = spawn(this.binary, [...args, '--data', this.data], { env: this.environment, stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    const [code] = await once(child, 'exit') as [number | null];
+    if (code !== 0) throw new Error(`waystream ${args.join(' ')} ended with ${code}:\n${said}`);
+  }
+
   /** The one-time link that it printed. */
   async link(): Promise<string> {
     await this.until(() => Promise.resolve(LINK.test(this.output)), 'it has printed a one-time link');
     return LINK.exec(this.output)?.[0] ?? '';
+  }
+
+  /** Address and port of the listener for OsmAnd. */
+  get osmand(): string {
+    const [listener] = OSMAND.exec(this.output) ?? [];
+    if (listener === undefined) throw new Error(`no listener for OsmAnd:\n${this.output}`);
+    return listener;
   }
 
   async stop(): Promise<void> {
@@ -77,10 +97,6 @@ export class System {
   async destroy(): Promise<void> {
     await this.stop();
     await rm(this.data, { recursive: true, force: true });
-  }
-
-  get log(): string {
-    return this.output;
   }
 
   private async until(holds: () => Promise<boolean>, what: string): Promise<void> {

@@ -2,8 +2,8 @@
 
 import { texts } from './texts';
 import type {
-  AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, CommandInfo, CommandRequest, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
-  NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
+  AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, CommandInfo, CommandRequest, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, ExportRequest, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
+  NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, PreferencesInfo, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
   SavedQueryEdit, SavedQueryInfo, SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, ShareLinkInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
   NewTransferAnswer, TransferInfo, TransferRedemption, UnknownDeviceInfo, UserInfo, UserLink,
 } from './wire/types';
@@ -14,6 +14,11 @@ export class ApiError extends Error {
     super(message);
   }
 }
+
+/** Devices named in one address: a longer one may be refused on its way. */
+export const NAMED_AT_MOST = 200;
+
+export type TrackFormat = 'csv' | 'gpx' | 'geojson' | 'kml' | 'parquet' | 'xlsx';
 
 type Query = Record<string, string | number | null | undefined>;
 
@@ -57,6 +62,8 @@ export const api = {
   signOut: () => send('DELETE', address('session')),
   /** `present`: empty until it has been asked for, with status 428. */
   setPassword: (password: string, present: string) => send('PUT', address('session/password'), { password, ...(present === '' ? {} : { present }) }),
+  /** In whatever browser. */
+  setPreferences: (preferences: PreferencesInfo) => send('PUT', address('session/preferences'), preferences),
   secondFactor: () => json<SecondFactorInfo>('GET', address('session/second-factor')),
   proposeSecondFactor: () => json<SecondFactorProposal>('POST', address('session/second-factor')),
   startSecondFactor: (start: SecondFactorStart) => json<RecoveryCodes>('PUT', address('session/second-factor'), start),
@@ -91,7 +98,8 @@ export const api = {
   track: (device: string, from: number, to: number, limit?: number) =>
     json<TrackAnswer>('GET', address(`devices/${id(device)}/track`, { from, to, limit })),
   historyRange: () => json<RangeAnswer>('GET', address('history/range')),
-  events: (query: { after?: string; from?: number; to?: number; kind?: string; device?: string; limit?: number }) =>
+  /** The newest received last, at or before a time of reception. */
+  events: (query: { after?: string; from?: number; to?: number; received_to?: number; kind?: string; device?: string; fleet?: string; limit?: number }) =>
     json<EventsAnswer>('GET', address('events', query)),
   /** At most 1,000. */
   acknowledge: (event_ids: readonly string[], note?: string) =>
@@ -101,7 +109,8 @@ export const api = {
   createFence: (fence: GeofenceFeature) => json<GeofenceFeature>('POST', address('geofences'), fence),
   /** GeoJSON, KML or well-known text. */
   importFences: (text: string) => json<GeofenceCollection>('POST', address('geofences/import'), text),
-  changeFence: (fence: GeofenceFeature) => send('PUT', address(`geofences/${id(fence.properties.id)}`), fence),
+  /** Refused if it is not the version that the server has. */
+  changeFence: (fence: GeofenceFeature) => json<GeofenceFeature>('PUT', address(`geofences/${id(fence.properties.id)}`), fence),
   deleteFence: (fence: string) => send('DELETE', address(`geofences/${id(fence)}`)),
   channels: () => json<ChannelInfo[]>('GET', address('notifications/channels')),
   createChannel: (channel: ChannelEdit) => send('POST', address('notifications/channels'), channel),
@@ -129,8 +138,8 @@ export const api = {
   changeQuery: (query: string, edit: SavedQueryEdit) => json<SavedQueryInfo>('PUT', address(`queries/${id(query)}`), edit),
   deleteQuery: (query: string) => send('DELETE', address(`queries/${id(query)}`)),
   /** `device` null: all. */
-  exportUrl: (format: 'csv' | 'gpx' | 'geojson' | 'kml' | 'parquet' | 'xlsx', device: string | null, from: number, to: number): string =>
-    address('export', { format, device, from, to }),
+  exportUrl: (format: TrackFormat, device: string | null, from: number, to: number): string => address('export', { format, device, from, to }),
+  exportTracks: async (request: ExportRequest & { format: TrackFormat }): Promise<Blob> => (await send('POST', address('export'), request)).blob(),
 };
 
 /** What to tell about anything caught. */

@@ -45,8 +45,11 @@ export function followDeviceFilter({ store }: App, fault: (message: string) => v
     let devices: string[] | null = null;
     try {
       const sql = deviceSql(fence, attribute);
-      devices = sql === null ? null : (await api.sql(sql)).rows.map(([device]) => String(device));
-      if (mine === asked) fault('');
+      const answer = sql === null ? null : await api.sql(sql);
+      // Those that came before it broke off are not all.
+      if (answer?.error !== undefined) throw new Error(answer.error);
+      devices = answer && answer.rows.map(([device]) => String(device));
+      if (mine === asked) fault(answer?.truncated ? texts.vehicles.filterCut(answer.rows.length) : '');
     } catch (e) {
       // Who passed last still does, until it is known better.
       if (mine === asked) fault(e instanceof Error ? e.message : texts.failed);

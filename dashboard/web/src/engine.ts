@@ -1,7 +1,8 @@
 /** The page's side of the map worker: starts it, asks it, and puts what it tells into the store. */
 
 import type { Store } from './state';
-import type { AlertEvent, CatalogMessage, NoticeMessage, ReplayAction, ReplayState } from './wire/types';
+import { texts } from './texts';
+import type { AlertEvent, CatalogMessage, InsideMessage, NoticeMessage, ReplayAction, ReplayState } from './wire/types';
 import type { FromWorker, FrameReply, LayerName, SlotRow, ToWorker, VehicleRow, View } from './worker/protocol';
 
 export type Hit = Extract<FromWorker, { type: 'hit' }>;
@@ -16,6 +17,9 @@ export interface EngineEvents {
   alert: (alert: AlertEvent) => void;
   notice: (notice: NoticeMessage) => void;
   catalog: (change: CatalogMessage) => void;
+  /** The fleets are watched again after a break. */
+  rejoined: () => void;
+  inside: (inside: InsideMessage) => void;
   replayOpened: (opened: { id: number; error: string | null; slots: SlotRow[]; from: number; to: number }) => void;
   replayState: (state: ReplayState) => void;
   replayClock: (clock: { id: number; at: number; count: number; applied: number }) => void;
@@ -55,6 +59,11 @@ export class Engine {
     this.post({ type: 'rows', from, to });
   }
 
+  /** Whether to be told how many vehicles are inside of each geofence. */
+  countInside(on: boolean): void {
+    this.post({ type: 'inside', on });
+  }
+
   rename(device: string, name: string, fleet: string): void {
     this.post({ type: 'renamed', device, name, fleet });
   }
@@ -72,7 +81,8 @@ export class Engine {
   /** Device ids of the vehicles that pass the filter. */
   async listed(): Promise<string[]> {
     const reply = await this.ask((id) => ({ type: 'listed', id }));
-    return reply.type === 'listed' ? reply.devices : [];
+    if (reply.type !== 'listed' || reply.devices === null) throw new Error(texts.unreachable);
+    return reply.devices;
   }
 
   async locate(layer: LayerName, device: string): Promise<VehicleRow | null> {
@@ -112,6 +122,8 @@ export class Engine {
       case 'alert': return this.emit('alert', message.alert);
       case 'notice': return this.emit('notice', message.notice);
       case 'catalog': return this.emit('catalog', message.change);
+      case 'rejoined': return this.emit('rejoined');
+      case 'inside': return this.emit('inside', message.inside);
       case 'replay-opened': return this.emit('replayOpened', message);
       case 'replay-state': return this.emit('replayState', message.state);
       case 'replay-clock': return this.emit('replayClock', message);

@@ -61,6 +61,13 @@ export const lengthText = (m: number): string => measure(m, LENGTHS[units]);
 /** Of an area in square metres. */
 export const areaText = (m2: number): string => measure(m2, AREAS[units]);
 
+/** The unit in which the user enters short lengths, and how many metres it has. */
+export const shortLength = (): { name: string; of: number } => LENGTHS[units][0];
+/** The unit in which the user enters speeds, and how many metres a second it is. */
+export const speedMeasure = (): { name: string; of: number } => ({ name: SPEEDS[units].name, of: SPEEDS[units].kmh / 3.6 });
+
+export const kmhOf = (mps: number): number => mps * 3.6;
+
 export const speedUnit = (): string => SPEEDS[units].name;
 /** Km/h in the user's unit. */
 export const speedIn = (kmh: number): number => kmh / SPEEDS[units].kmh;

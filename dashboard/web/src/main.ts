@@ -2,36 +2,38 @@
 
 import 'leaflet/dist/leaflet.css';
 import './styles/app.css';
-import { acknowledgedOf, apply as applyAcknowledged } from './acknowledged';
+import { acknowledgedOf } from './acknowledged';
 import { parseAddress } from './address';
 import { ApiError, api, messageOf } from './api';
 import type { App } from './app';
+import { followCatalog } from './catalog';
 import { Engine } from './engine';
+import { followAddress, openParts, type Parts } from './follow_address';
 import { configure, timeOfDay } from './format';
 import { contains, showFences } from './map/fences';
 import { createMap, type MapView } from './map/map';
-import { alertsPanel, isNotable, sentence } from './panels/alerts';
+import { alertsPanel, sentence, showPlace } from './panels/alerts';
 import { detailsCard } from './panels/details';
+import { NOTABLE_KINDS, PAGE, isNotable, withAlert } from './panels/feed';
+import { isShown, readHidden, writeHidden } from './panels/fence_groups';
 import { fencesPanel } from './panels/fences';
 import { journeysPanel } from './panels/journeys';
 import { preferredTrail, replayPanel } from './panels/replay';
 import { sqlPanel } from './panels/sql';
 import { vehiclesPanel } from './panels/vehicles';
 import { install } from './pwa/install';
-import { forgetOne, prefer, preferred, preferredTimeZone, preferredUnits } from './prefs';
-import { Store } from './state';
+import { forgetOne, prefer, preferred, preferredTimeZone, preferredUnits, takeOver } from './prefs';
+import { Store, serverNow } from './state';
 import { texts } from './texts';
 import { exposeForTests } from './testhook';
-import { h } from './ui/dom';
+import { h, isNarrow } from './ui/dom';
 import { bindKeys, createShell } from './ui/shell';
 import { chime } from './ui/sound';
 import { choosePassword, signIn } from './ui/signin';
 import { toasts } from './ui/toast';
-import type { AlertEvent, CatalogMessage, PageConfig, SessionInfo } from './wire/types';
-import type { Grouping, LayerName, Theme } from './worker/protocol';
+import type { AlertEvent, PageConfig, SessionInfo } from './wire/types';
+import { EVERYBODY, type Grouping, type LayerName, type Theme } from './worker/protocol';
 
-const ALERTS_KEPT = 2000;
-const ALERTS_AT_START = 500;
 /** Alerts of fixes older than this are told in the feed, not by a toast. */
 const TOAST_AGE_MS = 120_000;
 const TOAST_EVERY_MS = 1_500;
@@ -47,8 +49,6 @@ async function sessionOf(config: PageConfig): Promise<SessionInfo> {
   }
 }
 
-const isNarrow = (): boolean => matchMedia('(max-width: 700px)').matches;
-
 function applyTheme(theme: Theme): void {
   document.documentElement.dataset['theme'] = theme;
 }
@@ -62,36 +62,39 @@ function startTheme(): Theme {
 async function start(): Promise<void> {
   const theme = startTheme();
   applyTheme(theme);
-  configure({ units: preferredUnits(), timeZone: preferredTimeZone() });
   const config = await api.config();
   document.title = config.title || texts.product;
   const session = await sessionOf(config);
-  const [fences, recent] = await Promise.all([api.fences(), api.events({ limit: ALERTS_AT_START })]);
+  takeOver(session.preferences);
+  configure({ units: preferredUnits(), timeZone: preferredTimeZone() });
+  const [fences, recent] = await Promise.all([api.fences(), api.events({ limit: PAGE, kind: NOTABLE_KINDS })]);
   const grouping = preferred('grouping');
   const asked = parseAddress(location.hash);
   const store = new Store({
     config, session, fleets: session.fleets, panel: asked.panel === undefined ? (isNarrow() ? null : 'vehicles') : asked.panel, stats: null,
-    fences: new Map(fences.features.map((f) => [f.properties.id, f])),
+    fences: new Map(fences.features.map((f) => [f.properties.id, f])), preview: null, hiddenGroups: readHidden(preferred('hiddenGroups')),
     alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
-    acknowledged: acknowledgedOf(recent.events), query: asked.query,
-    filter: { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null, ...asked.filter },
-    options: { theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off', colouring: preferred('colouring') === 'speed' ? 'speed' : 'status', live: true, trailMs: preferredTrail() },
+    acknowledged: acknowledgedOf(recent.events), query: asked.query, sqlView: asked.sqlView, alertFilter: asked.alerts, heat: null,
+    filter: { ...EVERYBODY, ...asked.filter },
+    options: {
+      theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off',
+      colouring: preferred('colouring') === 'speed' ? 'speed' : 'status', live: true, trailMs: preferredTrail(), ...asked.options,
+    },
     selected: null, vehicle: null, follow: false, replay: null, drawing: null, measuring: false, tilesFailing: false,
   });
   store.on(['options', 'toasts', 'sound'], ({ options, toasts: shown, sound }) => {
-    prefer('colouring', options.colouring);
     prefer('sound', sound ? 'on' : 'off');
     applyTheme(options.theme);
-    prefer('grouping', options.grouping);
     prefer('labels', options.labels ? 'on' : 'off');
     prefer('toasts', shown ? 'on' : 'off');
   });
+  store.on(['hiddenGroups'], ({ hiddenGroups }) => prefer('hiddenGroups', writeHidden(hiddenGroups)));
   // Browsers once kept what was acknowledged for themselves.
   forgetOne('acknowledged');
-  const app = build(store);
+  const { app, parts } = build(store);
   app.engine.connect(recent.cursor);
-  if (asked.replay) app.replay(asked.replay.device, asked.replay);
-  else if (asked.device !== null) app.select('live', asked.device);
+  openParts(app, asked, parts);
+  followAddress(app, parts);
   const renewed = (): void => void app.toast(texts.newVersion, { onclick: () => location.reload() });
   // Without it the page only opens slower.
   install(renewed).catch(() => undefined);
@@ -101,7 +104,7 @@ async function start(): Promise<void> {
   if (!session.has_password && config.oidc === null) choosePassword(session.user, true).then((saved) => saved && app.toast(texts.password.saved), app.report);
 }
 
-function build(store: Store): App {
+function build(store: Store): { app: App; parts: Parts } {
   const messages = toasts();
   const engine = new Engine(store);
   let view: MapView | null = null;
@@ -126,7 +129,7 @@ function build(store: Store): App {
     openPanel: (panel) => store.set({ panel }),
     replay: (device, range, at) => startReplay(device, range, at),
     clickGround: (at) => {
-      const fence = [...store.now.fences.values()].find((f) => contains(f, at));
+      const fence = [...store.now.fences.values()].find((f) => isShown(f, store.now.hiddenGroups) && contains(f, at));
       highlight(fence?.properties.id ?? null);
       if (fence && store.now.panel === 'fences') revealFence(fence.properties.id);
       if (!fence) app.select('live', null);
@@ -134,11 +137,16 @@ function build(store: Store): App {
     highlightFence: (id) => highlight(id),
     cycleGrouping: () => {
       const next: Record<Grouping, Grouping> = { auto: 'always', always: 'never', never: 'auto' };
-      store.set({ options: { ...store.now.options, grouping: next[store.now.options.grouping] } });
+      const grouping = next[store.now.options.grouping];
+      // What an address of somebody else says is no choice.
+      prefer('grouping', grouping);
+      store.set({ options: { ...store.now.options, grouping } });
     },
     cycleColouring: () => {
       const { options } = store.now;
-      store.set({ options: { ...options, colouring: options.colouring === 'speed' ? 'status' : 'speed' } });
+      const colouring = options.colouring === 'speed' ? 'status' : 'speed';
+      prefer('colouring', colouring);
+      store.set({ options: { ...options, colouring } });
     },
     toggleTheme: () => {
       const theme: Theme = store.now.options.theme === 'dark' ? 'light' : 'dark';
@@ -157,14 +165,16 @@ function build(store: Store): App {
   revealFence = fences.reveal;
   const replay = replayPanel(app);
   startReplay = replay.start;
+  const sql = sqlPanel(app);
   shell.fill({
-    panels: { vehicles: vehiclesPanel(app), fences, alerts: alertsPanel(app), replay, trips: journeysPanel(app), sql: sqlPanel(app) },
+    panels: { vehicles: vehiclesPanel(app), fences, alerts: alertsPanel(app), replay, trips: journeysPanel(app), sql },
     details: detailsCard(app), dock: replay.dock, toasts: messages.element,
   });
   bindKeys(app, (key) => fences.key(key) || view?.tools.key(key) === true || replay.key(key));
   listen(app);
+  followCatalog(app);
   exposeForTests(app);
-  return app;
+  return { app, parts: { replay: replay.restore, heat: view.tools.showHeat, sql: sql.ask } };
 }
 
 /** What the server pushes. */
@@ -181,8 +191,7 @@ function listen(app: App): void {
     const close = app.toast(h('span', { class: `toast-alert alert-${alert.kind}` }, text), {
       kind: 'alert', onclick: () => {
         app.select(layer, alert.device);
-        // 0,0: the device has not said where it is.
-        if (alert.lat !== 0 || alert.lon !== 0) app.view.flyTo(alert.lat, alert.lon);
+        showPlace(app, alert);
       },
     });
     if (layer === 'live') ofToasted = { id: alert.event_id, close };
@@ -198,20 +207,13 @@ function listen(app: App): void {
     store.set({ vehicle: selected });
   });
   engine.on('alert', (alert) => {
-    const { alerts, panel, unseenAlerts, stats } = store.now;
-    const known = alerts.findIndex((a) => a.event_id === alert.event_id);
-    const others = known < 0 ? alerts : alerts.filter((_, i) => i !== known);
-    const kept = [alert, ...others];
-    if (kept.length > ALERTS_KEPT) {
-      // Everyday events are many: they don't push alerts out.
-      const routine = kept.findLastIndex((a) => !isNotable(a));
-      kept.splice(routine < 0 ? kept.length - 1 : routine, 1);
-    }
-    store.set({ alerts: kept, unseenAlerts: panel === 'alerts' || known >= 0 || !isNotable(alert) ? unseenAlerts : unseenAlerts + 1 });
-    const old = Date.now() + (stats?.clockOffset ?? 0) - alert.fix_time > TOAST_AGE_MS;
+    const { alerts, panel, unseenAlerts } = store.now;
+    const known = alerts.some((a) => a.event_id === alert.event_id);
+    store.set({ alerts: withAlert(alerts, alert), unseenAlerts: panel === 'alerts' || known || !isNotable(alert) ? unseenAlerts : unseenAlerts + 1 });
+    const old = serverNow(store.now) - alert.fix_time > TOAST_AGE_MS;
     // While somebody looks at the past, the present only counts up the badge.
     const watching = store.now.replay === null && panel !== 'alerts';
-    if (known < 0 && !old && watching && !alert.retracted && isNotable(alert) && !store.now.acknowledged.has(alert.event_id)) {
+    if (!known && !old && watching && !alert.retracted && isNotable(alert) && !store.now.acknowledged.has(alert.event_id)) {
       if (store.now.sound && Date.now() - chimedAt > TOAST_EVERY_MS) {
         chimedAt = Date.now();
         chime();
@@ -223,32 +225,6 @@ function listen(app: App): void {
   engine.on('replayAlert', ({ id, alert }) => {
     if (id === store.now.replay?.id && isNotable(alert)) alertToast(alert, `${timeOfDay(alert.fix_time)} ${sentence(alert)}`, 'replay');
   });
-  engine.on('catalog', (change) => applyCatalog(app, change));
-}
-
-/** Somebody edited something: every open dashboard shows it at once. */
-function applyCatalog({ store, engine, select }: App, change: CatalogMessage): void {
-  switch (change.kind) {
-    case 'geofence': {
-      const fences = new Map(store.now.fences);
-      if (change.value) fences.set(change.id, change.value);
-      else fences.delete(change.id);
-      store.set({ fences });
-      return;
-    }
-    case 'fleet': {
-      const others = store.now.fleets.filter((f) => f.id !== change.id);
-      store.set({ fleets: change.value ? [...others, change.value].sort((a, b) => a.name.localeCompare(b.name)) : others });
-      return;
-    }
-    case 'acknowledgements':
-      store.set({ acknowledged: applyAcknowledged(store.now.acknowledged, change) });
-      return;
-    case 'device':
-      if (change.value) engine.rename(change.id, change.value.name, change.value.fleet);
-      // Removed, or another organisation's now.
-      else if (store.now.selected?.layer === 'live' && store.now.selected.device === change.id) select('live', null);
-  }
 }
 
 start().catch((error: unknown) => {

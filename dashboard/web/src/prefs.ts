@@ -1,6 +1,8 @@
-/** What a user has chosen in this browser. Nothing here is the fleet's; signing out forgets it. */
+/** What a user has chosen, as this browser keeps it. Nothing here is the fleet's; signing out forgets it. */
 
-export type Units = 'metric' | 'imperial' | 'nautical';
+import type { PreferencesInfo, UnitsName } from './wire/types';
+
+export type Units = UnitsName;
 export const UNITS: readonly Units[] = ['metric', 'imperial', 'nautical'];
 
 const PREFIX = 'waystream.';
@@ -55,4 +57,11 @@ export const isTimeZone = (name: string): boolean => {
 export function preferredTimeZone(): string | null {
   const kept = preferred('timeZone');
   return kept !== null && isTimeZone(kept) ? kept : null;
+}
+
+/** Units and time zone are the user's, in whatever browser: what is kept here is for pages that open without a session. */
+export function takeOver(preferences: PreferencesInfo | null): void {
+  if (!preferences) return;
+  prefer('units', preferences.units);
+  prefer('timeZone', preferences.time_zone ?? '');
 }

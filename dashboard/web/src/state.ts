@@ -1,14 +1,32 @@
 /** The page's state in one place; panels and layers subscribe to the parts they show. */
 
 import type { Acknowledged } from './acknowledged';
+import type { AskedHeat, AskedReplay } from './address';
 import type { DrawKind } from './map/draw';
 import type { AlertEvent, FleetInfo, GeofenceFeature, PageConfig, SessionInfo } from './wire/types';
 import type { DrawOptions, Filter, LayerName, Selected, Stats } from './worker/protocol';
 
-export type PanelName = 'vehicles' | 'fences' | 'alerts' | 'replay' | 'trips' | 'sql';
+export const PANEL_NAMES = ['vehicles', 'fences', 'alerts', 'replay', 'trips', 'sql'] as const;
+export type PanelName = (typeof PANEL_NAMES)[number];
+
+export type SqlView = 'table' | 'chart' | 'map';
+export interface AlertFilter {
+  /** A kind, or one of the choices beside the kinds. */
+  kind: string;
+  text: string;
+  fleet: string | null;
+  device: string | null;
+  /** Acknowledged or not; empty: either. */
+  status: '' | 'open' | 'acknowledged';
+  /** Of the fix. */
+  from: number | null;
+  to: number | null;
+}
 
 export interface ReplaySession {
   id: number;
+  /** Of whom it was asked for. */
+  asked: Pick<AskedReplay, 'devices' | 'fleet'>;
   title: string;
   /** One device if it is the only one, for events and export. */
   device: string | null;
@@ -39,6 +57,10 @@ export interface State {
   stats: Stats | null;
   fleets: FleetInfo[];
   fences: ReadonlyMap<string, GeofenceFeature>;
+  /** The geofence that is being edited, as it will be; its id is empty if it is new. */
+  preview: GeofenceFeature | null;
+  /** Groups of geofences that the map leaves out. */
+  hiddenGroups: ReadonlySet<string>;
   /** Newest first. */
   alerts: readonly AlertEvent[];
   unseenAlerts: number;
@@ -49,6 +71,10 @@ export interface State {
   acknowledged: Acknowledged;
   /** The SQL that was run last. */
   query: string | null;
+  sqlView: SqlView;
+  alertFilter: AlertFilter;
+  /** What the heat map counts; null while it is not shown. */
+  heat: AskedHeat | null;
   filter: Filter;
   options: DrawOptions;
   selected: { layer: LayerName; device: string } | null;
@@ -60,6 +86,12 @@ export interface State {
   measuring: boolean;
   tilesFailing: boolean;
 }
+
+/** Whether the user may do more than look. It may change while the page is open. */
+export const mayEdit = ({ session }: Pick<State, 'session'>): boolean => session.role !== 'viewer';
+
+/** The time as the server has it, ms. */
+export const serverNow = ({ stats }: Pick<State, 'stats'>): number => Math.round(Date.now() + (stats?.clockOffset ?? 0));
 
 type Listener = (state: Readonly<State>) => void;
 

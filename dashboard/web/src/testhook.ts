@@ -10,6 +10,7 @@ export interface TestHook {
   readonly inView: number;
   readonly fences: number;
   readonly alerts: number;
+  hasAlert: (id: string) => boolean;
   readonly replay: { from: number; to: number; at: number; count: number; applied: number; playing: boolean; done: boolean } | null;
   locate: (device: string) => Promise<{ lat: number; lon: number; fixTime: number } | null>;
   /** Where a place is on the page, CSS px. */
@@ -28,6 +29,7 @@ export function exposeForTests({ store, engine, view }: App): void {
     get inView() { return view.layer.inView; },
     get fences() { return store.now.fences.size; },
     get alerts() { return store.now.alerts.length; },
+    hasAlert: (id) => store.now.alerts.some(({ event_id }) => event_id === id),
     get replay() {
       const { replay } = store.now;
       return replay && { from: replay.from, to: replay.to, at: replay.at, count: replay.count, applied: replay.applied, playing: replay.playing, done: replay.done };

@@ -115,6 +115,7 @@ fn yard(loitering_s: u32) -> CatalogEdit {
         id: "yard".parse().unwrap(),
         organisation: "org".parse().unwrap(),
         fleet: None,
+        group: None,
         name: "yard".to_owned(),
         version: 1,
         shape: box_of(0.0, 0.0, 2.0, 2.0),

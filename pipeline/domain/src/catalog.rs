@@ -75,6 +75,30 @@ pub struct User {
     pub role: Role,
     /// PHC string (argon2id); `None` until the user has chosen a password.
     pub password_hash: Option<String>,
+    /// How figures and times are shown; `None` until the user has chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferences: Option<Preferences>,
+}
+
+/// How a user reads figures and times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preferences {
+    /// Of lengths and speeds.
+    pub units: Units,
+    /// Name of the tz database; `None`: that of the browser.
+    pub time_zone: Option<String>,
+}
+
+/// Units of lengths and speeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Units {
+    /// Kilometres.
+    Metric,
+    /// Miles.
+    Imperial,
+    /// Nautical miles.
+    Nautical,
 }
 
 impl fmt::Debug for User {

@@ -161,7 +161,7 @@ mod tests {
 
     fn anna(organisation: &str) -> CatalogEntry {
         let (id, organisation) = (id("anna"), id(organisation));
-        CatalogEntry::User(User { id, organisation, role: Role::Dispatcher, password_hash: None })
+        CatalogEntry::User(User { id, organisation, role: Role::Dispatcher, password_hash: None, preferences: None })
     }
 
     fn catalog() -> Catalog {

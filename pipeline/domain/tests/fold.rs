@@ -15,6 +15,7 @@ fn fence(id: &str, version: u64, fleet: Option<&str>, shape: Shape) -> Geofence 
         id: id.parse().unwrap(),
         organisation: "org".parse().unwrap(),
         fleet: fleet.map(|f| f.parse().unwrap()),
+        group: None,
         name: id.to_owned(),
         version,
         shape,

@@ -20,6 +20,7 @@ fn index(shape: Shape, rules: FenceRules) -> GeofenceIndex {
         id: "depot".parse().unwrap(),
         organisation: "org".parse().unwrap(),
         fleet: None,
+        group: None,
         name: "Depot".into(),
         version: 1,
         shape,

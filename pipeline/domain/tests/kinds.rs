@@ -21,6 +21,7 @@ fn index(fleet: FleetRules, fences: &[(&str, Shape, FenceRules)]) -> GeofenceInd
             id: id.parse().unwrap(),
             organisation: "org".parse().unwrap(),
             fleet: None,
+            group: None,
             name: (*id).to_owned(),
             version: 1,
             shape: shape.clone(),

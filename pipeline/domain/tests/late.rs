@@ -20,6 +20,7 @@ fn put(index: &mut GeofenceIndex, id: &str, version: u64, shape: Shape, rules: F
         id: id.parse().unwrap(),
         organisation: "org".parse().unwrap(),
         fleet: None,
+        group: None,
         name: id.to_owned(),
         version,
         shape,

@@ -69,6 +69,7 @@ fn edit(happening: &Happening, version: u64) -> Option<CatalogEdit> {
                 id: format!("fence-{fence}").parse().unwrap(),
                 organisation: "org".parse().unwrap(),
                 fleet: (fence == 3).then(|| "fleet-1".parse().unwrap()),
+                group: None,
                 name: String::new(),
                 version,
                 shape: circle(LatLon::from_e7(lat, lon).unwrap(), radius_m).unwrap(),

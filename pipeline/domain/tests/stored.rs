@@ -25,6 +25,7 @@ fn fence(id: &str, version: u64, west: f64, east: f64, rules: FenceRules) -> Cat
         id: id.parse().unwrap(),
         organisation: "org".parse().unwrap(),
         fleet: None,
+        group: None,
         name: id.to_owned(),
         version,
         shape: polygons(&[vec![ring]], Checks::Strict).unwrap(),

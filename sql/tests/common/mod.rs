@@ -87,6 +87,7 @@ pub(crate) async fn fixture(options: SqlOptions) -> Fixture {
             id: format!("yard-{organisation_id}").parse().unwrap(),
             organisation: organisation(organisation_id),
             fleet: None,
+            group: None,
             name: format!("Yard of {organisation_id}"),
             version: 1,
             shape: Shape::Circle { centre: LatLon::new(52.0, 13.0).unwrap(), radius_m: 1_000.0 },

@@ -66,8 +66,13 @@ impl Server {
     pub(crate) async fn start_with(options: PostgresOptions, limits: SqlOptions) -> Self {
         let fixture = fixture(limits).await;
         for (name, whose) in [("anna", "acme"), ("bert", "bolt")] {
-            let user =
-                User { id: name.parse().unwrap(), organisation: organisation(whose), role: Role::Viewer, password_hash: None };
+            let user = User {
+                id: name.parse().unwrap(),
+                organisation: organisation(whose),
+                role: Role::Viewer,
+                password_hash: None,
+                preferences: None,
+            };
             fixture.catalog.write().unwrap().apply(CatalogEdit::Put(CatalogEntry::User(user)));
         }
         let door = Arc::new(CatalogDoor(fixture.catalog.clone()));

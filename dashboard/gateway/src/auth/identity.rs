@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::sync::PoisonError;
 use std::time::Duration;
 use waystream_domain::audit::{Access, session_name};
-use waystream_domain::catalog::{Role, Session, User};
+use waystream_domain::catalog::{Preferences, Role, Session, User};
 use waystream_domain::{
     Actor, ApiToken, Catalog, CatalogEdit, CatalogEntry, CatalogKey, FleetId, OrganisationId, Timestamp, TokenId, TokenScope,
     UserId,
@@ -278,6 +278,20 @@ impl Sessions {
             }
             let others = catalog.sessions.values().filter(|s| s.user == *identity.user() && s.token_sha256 != identity.session);
             edits.extend(others.map(|s| CatalogEdit::Remove(CatalogKey::Session(s.token_sha256.clone()))));
+        }
+        self.catalog.edit(&identity.actor(), edits).await
+    }
+
+    /// Keeps how a user reads figures and times.
+    pub(crate) async fn set_preferences(&self, identity: &SignedIn, preferences: Preferences) -> Result<(), LogError> {
+        let mut edits = Vec::new();
+        {
+            let shared = self.catalog.shared();
+            let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(user) = catalog.users.get(identity.user()) {
+                let user = User { preferences: Some(preferences), ..user.as_ref().clone() };
+                edits.push(CatalogEdit::Put(CatalogEntry::User(user)));
+            }
         }
         self.catalog.edit(&identity.actor(), edits).await
     }

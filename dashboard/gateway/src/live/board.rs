@@ -1,10 +1,11 @@
 //! The newest position of every vehicle, and the slot table: dense numbers that stand for vehicles in frames.
 
 use super::motion::Motion;
+use super::occupancy::Occupancy;
 use super::recent::RecentEvents;
 use crate::wire::SlotRow;
 use crate::wire::frame::{FrameRecord, SPEED_UNKNOWN, status};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use waystream_domain::{
     AttributeValue, Catalog, DeviceId, DeviceState, Event, EventId, EventKind, FleetId, GeofenceId, LivePosition, Position,
@@ -82,6 +83,8 @@ pub(crate) struct Board {
     vehicles: Vec<Vehicle>,
     /// Vehicles of each fleet.
     counts: HashMap<FleetId, usize>,
+    /// Of [`Vehicle::inside`], of all that are not removed.
+    occupancy: Occupancy,
     /// Grows with every new vehicle and name.
     names: u64,
     /// What happened last.
@@ -91,8 +94,8 @@ pub(crate) struct Board {
 impl Board {
     /// Nothing seen yet. `epoch` tells this board's slots from those of other runs.
     pub(crate) fn new(epoch: u32, limits: LinkLimits) -> Self {
-        let (by_device, vehicles, counts, recent) = Default::default();
-        Self { epoch, limits, by_device, vehicles, counts, names: 0, recent }
+        let (by_device, vehicles, counts, occupancy, recent) = Default::default();
+        Self { epoch, limits, by_device, vehicles, counts, occupancy, names: 0, recent }
     }
 
     /// See [`Self::new`].
@@ -126,13 +129,32 @@ impl Board {
         self.vehicles.len()
     }
 
+    /// See [`Occupancy`].
+    pub(crate) fn occupancy(&self) -> &Occupancy {
+        &self.occupancy
+    }
+
+    /// See [`Occupancy::take_changed`].
+    pub(crate) fn take_occupied(&mut self) -> HashSet<GeofenceId> {
+        self.occupancy.take_changed()
+    }
+
     /// A vehicle belongs to another fleet, or to one at all.
-    fn recount(&mut self, before: Option<&FleetId>, after: Option<&FleetId>) {
-        if let Some(count) = before.and_then(|fleet| self.counts.get_mut(fleet)) {
-            *count -= 1;
+    fn recount(&mut self, slot: u32, before: Option<&FleetId>, after: Option<&FleetId>) {
+        if before == after {
+            return;
+        }
+        // One that is new is inside of nothing yet.
+        let inside = self.vehicles.get(slot as usize).map(|v| v.inside.as_slice()).unwrap_or_default();
+        if let Some(fleet) = before {
+            if let Some(count) = self.counts.get_mut(fleet) {
+                *count -= 1;
+            }
+            inside.iter().for_each(|(geofence, _)| self.occupancy.leave(geofence, fleet));
         }
         if let Some(fleet) = after {
             *self.counts.entry(fleet.clone()).or_default() += 1;
+            inside.iter().for_each(|(geofence, _)| self.occupancy.enter(geofence, fleet));
         }
     }
 
@@ -150,7 +172,7 @@ impl Board {
         let Some(&slot) = self.by_device.get(device) else {
             let slot = u32::try_from(self.vehicles.len()).expect("fewer than 2^32 devices fit into memory");
             self.by_device.insert(device.clone(), slot);
-            self.recount(None, Some(fleet));
+            self.recount(slot, None, Some(fleet));
             self.names += 1;
             let motion = Motion::at(&live.position, None);
             self.vehicles.push(Vehicle {
@@ -178,7 +200,7 @@ impl Board {
         let after = placed.then(|| vehicle.fleet.clone());
         vehicle.live = live;
         vehicle.link = link;
-        self.recount(before.as_ref(), after.as_ref());
+        self.recount(slot, before.as_ref(), after.as_ref());
         (slot, if placed { Update::Placed } else { Update::Moved })
     }
 
@@ -191,7 +213,13 @@ impl Board {
         }
         let (slot, _) = self.apply(live, catalog, now);
         let inside = state.standing.inside.into_iter().filter(|i| i.is_told());
-        self.vehicles[slot as usize].inside = inside.map(|i| (i.geofence, i.since)).collect();
+        let inside = inside.map(|i| (i.geofence, i.since)).collect();
+        let vehicle = &mut self.vehicles[slot as usize];
+        let before = std::mem::replace(&mut vehicle.inside, inside);
+        if !vehicle.removed {
+            before.iter().for_each(|(geofence, _)| self.occupancy.leave(geofence, &vehicle.fleet));
+            vehicle.inside.iter().for_each(|(geofence, _)| self.occupancy.enter(geofence, &vehicle.fleet));
+        }
     }
 
     /// See [`RecentEvents`].
@@ -208,9 +236,10 @@ impl Board {
     pub(crate) fn note_event(&mut self, event: &Event) {
         self.remember(&event.id, &event.fleet);
         let (Some(&slot), Some(geofence)) = (self.by_device.get(&event.device), &event.geofence) else { return };
-        let Vehicle { inside, left, .. } = &mut self.vehicles[slot as usize];
+        let Vehicle { inside, left, fleet, removed, .. } = &mut self.vehicles[slot as usize];
         let at = event.fix_time;
         let find = |list: &[(GeofenceId, Timestamp)]| list.iter().position(|(id, _)| id == geofence);
+        let was_inside = find(inside).is_some();
         match (event.kind, event.retracted) {
             (EventKind::Enter, false) => match (find(inside), find(left)) {
                 (Some(_), _) => {}
@@ -246,6 +275,12 @@ impl Board {
             }
             _ => {}
         }
+        match (was_inside, find(inside).is_some()) {
+            _ if *removed => {}
+            (false, true) => self.occupancy.enter(geofence, fleet),
+            (true, false) => self.occupancy.leave(geofence, fleet),
+            _ => {}
+        }
     }
 
     /// Takes a device's catalog entry in (`None`: removed). Answers its slot, if it has been seen and something changed.
@@ -267,7 +302,7 @@ impl Board {
             }
         };
         let after = (!vehicle.removed).then(|| vehicle.fleet.clone());
-        self.recount(before.as_ref(), after.as_ref());
+        self.recount(slot, before.as_ref(), after.as_ref());
         self.names += u64::from(changed);
         changed.then_some(slot)
     }
@@ -277,8 +312,11 @@ impl Board {
     pub(crate) fn hand_over(&mut self, device: &DeviceId) -> Option<u32> {
         let slot = *self.by_device.get(device)?;
         let vehicle = &mut self.vehicles[slot as usize];
-        vehicle.inside.clear();
+        let inside = std::mem::take(&mut vehicle.inside);
         vehicle.left.clear();
+        if !vehicle.removed {
+            inside.iter().for_each(|(geofence, _)| self.occupancy.leave(geofence, &vehicle.fleet));
+        }
         self.edit(device, None)
     }
 
@@ -358,115 +396,4 @@ pub(crate) fn changes_hands(catalog: &Catalog, from: &FleetId, to: &FleetId) -> 
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use waystream_domain::catalog::Device;
-    use waystream_domain::{CatalogEdit, CatalogEntry, LatLon};
-
-    pub(crate) fn at(ms: i64) -> Timestamp {
-        Timestamp::from_millis(ms).expect("a time")
-    }
-
-    pub(crate) fn live(device: &str, fleet: &str, seq: u64, lat: f64, lon: f64) -> LivePosition {
-        let time = at(1_000 * seq as i64);
-        LivePosition {
-            seq,
-            position: Position {
-                device: device.parse().expect("an id"),
-                fleet: fleet.parse().expect("an id"),
-                fix_time: time,
-                received_at: time,
-                location: LatLon::new(lat, lon).expect("a place"),
-                valid: true,
-                altitude_m: None,
-                speed_mps: Some(10.0),
-                course_deg: Some(359.9),
-                accuracy_m: None,
-                protocol: "test".into(),
-                attributes: [("ignition", true)].into_iter().collect(),
-            },
-        }
-    }
-
-    #[test]
-    fn a_repeat_changes_nothing_and_time_makes_it_late() {
-        let mut board = Board::new(1, LinkLimits::default());
-        let catalog = Catalog::default();
-        assert_eq!(board.apply(live("a", "f", 5, 1.0, 2.0), &catalog, at(5_000)), (0, Update::Placed));
-        assert_eq!(board.apply(live("a", "f", 5, 9.0, 9.0), &catalog, at(5_000)), (0, Update::None));
-        assert_eq!(board.apply(live("a", "f", 6, 1.1, 2.0), &catalog, at(6_000)), (0, Update::Moved));
-        assert_eq!(board.apply(live("b", "f", 1, 1.1, 2.0), &catalog, at(6_000)), (1, Update::Placed));
-        assert_eq!(board.record(0).status, status::IGNITION | status::MOVING | status::VALID);
-        assert_eq!((board.record(0).speed, board.record(0).course), (360, 0));
-        assert_eq!(board.sweep(at(125_999)), [1]);
-        assert_eq!(board.sweep(at(126_000)), [0]);
-        assert_eq!(board.sweep(at(126_001)), [0u32; 0]);
-        assert_eq!(board.record(0).status & 0x30, status::LATE);
-        assert_eq!(board.sweep(at(606_000)), [0, 1]);
-        assert_eq!(board.record(0).status & 0x30, status::OFFLINE);
-    }
-
-    #[test]
-    fn corrections_of_the_past_leave_the_vehicle_where_it_is() {
-        use waystream_domain::EventId;
-        let told = |enter: bool, seconds: i64, retracted: bool| {
-            let kind = if enter { EventKind::Enter } else { EventKind::Exit };
-            let (fence, p): (GeofenceId, Position) = ("depot".parse().expect("id"), live("a", "f", 1, 1.0, 2.0).position);
-            Event {
-                id: EventId::of(&p.device, Some(&fence), kind, at(seconds)),
-                kind,
-                device: p.device,
-                fleet: p.fleet,
-                geofence: Some(fence),
-                geofence_version: Some(1),
-                fix_time: at(seconds),
-                received_at: p.received_at,
-                location: p.location,
-                revises: None,
-                retracted,
-                attributes: Default::default(),
-            }
-        };
-        let (enter, exit) = (|t| told(true, t, false), |t| told(false, t, false));
-        let (not_enter, not_exit) = (|t| told(true, t, true), |t| told(false, t, true));
-        for (name, events, inside) in [
-            ("plain", vec![enter(10), exit(20), enter(30)], Some(30)),
-            ("visit in between", vec![enter(10), exit(20), enter(12), exit(14)], None),
-            ("left earlier", vec![enter(10), exit(20), not_exit(20), exit(15)], None),
-            ("left earlier, and is back", vec![enter(10), exit(20), enter(30), not_exit(20), exit(15)], Some(30)),
-            ("came earlier, and has left", vec![enter(10), exit(20), not_enter(10), enter(5)], None),
-            ("came earlier", vec![enter(10), not_enter(10), enter(5)], Some(5)),
-            ("an earlier visit", vec![enter(30), enter(10), exit(20)], Some(30)),
-            ("area drawn, moved and drawn again", vec![enter(7), exit(7), enter(7)], Some(7)),
-        ] {
-            let mut board = Board::new(1, LinkLimits::default());
-            board.apply(live("a", "f", 1, 1.0, 2.0), &Catalog::default(), at(0));
-            events.iter().for_each(|event| board.note_event(event));
-            let since: Vec<i64> = board.vehicle(0).inside.iter().map(|(_, since)| since.as_millis()).collect();
-            assert_eq!(since, inside.into_iter().collect::<Vec<_>>(), "{name}");
-        }
-    }
-
-    #[test]
-    fn the_catalog_names_and_moves_a_vehicle() {
-        let mut board = Board::new(1, LinkLimits::default());
-        let mut catalog = Catalog::default();
-        let device = Device { id: "a".parse().expect("id"), fleet: "g".parse().expect("id"), name: "Van".into() };
-        board.apply(live("a", "f", 1, 1.0, 2.0), &catalog, at(0));
-        assert_eq!(board.edit(&device.id, Some(&device)), Some(0));
-        assert_eq!(board.edit(&device.id, Some(&device)), None);
-        let counts = |board: &Board| ["f", "g"].map(|fleet| board.vehicles_in(&fleet.parse().expect("id")));
-        assert_eq!(counts(&board), [0, 1]);
-        assert_eq!(board.row(0), (0, "a".into(), "Van".into(), "g".into()));
-        catalog.apply(CatalogEdit::Put(CatalogEntry::Device(device.clone())));
-        assert_eq!(board.apply(live("a", "f", 2, 1.0, 2.0), &catalog, at(0)), (0, Update::Moved));
-        assert_eq!(board.edit(&device.id, None), Some(0));
-        assert!(board.vehicle(0).removed);
-        assert_eq!(board.edit(&device.id, None), None);
-        assert_eq!(counts(&board), [0, 0]);
-        catalog.apply(CatalogEdit::Remove(waystream_domain::CatalogKey::Device(device.id)));
-        assert_eq!(board.apply(live("a", "f", 3, 1.0, 2.0), &catalog, at(0)), (0, Update::Placed));
-        assert_eq!(board.row(0), (0, "a".into(), "a".into(), "f".into()));
-        assert_eq!(counts(&board), [1, 0]);
-    }
-}
+pub(crate) mod tests;

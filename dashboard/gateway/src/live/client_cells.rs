@@ -140,8 +140,28 @@ impl PartBeat {
         let head = FrameHead { kind: FrameKind::Cells, flags: 0, epoch, seq };
         let frame = cells_frame(&part.viewport(), cells, wall.as_millis(), &head);
         let pause = Duration::from_secs_f64(frame.len() as f64 / MAX_BYTES_PER_S);
-        // Beats come every second: one that would be a little too early is not left out.
-        self.next = up + pause.max(BEAT) - BEAT / 10;
+        // Beats come every second: one that would be a little too early is not left out, unless it would be too much.
+        self.next = up + pause.max(BEAT - BEAT / 10);
         frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::cells::CellSum;
+
+    #[test]
+    fn the_longer_a_frame_is_the_later_comes_the_next() {
+        let all = Tiles::new(&Viewport { zoom: 6, x: 22, y: 24, w: 20, h: 16 }).expect("a part of the map");
+        let sum = CellSum { looks: [1, 1, 0, 0, 0, 0], speed_kmh: 50, course: 0, place: 0x88 };
+        let cells: Vec<CellRecord> = (0..5_120).map(|cell| CellRecord { cell, sum }).collect();
+        for n in (1..=cells.len()).step_by(9) {
+            let mut beat = PartBeat::new(0);
+            let bytes = beat.frame(&all, &cells[..n], (Timestamp::default(), Duration::ZERO), (1, 1)).len() as u64;
+            let seconds = (1..).find(|&s| Duration::from_secs(s) >= beat.next).expect("it comes");
+            assert!(bytes <= 20_000 * seconds, "{bytes} bytes for {seconds} s");
+            assert!(seconds == 1 || bytes > 19_000 * (seconds - 1), "{bytes} bytes for {seconds} s");
+        }
     }
 }

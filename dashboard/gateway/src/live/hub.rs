@@ -2,6 +2,7 @@
 
 mod acknowledged;
 mod editing;
+mod inside;
 mod seats;
 mod sending;
 mod watching;
@@ -20,6 +21,7 @@ use crate::auth::{Sessions, SignedIn};
 use crate::nodes::{AckSender, SocketRef};
 use crate::wire::{AlertEvent, WatchRequest};
 use crate::{metrics as names, now};
+use inside::Inside;
 use seats::{Followed, Seat, Watched};
 use socketioxide::socket::Sid;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Follow(Sid, Vec<String>),
     /// The fleet that it wants to be told of where not all are.
     Only(Sid, Option<FleetId>),
+    /// Whether it wants to be told of how many vehicles are inside of each geofence.
+    Inside(Sid, bool),
     /// A frame has arrived.
     Acknowledge(Sid, u32),
     /// The socket is gone.
@@ -98,6 +102,7 @@ struct Client {
     window: ClientView,
     cells: ClientCells,
     followed: Option<Followed>,
+    inside: Inside,
     outbox: Outbox,
     blocked_since: Option<Duration>,
     watch: u64,
@@ -251,6 +256,7 @@ impl Hub {
             Command::Viewport(sid, viewport) => self.viewport(sid, viewport, now),
             Command::Follow(sid, devices) => self.follow_devices(sid, &devices, now),
             Command::Only(sid, fleet) => self.show_only(sid, fleet, now),
+            Command::Inside(sid, on) => self.show_inside(sid, on),
             Command::Leave(sid) => self.leave(sid),
             Command::Cut(sid, reason) => self.cut(sid, reason),
             Command::Missed { sid, watch, alerts, more } => self.missed(sid, watch, alerts, more),

@@ -13,6 +13,7 @@ mod kills;
 mod latest;
 mod listing;
 mod motion;
+mod occupancy;
 mod outbox;
 mod recent;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::wire::Viewport;
 use crate::wire::cells::{CELLS_PER_TILE, CellSum, decode_cells};
 use crate::wire::frame::{FrameKind, decode_frame, flags};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::f64::consts::PI;
 use std::time::Duration;
 use waystream_domain::Catalog;
 
@@ -28,6 +29,8 @@ struct Browser {
     cells: Option<(Viewport, Cells)>,
     snapshots: usize,
     records: usize,
+    /// Of frames of cells.
+    cell_bytes: usize,
     unacknowledged: Vec<u32>,
 }
 
@@ -39,6 +42,7 @@ impl Browser {
         self.unacknowledged.push(outgoing.seq);
         assert!(self.unacknowledged.len() <= 2 * WINDOW);
         if let Ok(frame) = decode_cells(&outgoing.frame) {
+            self.cell_bytes += outgoing.frame.len();
             let Viewport { zoom, x, y, w, h } = frame.viewport;
             let part = Tiles::new(&frame.viewport);
             let old = self.cells.take().filter(|(old, _)| frame.head.flags & flags::FULL == 0 && old.zoom == zoom);
@@ -353,6 +357,35 @@ fn sockets_that_show_the_same_share_frames_and_others_get_what_is_theirs() {
     scene.tick(true, true);
     assert_eq!(scene.seq, seq + 1, "one frame for both");
     scene.settle();
+}
+
+#[test]
+fn however_many_cells_change_a_browser_gets_no_more_than_twenty_thousand_bytes_a_second() {
+    // As many tiles as a viewport may have, a vehicle in each of their cells, and all of them change every second.
+    let (wide, high) = (80, 64);
+    let mut scene = Scene::new(wide * high);
+    for slot in 0..wide * high {
+        let middle = |n: u32| (f64::from(n) + 0.5) / 256.0;
+        let (column, row) = (middle(22 * CELLS_PER_TILE + slot % wide), middle(24 * CELLS_PER_TILE + slot / wide));
+        scene.drive(slot, (PI * (1.0 - 2.0 * row)).sinh().atan().to_degrees(), column * 360.0 - 180.0);
+    }
+    scene.connect(part(6, 22, 24, 20, 16));
+    scene.settle();
+    let before = scene.sockets[0].browser.cell_bytes;
+    for tick in 0..600u32 {
+        let beat = tick % 10 == 0;
+        for slot in (0..wide * high).filter(|_| beat) {
+            scene.area.put(slot, Spot { speed_kmh: Some((tick / 10) as u8), ..Spot::of(&scene.board.record(slot)) });
+        }
+        scene.acknowledge(0);
+        scene.tick(beat, true);
+    }
+    let told = scene.sockets[0].browser.cell_bytes - before;
+    // So few that something has held them back, and no fewer.
+    assert!((60 * 10_000..=60 * 20_000).contains(&told), "{told} bytes in a minute");
+    scene.settle();
+    let (_, cells) = scene.sockets[0].browser.cells.as_ref().expect("cells are told");
+    assert!(cells.values().all(|sum| sum.speed_kmh == 59), "what was held back is told in the end");
 }
 
 #[test]

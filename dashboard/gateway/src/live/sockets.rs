@@ -7,7 +7,7 @@ use crate::auth::{Sessions, SignedIn};
 use crate::nodes::{self, AckSender, Adapter, Nodes, SocketRef};
 use crate::now;
 use crate::replay::{ReplayContext, Replays};
-use crate::wire::{FollowRequest, OnlyRequest, ReplayAck, ReplayRequest, Viewport, WatchAnswer, WatchRequest};
+use crate::wire::{FollowRequest, InsideRequest, OnlyRequest, ReplayAck, ReplayRequest, Viewport, WatchAnswer, WatchRequest};
 use axum::Router;
 use socketioxide::extract::TryData;
 use socketioxide::handler::ConnectHandler;
@@ -130,6 +130,13 @@ fn hear(socket: &SocketRef, live: &Live, identity: &SignedIn) {
         // What is no id is no fleet, and changes nothing.
         if let Ok(Ok(fleet)) = request.map(|r| r.fleet.map(|f| f.parse::<FleetId>()).transpose()) {
             on.tell(Command::Only(socket.id, fleet)).await;
+        }
+    });
+    let on = context.clone();
+    socket.on("inside", async move |socket: SocketRef, TryData(request): TryData<InsideRequest>| {
+        let Some(_busy) = on.busy(&socket) else { return };
+        if let Ok(InsideRequest { on: wanted }) = request {
+            on.tell(Command::Inside(socket.id, wanted)).await;
         }
     });
     let on = context.clone();

@@ -1,20 +1,22 @@
 //! Tracks as files. The formats are given by the composition root: the same writers as on the command line.
 
 use super::history::time;
-use super::{ApiError, RestState, streamed};
+use super::{ApiError, Reader, RestState, streamed};
 use crate::auth::Identity;
-use crate::wire::ErrorAnswer;
+use crate::wire::{ErrorAnswer, ExportRequest};
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use utoipa::IntoParams;
-use waystream_domain::{DeviceId, Position};
+use waystream_domain::{DeviceId, Position, Timestamp};
 use waystream_sql::{Devices, TrackRequest};
 
 /// Takes positions, device by device in order of fix time.
@@ -59,26 +61,52 @@ pub(super) async fn export(
     identity: Identity,
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, ApiError> {
-    let bad = ApiError::BadRequest;
-    let format = rest.exports.iter().find(|f| f.name == query.format);
-    let (name, media_type, open) = match format {
-        Some(format) => (format.name, format.media_type, format.open),
-        None => return Err(bad(format!("unknown format {}", query.format))),
-    };
-    let scope = rest.sessions.scope(&identity);
-    let named: Option<Vec<DeviceId>> = match query.device.as_deref().filter(|d| !d.is_empty()) {
-        Some(some) => {
-            let ids = some.split(',').map(|id| id.parse().map_err(|e| bad(format!("device: {e}"))));
-            Some(ids.collect::<Result<_, _>>()?)
-        }
+    let devices = match query.device.as_deref().filter(|d| !d.is_empty()) {
+        Some(some) => Some(named(some.split(','))?),
         None => None,
     };
-    let span = rest.sql.span(&scope, time(query.from.as_deref())?, time(query.to.as_deref())?).await?;
+    let range = (time(query.from.as_deref())?, time(query.to.as_deref())?);
+    write_tracks(rest, identity, &query.format, devices, range).await
+}
+
+/// Tracks of devices that are too many for an address, as a file.
+#[utoipa::path(post, path = "/api/export", request_body = ExportRequest,
+    responses((status = 200, description = "the file"), (status = 404, body = ErrorAnswer), (status = 413, body = ErrorAnswer)))]
+pub(super) async fn export_many(
+    State(rest): State<RestState>,
+    Reader(identity): Reader,
+    Json(request): Json<ExportRequest>,
+) -> Result<Response, ApiError> {
+    let devices = named(request.devices.iter().map(String::as_str))?;
+    let at = |ms| Timestamp::from_millis(ms).ok_or_else(|| ApiError::BadRequest(format!("{ms} is not a time")));
+    let range = (Some(at(request.from)?), Some(at(request.to)?));
+    write_tracks(rest, identity, &request.format, Some(devices), range).await
+}
+
+/// Each once, whoever named it twice.
+fn named<'a>(ids: impl Iterator<Item = &'a str>) -> Result<BTreeSet<DeviceId>, ApiError> {
+    ids.map(|id| id.parse::<DeviceId>().map_err(|e| ApiError::BadRequest(format!("device: {e}")))).collect()
+}
+
+/// Of all that have history where no devices are named.
+async fn write_tracks(
+    rest: RestState,
+    identity: Identity,
+    format: &str,
+    devices: Option<BTreeSet<DeviceId>>,
+    (from, to): (Option<Timestamp>, Option<Timestamp>),
+) -> Result<Response, ApiError> {
+    let (name, media_type, open) = match rest.exports.iter().find(|f| f.name == format) {
+        Some(format) => (format.name, format.media_type, format.open),
+        None => return Err(ApiError::BadRequest(format!("unknown format {format}"))),
+    };
+    let scope = rest.sessions.scope(&identity);
+    let span = rest.sql.span(&scope, from, to).await?;
     let (from, to) = span.ok_or_else(|| ApiError::NotFound("there is no history".into()))?;
-    let devices = match named {
+    let devices = match devices {
         Some(devices) => devices,
         // Of history, not of the catalog: what a device has reported stays when it is removed.
-        None => rest.sql.devices(&scope, from, to).await?.into_iter().collect(),
+        None => rest.sql.devices(&scope, from, to).await?,
     };
     let sessions = rest.sessions.clone();
     let (chunks, received) = mpsc::channel(4);

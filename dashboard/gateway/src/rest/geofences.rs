@@ -69,9 +69,10 @@ fn new_id() -> Result<GeofenceId, ApiError> {
     id.parse().map_err(|e| ApiError::Internal(format!("a made id is none: {e}")))
 }
 
-/// Another shape, name, fleet or colour for a geofence.
+/// Another shape, name, fleet, group or colour for a geofence. One that says which version it was made from is refused if there is a newer one.
 #[utoipa::path(put, path = "/api/geofences/{id}", request_body = GeofenceFeature,
-    responses((status = 200, body = GeofenceFeature), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
+    responses((status = 200, body = GeofenceFeature), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer)))]
 pub(super) async fn change(
     State(rest): State<RestState>,
     identity: Identity,
@@ -80,6 +81,9 @@ pub(super) async fn change(
 ) -> Result<Json<GeofenceFeature>, ApiError> {
     require_editor(&identity)?;
     let (id, version) = own(&rest, &identity, &id)?;
+    if feature["properties"]["version"].as_u64().is_some_and(|made_from| made_from != version) {
+        return Err(ApiError::Conflict("somebody has changed the geofence meanwhile".into()));
+    }
     Ok(Json(save(&rest, &identity, id, version, feature).await?))
 }
 
@@ -136,6 +140,7 @@ async fn save(
 
 fn check(rest: &RestState, identity: &Identity, geofence: &mut Geofence) -> Result<(), ApiError> {
     geofence.name = name(&geofence.name)?;
+    geofence.group = geofence.group.as_deref().map(name).transpose()?;
     if let Some(fleet) = &geofence.fleet {
         rest.own_fleet(identity, fleet.as_str())?;
     }

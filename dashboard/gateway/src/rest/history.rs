@@ -81,17 +81,21 @@ pub(super) struct EventsQuery {
     from: Option<String>,
     /// Last fix time.
     to: Option<String>,
+    /// Last time of reception: older ones are asked for with that of the oldest so far.
+    received_to: Option<String>,
     /// Kinds, separated by commas.
     kind: Option<String>,
     /// Device ids, separated by commas.
     device: Option<String>,
+    /// Only those that happened in this fleet.
+    fleet: Option<String>,
     /// Events at most.
     limit: Option<usize>,
 }
 
 /// Events, newest last.
 #[utoipa::path(get, path = "/api/events", params(EventsQuery),
-    responses((status = 200, body = EventsAnswer), (status = 413, body = ErrorAnswer)))]
+    responses((status = 200, body = EventsAnswer), (status = 404, body = ErrorAnswer), (status = 413, body = ErrorAnswer)))]
 pub(super) async fn events(
     State(rest): State<RestState>,
     identity: Identity,
@@ -111,12 +115,17 @@ pub(super) async fn events(
         after: query.after.as_deref().map(str::parse).transpose().map_err(|e| bad(format!("after: {e}")))?,
         from: time(query.from.as_deref())?,
         to: time(query.to.as_deref())?,
+        received_to: time(query.received_to.as_deref())?,
         kinds,
         devices,
         ids: Vec::new(),
         limit: query.limit.unwrap_or(EVENTS_LIMIT).min(MAX_EVENTS_LIMIT),
     };
-    let page = rest.sql.events(&rest.sessions.scope(&identity), filter).await?;
+    let scope = match query.fleet.as_deref().filter(|fleet| !fleet.is_empty()) {
+        Some(fleet) => rest.sessions.scope_of(&identity, &[rest.own_fleet(&identity, fleet)?]),
+        None => rest.sessions.scope(&identity),
+    };
+    let page = rest.sql.events(&scope, filter).await?;
     let shared = rest.catalog.shared();
     let catalog = rest.look(&shared);
     let events = page.events.iter().map(|event| alert(&event.row, None, &catalog)).collect();

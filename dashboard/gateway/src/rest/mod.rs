@@ -121,6 +121,7 @@ pub(crate) fn router(state: RestState) -> Router {
     let sessions = OpenApiRouter::new()
         .routes(routes!(session::who, session::sign_in, session::sign_out))
         .routes(routes!(session::set_password))
+        .routes(routes!(session::set_preferences))
         .layer(DefaultBodyLimit::max(MAX_SIGN_IN));
     let (router, description) = OpenApiRouter::with_openapi(ApiDescription::openapi())
         .routes(routes!(page_config))
@@ -165,7 +166,7 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(sql::query))
         .routes(routes!(queries::list, queries::create))
         .routes(routes!(queries::change, queries::remove))
-        .routes(routes!(export::export))
+        .routes(routes!(export::export, export::export_many))
         .routes(routes!(notices::create))
         .routes(routes!(notices::presence))
         .routes(routes!(notifications::channels::list, notifications::channels::create))

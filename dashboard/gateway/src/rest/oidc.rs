@@ -208,7 +208,7 @@ mod tests {
         let mut catalog = Catalog::default();
         let mut invite = |id: &str| {
             let (id, organisation) = (id.parse().unwrap(), "ours".parse().unwrap());
-            let user = User { id, organisation, role: Role::Viewer, password_hash: None };
+            let user = User { id, organisation, role: Role::Viewer, password_hash: None, preferences: None };
             catalog.apply(CatalogEdit::Put(CatalogEntry::User(user)));
             catalog.clone()
         };

@@ -4,7 +4,7 @@ use super::{ApiError, DONE, Rest, RestState};
 use crate::auth::{Attempt, Identity, SignedIn};
 use crate::listener::Connection;
 use crate::now;
-use crate::wire::{ErrorAnswer, NewPassword, SessionInfo, SignIn, fleet_info};
+use crate::wire::{ErrorAnswer, NewPassword, PreferencesInfo, SessionInfo, SignIn, fleet_info};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, SET_COOKIE};
@@ -31,12 +31,14 @@ fn info(rest: &RestState, identity: &Identity) -> SessionInfo {
         Role::Dispatcher => "dispatcher",
         Role::Viewer => "viewer",
     };
+    let preferences = catalog.users.get(identity.user()).and_then(|user| user.preferences.as_ref());
     let fleets = catalog.fleets_of(identity.organisation());
     SessionInfo {
         user: identity.user().to_string(),
         organisation: identity.organisation().to_string(),
         role: role.to_owned(),
         has_password: identity.has_password(),
+        preferences: preferences.map(PreferencesInfo::from),
         fleets: fleets.map(|f| fleet_info(f)).collect(),
     }
 }
@@ -152,6 +154,26 @@ pub(super) async fn set_password(
     let hash = rest.passwords.hash(request.password).await?;
     rest.sessions.set_password(&identity, hash).await?;
     Ok(DONE)
+}
+
+/// Choose how figures and times are shown, in whatever browser.
+#[utoipa::path(put, path = "/api/session/preferences", request_body = PreferencesInfo,
+    responses((status = 204), (status = 400, body = ErrorAnswer)))]
+pub(super) async fn set_preferences(
+    State(rest): State<RestState>,
+    identity: SignedIn,
+    Json(request): Json<PreferencesInfo>,
+) -> Result<StatusCode, ApiError> {
+    // Only browsers read it, and each has its own list.
+    if request.time_zone.as_deref().is_some_and(|name| !may_be_time_zone(name)) {
+        return Err(ApiError::BadRequest("a time zone has a name such as Europe/Warsaw".into()));
+    }
+    rest.sessions.set_preferences(&identity, request.into()).await?;
+    Ok(DONE)
+}
+
+fn may_be_time_zone(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b))
 }
 
 /// Query of a one-time sign-in link.

@@ -46,7 +46,7 @@ pub(super) async fn create(
         }
     }
     let organisation = identity.organisation().clone();
-    let user = User { id: id.clone(), organisation, role: request.role.into(), password_hash: None };
+    let user = User { id: id.clone(), organisation, role: request.role.into(), password_hash: None, preferences: None };
     tracing::info!(by = %identity.user(), user = %id, role = ?user.role, "user invited");
     rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::User(user))]).await?;
     Ok((StatusCode::CREATED, Json(invitation(&rest, &identity.actor(), id).await?)))

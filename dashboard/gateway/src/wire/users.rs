@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
-use waystream_domain::catalog::{Role, User};
+use waystream_domain::catalog::{Preferences, Role, Units, User};
 
 /// What a user may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
@@ -53,6 +53,50 @@ pub struct UserLink {
     pub path: String,
     /// No longer valid from then on.
     pub expires_at: i64,
+}
+
+/// Units of lengths and speeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnitsName {
+    /// Kilometres.
+    Metric,
+    /// Miles.
+    Imperial,
+    /// Nautical miles.
+    Nautical,
+}
+
+/// How a user reads figures and times, in whatever browser.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PreferencesInfo {
+    /// Of lengths and speeds.
+    pub units: UnitsName,
+    /// Name of the tz database; `null`: that of the browser.
+    pub time_zone: Option<String>,
+}
+
+impl From<&Preferences> for PreferencesInfo {
+    fn from(preferences: &Preferences) -> Self {
+        let units = match preferences.units {
+            Units::Metric => UnitsName::Metric,
+            Units::Imperial => UnitsName::Imperial,
+            Units::Nautical => UnitsName::Nautical,
+        };
+        Self { units, time_zone: preferences.time_zone.clone() }
+    }
+}
+
+impl From<PreferencesInfo> for Preferences {
+    fn from(info: PreferencesInfo) -> Self {
+        let units = match info.units {
+            UnitsName::Metric => Units::Metric,
+            UnitsName::Imperial => Units::Imperial,
+            UnitsName::Nautical => Units::Nautical,
+        };
+        Self { units, time_zone: info.time_zone }
+    }
 }
 
 impl From<&User> for UserInfo {

@@ -32,6 +32,8 @@ pub struct Browser {
     /// Names by device.
     pub names: BTreeMap<String, String>,
     pub alerts: Vec<Value>,
+    /// What was told of how many vehicles are inside of geofences.
+    pub inside: Vec<Value>,
     pub frames: usize,
     pub complete: bool,
 }
@@ -64,7 +66,7 @@ impl Browser {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let (commands, events) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let events = BufReader::new(events).lines();
-        let (slots, map, followed, cells, viewport, whole, names, alerts) = Default::default();
+        let (slots, map, followed, cells, viewport, whole, names, alerts, inside) = Default::default();
         Self {
             child,
             commands,
@@ -77,6 +79,7 @@ impl Browser {
             whole,
             names,
             alerts,
+            inside,
             frames: 0,
             complete: false,
         }
@@ -171,6 +174,7 @@ impl Browser {
             }
             "detail" => self.whole = said.args[0]["whole"].as_bool(),
             "alert" => self.alerts.push(said.args[0].clone()),
+            "inside" => self.inside.push(said.args[0].clone()),
             _ => {}
         }
     }

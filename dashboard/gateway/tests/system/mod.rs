@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod user;
 
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -13,11 +14,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use waystream_domain::catalog::{Device, Fleet, Organisation, Role, User};
 use waystream_domain::codec::{encode_event, encode_snapshot, encode_state};
+use waystream_domain::geofence::Shape;
 use waystream_domain::{
-    CatalogEdit, CatalogEntry, DeviceId, DeviceState, Event, EventId, EventKind, FleetSnapshot, LatLon, LivePosition, Position,
-    Timestamp, UnknownDevice,
+    CatalogEdit, CatalogEntry, DeviceId, DeviceState, Event, EventId, EventKind, FleetSnapshot, Geofence, LatLon, LivePosition,
+    Position, Timestamp, UnknownDevice,
 };
-use waystream_gateway::{Gateway, GatewayConfig, GatewayError, GatewayParts, SignInLinks};
+use waystream_gateway::{ExportFormat, Gateway, GatewayConfig, GatewayError, GatewayParts, SignInLinks, TrackSink};
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
 use waystream_log::{Log, Record, Topic};
@@ -82,7 +84,13 @@ impl System {
                 })
             }));
             edits.extend(users.into_iter().map(|(user, role)| {
-                CatalogEntry::User(User { id: id(user), organisation: id(organisation), role, password_hash: None })
+                CatalogEntry::User(User {
+                    id: id(user),
+                    organisation: id(organisation),
+                    role,
+                    password_hash: None,
+                    preferences: None,
+                })
             }));
         }
         catalog.edit(&waystream_domain::Actor::CommandLine, edits.into_iter().map(CatalogEdit::Put).collect()).await.unwrap();
@@ -106,7 +114,7 @@ impl System {
             sql: sql.clone(),
             ready: Vec::new(),
             metrics: None,
-            exports: Vec::new(),
+            exports: vec![lines()],
         };
         let gateway = Gateway::bind(config, parts).await.unwrap();
         let url = format!("http://{}", gateway.local_addr());
@@ -194,6 +202,24 @@ impl System {
     }
 }
 
+/// The one format that tracks are exported in here, a line a position: those for people are the composition root's.
+fn lines() -> ExportFormat {
+    struct Lines(Box<dyn Write + Send>);
+    impl TrackSink for Lines {
+        fn write(&mut self, position: &Position) -> io::Result<()> {
+            writeln!(self.0, "{} {}", position.device, position.fix_time.as_millis())
+        }
+
+        fn finish(&mut self) -> io::Result<()> {
+            writeln!(self.0, "end")
+        }
+    }
+    fn open(out: Box<dyn Write + Send>) -> io::Result<Box<dyn TrackSink>> {
+        Ok(Box::new(Lines(out)))
+    }
+    ExportFormat { name: "lines", media_type: "text/plain", open }
+}
+
 pub fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
 }
@@ -253,6 +279,20 @@ pub fn event(device: &str, fleet: &str, n: i64) -> Event {
 
 pub fn device(name: &str, device: &str, fleet: &str) -> CatalogEntry {
     CatalogEntry::Device(Device { id: id(device), fleet: id(fleet), name: name.into() })
+}
+
+pub fn geofence(name: &str, geofence: &str, organisation: &str) -> CatalogEntry {
+    CatalogEntry::Geofence(Geofence {
+        id: id(geofence),
+        organisation: id(organisation),
+        fleet: None,
+        group: None,
+        name: name.into(),
+        version: 1,
+        shape: Shape::Circle { centre: LatLon::new(52.0, 21.0).unwrap(), radius_m: 100.0 },
+        colour: None,
+        rules: Default::default(),
+    })
 }
 
 pub fn unknown_device(id: &str, protocol: &str, fleet: &str) -> CatalogEntry {

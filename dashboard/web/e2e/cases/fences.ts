@@ -1,9 +1,10 @@
 /** Geofences and the alerts that follow from them. */
 
+import { readFile } from 'node:fs/promises';
 import { type Locator } from 'playwright-core';
 import { expect, it } from 'vitest';
 import type { GeofenceFeature } from '../../src/wire/types';
-import { FENCE, browser, system, page, shot, panel, locate } from '../stage';
+import { FENCE, ask, browser, system, page, shot, panel, locate, mapPixels } from '../stage';
 
 it('raises an alert when a vehicle drives through a fence drawn by hand', async () => {
   const device = await page.locator('.vehicle-row:visible').first().getAttribute('data-device') ?? '';
@@ -21,6 +22,20 @@ it('raises an alert when a vehicle drives through a fence drawn by hand', async 
   await panel('alerts');
   await page.locator('[data-event]').filter({ hasText: FENCE }).first().waitFor({ timeout: 90_000 });
   await shot('5-alerts');
+});
+
+it('counts the vehicles inside of each geofence while the list is shown', async () => {
+  await panel('fences');
+  const fullest = (): Promise<{ id: string; inside: number }[]> => page.evaluate(() =>
+    [...document.querySelectorAll<HTMLElement>('[data-fence]')]
+      .map((row) => ({ id: row.dataset['fence'] ?? '', inside: Number(/([\d,.]+) inside/.exec(row.textContent ?? '')?.[1] ?? 0) }))
+      .filter(({ inside }) => inside > 0).sort((a, b) => b.inside - a.inside).slice(0, 5));
+  const stored = async (id: string): Promise<unknown> => (await ask(`SELECT count(*) FROM latest_positions WHERE in_geofence(lat, lon, '${id}')`))[0]?.[0];
+  // Vehicles drive on between the two questions: of some geofence both say the same.
+  await expect.poll(async () => {
+    for (const { id, inside } of await fullest()) if (await stored(id) === inside) return true;
+    return false;
+  }, { timeout: 30_000, interval: 500 }).toBe(true);
 });
 
 it('changes the shape of a fence: a corner moved, a corner added, a hole cut, given up or saved', async () => {
@@ -68,6 +83,30 @@ it('changes the shape of a fence: a corner moved, a corner added, a hole cut, gi
   expect(shift(after[0])).toBeLessThan(0);
   expect(after[0]).toContainEqual(before[0][1]);
   expect(after[0]).toContainEqual(before[0][2]);
+});
+
+it('lists geofences by group, and hides a group on the map', async () => {
+  await panel('fences');
+  await page.getByRole('button', { name: `Edit ${FENCE}` }).click();
+  await page.locator('.panel .form').getByLabel('Group', { exact: true }).fill('Yards');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.locator('[data-group=Yards]').waitFor();
+  expect(await page.locator('[data-group=Yards] + [data-fence]').textContent()).toContain(FENCE);
+  const toggle = page.getByRole('button', { name: 'Show “Yards” on the map' });
+  // Off the list's rows, which mark their geofence.
+  await toggle.hover();
+  const drawn = (): Promise<number> => mapPixels('.leaflet-fences-pane canvas');
+  // What the mouse has left is drawn by then.
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+  const before = await drawn();
+  await toggle.click();
+  await expect.poll(drawn).not.toBe(before);
+  expect(await toggle.getAttribute('aria-pressed')).toBe('false');
+  await toggle.click();
+  await expect.poll(drawn).toBe(before);
+  expect(await toggle.getAttribute('aria-pressed')).toBe('true');
+  const { features } = await (await page.request.get(`${system.origin}/api/geofences`)).json() as { features: GeofenceFeature[] };
+  expect(features.find((f) => f.properties.name === FENCE)?.properties.group).toBe('Yards');
 });
 
 it('says at the place what is wrong with a fence', async () => {
@@ -182,4 +221,74 @@ it('draws a circle and a corridor by finger', async () => {
   await phone.getByRole('button', { name: 'Finish' }).tap();
   expect((await saved('Finger corridor')).geometry.coordinates).toHaveLength(2);
   await context.close();
+});
+
+it('imports GeoJSON, KML and well-known text, exports what there is, and says what is wrong with a file', async () => {
+  await panel('fences');
+  const rows = page.locator('[data-fence]');
+  const before = await rows.count();
+  const give = (name: string, text: string): Promise<void> =>
+    page.locator('.panel input[type=file]').setInputFiles({ name, mimeType: 'text/plain', buffer: Buffer.from(text) });
+  const told = (text: RegExp): Promise<void> => page.locator('.toast').filter({ hasText: text }).last().waitFor();
+  const feature = (properties: object, type: string, coordinates: unknown): object => ({ type: 'Feature', properties, geometry: { type, coordinates } });
+  // In the Atlantic, where nobody drives.
+  const square = (from: number, to: number): number[][] => [[-30 + from, from], [-30 + to, from], [-30 + to, to], [-30 + from, to], [-30 + from, from]];
+  const given = [
+    feature({ name: 'Imported hole', colour: '#be185d', group: 'Imported' }, 'Polygon', [square(0, 1), square(0.25, 0.75)]),
+    feature({ name: 'Imported circle', radius_m: 250 }, 'Point', [-30, 2]),
+    feature({
+      name: 'Imported corridor', width_m: 80, exit_margin_m: 20, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00'] },
+    }, 'LineString', [[-30, 3], [-29.5, 3.25], [-29, 3]]),
+  ];
+  await give('fences.geojson', JSON.stringify({ type: 'FeatureCollection', features: given }));
+  await told(/3 geofences imported/);
+  await rows.filter({ hasText: 'Imported corridor' }).filter({ hasText: '80 m wide' }).waitFor();
+  const download = async (): Promise<{ type: string; features: GeofenceFeature[] }> => {
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export GeoJSON' }).click()]);
+    return JSON.parse(await readFile(await file.path(), 'utf8')) as { type: string; features: GeofenceFeature[] };
+  };
+  const exported = await download();
+  expect(exported.features).toHaveLength(before + 3);
+  const of = ({ features }: { features: GeofenceFeature[] }, name: string): GeofenceFeature => {
+    const found = features.find((f) => f.properties.name === name);
+    if (!found) throw new Error(`${name} was not exported`);
+    return found;
+  };
+  const hole = of(exported, 'Imported hole');
+  expect(hole.properties).toMatchObject({ colour: '#be185d', group: 'Imported' });
+  expect((hole.geometry.coordinates as number[][][]).map((ring) => new Set(ring.map(String)).size)).toEqual([4, 4]);
+  expect(of(exported, 'Imported circle')).toMatchObject({ geometry: { type: 'Point', coordinates: [-30, 2] }, properties: { radius_m: 250 } });
+  expect(of(exported, 'Imported corridor')).toMatchObject({
+    geometry: { type: 'LineString', coordinates: [[-30, 3], [-29.5, 3.25], [-29, 3]] },
+    properties: { width_m: 80, exit_margin_m: 20, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00'] } },
+  });
+  // What was exported, changed and put back are the same geofences.
+  const imported = exported.features.filter((f) => f.properties.name.startsWith('Imported'));
+  await give('changed.geojson', JSON.stringify({
+    type: 'FeatureCollection', features: imported.map((f) => ({ ...f, properties: { ...f.properties, name: f.properties.name.replace('Imported', 'Changed') } })),
+  }));
+  await rows.filter({ hasText: 'Changed corridor' }).waitFor();
+  expect(await rows.count()).toBe(before + 3);
+  expect(of(await download(), 'Changed hole').geometry).toEqual(hole.geometry);
+
+  const ring = '-30,5 -29,5 -29,6 -30,5';
+  await give('fences.kml', `<kml><Placemark><name>Imported KML</name><Polygon><outerBoundaryIs><LinearRing><coordinates>${ring}</coordinates>`
+    + '</LinearRing></outerBoundaryIs></Polygon></Placemark></kml>');
+  await rows.filter({ hasText: 'Imported KML' }).waitFor();
+  await give('fences.wkt', 'Imported text;POLYGON((-30 7,-29 7,-29 8,-30 7))');
+  await rows.filter({ hasText: 'Imported text' }).waitFor();
+  // One of two crosses itself: neither is there.
+  const bow = feature({ name: 'Imported bow' }, 'Polygon', [[[-30, 9], [-29, 10], [-29, 9], [-30, 10], [-30, 9]]]);
+  await give('broken.geojson', JSON.stringify({ type: 'FeatureCollection', features: [feature({ name: 'Imported beside', radius_m: 9 }, 'Point', [-30, 9]), bow] }));
+  await told(/feature 1.*crosses/);
+  await give('cut.kml', '<kml><Placemark><name>Imported cut</name>');
+  await told(/cut off/);
+  expect(await rows.count()).toBe(before + 5);
+
+  const gone = (await download()).features.filter((f) => /^(Imported|Changed) /.test(f.properties.name)).map((f) => f.properties.id);
+  expect(gone).toHaveLength(5);
+  await page.evaluate(async (ids) => {
+    for (const id of ids) await fetch(`api/geofences/${id}`, { method: 'DELETE', headers: { 'x-waystream': '1' } });
+  }, gone);
+  await expect.poll(() => rows.count()).toBe(before);
 });

@@ -3,8 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { type Locator } from 'playwright-core';
 import { expect, it } from 'vitest';
-import type { SavedQueryInfo } from '../../src/wire/types';
-import { FENCE, VEHICLES, page, shot, panel, system, vehiclesShown } from '../stage';
+import type { DeviceInfo, SavedQueryInfo } from '../../src/wire/types';
+import { FENCE, VEHICLES, page, panel, shot, system, vehiclesShown } from '../stage';
 
 it('replays the past: play, seek, pause, close', async () => {
   await panel('replay');
@@ -42,6 +42,34 @@ it('exports the tracks of a replay', async () => {
   }
   await page.getByRole('region', { name: 'Replay controls' }).getByRole('button', { name: 'Close' }).click();
   await page.waitForFunction(() => window.waystream?.replay === null);
+});
+
+it('exports what is replayed of more vehicles than an address can name', async () => {
+  const devices = await (await page.request.get(`${system.origin}/api/devices`)).json() as DeviceInfo[];
+  // A text that most have in their name or id, and not all.
+  const having = [...'0123456789abcdefghijklmnopqrstuvwxyz'].map((text) => ({ text, n: devices.filter(({ id, name }) => `${id} ${name}`.toLowerCase().includes(text)).length }));
+  const { text, n } = having.filter((each) => each.n < VEHICLES).sort((a, b) => b.n - a.n)[0];
+  expect(n).toBeGreaterThan(200);
+  await panel('vehicles');
+  await page.locator('[data-search]').fill(text);
+  await page.waitForFunction((wanted) => window.waystream?.stats?.matching === wanted, n);
+  await panel('replay');
+  await page.getByRole('button', { name: '15 min' }).click();
+  await page.locator('.panel .form').getByLabel('Vehicles').selectOption('listed:');
+  await page.getByRole('button', { name: 'Start replay' }).click();
+  await page.waitForFunction(() => (window.waystream?.replay?.count ?? 0) > 0, null, { timeout: 60_000 });
+  const dock = page.getByRole('region', { name: 'Replay controls' });
+  const [request, file] = await Promise.all([
+    page.waitForRequest((each) => each.url().endsWith('/api/export')), page.waitForEvent('download', { timeout: 90_000 }), dock.getByLabel('Export').selectOption('kml'),
+  ]);
+  expect(request.method()).toBe('POST');
+  const marks = (await readFile(await file.path(), 'utf8')).match(/<Placemark>/g) ?? [];
+  expect(marks.length).toBeGreaterThan(200);
+  expect(marks.length).toBeLessThanOrEqual(n);
+  await dock.getByRole('button', { name: 'Close' }).click();
+  await page.waitForFunction(() => window.waystream?.replay === null);
+  await panel('vehicles');
+  await page.locator('[data-search]').fill('');
 });
 
 it('replays the moment of an alert', async () => {

@@ -2,7 +2,7 @@
 
 import { type Page } from 'playwright-core';
 import { expect, it } from 'vitest';
-import { VEHICLES, page, shot, panel, vehiclesShown, mapPixels } from '../stage';
+import { PASSWORD, VEHICLES, browser, page, shot, panel, vehiclesShown, mapPixels } from '../stage';
 
 it('measures a length and an area, by mouse and by keys', async () => {
   await panel('vehicles');
@@ -121,6 +121,9 @@ it('acknowledges alerts for everybody, and they stay so until it is taken back',
   await vehiclesShown();
   await panel('alerts');
   expect(await page.getByLabel('Sound').isChecked()).toBe(true);
+  // The address has the filter.
+  expect(await page.getByLabel('Kind').inputValue()).toBe('!');
+  await page.getByLabel('Kind').selectOption('');
   await alert.getByText(/acknowledged by admin, .*: called the driver/).waitFor();
   await shot('6-acknowledged');
   await page.getByLabel('Sound').uncheck();
@@ -148,6 +151,20 @@ it('shows figures and times in the units and the zone that a user chose', async 
   const tokyo = await page.locator('.panel .form').getByLabel('To', { exact: true }).inputValue();
   const utc = await page.locator('.panel .form').getByLabel('To', { exact: true }).getAttribute('title') ?? '';
   expect(Date.parse(`${tokyo}Z`) - Date.parse(`${utc.slice(0, 19).replace(' ', 'T')}Z`)).toBe(9 * 3_600_000);
+  // They are the user's, not this browser's.
+  const another = await browser.newContext();
+  const there = await another.newPage();
+  await there.goto(new URL(page.url()).origin);
+  await there.locator('input[name=username]').fill('admin');
+  await there.locator('input[name=password]').fill(PASSWORD);
+  await there.getByRole('button', { name: 'Sign in' }).click();
+  await there.locator('.row-speed').filter({ hasText: 'mph' }).first().waitFor({ timeout: 60_000 });
+  await there.locator('[data-panel=fences]').click();
+  await there.getByRole('button', { name: 'Edit Test corridor' }).click();
+  const width = there.locator('.panel .form').getByLabel('Width, ft');
+  // 80 m.
+  expect(Number(await width.inputValue())).toBeCloseTo(262.47, 1);
+  await another.close();
   await settings('metric', '');
   await page.locator('.row-speed').filter({ hasText: 'km/h' }).first().waitFor();
 });

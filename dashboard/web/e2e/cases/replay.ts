@@ -2,8 +2,8 @@
 
 import { type Locator } from 'playwright-core';
 import { expect, it } from 'vitest';
-import type { EventsAnswer, SqlAnswer } from '../../src/wire/types';
-import { VEHICLES, mapPixels, page, panel, shot, system } from '../stage';
+import type { EventsAnswer } from '../../src/wire/types';
+import { VEHICLES, ask, mapPixels, page, panel, shot, system } from '../stage';
 
 const dock = (): Locator => page.getByRole('region', { name: 'Replay controls' });
 const form = (): Locator => page.locator('.panel .form');
@@ -35,8 +35,7 @@ const settled = async (): Promise<number> => {
 it('shows speed and stops of a replayed vehicle, follows it, and steps from fix to fix', async () => {
   const stop = async (): Promise<unknown[] | undefined> => {
     const query = 'SELECT device, started_at, ended_at FROM stops WHERE ended_at IS NOT NULL AND duration_s > 60 ORDER BY ended_at LIMIT 1';
-    const answer = await page.request.post(`${system.origin}/api/sql`, { headers: { 'x-waystream': '1' }, data: { query, format: 'json' } });
-    return (await answer.json() as SqlAnswer).rows[0];
+    return (await ask(query))[0];
   };
   await expect.poll(stop, { timeout: 90_000 }).toBeDefined();
   const [device, started, ended] = (await stop() ?? []).map(String);

@@ -1,11 +1,10 @@
 /** One vehicle, shown for a while to somebody who has no account. */
 
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { seriousFindings } from '../axe';
 import { SHOTS } from '../browser';
-import { type Finding, browser, page, panel, system } from '../stage';
+import { browser, page, panel, system } from '../stage';
 
 it('shares one vehicle by a link, which shows that one alone until it is ended', async () => {
   await panel('vehicles');
@@ -47,12 +46,7 @@ it('shares one vehicle by a link, which shows that one alone until it is ended',
   expect((await guest.cookies()).length).toBe(0);
   expect((await guest.request.get(`${system.origin}/api/devices`)).status()).toBe(401);
   await theirs.screenshot({ path: join(SHOTS, '16-shared.png') });
-  await theirs.evaluate(await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
-  const findings = await theirs.evaluate(async () => {
-    const { violations } = await (window as unknown as { axe: { run: () => Promise<{ violations: Finding[] }> } }).axe.run();
-    return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id }) => id);
-  });
-  expect(findings).toEqual([]);
+  expect(await seriousFindings(theirs)).toEqual([]);
 
   await dialog.getByRole('button', { name: 'End the link to Order 17' }).click();
   await theirs.getByRole('heading', { name: 'This link has ended.' }).waitFor();

@@ -3,10 +3,7 @@
 import { type Locator, type Page } from 'playwright-core';
 import { expect, it } from 'vitest';
 import type { DeviceDetails } from '../../src/wire/types';
-import { ask, page, panel, shot, system } from '../stage';
-
-/** Where the listener for OsmAnd is, among the addresses that are told at the start. */
-const OSMAND = /127\.\d+\.\d+\.\d+:5055/;
+import { ask, dotIsCentral, page, panel, shot, system } from '../stage';
 
 const card = (): Locator => page.getByRole('complementary', { name: 'Vehicle details' });
 
@@ -71,10 +68,8 @@ it('takes a command back that waits for its vehicle, and says what is wrong with
 it('tells what a vehicle said once, and when, also as of a moment of a replay', async () => {
   const [[id, lat, lon]] = await ask("SELECT device, lat, lon FROM latest_positions WHERE protocol = 'osmand' ORDER BY device DESC LIMIT 1");
   const device = String(id);
-  const [listener] = OSMAND.exec(system.log) ?? [];
-  if (listener === undefined) throw new Error(`no listener for OsmAnd:\n${system.log}`);
   const at = Math.floor(Date.now() / 1000);
-  expect((await fetch(`http://${listener}/?id=${device}&lat=${String(lat)}&lon=${String(lon)}&timestamp=${at}&cargo_note=eggs`)).status).toBe(200);
+  expect((await fetch(`http://${system.osmand}/?id=${device}&lat=${String(lat)}&lon=${String(lon)}&timestamp=${at}&cargo_note=eggs`)).status).toBe(200);
   // Its own reports have no such thing, and come every few seconds.
   await expect.poll(async () => {
     const { position } = (await (await page.request.get(`${system.origin}/api/devices/${device}`)).json()) as DeviceDetails;
@@ -105,17 +100,13 @@ it('leads from a moment of the speed chart to its place, by mouse and by keys', 
   await open(String(device));
   const chart = card().getByRole('slider');
   const dot = page.locator('.place-dot');
-  const isCentral = (): Promise<boolean> => page.evaluate(() => {
-    const [map, dot] = ['.map', '.place-dot'].map((name) => document.querySelector(name)?.getBoundingClientRect());
-    return map !== undefined && dot !== undefined && Math.hypot(dot.x + dot.width / 2 - map.x - map.width / 2, dot.y + dot.height / 2 - map.y - map.height / 2) < 20;
-  });
   await chart.locator('.u-over').waitFor();
   await chart.locator('.u-over').hover();
   await dot.waitFor();
   await card().locator('.chart-readout').filter({ hasText: / · \d+ km\/h$/ }).waitFor();
   await shot('17-moment');
   await chart.locator('.u-over').click();
-  await expect.poll(isCentral, { timeout: 30_000 }).toBe(true);
+  await expect.poll(dotIsCentral, { timeout: 30_000 }).toBe(true);
   const first = await chart.getAttribute('aria-valuetext');
   await page.mouse.move(2, 2);
   await dot.waitFor({ state: 'detached' });
@@ -126,7 +117,7 @@ it('leads from a moment of the speed chart to its place, by mouse and by keys', 
   expect(await chart.getAttribute('aria-valuetext')).not.toBe(first);
   await chart.press('End');
   await chart.press('Enter');
-  await expect.poll(isCentral, { timeout: 30_000 }).toBe(true);
+  await expect.poll(dotIsCentral, { timeout: 30_000 }).toBe(true);
   await close();
   await dot.waitFor({ state: 'detached' });
 });

@@ -1,6 +1,7 @@
 /** Geofences on the map, and the geometry of their GeoJSON. */
 
 import * as L from 'leaflet';
+import { isShown } from '../panels/fence_groups';
 import type { Store } from '../state';
 import type { GeofenceFeature } from '../wire/types';
 import { stillCanvas } from './canvas';
@@ -111,7 +112,10 @@ export function showFences(map: L.Map, store: Store): { highlight: (id: string |
     if (corridor) return new Corridor(corridor.line, corridor.width, options);
     return L.polygon(polygonsOf(fence).map((rings) => rings.map(latLngs)), options);
   };
-  store.on(['fences'], ({ fences }) => {
+  store.on(['fences', 'preview', 'hiddenGroups'], ({ fences: told, preview, hiddenGroups }) => {
+    const fences = new Map([...told].filter(([, fence]) => isShown(fence, hiddenGroups)));
+    // Whatever its group: who edits it sees it.
+    if (preview) fences.set(preview.properties.id, preview);
     for (const [id, { fence, layer }] of shapes) {
       if (fences.get(id) === fence) continue;
       layer.remove();

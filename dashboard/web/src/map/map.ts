@@ -4,14 +4,15 @@ import * as L from 'leaflet';
 import type { App } from '../app';
 import { speedIn, speedText } from '../format';
 import { preferredUnits } from '../prefs';
-import { h, icon, iconButton, setText } from '../ui/dom';
+import { h, icon, iconButton, isNarrow, setText } from '../ui/dom';
 import { texts } from '../texts';
 import { SPEED_LIMITS_KMH, SPEED_RGB } from '../worker/palette';
 import { latOf, lonOf } from '../worker/mercator';
 import { notOfCells, type LayerName, type VehicleRow } from '../worker/protocol';
 import { EarthLayer } from './earth';
 import { heatBox, type HeatBox } from '../panels/heat';
-import { formatAddress, parseAddress, type AddressView } from '../address';
+import { parseAddress, type AskedHeat } from '../address';
+import { keepAddress } from '../follow_address';
 import { measureTool, type Measure } from './measure';
 import { addArchive } from './archive';
 import { MAX_ZOOM, addTiles, type TileStage } from './tiles';
@@ -28,7 +29,7 @@ export interface MapView {
   layer: VehicleLayer;
   fit: () => void;
   flyTo: (lat: number, lon: number, zoom?: number) => void;
-  tools: { measure: () => void; heat: () => void; /** Keys while measuring. True if taken. */ key: (key: string) => boolean };
+  tools: { measure: () => void; heat: () => void; /** Null: none. */ showHeat: (asked: AskedHeat | null) => void; /** Keys while measuring. True if taken. */ key: (key: string) => boolean };
 }
 
 export function createMap(app: App, container: HTMLElement): MapView {
@@ -86,7 +87,7 @@ export function createMap(app: App, container: HTMLElement): MapView {
   const flyTo = (lat: number, lon: number, zoom = Math.max(map.getZoom(), 15)): void => {
     const reduced = matchMedia('(prefers-reduced-motion: reduce)').matches;
     // On a phone the details cover the lower half: the vehicle goes above them.
-    const cover = matchMedia('(max-width: 700px)').matches ? map.getSize().y * 0.2 : 0;
+    const cover = isNarrow() ? map.getSize().y * 0.2 : 0;
     const centre = map.unproject(map.project([lat, lon], zoom).add([0, cover]), zoom);
     map.flyTo(centre, zoom, reduced ? { animate: false } : { duration: 0.8 });
   };
@@ -99,18 +100,17 @@ export function createMap(app: App, container: HTMLElement): MapView {
   const heat = heatBox(app, map);
   container.append(controls(app, map, fit, measure, heat));
   new ResizeObserver(() => map.invalidateSize({ animate: false })).observe(container);
-  return { map, layer, fit, flyTo, tools: { measure: measure.toggle, heat: heat.toggle, key: measure.key } };
+  return { map, layer, fit, flyTo, tools: { measure: measure.toggle, heat: heat.toggle, showHeat: heat.show, key: measure.key } };
 }
 
 async function pickAt(app: App, map: L.Map, at: L.Point, radius: number, latlng: L.LatLng): Promise<void> {
   const p = bufferPoint(at);
-  const { hits, cell } = await app.engine.hit(p.x, p.y, radius * pixelRatio());
+  const { hits, more, cell } = await app.engine.hit(p.x, p.y, radius * pixelRatio());
   if (hits.length === 1) {
     app.select(hits[0].layer, hits[0].row.device);
   } else if (hits.length > 1) {
-    const near = hits.slice(0, 12);
     L.popup({ className: 'choose', closeButton: false, offset: [0, -4], maxHeight: 260 })
-      .setLatLng(latlng).setContent(chooser(app, map, near)).openOn(map);
+      .setLatLng(latlng).setContent(chooser(app, map, hits, more)).openOn(map);
   } else if (cell) {
     map.setZoomAround(latlng, Math.min(MAX_ZOOM, map.getZoom() + 2));
   } else {
@@ -119,15 +119,16 @@ async function pickAt(app: App, map: L.Map, at: L.Point, radius: number, latlng:
 }
 
 /** Vehicles on one spot can be told apart: a list to choose from. */
-function chooser(app: App, map: L.Map, hits: { layer: LayerName; row: VehicleRow }[]): HTMLElement {
+function chooser(app: App, map: L.Map, hits: { layer: LayerName; row: VehicleRow }[], more: number): HTMLElement {
   return h('div', { class: 'chooser' },
-    h('div', { class: 'chooser-title' }, texts.map.choose(hits.length)),
+    h('div', { class: 'chooser-title' }, texts.map.choose(hits.length + more)),
     ...hits.map(({ layer, row }) => h('button', {
       type: 'button', class: 'chooser-row', onclick: () => {
         map.closePopup();
         app.select(layer, row.device);
       },
-    }, h('span', { class: `look look-${row.look}` }), row.name)));
+    }, h('span', { class: `look look-${row.look}` }), row.name)),
+    more > 0 && h('div', { class: 'hint chooser-more' }, texts.map.chooseMore(more)));
 }
 
 function controls(app: App, map: L.Map, fit: () => void, measure: Measure, heat: HeatBox): HTMLElement {
@@ -150,9 +151,11 @@ function controls(app: App, map: L.Map, fit: () => void, measure: Measure, heat:
   const zoom = (sign: string, label: string, act: () => void): HTMLElement =>
     h('button', { type: 'button', class: 'map-button', title: label, onclick: act, aria: { label } }, sign);
   const note = h('div', { class: 'map-note', role: 'status', hidden: true }, texts.map.tilesOff);
+  let hiding = 0;
   app.store.on(['tilesFailing'], ({ tilesFailing }) => {
     note.hidden = !tilesFailing;
-    setTimeout(() => {
+    clearTimeout(hiding);
+    hiding = window.setTimeout(() => {
       note.hidden = true;
     }, NOTE_MS);
   });
@@ -178,24 +181,4 @@ function speedLegend(): HTMLElement {
     const limit = SPEED_LIMITS_KMH[i];
     return h('span', {}, swatch, limit === undefined ? `≥ ${speedText(SPEED_LIMITS_KMH[i - 1])}` : `< ${Math.round(speedIn(limit))}`);
   }));
-}
-
-/** The address follows what is shown, so that it can be shared. */
-function keepAddress({ store }: App, place: () => AddressView | null, map: L.Map): void {
-  let timer = 0;
-  const later = (): void => {
-    // Following a vehicle moves the map 60 times a second; the address need not.
-    clearTimeout(timer);
-    timer = window.setTimeout(() => {
-      const view = place();
-      if (!view) return;
-      const { panel, selected, filter, replay, query } = store.now;
-      const past = replay?.device != null ? { device: replay.device, from: Math.round(replay.from), to: Math.round(replay.to) } : null;
-      history.replaceState(null, '', formatAddress({ view, panel, device: selected?.device ?? null, filter, replay: past, query }));
-    }, 400);
-  };
-  map.on('moveend', later);
-  // While the map is on its way; a changed address makes the browser look at the page's icon again.
-  map.on('movestart', () => clearTimeout(timer));
-  store.on(['panel', 'selected', 'filter', 'query'], later);
 }

@@ -5,13 +5,9 @@ import type { App } from '../app';
 import { areaText, lengthText } from '../format';
 import { texts } from '../texts';
 import { h, iconButton, setText } from '../ui/dom';
+import { mapCross } from './cross';
 import { areaM2, lengthM } from './geometry';
-import { LINE } from './draw';
-
-/** A click this near to the first point closes the line. */
-const CLOSE_PX = 12;
-/** The second click of a double-click is the same point. */
-const SAME_PX = 4;
+import { CLOSE_PX, LINE, SAME_PX, isNear } from './draw';
 
 export interface Measure {
   button: HTMLButtonElement;
@@ -33,8 +29,7 @@ export function measureTool(app: App, map: L.Map): Measure {
   const hint = h('span', { class: 'muted' }, texts.measure.hint);
   const readout = h('div', { class: 'measure', role: 'status', hidden: true }, figures, hint);
   L.DomEvent.disableClickPropagation(readout);
-  const cross = h('div', { class: 'measure-cross', hidden: true, aria: { hidden: 'true' } });
-  map.getContainer().append(cross);
+  const cross = mapCross(map);
   const button = iconButton('measure', texts.measure.title, toggle, 'map-button');
 
   function redraw(): void {
@@ -51,10 +46,8 @@ export function measureTool(app: App, map: L.Map): Measure {
       points.length = 0;
       ended = closed = false;
     }
-    const near = (p: L.LatLng | undefined, px: number): boolean =>
-      p !== undefined && map.latLngToContainerPoint(p).distanceTo(map.latLngToContainerPoint(at)) < px;
-    if (points.length > 2 && near(points[0], CLOSE_PX)) closed = true;
-    else if (!near(points[points.length - 1], SAME_PX)) points.push(at);
+    if (points.length > 2 && isNear(map, at, points[0], CLOSE_PX)) closed = true;
+    else if (!isNear(map, at, points[points.length - 1], SAME_PX)) points.push(at);
     redraw();
   }
 
@@ -73,7 +66,7 @@ export function measureTool(app: App, map: L.Map): Measure {
     store.set({ measuring: on });
     button.setAttribute('aria-pressed', String(on));
     readout.hidden = !on;
-    cross.hidden = true;
+    cross.show(false);
     map.getContainer().classList.toggle('drawing', on);
     points.length = 0;
     ended = closed = false;
@@ -101,7 +94,7 @@ export function measureTool(app: App, map: L.Map): Measure {
       else if (key === 'Enter') {
         // A focused button is pressed.
         if (document.activeElement instanceof HTMLButtonElement) return false;
-        cross.hidden = false;
+        cross.show(true);
         pointer = null;
         add(map.getCenter());
       } else if (key === 'Backspace') {
@@ -113,7 +106,7 @@ export function measureTool(app: App, map: L.Map): Measure {
         redraw();
       } else {
         // The cross tells where Enter puts a point.
-        if (key.startsWith('Arrow')) cross.hidden = false;
+        if (key.startsWith('Arrow')) cross.show(true);
         return false;
       }
       return true;

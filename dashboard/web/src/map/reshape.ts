@@ -1,4 +1,4 @@
-/** Changing the shape of a geofence by hand: corners are dragged, added and taken away; a circle has its centre and its edge. */
+/** Changing the shape of a geofence by hand or by keys: corners are moved, added and taken away; a circle has its centre and its edge. */
 
 import * as L from 'leaflet';
 import { texts } from '../texts';
@@ -8,6 +8,10 @@ type Ring = [lon: number, lat: number][];
 
 /** More handles than this can't be told apart, and cost: then they appear after zooming in. */
 const MOST_HANDLES = 300;
+/** How far an arrow key moves a handle, CSS px; with Shift. */
+const KEY_PX = 10;
+const FINE_KEY_PX = 1;
+const ARROWS = new Map([['ArrowLeft', L.point(-1, 0)], ['ArrowRight', L.point(1, 0)], ['ArrowUp', L.point(0, -1)], ['ArrowDown', L.point(0, 1)]]);
 
 export interface Reshaping {
   /** Cuts this polygon out of the one that holds its first corner. */
@@ -25,6 +29,20 @@ function handle(at: L.LatLngExpression, kind: 'corner' | 'middle', title: string
   return L.marker(at, { draggable: true, title, alt: title, pane: 'draw', icon: L.divIcon({ className: `fence-handle ${kind}`, iconSize: [size, size] }) });
 }
 
+/** Keys of a handle that has the focus: `act` says whether it was one for it. The map and the page don't get those. */
+function onKey(marker: L.Marker, act: (event: KeyboardEvent) => boolean): void {
+  marker.on('keydown', (event) => {
+    const { originalEvent } = event as L.LeafletKeyboardEvent;
+    if (!originalEvent.ctrlKey && !originalEvent.metaKey && !originalEvent.altKey && act(originalEvent)) originalEvent.preventDefault();
+  });
+}
+
+/** Where an arrow key moves what is at a place; null: it is none. */
+function moved(map: L.Map, from: L.LatLng, { key, shiftKey }: KeyboardEvent): L.LatLng | null {
+  const way = ARROWS.get(key);
+  return way ? map.unproject(map.project(from).add(way.multiplyBy(shiftKey ? FINE_KEY_PX : KEY_PX))) : null;
+}
+
 const latLng = ([lon, lat]: [number, number]): L.LatLng => L.latLng(lat, lon);
 
 function reshapeCircle(map: L.Map, from: Drawn, changed: (shape: Drawn) => void): Reshaping {
@@ -34,15 +52,26 @@ function reshapeCircle(map: L.Map, from: Drawn, changed: (shape: Drawn) => void)
   const east = (): L.LatLng => L.latLng(centre.lat, centre.toBounds(radius * 2).getEast());
   const middle = handle(centre, 'corner', texts.fences.moveCircle).addTo(map);
   const edge = handle(east(), 'corner', texts.fences.resizeCircle).addTo(map);
-  middle.on('drag', () => {
+  const shift = (): void => {
     centre = middle.getLatLng();
     outline.setLatLng(centre);
     edge.setLatLng(east());
-  });
-  edge.on('drag', () => {
+  };
+  const resize = (): void => {
     radius = Math.max(LEAST_RADIUS_M, Math.round(centre.distanceTo(edge.getLatLng()) * 10) / 10);
     outline.setRadius(radius);
-  });
+  };
+  for (const [marker, follow] of [[middle, shift], [edge, resize]] as const) {
+    marker.on('drag', follow);
+    onKey(marker, (event) => {
+      const to = moved(map, marker.getLatLng(), event);
+      if (!to) return false;
+      marker.setLatLng(to);
+      follow();
+      letGo();
+      return true;
+    });
+  }
   const letGo = (): void => {
     edge.setLatLng(east());
     changed({ type: 'Point', coordinates: place(centre), radius_m: radius });
@@ -56,6 +85,10 @@ function reshapeCircle(map: L.Map, from: Drawn, changed: (shape: Drawn) => void)
     },
   };
 }
+
+/** A corner of a ring, or the middle between it and the next. */
+interface Spot { ring: L.LatLng[]; at: number; kind: 'corner' | 'middle' }
+interface Handle extends Spot { marker: L.Marker }
 
 /** Polygons, and the line of a corridor: that is one ring which is not closed. */
 function reshapeRings(map: L.Map, from: Drawn, changed: (shape: Drawn) => void): Reshaping {
@@ -76,9 +109,11 @@ function reshapeRings(map: L.Map, from: Drawn, changed: (shape: Drawn) => void):
   const redraw = (): void => {
     outline.setLatLngs(open ? parts[0] : parts);
   };
-  const letGo = (): void => {
+  /** The handles that there are, to give the focus to the one that takes the place of another. */
+  let shown: Handle[] = [];
+  const letGo = (focus = focused()): void => {
     redraw();
-    show();
+    show(focus);
     changed(shape());
   };
   const take = (rings: L.LatLng[][], ring: L.LatLng[], at: number): void => {
@@ -92,11 +127,15 @@ function reshapeRings(map: L.Map, from: Drawn, changed: (shape: Drawn) => void):
     marker.on('drag', () => {
       ring[at] = marker.getLatLng();
       redraw();
-    }).on('dragend', letGo).on('contextmenu', () => take(rings, ring, at)).on('keydown', (event) => {
-      const { originalEvent } = event as L.LeafletKeyboardEvent;
-      if (originalEvent.key !== 'Delete' && originalEvent.key !== 'Backspace') return;
-      originalEvent.preventDefault();
-      take(rings, ring, at);
+    }).on('dragend', () => letGo()).on('contextmenu', () => take(rings, ring, at));
+    onKey(marker, (event) => {
+      const to = moved(map, ring[at], event);
+      if (to) {
+        ring[at] = to;
+        letGo();
+      } else if (event.key === 'Delete' || event.key === 'Backspace') take(rings, ring, at);
+      else return false;
+      return true;
     });
     return marker;
   };
@@ -106,21 +145,36 @@ function reshapeRings(map: L.Map, from: Drawn, changed: (shape: Drawn) => void):
     marker.on('dragstart', () => ring.splice(after + 1, 0, marker.getLatLng())).on('drag', () => {
       ring[after + 1] = marker.getLatLng();
       redraw();
-    }).on('dragend', letGo);
+    }).on('dragend', () => letGo());
+    onKey(marker, ({ key }) => {
+      if (key !== 'Enter' && key !== ' ') return false;
+      ring.splice(after + 1, 0, marker.getLatLng());
+      letGo({ ring, at: after + 1, kind: 'corner' });
+      return true;
+    });
     return marker;
   };
-  function show(): void {
+  function focused(): Spot | undefined {
+    return shown.find(({ marker }) => marker.getElement() === document.activeElement);
+  }
+  function show(focus = focused()): void {
     handles.clearLayers();
+    shown = [];
     const view = map.getBounds().pad(0.1);
     const visible = parts.flatMap((rings) => rings.flatMap((ring) => ring.map((at, i) => ({ rings, ring, at, i }))))
       .filter(({ at }) => view.contains(at));
     if (visible.length > MOST_HANDLES) return;
     for (const { rings, ring, i } of visible) {
-      if (!open || i + 1 < ring.length) handles.addLayer(middle(ring, i));
-      handles.addLayer(corner(rings, ring, i));
+      if (!open || i + 1 < ring.length) shown.push({ ring, at: i, kind: 'middle', marker: middle(ring, i) });
+      shown.push({ ring, at: i, kind: 'corner', marker: corner(rings, ring, i) });
     }
+    for (const { marker } of shown) handles.addLayer(marker);
+    if (!focus) return;
+    const same = shown.find(({ ring, at, kind }) => ring === focus.ring && at === focus.at && kind === focus.kind);
+    (same ?? shown[0])?.marker.getElement()?.focus({ preventScroll: true });
   }
-  map.on('moveend', show);
+  const onMoveEnd = (): void => show();
+  map.on('moveend', onMoveEnd);
   show();
   return {
     cut: (hole) => {
@@ -130,7 +184,7 @@ function reshapeRings(map: L.Map, from: Drawn, changed: (shape: Drawn) => void):
       letGo();
     },
     stop: () => {
-      map.off('moveend', show);
+      map.off('moveend', onMoveEnd);
       outline.remove();
       handles.remove();
     },

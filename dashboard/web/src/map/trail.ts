@@ -9,6 +9,9 @@ type Fix = Pick<PositionInfo, 'fix_time' | 'lat' | 'lon' | 'valid'>;
 /** Of a part of the way that ends there. */
 export type ColourOf<T> = (fix: T) => string;
 
+export const TRAIL_COLOUR = '#1476cc';
+/** As replayed vehicles have it. */
+export const PAST_COLOUR = '#7a2eb8';
 const STEPS = 10;
 /** Nobody knows where a vehicle was that long without a report: no line. */
 const GAP_MS = 10 * 60_000;

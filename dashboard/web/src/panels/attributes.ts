@@ -4,6 +4,7 @@ import { api } from '../api';
 import type { App } from '../app';
 import { age, attribute, utc } from '../format';
 import { newest, newestSql, toldOf, type Newest, type Told } from '../sql/newest';
+import { serverNow } from '../state';
 import { texts } from '../texts';
 import { h } from '../ui/dom';
 
@@ -29,7 +30,7 @@ export function attributeList({ store }: App): AttributeList {
   let asking = false;
 
   const isPast = (): boolean => store.now.selected?.layer === 'replay';
-  const now = (): number => (isPast() && store.now.replay ? Math.round(store.now.replay.at) : Math.round(Date.now() + (store.now.stats?.clockOffset ?? 0)));
+  const now = (): number => (isPast() && store.now.replay ? Math.round(store.now.replay.at) : serverNow(store.now));
 
   function render(): void {
     const rows = [...known].map(([name, { value, at }]) => ({ name, at, ...attribute(name, value) })).sort((a, b) => a.label.localeCompare(b.label));

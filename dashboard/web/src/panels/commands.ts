@@ -3,6 +3,7 @@
 import { api, messageOf } from '../api';
 import type { App } from '../app';
 import { time, utc } from '../format';
+import { mayEdit } from '../state';
 import { texts } from '../texts';
 import { field, h, iconButton, options, setText, timeElement } from '../ui/dom';
 import type { CommandInfo, CommandRequest } from '../wire/types';
@@ -54,7 +55,6 @@ export interface CommandList {
 }
 
 export function commandList(app: App): CommandList {
-  const mayEdit = app.store.now.session.role !== 'viewer';
   let shown = '';
   let commands: CommandInfo[] = [];
   const list = h('ul', { class: 'plain-list', aria: { label: texts.commands.title } });
@@ -88,7 +88,8 @@ export function commandList(app: App): CommandList {
   }, field(texts.commands.what, kind), ...[...inputs.values()].map(({ box }) => box), field(texts.commands.expiry, expiry), error,
   h('div', { class: 'button-row' }, h('button', { type: 'submit', class: 'button small primary' }, texts.commands.send),
     h('button', { type: 'button', class: 'button small', onclick: () => toggle(false) }, texts.cancel)));
-  const element = h('div', { class: 'commands' }, h('h3', {}, texts.commands.title), none, list, mayEdit && open, mayEdit && form);
+  const telling = h('div', {}, open, form);
+  const element = h('div', { class: 'commands' }, h('h3', {}, texts.commands.title), none, list, telling);
 
   function choose(): void {
     const parts = PARTS[kind.value as Instruction];
@@ -135,7 +136,7 @@ export function commandList(app: App): CommandList {
           h('span', { class: 'row-name' }, `${instructionName(command.instruction)}${parameters === '' ? '' : `: ${parameters}`}`),
           h('span', { class: 'row-sub', title: sub }, sub)),
         h('span', { class: 'row-side' }, timeElement(time(at), utc(at)))),
-        mayEdit && command.state === 'queued' && iconButton('close', texts.commands.takeBack, () => {
+        mayEdit(app.store.now) && command.state === 'queued' && iconButton('close', texts.commands.takeBack, () => {
           cancel(command).catch(app.report);
         }));
     }));
@@ -153,6 +154,11 @@ export function commandList(app: App): CommandList {
 
   app.engine.on('alert', ({ device, kind: happened }) => {
     if (device === shown && happened.startsWith('command_')) setTimeout(() => void refresh().catch(() => undefined), AFTER_EVENT_MS);
+  });
+  app.store.on(['session'], (state) => {
+    telling.hidden = !mayEdit(state);
+    // Rows have buttons or not.
+    render();
   });
   choose();
   return {

@@ -2,9 +2,10 @@
 
 import { api } from '../api';
 import type { App } from '../app';
-import { age, coordinates, course, lengthText, speedIn, speedText, speedUnit, time, utc } from '../format';
+import { age, coordinates, course, kmhOf, lengthText, speedIn, speedText, speedUnit, time, utc } from '../format';
 import { Dot } from '../map/dot';
-import { Trail } from '../map/trail';
+import { PAST_COLOUR, TRAIL_COLOUR, Trail } from '../map/trail';
+import { mayEdit, serverNow } from '../state';
 import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
 import { momentChart } from '../ui/chart';
@@ -23,8 +24,6 @@ const HOUR_MS = 3_600_000;
 const DETAILS_MS = 3_000;
 const TRACK_MS = 15_000;
 const TRACK_POINTS = 5_000;
-const TRAIL_COLOUR = '#1476cc';
-const PAST_COLOUR = '#7a2eb8';
 
 const speedCss = (mps: number): string => `rgb(${SPEED_RGB[speedColour(mps * 36)].join(' ')})`;
 
@@ -73,11 +72,14 @@ export function detailsCard(app: App): HTMLElement {
   }, texts.details.trail);
   const replayButton = h('button', { type: 'button', class: 'button small', onclick: () => app.openPanel('replay') }, texts.details.replay);
   const share = h('button', {
-    type: 'button', class: 'button small', title: texts.share.buttonHint, hidden: store.now.session.role === 'viewer', onclick: () => {
+    type: 'button', class: 'button small', title: texts.share.buttonHint, onclick: () => {
       const { selected } = store.now;
       if (selected) showShareLinks(app, selected.device, title.textContent ?? selected.device);
     },
   }, texts.share.button);
+  store.on(['session'], (state) => {
+    share.hidden = !mayEdit(state);
+  });
   const gpx = h('a', { class: 'button small', download: '' }, texts.details.exportGpx);
   const handOver = handOverButton(app);
 
@@ -106,8 +108,7 @@ export function detailsCard(app: App): HTMLElement {
       chartTitle, chart.element, trips.element, reported, h('h3', {}, texts.details.attributes), attributes.element, happened));
 
   function toggleRename(): void {
-    const { session } = store.now;
-    if (!details || session.role === 'viewer') return;
+    if (!details || !mayEdit(store.now)) return;
     renameForm.hidden = !renameForm.hidden;
     const { id, fleet } = details;
     const input = h('input', { value: details.name, maxLength: 100, aria: { label: texts.details.rename } });
@@ -173,10 +174,10 @@ export function detailsCard(app: App): HTMLElement {
   });
 
   async function refreshTrack(): Promise<void> {
-    const { selected, stats, replay } = store.now;
+    const { selected, replay } = store.now;
     if (!selected) return;
     const past = selected.layer === 'replay' ? replay : null;
-    const to = past?.to ?? Math.round(Date.now() + (stats?.clockOffset ?? 0));
+    const to = past?.to ?? serverNow(store.now);
     const from = past?.from ?? to - HOUR_MS;
     const track: TrackAnswer = await api.track(selected.device, from, to, TRACK_POINTS);
     if (store.now.selected !== selected) return;
@@ -186,7 +187,7 @@ export function detailsCard(app: App): HTMLElement {
     const told = track.positions.filter((p) => p.valid && p.speed_mps !== null);
     places = new Map(told.map((p) => [p.fix_time, p]));
     if (told.length < 2) chart.say(texts.details.chartNone);
-    else await chart.show(told.map((p) => ({ t: p.fix_time, v: speedIn((p.speed_mps ?? 0) * 3.6) })), from, to);
+    else await chart.show(told.map((p) => ({ t: p.fix_time, v: speedIn(kmhOf(p.speed_mps ?? 0)) })), from, to);
     gpx.href = api.exportUrl('gpx', selected.device, from, to);
   }
 
@@ -234,7 +235,7 @@ export function detailsCard(app: App): HTMLElement {
   store.on(['vehicle', 'fleets', 'stats'], ({ vehicle, selected, stats, fleets, replay }) => {
     if (!vehicle || !selected || vehicle.row.device !== selected.device) return;
     const { row, layer } = vehicle;
-    const now = layer === 'replay' && replay ? replay.at : Date.now() + (stats?.clockOffset ?? 0);
+    const now = layer === 'replay' && replay ? replay.at : serverNow({ stats });
     setText(title, row.name);
     setText(subtitle, [texts.looks[row.look], fleets.find((f) => f.id === row.fleet)?.name ?? '', row.name === row.device ? '' : row.device]
       .filter((t) => t !== '').join(' · '));

@@ -6,7 +6,7 @@ import { time, utc } from '../format';
 import { texts } from '../texts';
 import { h, icon, timeElement } from '../ui/dom';
 import type { AlertEvent } from '../wire/types';
-import { detail, iconOf } from './alerts';
+import { detail, iconOf, showPlace } from './alerts';
 import { instructionName } from './commands';
 
 const SHOWN = 20;
@@ -38,8 +38,7 @@ export function eventList(app: App): { element: HTMLElement; show: (device: stri
       const sub = [said(event), event.retracted ? texts.alerts.retracted : ''].filter((text) => text !== '').join(' · ');
       const row = h('button', {
         type: 'button', class: 'list-main', onclick: () => {
-          // 0,0: the device has not said where it is.
-          if (event.lat !== 0 || event.lon !== 0) app.view.flyTo(event.lat, event.lon);
+          showPlace(app, event);
           if (event.geofence) app.highlightFence(event.geofence);
         },
       }, h('span', { class: `alert-icon alert-${event.kind}` }, icon(iconOf(event.kind))),

@@ -1,5 +1,6 @@
 /** The rules of a geofence beside its shape: when who counts as inside, and what is told of it. */
 
+import { shortLength, speedMeasure } from '../format';
 import { texts } from '../texts';
 import { field, h, lines, timeZones } from '../ui/dom';
 import type { GeofenceProperties } from '../wire/types';
@@ -9,24 +10,39 @@ type Rules = Pick<GeofenceProperties, NumberRule | 'cross' | 'schedule'>;
 
 interface Schedule { time_zone: string; hours: string[]; closed?: string[] }
 
-/** Rules that are a number: what one unit on the screen is in the rule's own unit. */
-const NUMBERS: readonly { rule: NumberRule; unit: number }[] = [
-  { rule: 'exit_margin_m', unit: 1 },
-  { rule: 'min_dwell_s', unit: 1 },
-  { rule: 'loitering_s', unit: 60 },
-  { rule: 'speed_limit_mps', unit: 1 / 3.6 },
-  { rule: 'max_accuracy_m', unit: 1 },
-  { rule: 'min_altitude_m', unit: 1 },
-  { rule: 'max_altitude_m', unit: 1 },
+/** A unit on the screen: how much it is in the rule's own unit. */
+interface Unit { name: string; of: number }
+/** Rules that are a number. */
+const NUMBERS: readonly { rule: NumberRule; unit: () => Unit }[] = [
+  { rule: 'exit_margin_m', unit: shortLength },
+  { rule: 'min_dwell_s', unit: () => ({ name: texts.units.s, of: 1 }) },
+  { rule: 'loitering_s', unit: () => ({ name: texts.units.min, of: 60 }) },
+  { rule: 'speed_limit_mps', unit: speedMeasure },
+  { rule: 'max_accuracy_m', unit: shortLength },
+  { rule: 'min_altitude_m', unit: shortLength },
+  { rule: 'max_altitude_m', unit: shortLength },
 ];
 /** Units on the screen are round numbers. */
 const tidy = (n: number): string => String(Number(n.toFixed(2)));
 
+/** What is shown of a value in that unit, and the value again from what is entered. What nobody touched stays as it was to the last digit. */
+export function inUnit(value: number | undefined, { of }: Unit): { shown: string; read: (entered: string) => number | undefined } {
+  const shown = value === undefined ? '' : tidy(value / of);
+  return {
+    shown,
+    read: (entered) => {
+      if (entered === shown) return value;
+      const number = entered.trim() === '' ? NaN : Number(entered) * of;
+      return Number.isFinite(number) ? number : undefined;
+    },
+  };
+}
+
 /** The fields, and properties with what they say: a rule that is empty is not in force. */
 export function rulesFields(now: Rules): { element: HTMLElement; apply: (to: GeofenceProperties) => GeofenceProperties } {
   const numbers = NUMBERS.map(({ rule, unit }) => {
-    const value = now[rule];
-    return { rule, unit, input: h('input', { type: 'number', step: 'any', value: value === undefined ? '' : tidy(value / unit) }) };
+    const { shown, read } = inUnit(now[rule], unit());
+    return { rule, read, name: texts.fences.measured(texts.fences.ruleNames[rule], unit().name), input: h('input', { type: 'number', step: 'any', value: shown }) };
   });
   const cross = h('input', { type: 'checkbox', checked: now.cross ?? false });
   const schedule = now.schedule as Schedule | undefined;
@@ -35,15 +51,15 @@ export function rulesFields(now: Rules): { element: HTMLElement; apply: (to: Geo
   const zone = timeZones(schedule?.time_zone);
   const element = h('details', { class: 'rules', open: numbers.some(({ input }) => input.value !== '') || cross.checked || schedule !== undefined },
     h('summary', {}, texts.fences.rules),
-    ...numbers.map(({ rule, input }) => field(texts.fences.ruleNames[rule], input)),
+    ...numbers.map(({ name, input }) => field(name, input)),
     h('label', { class: 'check' }, cross, texts.fences.cross), field(texts.fences.hours, hours), field(texts.fences.closed, closed), field(texts.fences.timeZone, zone));
   return {
     element,
     apply: (to) => {
       const changed = { ...to };
-      for (const { rule, unit, input } of numbers) {
-        const value = input.valueAsNumber * unit;
-        if (!Number.isFinite(value)) delete changed[rule];
+      for (const { rule, read, input } of numbers) {
+        const value = read(input.value);
+        if (value === undefined) delete changed[rule];
         else changed[rule] = rule.endsWith('_s') ? Math.round(value) : value;
       }
       if (cross.checked) changed.cross = true;

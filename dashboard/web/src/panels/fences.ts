@@ -2,17 +2,17 @@
 
 import { api, messageOf } from '../api';
 import type { App, Panel } from '../app';
-import { lengthText } from '../format';
+import { shortLength } from '../format';
 import { draw, type DrawKind, type Drawing, type Drawn } from '../map/draw';
-import { DEFAULT_COLOUR, FENCE_COLOURS, boundsOf, circleOf, colourOf, corridorOf, polygonsOf } from '../map/fences';
+import { DEFAULT_COLOUR, FENCE_COLOURS, colourOf } from '../map/fences';
 import { reshape } from '../map/reshape';
+import { mayEdit } from '../state';
 import { texts } from '../texts';
-import { download, field, h, icon, iconButton, options, setText } from '../ui/dom';
+import { download, field, h, icon, options, setText } from '../ui/dom';
 import type { GeofenceFeature } from '../wire/types';
-import { rulesFields } from './fence_rules';
-
-/** Id of a shape that is not saved yet; no server gives it. */
-const PREVIEW = '\u0000new';
+import { groupOf } from './fence_groups';
+import { fenceList } from './fence_list';
+import { inUnit, rulesFields } from './fence_rules';
 
 export interface FencesPanel extends Panel {
   /** Shows that fence in the list. */
@@ -34,8 +34,6 @@ export function fencesPanel(app: App): FencesPanel {
   const guide = h('div', { class: 'field-row', hidden: true }, hint, byCorners,
     h('button', { type: 'button', class: 'button small', onclick: () => drawing?.cancel() }, texts.cancel));
   const editor = h('div', { class: 'fence-editor' });
-  const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.fences } });
-  const empty = h('p', { class: 'empty' }, texts.fences.empty);
   const tool = (kind: DrawKind): HTMLButtonElement => {
     const button = h('button', { type: 'button', class: 'button', title: texts.fences.draw, data: { draw: kind }, onclick: () => start(kind) });
     button.append(icon(kind), texts.fences[kind]);
@@ -51,13 +49,14 @@ export function fencesPanel(app: App): FencesPanel {
   const more = h('div', { class: 'button-row panel-foot' },
     h('button', { type: 'button', class: 'button small', onclick: () => file.click() }, texts.fences.import),
     h('button', { type: 'button', class: 'button small', onclick: exportAll }, texts.fences.export), file);
-  const mayEdit = store.now.session.role !== 'viewer';
-  tools.hidden = !mayEdit;
+  store.on(['session'], (state) => {
+    tools.hidden = !mayEdit(state);
+  });
 
   function start(kind: DrawKind, then: (shape: Drawn) => void = openEditor): void {
     drawing?.cancel();
     if (then === openEditor) closeEditor();
-    setText(hint, texts.fences.drawHints[kind]);
+    setText(hint, `${texts.fences.drawHints[kind]} ${texts.fences.drawKeys[kind]}`);
     guide.hidden = false;
     byCorners.hidden = kind === 'circle';
     hint.classList.remove('error');
@@ -67,11 +66,15 @@ export function fencesPanel(app: App): FencesPanel {
       // The click that ends the drawing must not select what lies under it.
       setTimeout(() => store.set({ drawing: null }), 0);
       if (shape) then(shape);
+      // Who has given it up by keys goes on where it began.
+      else if (document.activeElement === map.getContainer()) tools.querySelector<HTMLElement>(`[data-draw=${kind}]`)?.focus();
     }, () => {
       setText(hint, texts.fences.tooLittle[kind]);
       hint.classList.add('error');
     });
     store.set({ drawing: kind });
+    // Arrow keys move the map below the cross.
+    map.getContainer().focus({ preventScroll: true });
   }
 
   /** For a new shape, or for an existing fence. */
@@ -85,21 +88,22 @@ export function fencesPanel(app: App): FencesPanel {
       properties: rules.apply({
         // What this editor doesn't know stays as it is.
         ...existing?.properties,
-        id: existing?.properties.id ?? '', name: name.value.trim(), fleet: fleet.value || null, colour, version: existing?.properties.version ?? 0,
+        id: existing?.properties.id ?? '', name: name.value.trim(), fleet: fleet.value || null, group: group.value.trim(), colour, version: existing?.properties.version ?? 0,
         ...(shape.radius_m === undefined ? {} : { radius_m: shape.radius_m }),
-        ...(shape.type === 'LineString' ? { width_m: width.valueAsNumber || 0 } : {}),
+        ...(shape.type === 'LineString' ? { width_m: asWidth.read(width.value) ?? 0 } : {}),
       }),
     });
     const rules = rulesFields(existing?.properties ?? {});
-    const width = h('input', { type: 'number', min: '1', step: 'any', value: String(shape.width_m ?? ''), oninput: () => preview() });
+    const asWidth = inUnit(shape.width_m, shortLength());
+    const width = h('input', { type: 'number', min: '1', step: 'any', value: asWidth.shown, oninput: () => preview() });
     const name = h('input', { value: existing?.properties.name ?? '', maxLength: 100, required: true });
     const fleet = h('select', {});
+    const group = h('input', { value: existing?.properties.group ?? '', maxLength: 100 });
+    const known = new Set([...store.now.fences.values()].map(groupOf).filter((g) => g !== ''));
+    const groups = h('datalist', { id: 'fence-groups' }, ...[...known].sort().map((value) => h('option', { value })));
+    group.setAttribute('list', groups.id);
     options(fleet, [['', texts.fences.everyFleet], ...store.now.fleets.map((f) => [f.id, f.name] as const)], existing?.properties.fleet ?? '');
-    /** A new fence is on the map before it is saved; one that changes is shown as it will be. */
-    const preview = (): void => {
-      const { properties, ...rest } = feature();
-      put({ ...rest, properties: { ...properties, id: existing?.properties.id ?? PREVIEW } });
-    };
+    const preview = (): void => store.set({ preview: feature() });
     preview();
     const reshaping = reshape(map, shape, (changed) => {
       shape = changed;
@@ -114,14 +118,21 @@ export function fencesPanel(app: App): FencesPanel {
     }));
     swatches.forEach((s, i) => s.style.setProperty('--swatch', FENCE_COLOURS[i]));
     const error = h('p', { class: 'error', role: 'alert' });
-    let kept = false;
+    let saving = false;
+    const overtaken = h('p', { class: 'error', role: 'status' });
+    const stopWatching = store.on(['fences'], ({ fences }) => {
+      // What comes while it is saved is our own change.
+      if (!existing || saving) return;
+      const now = fences.get(existing.properties.id);
+      setText(overtaken, now === undefined ? texts.fences.removedMeanwhile : now.properties.version === existing.properties.version ? '' : texts.fences.changedMeanwhile);
+    });
     closeEditor = () => {
       closeEditor = () => undefined;
       // A hole that is being drawn has nothing to be cut from any more.
       drawing?.cancel();
       reshaping.stop();
-      if (existing && !kept) put(existing);
-      drop(PREVIEW);
+      stopWatching();
+      store.set({ preview: null });
       editor.replaceChildren();
     };
     const form = h('form', {
@@ -131,13 +142,13 @@ export function fencesPanel(app: App): FencesPanel {
           setText(error, texts.fences.needsName);
           return;
         }
-        submit.disabled = true;
-        const saved: Promise<unknown> = existing ? api.changeFence(feature()) : api.createFence(feature()).then(put);
-        saved.then(() => {
-          kept = true;
+        submit.disabled = saving = true;
+        const saved = existing ? api.changeFence(feature()) : api.createFence(feature());
+        saved.then((fence) => {
+          put(fence);
           closeEditor();
         }).catch((e: unknown) => {
-          submit.disabled = false;
+          submit.disabled = saving = false;
           setText(error, messageOf(e));
         });
       },
@@ -151,13 +162,13 @@ export function fencesPanel(app: App): FencesPanel {
       h('div', { class: 'button-row', hidden: shape.type !== 'Polygon' && shape.type !== 'MultiPolygon' }, hole),
       field(texts.fences.name, name),
       h('div', { class: 'field' }, h('span', {}, texts.fences.colour), h('div', { class: 'swatches' }, ...swatches)),
-      field(texts.fences.fleet, fleet), ...(shape.type === 'LineString' ? [field(texts.fences.width, width)] : []), rules.element, error,
+      field(texts.fences.fleet, fleet), field(texts.fences.group, group), groups,
+      ...(shape.type === 'LineString' ? [field(texts.fences.measured(texts.fences.width, shortLength().name), width)] : []), rules.element, overtaken, error,
       h('div', { class: 'button-row' }, submit,
         h('button', { type: 'button', class: 'button', onclick: () => closeEditor() }, texts.cancel),
         existing !== null && h('button', { type: 'button', class: 'button danger', onclick: () => {
           if (!confirm(texts.fences.confirmDelete(existing.properties.name))) return;
           api.deleteFence(existing.properties.id).then(() => {
-            kept = true;
             drop(existing.properties.id);
             closeEditor();
           }).catch((e: unknown) => setText(error, messageOf(e)));
@@ -166,7 +177,12 @@ export function fencesPanel(app: App): FencesPanel {
     name.focus();
   }
 
-  const put = (fence: GeofenceFeature): void => store.set({ fences: new Map(store.now.fences).set(fence.properties.id, fence) });
+  /** An answer may come after what somebody else has changed since. */
+  const put = (fence: GeofenceFeature): void => {
+    const { fences } = store.now;
+    const { id, version } = fence.properties;
+    if ((fences.get(id)?.properties.version ?? -1) < version) store.set({ fences: new Map(fences).set(id, fence) });
+  };
   const drop = (id: string): void => {
     const fences = new Map(store.now.fences);
     if (fences.delete(id)) store.set({ fences });
@@ -179,54 +195,22 @@ export function fencesPanel(app: App): FencesPanel {
   }
 
   function exportAll(): void {
-    const collection = { type: 'FeatureCollection', features: [...store.now.fences.values()].filter((f) => f.properties.id !== PREVIEW) };
+    const collection = { type: 'FeatureCollection', features: [...store.now.fences.values()] };
     download(new Blob([JSON.stringify(collection)], { type: 'application/geo+json' }), 'geofences.geojson');
   }
 
-  function describe(fence: GeofenceFeature): string {
-    const circle = circleOf(fence);
-    if (circle) return texts.fences.radius(lengthText(circle.radius));
-    const corridor = corridorOf(fence);
-    if (corridor) return texts.fences.corridorOf(lengthText(corridor.width));
-    const polygons = polygonsOf(fence);
-    return polygons.length === 1 ? texts.fences.corners(Math.max(0, polygons[0][0].length - 1)) : texts.fences.parts(polygons.length);
-  }
-
-  store.on(['fences'], ({ fences }) => {
-    const sorted = [...fences.values()].filter((f) => f.properties.id !== PREVIEW)
-      .sort((a, b) => a.properties.name.localeCompare(b.properties.name, undefined, { numeric: true }));
-    empty.hidden = sorted.length > 0;
-    list.replaceChildren(...sorted.map((fence) => {
-      const { id, name } = fence.properties;
-      const swatch = h('span', { class: 'fence-swatch' });
-      swatch.style.setProperty('--swatch', colourOf(fence));
-      const item = h('li', { class: 'list-item', data: { fence: id } },
-        h('button', {
-          type: 'button', class: 'list-main', title: texts.fences.show, onclick: () => {
-            map.flyToBounds(boundsOf(fence), { padding: [60, 60], maxZoom: 16, duration: 0.8 });
-            app.highlightFence(id);
-          },
-        }, swatch, h('span', { class: 'row-main' }, h('span', { class: 'row-name' }, name), h('span', { class: 'row-sub' }, describe(fence)))),
-        mayEdit && iconButton('edit', `${texts.edit} ${name}`, () => openEditor(fence)));
-      item.onmouseenter = () => app.highlightFence(id);
-      item.onmouseleave = () => app.highlightFence(null);
-      return item;
-    }));
-  });
+  const list = fenceList(app, openEditor);
 
   return {
-    element: h('div', { class: 'panel-body list-panel' }, tools, editor, empty, h('div', { class: 'scroller' }, list), more),
-    reveal: (id) => {
-      const item = [...list.children].find((li) => li instanceof HTMLElement && li.dataset['fence'] === id);
-      item?.scrollIntoView({ block: 'center' });
-      if (item instanceof HTMLElement) item.querySelector('button')?.focus();
-    },
+    element: h('div', { class: 'panel-body list-panel' }, tools, editor, ...list.elements, more),
+    reveal: list.reveal,
     key: (key) => {
-      // A focused button beside the hint is pressed.
-      if (!drawing || (key === 'Enter' && guide.contains(document.activeElement))) return false;
+      if (!drawing) return false;
       if (key === 'Escape') drawing.cancel();
       else if (key === 'Backspace') drawing.undo();
-      else if (key === 'Enter') drawing.finish();
+      else if (key.startsWith('Arrow') && document.activeElement === map.getContainer()) drawing.aim();
+      // A focused button is pressed.
+      else if (key === 'Enter' && !(document.activeElement instanceof HTMLButtonElement)) drawing.enter();
       else return false;
       return true;
     },

@@ -1,6 +1,7 @@
 /** The box of the heat map: which time, which fleet, and what its colours mean. */
 
 import * as L from 'leaflet';
+import type { AskedHeat } from '../address';
 import { api, messageOf } from '../api';
 import type { App } from '../app';
 import { fromLocalInput, toLocalInput } from '../format';
@@ -14,7 +15,7 @@ const HOUR_MS = 3_600_000;
 /** A map that moves asks when it has come to rest. */
 const REST_MS = 300;
 
-export interface HeatBox { button: HTMLButtonElement; element: HTMLElement; toggle: () => void }
+export interface HeatBox { button: HTMLButtonElement; element: HTMLElement; toggle: () => void; /** Null: none. */ show: (asked: AskedHeat | null) => void }
 
 export function heatBox(app: App, map: L.Map): HeatBox {
   const { store } = app;
@@ -51,10 +52,12 @@ export function heatBox(app: App, map: L.Map): HeatBox {
   };
 
   async function refresh(): Promise<void> {
+    if (element.hidden) return;
     const mine = ++asked;
     const range = { from: fromLocalInput(from.value), to: fromLocalInput(to.value) };
     setText(error, range.to > range.from ? '' : texts.replay.badRange);
     if (!(range.to > range.from)) return;
+    store.set({ heat: { ...range, fleet: fleet.value || null } });
     const zoom = map.getZoom();
     setText(status, texts.loading);
     const { rows, truncated, error: broken } = await api.sql(heatSql({ ...range, fleet: fleet.value || null, bounds: HeatLayer.boundsOf(map), zoom }));
@@ -90,11 +93,23 @@ export function heatBox(app: App, map: L.Map): HeatBox {
       asked++;
       layer.show(null);
       layer.remove();
+      store.set({ heat: null });
       return;
     }
     layer.addTo(map);
     map.on('moveend', ask);
     begin().catch((e: unknown) => setText(error, messageOf(e)));
   }
-  return { button, element, toggle };
+
+  function show(wanted: AskedHeat | null): void {
+    if (wanted) {
+      from.value = toLocalInput(wanted.from);
+      to.value = toLocalInput(wanted.to);
+      fleet.value = store.now.fleets.some((f) => f.id === wanted.fleet) ? (wanted.fleet ?? '') : '';
+    }
+    if (element.hidden === (wanted !== null)) toggle();
+    else if (wanted) ask();
+  }
+
+  return { button, element, toggle, show };
 }

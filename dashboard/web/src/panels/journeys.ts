@@ -5,8 +5,9 @@ import { api, messageOf } from '../api';
 import type { App, Panel } from '../app';
 import { fromLocalInput, toLocalInput, utc } from '../format';
 import { Dot } from '../map/dot';
-import { Trail } from '../map/trail';
+import { PAST_COLOUR, Trail } from '../map/trail';
 import { COLUMNS, isFigure, journeyCell, journeySql, journeysOf, type ColumnName, type Journey, type JourneyQuery, type Kind } from '../sql/journeys';
+import { serverNow } from '../state';
 import { texts } from '../texts';
 import { download, field, h, iconButton, options, setText } from '../ui/dom';
 
@@ -16,7 +17,6 @@ const SHOWN = 1000;
 /** A replay shows a little of what was before and after. */
 const MARGIN_MS = 60_000;
 const TRACK_POINTS = 5_000;
-const WAY_COLOUR = '#7a2eb8';
 
 export function journeysPanel(app: App): Panel {
   const { store } = app;
@@ -118,7 +118,7 @@ export function journeysPanel(app: App): Panel {
       iconButton('replay', texts.journeys.replay(name), () => app.replay(journey.device, { from: journey.from - MARGIN_MS, to: endOf(journey) + MARGIN_MS }))));
   }
 
-  const endOf = ({ to: end }: Journey): number => end ?? Math.round(Date.now() + (store.now.stats?.clockOffset ?? 0));
+  const endOf = ({ to: end }: Journey): number => end ?? serverNow(store.now);
 
   function clear(): void {
     looked++;
@@ -138,7 +138,7 @@ export function journeysPanel(app: App): Panel {
     }
     const { positions } = await api.track(journey.device, journey.from, endOf(journey), TRACK_POINTS);
     if (mine !== looked) return;
-    way.show(positions, () => WAY_COLOUR);
+    way.show(positions, () => PAST_COLOUR);
     const places = [...positions.filter((p) => p.valid), ...[journey.place, journey.end].flatMap((p) => p ?? [])];
     if (places.length === 0) return;
     const end = journey.end ?? places[places.length - 1];

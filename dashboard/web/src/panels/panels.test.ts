@@ -5,6 +5,7 @@ import { SPEED_RGB, speedColour } from '../worker/palette';
 import type { AlertEvent, ChangeInfo } from '../wire/types';
 import { requestOf, type Part } from './commands';
 import { newestFirst } from './device_events';
+import { inUnit } from './fence_rules';
 
 describe('a filter by attribute', () => {
   it.each([
@@ -78,4 +79,11 @@ it('lists each event of a vehicle once, as it was told last, newest first', () =
   expect(newestFirst([event('a', 1), event('b', 2)], [event('c', 3), event('a', 1, true)])).toEqual([event('c', 3), event('b', 2), event('a', 1, true)]);
   const many = Array.from({ length: 30 }, (_, n) => event(String(n), n));
   expect(newestFirst(many, []).map(({ event_id }) => event_id)).toEqual(Array.from({ length: 20 }, (_, n) => String(29 - n)));
+});
+
+it('shows rules of geofences in the units of the user, and keeps what nobody touched to the last digit', () => {
+  const feet = { name: 'ft', of: 0.3048 };
+  const { shown, read } = inUnit(20, feet);
+  expect([shown, read(shown), read('100'), read(''), read('x')]).toEqual(['65.62', 20, 30.48, undefined, undefined]);
+  expect([inUnit(undefined, feet).shown, inUnit(undefined, feet).read('')]).toEqual(['', undefined]);
 });

@@ -1,14 +1,16 @@
 /** Replay: choose vehicles and a time range here; the dock below the map plays them. */
 
+import type { AskedReplay } from '../address';
 import { api, messageOf } from '../api';
 import type { App, Panel } from '../app';
 import { age, fromLocalInput, time, timeOfDay, date, toLocalInput, utc } from '../format';
 import { prefer, preferred } from '../prefs';
 import type { ReplaySession } from '../state';
 import { texts } from '../texts';
-import { field, h, icon, iconButton, options, setText } from '../ui/dom';
+import { field, h, icon, iconButton, isNarrow, options, setText } from '../ui/dom';
 import { alertRow } from './alerts';
 import { exportMenu } from './export';
+import { NAMED_AT_MOST } from '../worker/listing';
 import { alertsOf } from './replay_events';
 import { scrubber } from './scrubber';
 import { stepper } from './stepping';
@@ -23,8 +25,6 @@ const TRAILS_MS = [0, 60_000, 300_000, 900_000, HOUR_MS, 6 * HOUR_MS, 24 * HOUR_
 const SLIDER_MS = 100;
 /** Rows below the form. */
 const ALERTS_SHOWN = 300;
-/** The server takes no more in one request. */
-const NAMED_AT_MOST = 10_000;
 
 /** Null: as the speed suggests. */
 export const preferredTrail = (): number | null => TRAILS_MS.find((ms) => String(ms) === preferred('trail')) ?? null;
@@ -32,6 +32,8 @@ export const preferredTrail = (): number | null => TRAILS_MS.find((ms) => String
 export interface ReplayPanel extends Panel {
   dock: HTMLElement;
   start: App['replay'];
+  /** Shows one as it was; null: none. */
+  restore: (asked: AskedReplay | null) => void;
   /** Keys while a replay is open. True if taken. */
   key: (key: string) => boolean;
 }
@@ -100,7 +102,7 @@ export function replayPanel(app: App): ReplayPanel {
     range = answer.from === null || answer.to === null ? null : { from: answer.from, to: answer.to };
     submit.disabled = range === null;
     setText(known, range ? texts.replay.historyRange(time(range.from), time(range.to)) : texts.replay.noHistory);
-    if (range && first) setRange(Math.max(range.from, range.to - HOUR_MS), range.to);
+    if (range && first && from.value === '') setRange(Math.max(range.from, range.to - HOUR_MS), range.to);
   }
 
   async function open(): Promise<void> {
@@ -111,13 +113,14 @@ export function replayPanel(app: App): ReplayPanel {
     }
     const at = who.value.indexOf(':');
     const kind = who.value.slice(0, at), key = who.value.slice(at + 1);
-    const title = who.selectedOptions[0]?.textContent ?? '';
     const devices = kind === 'device' ? [key] : kind === 'listed' ? await engine.listed() : null;
+    // Others may be listed than a moment ago.
+    const title = kind === 'listed' ? texts.replay.listed(devices?.length ?? 0) : (who.selectedOptions[0]?.textContent ?? '');
     begin({ title, devices, device: kind === 'device' ? key : null, fleet: kind === 'fleet' ? key : null }, { from: a, to: b }, null);
   }
 
   function begin(
-    { title, devices, device, fleet }: { title: string; devices: string[] | null; device: string | null; fleet: string | null },
+    { title, devices, device, fleet }: { title: string; devices: readonly string[] | null; device: string | null; fleet: string | null },
     range: { from: number; to: number }, at: number | null,
   ): void {
     close();
@@ -128,10 +131,10 @@ export function replayPanel(app: App): ReplayPanel {
     setText(submit, texts.replay.opening);
     const asked = { ...range, speed: Number(speed.value) };
     store.set({
-      replay: { id, title, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, applied: 0, devices: [], everybody: devices === null && fleet === null, alerts: [], error: null },
+      replay: { id, title, asked: { devices, fleet }, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, applied: 0, devices: [], everybody: devices === null && fleet === null, alerts: [], error: null },
       follow: false,
     });
-    engine.replay(id, { action: 'open', devices, fleet, ...asked });
+    engine.replay(id, { action: 'open', devices: devices && [...devices], fleet, ...asked });
   }
 
   const start: App['replay'] = (device, range, at) => {
@@ -141,15 +144,33 @@ export function replayPanel(app: App): ReplayPanel {
     begin({ title: texts.replay.selected(name), devices: [device], device, fleet: null }, range, at ?? null);
   };
 
+  function restore(asked: AskedReplay | null): void {
+    if (!asked) {
+      close();
+      return;
+    }
+    const { devices, fleet, from: a, to: b, at } = asked;
+    setRange(a, b);
+    const wanted = String(asked.speed);
+    if (SPEEDS.some((s) => String(s) === wanted)) speed.value = wanted;
+    const device = devices?.length === 1 ? devices[0] : null;
+    const title = device !== null ? texts.replay.selected(device) : devices ? texts.replay.listed(devices.length)
+      : fleet !== null ? (store.now.fleets.find((f) => f.id === fleet)?.name ?? fleet) : texts.replay.all;
+    begin({ title, devices, device, fleet }, { from: a, to: b }, at);
+  }
+
   const patch = (id: number, change: Partial<ReplaySession>): void => {
     const { replay } = store.now;
     if (replay?.id === id) store.set({ replay: { ...replay, ...change } });
   };
-  engine.on('replayOpened', (opened) => {
+  const mayOpen = (): void => {
     submit.disabled = false;
     setText(submit, texts.replay.open);
+  };
+  engine.on('replayOpened', (opened) => {
+    mayOpen();
     if (opened.error !== null) {
-      setText(error, opened.error || texts.failed);
+      setText(error, opened.error || texts.replay.lost);
       if (store.now.replay?.id === opened.id) store.set({ replay: null });
       return;
     }
@@ -162,6 +183,8 @@ export function replayPanel(app: App): ReplayPanel {
       // One vehicle may have been anywhere: the map goes where it goes.
       follow: session.device !== null,
     });
+    // On a phone the sheet would cover the controls.
+    if (isNarrow()) app.openPanel(null);
     if (beginAt !== null) seek(beginAt);
     engine.replay(opened.id, { action: 'play' });
     alertsOf(session, (alerts) => {
@@ -177,6 +200,8 @@ export function replayPanel(app: App): ReplayPanel {
   function close(): void {
     const { replay, selected } = store.now;
     if (!replay) return;
+    // Of one that is closed while it is being opened nothing is heard any more.
+    mayOpen();
     engine.replay(replay.id, { action: 'close' });
     store.set({
       replay: null, options: { ...store.now.options, live: true },
@@ -277,6 +302,7 @@ export function replayPanel(app: App): ReplayPanel {
     element: h('div', { class: 'panel-body list-panel' }, form, h('div', { class: 'scroller' }, alertsList)),
     dock,
     start,
+    restore,
     shown: () => {
       refreshRange().catch((e: unknown) => setText(error, messageOf(e)));
     },

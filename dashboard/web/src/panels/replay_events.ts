@@ -1,16 +1,14 @@
 /** The alerts of a replay: of its vehicles, all of its time, and none that did not happen after all. */
 
-import { api } from '../api';
+import { NAMED_AT_MOST, api } from '../api';
 import type { ReplaySession } from '../state';
 import type { AlertEvent, EventsAnswer } from '../wire/types';
-import { NOTABLE_KINDS } from './alerts';
+import { NOTABLE_KINDS } from './feed';
 
 /** The server gives no more at once. */
 const PAGE = 1000;
 /** As many as the server plays. */
 const MOST = 20_000;
-/** Named in one address; of more vehicles all is asked for, and looked through here. */
-const NAMED_AT_MOST = 200;
 
 /** Oldest first. `tell` gets all that is known after each page, and says whether to go on. */
 export async function collect(
@@ -27,7 +25,8 @@ export async function collect(
 }
 
 export function alertsOf({ from, to, devices }: ReplaySession, tell: (alerts: AlertEvent[]) => boolean): Promise<void> {
+  // Of more vehicles all is asked for, and looked through here.
   const device = devices.length <= NAMED_AT_MOST ? devices.join(',') : null;
-  const asked = { from, to, kind: NOTABLE_KINDS.join(','), limit: PAGE, ...(device === null ? {} : { device }) };
+  const asked = { from, to, kind: NOTABLE_KINDS, limit: PAGE, ...(device === null ? {} : { device }) };
   return devices.length === 0 ? Promise.resolve() : collect((after) => api.events({ ...asked, after }), new Set(devices), tell);
 }

@@ -2,13 +2,13 @@
 
 import { api, messageOf } from '../api';
 import type { App } from '../app';
+import { mayEdit } from '../state';
 import { texts } from '../texts';
 import { h, iconButton, options, setText } from '../ui/dom';
 import type { SavedQueryEdit, SavedQueryInfo } from '../wire/types';
 
 /** `editor`: where a chosen one goes, and from where one is saved. */
 export function savedQueries(app: App, editor: { value: string }): { element: HTMLElement; shown: () => void } {
-  const mayEdit = app.store.now.session.role !== 'viewer';
   let queries: SavedQueryInfo[] = [];
   /** What the name that is being written is for; null: a new query. */
   let renamed: SavedQueryInfo | null = null;
@@ -86,8 +86,13 @@ export function savedQueries(app: App, editor: { value: string }): { element: HT
 
   options(select, [['', texts.savedQueries.title]], '');
   follow();
+  const editing = h('div', { class: 'button-row' }, save, saveAs, rename, remove);
+  app.store.on(['session'], (state) => {
+    editing.hidden = !mayEdit(state);
+    if (editing.hidden) close();
+  });
   return {
-    element: h('div', { class: 'saved-queries' }, h('div', { class: 'button-row' }, select, ...(mayEdit ? [save, saveAs, rename, remove] : [])), naming, error),
+    element: h('div', { class: 'saved-queries' }, h('div', { class: 'button-row' }, select, editing), naming, error),
     // Others may have edited meanwhile.
     shown: acting(() => load(select.value)),
   };

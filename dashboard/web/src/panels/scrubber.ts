@@ -2,7 +2,7 @@
 
 import { api } from '../api';
 import type { App } from '../app';
-import { speedText, time } from '../format';
+import { kmhOf, speedText, time } from '../format';
 import type { ReplaySession, State } from '../state';
 import { texts } from '../texts';
 import { h, setText } from '../ui/dom';
@@ -14,7 +14,6 @@ const STEPS = 10_000;
 const INSET = 7;
 /** Of alerts, where the chart is below them, CSS px. */
 const TICK_PX = 7;
-const MPS_TO_KMH = 3.6;
 /** The chart's top, so that a crawl is no race. */
 const LEAST_TOP_MPS = 5;
 
@@ -76,7 +75,7 @@ export function scrubber(app: App, seek: (at: number, dragging: boolean) => void
     slider.value = String(share * STEPS);
     needle.style.left = `calc(${INSET}px + ${share} * (100% - ${2 * INSET}px))`;
     const mps = way && speedAt(way, replay.at);
-    const said = way && standsAt(way, replay.at) ? texts.replay.stands : mps === null ? '' : speedText(mps * MPS_TO_KMH);
+    const said = way && standsAt(way, replay.at) ? texts.replay.stands : mps === null ? '' : speedText(kmhOf(mps));
     setText(value, said);
     slider.setAttribute('aria-valuetext', [time(replay.at), said].filter((t) => t !== '').join(', '));
     box.classList.toggle('has-way', way !== null);

@@ -3,6 +3,7 @@
 import { api, messageOf } from '../api';
 import type { App } from '../app';
 import { fromLocalInput, time, toLocalInput, utc } from '../format';
+import { serverNow } from '../state';
 import { texts } from '../texts';
 import { field, h, iconButton, options, setText } from '../ui/dom';
 import { showOnce } from '../ui/once';
@@ -24,7 +25,7 @@ export function showShareLinks(app: App, device: string, name: string): void {
   const untilField = field(texts.share.until, until);
   untilField.hidden = true;
   /** By the server's clock, which is the one that ends it. */
-  const now = (): number => Math.round(Date.now() + (app.store.now.stats?.clockOffset ?? 0));
+  const now = (): number => serverNow(app.store.now);
   length.onchange = () => {
     untilField.hidden = length.value !== 'until';
     until.required = !untilField.hidden;

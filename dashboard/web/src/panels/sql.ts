@@ -8,6 +8,7 @@ import { cell, chartOf, numericColumns, placesOf } from '../sql/answer';
 import type { Editor } from '../sql/editor';
 import { faultSpan } from '../sql/fault';
 import { loadSchema } from '../sql/schema';
+import type { SqlView } from '../state';
 import { texts } from '../texts';
 import { download, h, options, setText } from '../ui/dom';
 import type { SqlAnswer } from '../wire/types';
@@ -16,8 +17,7 @@ import { savedQueries } from './saved_queries';
 /** A table of more rows than this is no use to look at; the CSV has them all. */
 const SHOWN_ROWS = 1000;
 
-type ViewName = 'table' | 'chart' | 'map';
-const VIEWS: readonly ViewName[] = ['table', 'chart', 'map'];
+const VIEWS: readonly SqlView[] = ['table', 'chart', 'map'];
 
 /** Until the editor has come, and if it can't: queries can be written and run without it. */
 function plainEditor(start: string, run: () => void): Editor {
@@ -42,7 +42,12 @@ function plainEditor(start: string, run: () => void): Editor {
   };
 }
 
-export function sqlPanel(app: App): Panel {
+export interface SqlPanel extends Panel {
+  /** Asks this, and shows the answer so, if it can be. */
+  ask: (query: string, wanted: SqlView) => void;
+}
+
+export function sqlPanel(app: App): SqlPanel {
   const { map } = app.view;
   const start = (): void => {
     run().catch(app.report);
@@ -76,7 +81,7 @@ export function sqlPanel(app: App): Panel {
   /** Answers to queries that were replaced meanwhile are dropped. */
   let asked = 0;
   let answer: SqlAnswer | null = null;
-  let view: ViewName = 'table';
+  let view = app.store.now.sqlView;
   let dots: ShownRows | null = null;
   let removeChart = (): void => undefined;
 
@@ -115,7 +120,7 @@ export function sqlPanel(app: App): Panel {
       app.store.set({ query });
       tell(fresh, Math.round(performance.now() - began));
       if (fresh.error !== undefined) fail(query, new Error(fresh.error));
-      const can: Record<ViewName, boolean> = { table: true, chart: chartOf(fresh) !== null, map: placesOf(fresh) !== null && fresh.rows.length > 0 };
+      const can: Record<SqlView, boolean> = { table: true, chart: chartOf(fresh) !== null, map: placesOf(fresh) !== null && fresh.rows.length > 0 };
       views.forEach((button, i) => {
         button.disabled = !can[VIEWS[i]];
       });
@@ -144,10 +149,11 @@ export function sqlPanel(app: App): Panel {
     setText(status, notes.join(', '));
   }
 
-  async function show(wanted: ViewName): Promise<void> {
+  async function show(wanted: SqlView): Promise<void> {
     if (!answer) return;
     const shown = answer;
     view = wanted;
+    app.store.set({ sqlView: wanted });
     views.forEach((button, i) => button.setAttribute('aria-pressed', String(VIEWS[i] === wanted)));
     removeChart();
     removeChart = () => undefined;
@@ -181,6 +187,11 @@ export function sqlPanel(app: App): Panel {
     h('div', { class: 'sql-main' }, h('div', { class: 'sql-status' }, status, h('div', { class: 'button-row', role: 'group', aria: { label: texts.sql.result } }, ...views)), result));
   return {
     element,
+    ask: (query, wanted) => {
+      editor.value = query;
+      view = wanted;
+      start();
+    },
     shown: () => {
       // A load that failed is tried again the next time.
       coming ??= loadEditor().catch((e: unknown) => {

@@ -1,6 +1,6 @@
 /** Stepping through a replay: from fix to fix, or by a time of one's choice. */
 
-import { api } from '../api';
+import { NAMED_AT_MOST, api } from '../api';
 import type { App } from '../app';
 import { literal, moment } from '../sql/literal';
 import type { ReplaySession } from '../state';
@@ -13,8 +13,6 @@ const SIZES_MS = [0, 1_000, 10_000, 60_000, 600_000, 3_600_000] as const;
 const USUAL_MS = 60_000;
 /** Further ahead it is cheaper to read anew than to read all that lies between. */
 const AHEAD_MS = 600_000;
-/** Named in one question; of more vehicles any fix will do. */
-const NAMED_AT_MOST = 200;
 
 /** The fix before a moment, of one of these devices; of anybody if there are none. */
 export function fixBeforeSql({ from }: Pick<ReplaySession, 'from'>, at: number, devices: readonly string[]): string {
@@ -33,6 +31,7 @@ export function stepper(app: App, seek: (at: number) => void): Stepper {
   const { store, engine } = app;
   async function fixBefore(replay: ReplaySession): Promise<void> {
     const device = vehicleOf(store.now);
+    // Of more vehicles any fix will do.
     const devices = device !== null ? [device] : replay.devices.length <= NAMED_AT_MOST ? replay.devices : [];
     const { rows } = await api.sql(fixBeforeSql(replay, replay.at, devices));
     const found = rows[0]?.[0];

@@ -3,16 +3,19 @@
 import { api, messageOf } from '../api';
 import type { App } from '../app';
 import { time } from '../format';
+import { mayEdit } from '../state';
 import { texts } from '../texts';
 import { field, h, options, setText } from '../ui/dom';
 import { showOnce } from '../ui/once';
 import type { TransferInfo } from '../wire/types';
 
-const mayEdit = (app: App): boolean => app.store.now.session.role !== 'viewer';
-
 /** A button that opens what is offered and what may be taken. */
 export function transfersButton(app: App): HTMLElement {
-  return h('button', { type: 'button', class: 'button small', hidden: !mayEdit(app), data: { transfers: '' }, onclick: () => showTransfers(app) }, texts.transfers.redeem);
+  const element = h('button', { type: 'button', class: 'button small', data: { transfers: '' }, onclick: () => showTransfers(app) }, texts.transfers.redeem);
+  app.store.on(['session'], (state) => {
+    element.hidden = !mayEdit(state);
+  });
+  return element;
 }
 
 /** A button that offers the vehicle that is shown. */
@@ -23,8 +26,8 @@ export function handOverButton(app: App): HTMLElement {
       if (selected) handOver(app, selected.device).catch(app.report);
     },
   }, texts.transfers.handOver);
-  app.store.on(['selected'], ({ selected }) => {
-    element.hidden = selected?.layer !== 'live' || !mayEdit(app);
+  app.store.on(['selected', 'session'], (state) => {
+    element.hidden = state.selected?.layer !== 'live' || !mayEdit(state);
   });
   return element;
 }

@@ -2,15 +2,15 @@
 
 import { api } from '../api';
 import type { App } from '../app';
-import { speedText, lengthText, time, timeOfDay, utc } from '../format';
+import { kmhOf, speedText, lengthText, time, timeOfDay, utc } from '../format';
 import { literal } from '../sql/literal';
+import { serverNow } from '../state';
 import { texts } from '../texts';
 import { h, icon, timeElement } from '../ui/dom';
 
 const SHOWN = 10;
 /** A replay shows a little of what was before and after. */
 const MARGIN_MS = 60_000;
-const MPS_TO_KMH = 3.6;
 
 interface Trip { from: number; to: number | null; metres: number; maxMps: number | null }
 
@@ -36,7 +36,7 @@ export function tripList(app: App): { element: HTMLElement; show: (device: strin
       if (shown !== device) return;
       element.hidden = trips.length === 0;
       list.replaceChildren(...trips.map((trip) => {
-        const end = trip.to ?? Date.now() + (app.store.now.stats?.clockOffset ?? 0);
+        const end = trip.to ?? serverNow(app.store.now);
         const row = h('button', {
           type: 'button', class: 'list-main', title: texts.trips.replay,
           onclick: () => app.replay(device, { from: trip.from - MARGIN_MS, to: Math.round(end + MARGIN_MS) }),
@@ -44,7 +44,7 @@ export function tripList(app: App): { element: HTMLElement; show: (device: strin
           h('span', { class: 'row-name' }, timeElement(time(trip.from), utc(trip.from)), trip.to === null ? texts.trips.goesOn : ` – ${timeOfDay(trip.to)}`),
           // How long a trip is, is told at its end.
           trip.to !== null && h('span', { class: 'row-sub' },
-            `${lengthText(trip.metres)} · ${texts.trips.most(speedText(trip.maxMps === null ? null : trip.maxMps * MPS_TO_KMH))}`)));
+            `${lengthText(trip.metres)} · ${texts.trips.most(speedText(trip.maxMps === null ? null : kmhOf(trip.maxMps)))}`)));
         return h('li', { class: 'list-item', data: { trip: String(trip.from) } }, row);
       }));
     },

@@ -3,9 +3,11 @@
 import type { App, Panel } from '../app';
 import { age, speedText } from '../format';
 import { followDeviceFilter } from '../device_filter';
+import { serverNow } from '../state';
 import { texts } from '../texts';
 import { field, h, options, setText } from '../ui/dom';
 import type { Filter, SortKey, VehicleRow } from '../worker/protocol';
+import { listKeys } from './list_keys';
 import { transfersButton } from './transfers';
 import { unknownDevicesButton } from './unknown_devices';
 
@@ -48,12 +50,17 @@ export function vehiclesPanel(app: App): Panel {
   const search = h('input', {
     type: 'search', value: store.now.filter.text, placeholder: texts.vehicles.search, class: 'search', aria: { label: texts.vehicles.search }, data: { search: '' },
     oninput: () => setFilter({ text: search.value }),
+    onkeydown: (event: KeyboardEvent) => {
+      if (event.key !== 'ArrowDown') return;
+      event.preventDefault();
+      keys.go(0);
+    },
   });
   const fleetSelect = h('select', { onchange: () => setFilter({ fleet: fleetSelect.value || null }) });
   const fleetField = field(texts.vehicles.fleet, fleetSelect);
   const fenceSelect = h('select', { onchange: () => setFilter({ fence: fenceSelect.value || null }) });
   store.on(['fences'], ({ fences, filter }) => {
-    const sorted = [...fences.values()].map(({ properties: { id, name } }) => [id, name] as const).filter(([, name]) => name !== '').sort((a, b) => a[1].localeCompare(b[1]));
+    const sorted = [...fences.values()].map(({ properties: { id, name } }) => [id, name] as const).sort((a, b) => a[1].localeCompare(b[1]));
     options(fenceSelect, [['', texts.vehicles.anywhere], ...sorted], filter.fence ?? '');
   });
   const attribute = h('input', {
@@ -62,12 +69,23 @@ export function vehiclesPanel(app: App): Panel {
   const attributeFault = h('p', { class: 'error', role: 'alert' });
   followDeviceFilter(app, (message) => setText(attributeFault, message));
   const more = h('details', { class: 'rules', open: store.now.filter.fence !== null || store.now.filter.attribute !== '' },
-    h('summary', {}, texts.vehicles.more), h('div', { class: 'field-row' }, field(texts.vehicles.fence, fenceSelect), field(texts.vehicles.attribute, attribute)), attributeFault);
+    h('summary', {}, texts.vehicles.more), h('div', { class: 'field-row' }, field(texts.vehicles.fence, fenceSelect), field(texts.vehicles.attribute, attribute)),
+    h('p', { class: 'hint' }, texts.vehicles.filterAge), attributeFault);
   const sortSelect = h('select', { onchange: () => setFilter({ sort: sortSelect.value as SortKey }) });
   options(sortSelect, Object.entries(texts.vehicles.sorts) as [SortKey, string][], store.now.filter.sort);
   store.on(['fleets'], ({ fleets, filter }) => {
     options(fleetSelect, [['', texts.vehicles.allFleets], ...fleets.map((f) => [f.id, f.name] as const)], filter.fleet ?? '');
     fleetField.hidden = fleets.length < 2;
+  });
+
+  // It changes elsewhere too: what it names is gone, or another address is opened.
+  store.on(['filter'], ({ filter }) => {
+    if (search.value !== filter.text) search.value = filter.text;
+    // What is being typed is not in the filter yet.
+    if (document.activeElement !== attribute) attribute.value = filter.attribute;
+    fleetSelect.value = filter.fleet ?? '';
+    fenceSelect.value = filter.fence ?? '';
+    sortSelect.value = filter.sort;
   });
 
   const chips = texts.looks.map((name, look) => {
@@ -100,7 +118,9 @@ export function vehiclesPanel(app: App): Panel {
   const scroller = h('div', { class: 'scroller', tabIndex: -1, onscroll: () => ask() }, spacer);
   const rows: Row[] = [];
   let total = 0;
+  let first = 0;
   let asked = '';
+  const keys = listKeys(scroller, { rowPx: ROW_PX, rows: () => rows.map((r) => r.element), from: () => first, total: () => Math.min(total, MAX_ROWS) });
 
   function ask(): void {
     if (!element.isConnected || element.hidden) return;
@@ -114,7 +134,7 @@ export function vehiclesPanel(app: App): Panel {
 
   function fill(row: Row, vehicle: VehicleRow, index: number): void {
     const { element, dot, name, sub, speed } = row;
-    const { selected, fleets, stats } = store.now;
+    const { selected, fleets } = store.now;
     row.device = vehicle.device;
     element.dataset['device'] = vehicle.device;
     element.style.transform = `translateY(${index * ROW_PX}px)`;
@@ -125,7 +145,7 @@ export function vehiclesPanel(app: App): Panel {
     const fleet = fleets.length > 1 ? (fleets.find((f) => f.id === vehicle.fleet)?.name ?? '') : '';
     setText(sub, [vehicle.device === vehicle.name ? '' : vehicle.device, fleet].filter((t) => t !== '').join(' · ') || texts.looks[vehicle.look]);
     setText(speed, speedText(vehicle.speedKmh));
-    setText(row.age, age(Date.now() + (stats?.clockOffset ?? 0) - vehicle.fixTime));
+    setText(row.age, age(serverNow(store.now) - vehicle.fixTime));
   }
 
   engine.on('rows', (reply) => {
@@ -144,18 +164,8 @@ export function vehiclesPanel(app: App): Panel {
       row.element.hidden = i >= reply.rows.length;
       if (i < reply.rows.length) fill(row, reply.rows[i], reply.from + i);
     });
-  });
-
-  scroller.addEventListener('keydown', (event) => {
-    if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;
-    const shown = rows.filter((r) => !r.element.hidden);
-    const at = shown.findIndex((r) => r.element === document.activeElement);
-    const next = shown[at + (event.key === 'ArrowDown' ? 1 : -1)];
-    if (next) {
-      next.element.focus({ preventScroll: true });
-      scroller.scrollTop += event.key === 'ArrowDown' ? ROW_PX : -ROW_PX;
-      event.preventDefault();
-    }
+    first = reply.from;
+    keys.filled();
   });
 
   const element = h('div', { class: 'panel-body list-panel' },

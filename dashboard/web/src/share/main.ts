@@ -3,7 +3,7 @@
 import 'leaflet/dist/leaflet.css';
 import '../styles/app.css';
 import { api } from '../api';
-import { age, configure, course, speedText, time, utc } from '../format';
+import { age, configure, course, kmhOf, speedText, time, utc } from '../format';
 import { preferredTimeZone, preferredUnits } from '../prefs';
 import { texts } from '../texts';
 import { h, setText } from '../ui/dom';
@@ -65,7 +65,7 @@ function page(config: PageConfig, theme: 'dark' | 'light', secret: string): { sh
       setText(end, time(now.ends_at));
       end.title = utc(now.ends_at);
       const { position } = now;
-      setText(figures.speed, speedText(position?.speed_mps == null ? null : position.speed_mps * 3.6));
+      setText(figures.speed, speedText(position?.speed_mps == null ? null : kmhOf(position.speed_mps)));
       setText(figures.course, position?.course_deg == null ? '–' : course(position.course_deg));
       setText(fix, position ? time(position.fix_time) : texts.share.none);
       fix.title = position ? utc(position.fix_time) : '';

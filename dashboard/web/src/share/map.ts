@@ -4,13 +4,12 @@ import * as L from 'leaflet';
 import { addArchive } from '../map/archive';
 import { EarthLayer } from '../map/earth';
 import { MAX_ZOOM, addTiles } from '../map/tiles';
-import { Trail } from '../map/trail';
+import { TRAIL_COLOUR, Trail } from '../map/trail';
 import { texts } from '../texts';
 import type { SharedPosition, SharedTrail, TileSource } from '../wire/types';
 import type { Theme } from '../worker/protocol';
 
 const ZOOM = 15;
-const TRAIL_COLOUR = '#1476cc';
 const SIZE = 34;
 
 export interface SharedMap {

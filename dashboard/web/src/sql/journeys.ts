@@ -1,6 +1,6 @@
 /** The question behind the table of trips and stops, and its answer. */
 
-import { durationText, lengthText, speedText, time, utc } from '../format';
+import { durationText, kmhOf, lengthText, speedText, time, utc } from '../format';
 import { texts } from '../texts';
 import { literal, moment } from './literal';
 
@@ -81,6 +81,6 @@ export function journeyCell(column: ColumnName, value: unknown): { text: string;
   }
   const figure = Number(value);
   if (column === 'distance_m') return { text: lengthText(figure), title: '' };
-  if (column === 'max_speed_mps') return { text: speedText(figure * 3.6), title: '' };
+  if (column === 'max_speed_mps') return { text: speedText(kmhOf(figure)), title: '' };
   return { text: durationText(figure), title: '' };
 }

@@ -47,6 +47,8 @@ const ICONS = {
   measure: 'M3 13 13 3l4 4L7 17ZM6 10l1.500 1.500M8.500 7.500 11 10M11 5l1.500 1.500',
   speed: 'M3.500 14a7 7 0 1 1 13 0M10 12l3.500-4.500M10 13.200a1.200 1.200 0 1 0 0-2.400 1.200 1.200 0 0 0 0 2.400Z',
   check: 'M4 10.500 8.200 15 16 5.500',
+  eye: 'M2.500 10S5.500 5 10 5s7.500 5 7.500 5-3 5-7.500 5-7.500-5-7.500-5ZM10 12a2 2 0 1 0 0-4 2 2 0 0 0 0 4Z',
+  eyeOff: 'M2.500 10S5.500 5 10 5s7.500 5 7.500 5-3 5-7.500 5-7.500-5-7.500-5ZM4 16.500 16 3.500',
   heat: 'M10 17a4.500 4.500 0 0 0 4.500-4.500c0-3-3-4-2.500-9-3.500 1.500-6.500 5-6.500 9A4.500 4.500 0 0 0 10 17ZM10 17a2 2 0 0 0 2-2c0-1.200-1-1.800-1-3.200-1.500.7-3 2-3 3.200a2 2 0 0 0 2 2Z',
   enter: 'M9 4h6.500v12H9M3 10h8.500M8.500 7l3 3-3 3',
   exit: 'M11 4H4.500v12H11M8 10h8.500M13.500 7l3 3-3 3',
@@ -91,6 +93,9 @@ export function timeZones(chosen = Intl.DateTimeFormat().resolvedOptions().timeZ
 
 /** What stands on lines of its own, or between commas. */
 export const lines = (text: string): string[] => text.split(/[\n,;]/).map((line) => line.trim()).filter((line) => line !== '');
+
+/** A phone, where panels are sheets over the map. */
+export const isNarrow = (): boolean => matchMedia('(max-width: 700px)').matches;
 
 /** Changes the text only if it differs: no layout work 4 times a second for nothing. */
 export function setText(node: HTMLElement, text: string): void {

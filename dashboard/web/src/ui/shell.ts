@@ -3,17 +3,17 @@
 import { api } from '../api';
 import type { App, Panel } from '../app';
 import { age } from '../format';
-import type { PanelName } from '../state';
+import { PANEL_NAMES, type PanelName } from '../state';
 import { showChanges } from '../panels/changes';
 import { showPeople } from '../panels/people/dialog';
 import { showSettings } from '../panels/settings';
 import { leave } from '../pwa/install';
 import { texts } from '../texts';
 import { h, icon, iconButton, setText, type IconName } from './dom';
+import { menuBehind } from './menu';
 import { showSecondFactor } from './second_factor';
 import { choosePassword } from './signin';
 
-const PANEL_NAMES: readonly PanelName[] = ['vehicles', 'fences', 'alerts', 'replay', 'trips', 'sql'];
 /** Tables need the width of the map: these are below it. */
 const DOCKED: ReadonlySet<PanelName> = new Set<PanelName>(['trips', 'sql']);
 const KEYS: Record<string, PanelName> = { v: 'vehicles', f: 'fences', a: 'alerts', r: 'replay', t: 'trips', q: 'sql' };
@@ -143,23 +143,11 @@ function account(app: App): HTMLElement {
     h('button', { type: 'button', role: 'menuitem', onclick: () => {
       api.signOut().then(leave).catch(app.report);
     } }, texts.account.signOut));
-  const button = iconButton('user', texts.account.menu, () => {
-    menu.hidden = !menu.hidden;
-    button.setAttribute('aria-expanded', String(!menu.hidden));
-  });
-  button.setAttribute('aria-haspopup', 'menu');
-  button.setAttribute('aria-expanded', 'false');
-  document.addEventListener('click', (event) => {
-    if (event.target instanceof Node && box.contains(event.target) && !menu.contains(event.target)) return;
-    menu.hidden = true;
-    button.setAttribute('aria-expanded', 'false');
-  });
-  const box = h('div', { class: 'account' }, button, menu);
-  return box;
+  return menuBehind(iconButton('user', texts.account.menu, () => undefined), menu);
 }
 
 function showHelp(): void {
-  const dialog: HTMLDialogElement = h('dialog', { class: 'dialog', onclose: () => dialog.remove() },
+  const dialog: HTMLDialogElement = h('dialog', { class: 'dialog', aria: { label: texts.panels.help }, onclose: () => dialog.remove() },
     h('h2', {}, texts.panels.help),
     h('dl', { class: 'keys' }, ...texts.shortcuts.flatMap(([key, what]) => [h('dt', {}, h('kbd', {}, key)), h('dd', {}, what)])),
     h('form', { method: 'dialog' }, h('button', { type: 'submit', class: 'button' }, texts.close)));

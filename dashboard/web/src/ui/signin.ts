@@ -77,7 +77,7 @@ export function choosePassword(user: string, first: boolean): Promise<boolean> {
     h('div', { class: 'button-row' },
       h('button', { type: 'submit', class: 'button primary' }, texts.save),
       h('button', { type: 'button', class: 'button', onclick: () => dialog.close() }, first ? texts.password.later : texts.cancel)));
-    const dialog = h('dialog', { class: 'dialog', onclose: () => {
+    const dialog = h('dialog', { class: 'dialog', aria: { label: texts.password.title }, onclose: () => {
       dialog.remove();
       resolve(saved);
     } }, form);

@@ -115,9 +115,31 @@ role: "owner" | "dispatcher" | "viewer",
  */
 has_password: boolean,
 /**
+ * How figures and times are shown; `null` until the user has chosen.
+ */
+preferences: PreferencesInfo | null,
+/**
  * All that the session may see.
  */
 fleets: Array<FleetInfo>, };
+
+/**
+ * Units of lengths and speeds.
+ */
+export type UnitsName = "metric" | "imperial" | "nautical";
+
+/**
+ * How a user reads figures and times, in whatever browser.
+ */
+export type PreferencesInfo = {
+/**
+ * Of lengths and speeds.
+ */
+units: UnitsName,
+/**
+ * Name of the tz database; `null`: that of the browser.
+ */
+time_zone: string | null, };
 
 /**
  * What a token may be used for. The role of its user stays the limit.
@@ -1200,6 +1222,27 @@ from: number | null,
 to: number | null, };
 
 /**
+ * Tracks to be written to a file, of more devices than an address can name.
+ */
+export type ExportRequest = {
+/**
+ * `csv`, `gpx`, `geojson`, `kml`, `parquet` or `xlsx`.
+ */
+format: string,
+/**
+ * Their ids.
+ */
+devices: Array<string>,
+/**
+ * First fix time.
+ */
+from: number,
+/**
+ * Last fix time.
+ */
+to: number, };
+
+/**
  * To acknowledge an alert.
  */
 export type NewAcknowledgement = {
@@ -1353,6 +1396,10 @@ name: string,
  * Only for this fleet; `null`: for all.
  */
 fleet: string | null,
+/**
+ * Under which it is listed and shown together with others; missing or empty: under none.
+ */
+group?: string,
 /**
  * `#rrggbb`; `null`: the map chooses.
  */
@@ -1532,7 +1579,11 @@ follow?: Array<string>,
 /**
  * See [`OnlyRequest`]; `null`: all that are watched.
  */
-only?: string, };
+only?: string,
+/**
+ * See [`InsideRequest`].
+ */
+inside?: boolean, };
 
 /**
  * Answer to `watch`.
@@ -1604,6 +1655,28 @@ export type OnlyRequest = {
  * Key of the fleet; `null`: all that are watched.
  */
 fleet: string | null, };
+
+/**
+ * Socket.IO `inside`, to the server: whether to be told of how many vehicles are inside of each geofence.
+ */
+export type InsideRequest = {
+/**
+ * Begins with all counts, or ends it.
+ */
+on: boolean, };
+
+/**
+ * Socket.IO `inside`, to who asked for it: once a second at most, if there is something new.
+ */
+export type InsideMessage = {
+/**
+ * Forget all that were told before: what is not named is empty.
+ */
+whole: boolean,
+/**
+ * Key of a geofence, and how many vehicles of the watched fleets are inside.
+ */
+counts: Array<[string, number]>, };
 
 /**
  * Socket.IO `follow`: the vehicles to be told of wherever they are, instead of those before. At most 16 count.

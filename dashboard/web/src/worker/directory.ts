@@ -2,7 +2,7 @@
 
 import { LOOKS, type Fleet } from './fleet';
 import { SPEED_UNKNOWN } from './ft1';
-import type { Filter, SortKey } from './protocol';
+import { EVERYBODY, type SortKey } from './protocol';
 import type { Roster } from './roster';
 
 /** By Look: what deserves a dispatcher's eye comes first. */
@@ -11,7 +11,7 @@ const STATUS_ORDER = [1, 2, 4, 3, 5, 0];
 const SLOTS = 2 ** 22;
 
 export class Directory {
-  filter: Filter = { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null };
+  filter = EVERYBODY;
   /** Slots that pass, in order. */
   order: ArrayLike<number> & { slice(from: number, to: number): Iterable<number> } = [];
   /** Vehicles by Look that pass text and fleet, whatever the looks filter says. */

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { Cells } from './cells';
-import { Look, Projection } from './fleet';
+import { Fleet, Look, Projection } from './fleet';
 import { Occupancy } from './labels';
 import { SPEED_UNKNOWN } from './ft1';
 import { REPLAY_RGB, SPEED_RGB, pixel, speedColour } from './palette';
-import { PickGrid } from './pick';
+import { PickGrid, distinct } from './pick';
 import { SpriteSet, blend, putSprite, putStamp } from './sprites';
 import { Trails, clip, line } from './trails';
 
@@ -62,11 +62,17 @@ describe('picking', () => {
     grid.add(15, 15, 1);
     grid.add(17, 17, 2);
     grid.add(120, 120, 3);
-    expect(grid.near(18, 18, 6, 10)).toEqual([2, 1]);
-    expect(grid.near(60, 60, 10, 10)).toEqual([]);
+    expect(grid.near(18, 18, 6)).toEqual([2, 1]);
+    expect(grid.near(60, 60, 10)).toEqual([]);
     grid.reset(200, 200, 3);
-    expect(grid.near(18, 18, 6, 10)).toEqual([]);
+    expect(grid.near(18, 18, 6)).toEqual([]);
   });
+});
+
+it('tells apart all vehicles at one spot, and says how many it leaves out', () => {
+  const depot = Array.from({ length: 80 }, (_, slot) => ({ scene: 0, slot }));
+  expect(distinct([{ scene: 0, slot: 7 }, null, ...depot], 200)).toEqual({ those: [depot[7], ...depot.filter(({ slot }) => slot !== 7)], more: 0 });
+  expect(distinct([...depot, { scene: 1, slot: 7 }], 20)).toEqual({ those: depot.slice(0, 20), more: 61 });
 });
 
 describe('labels', () => {
@@ -78,6 +84,9 @@ describe('labels', () => {
     expect(ground.take(30, 40, 40, 16)).toBe(true);
     expect(ground.take(80, 10, 40, 16)).toBe(false);
     expect(ground.take(-8, 10, 40, 16)).toBe(false);
+    // The selected vehicle has its place, also at the edge, and whoever was there before.
+    ground.block(60, -10, 200, 40);
+    expect([ground.take(50, 20, 20, 8), ground.take(72, 40, 20, 8)]).toEqual([false, true]);
   });
 });
 
@@ -174,10 +183,29 @@ describe('trails', () => {
     const more = { n: 9_000, fix: new Float64Array(9_000), x: new Float64Array(9_000), y: new Float64Array(9_000), speed: new Uint16Array(9_000) };
     trails.note(more, new Uint32Array(0), 0, 0);
     const buffer = new Uint32Array(100 * 100);
-    trails.draw(buffer, { ...VIEW, scale: 100, w: 100, h: 100 }, 0, 99, 50, 2_000, 60_000, false, 1);
+    trails.draw(buffer, { ...VIEW, scale: 100, w: 100, h: 100 }, 0, 40, 50, 2_000, 60_000, false, 1);
     expect(buffer[50 * 100]).not.toBe(0);
     expect([1, 2_000].map((n) => trails.stride(n))).toEqual([1, 1]);
     expect(new Trails().stride(2_000)).toBeGreaterThan(1);
+  });
+
+  it('go on across the 180th meridian', () => {
+    const fleet = new Fleet();
+    [fleet.x, fleet.y, fleet.fix, fleet.speed] = [new Float64Array(1), new Float64Array(1).fill(0.5), new Float64Array(1), new Uint16Array(1)];
+    fleet.n = 1;
+    const trails = new Trails();
+    for (const [t, x] of [[1_000, 0.9985], [2_000, 0.9995], [3_000, 0.0005]]) {
+      fleet.x[0] = x;
+      fleet.fix[0] = t;
+      trails.note(fleet, Uint32Array.of(0), 1, 60_000);
+    }
+    // 100 px wide, with the meridian in the middle, seen from either side.
+    for (const x0 of [0.995, -0.005]) {
+      const buffer = new Uint32Array(100 * 20);
+      trails.draw(buffer, { x0, y0: 0.499, scale: 10_000, w: 100, h: 20, margin: 0 }, 0, 55, 10, 3_000, 60_000, false, 1);
+      const drawn = [...buffer.subarray(10 * 100, 11 * 100).keys()].filter((x) => buffer[10 * 100 + x] !== 0);
+      expect([drawn[0], drawn[drawn.length - 1], drawn.length]).toEqual([35, 56, 22]);
+    }
   });
 
   it('are clipped to the picture', () => {

@@ -102,6 +102,13 @@ export class Occupancy {
     else this.taken.fill(0);
   }
 
+  /** Takes what is inside of the rectangle, free or not. */
+  block(x: number, y: number, w: number, h: number): void {
+    const c0 = Math.max(0, x >> 2), c1 = Math.min(this.columns - 1, (x + w) >> 2);
+    if (c0 > c1) return;
+    for (let r = Math.max(0, y >> 2); r <= Math.min(this.rows - 1, (y + h) >> 2); r++) this.taken.fill(1, r * this.columns + c0, r * this.columns + c1 + 1);
+  }
+
   /** Takes the rectangle if it is free and inside. */
   take(x: number, y: number, w: number, h: number): boolean {
     const c0 = x >> 2, c1 = (x + w) >> 2, r0 = y >> 2, r1 = (y + h) >> 2;

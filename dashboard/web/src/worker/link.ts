@@ -2,7 +2,7 @@
 
 import { io, type Socket } from 'socket.io-client';
 import type {
-  AlertEvent, CatalogMessage, DetailMessage, FollowRequest, NoticeMessage, OnlyRequest, ReplayAck, ReplayAlert, ReplayAnswer, ReplayRequest, ReplayState,
+  AlertEvent, CatalogMessage, DetailMessage, FollowRequest, InsideMessage, InsideRequest, NoticeMessage, OnlyRequest, ReplayAck, ReplayAlert, ReplayAnswer, ReplayRequest, ReplayState,
   SlotsMessage, Viewport, WatchAnswer, WatchRequest,
 } from '../wire/types';
 import type { LinkState, ReplayOpen } from './protocol';
@@ -13,6 +13,7 @@ interface FromServer {
   alert: (alert: AlertEvent) => void;
   catalog: (change: CatalogMessage) => void;
   detail: (detail: DetailMessage) => void;
+  inside: (inside: InsideMessage) => void;
   notice: (notice: NoticeMessage, shown: (yes: boolean) => void) => void;
   r: (id: number, frame: ArrayBuffer) => void;
   replay_state: (state: ReplayState) => void;
@@ -23,15 +24,16 @@ interface ToServer {
   viewport: (viewport: Viewport) => void;
   follow: (request: FollowRequest) => void;
   only: (request: OnlyRequest) => void;
+  inside: (request: InsideRequest) => void;
   ack: (seq: number) => void;
-  replay: (request: ReplayRequest, reply?: (answer: ReplayAnswer) => void) => void;
+  replay: (...said: [request: ReplayRequest] | [request: ReplayRequest, reply: (answer: ReplayAnswer) => void]) => void;
   replay_ack: (ack: ReplayAck) => void;
 }
 
 export interface LinkHandlers {
   state: (state: LinkState) => void;
-  /** Watching is about to be asked for: what the map shows, who is followed, and the fleet that is shown only. */
-  joining: () => { viewport: Viewport; follow: string[]; only?: string };
+  /** Watching is about to be asked for: what the map shows, who is followed, whether geofences are counted, and the fleet that is shown only. */
+  joining: () => { viewport: Viewport; follow: string[]; inside: boolean; only?: string };
   /** The watch was accepted: a snapshot follows. */
   watching: (reply: WatchAnswer) => void;
   frame: (bytes: Uint8Array) => void;
@@ -39,6 +41,7 @@ export interface LinkHandlers {
   alert: (alert: AlertEvent) => void;
   catalog: (change: CatalogMessage) => void;
   detail: (detail: DetailMessage) => void;
+  inside: (inside: InsideMessage) => void;
   notice: (notice: NoticeMessage) => void;
   replayFrame: (id: number, bytes: Uint8Array) => void;
   replayState: (state: ReplayState) => void;
@@ -49,6 +52,8 @@ export interface LinkHandlers {
 const UNAUTHORISED = 'unauthorised';
 /** Without an answer for so long, or this long after it was refused, it is asked again. */
 const WATCH_AGAIN_MS = 5_000;
+/** A replay that is not open by then never will be: the server gives up long before. */
+const OPEN_AT_MOST_MS = 120_000;
 
 export class Link {
   private socket: Socket<FromServer, ToServer>;
@@ -103,6 +108,7 @@ export class Link {
     });
     socket.on('catalog', handlers.catalog);
     socket.on('detail', handlers.detail);
+    socket.on('inside', handlers.inside);
     socket.on('notice', (notice, shown) => {
       handlers.notice(notice);
       shown(true);
@@ -126,12 +132,18 @@ export class Link {
     if (this.socket.connected) this.socket.emit('only', { fleet });
   }
 
+  /** Whether to be told how many vehicles are inside of each geofence. */
+  inside(on: boolean): void {
+    if (this.socket.connected) this.socket.emit('inside', { on });
+  }
+
   ack(seq: number): void {
     this.socket.emit('ack', seq);
   }
 
-  openReplay(id: number, open: ReplayOpen, reply: (answer: ReplayAnswer) => void): void {
-    this.socket.emit('replay', { id, ...open }, reply);
+  /** Answers null if the connection is lost before the server has answered. */
+  openReplay(id: number, open: ReplayOpen, reply: (answer: ReplayAnswer | null) => void): void {
+    this.socket.timeout(OPEN_AT_MOST_MS).emit('replay', { id, ...open }, (silence, answer) => reply(silence === null ? answer : null));
   }
 
   replay(request: ReplayRequest): void {

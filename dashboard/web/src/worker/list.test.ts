@@ -65,3 +65,30 @@ it('shows a new name at once and lists nobody who is gone', () => {
   fleet.present[2] = 0;
   expect(refresh()).toEqual(['Bus 7', 'Bus 12']);
 });
+
+it('orders 100,000 vehicles to the last, each once', () => {
+  const MANY = 100_000;
+  const { directory, fleet, roster } = setUp(Array.from({ length: MANY }, (_, i) => [
+    // Neither by slot nor by chance.
+    `Bus ${(i * 7919) % MANY}`, i % 2 === 0 ? 'day' : 'night', i % 10 === 0 ? STATUS.alarm : STATUS.moving, (i * 31) % 140, 1_000_000 - ((i * 977) % MANY) * 1000,
+  ]));
+  const listed = (filter: Partial<typeof directory.filter>): number[] => {
+    directory.filter = { ...directory.filter, ...filter };
+    directory.refresh(fleet, roster);
+    return Array.from(directory.order.slice(0, MANY));
+  };
+  const STATUS_RANK: Record<number, number> = { [Look.Alarm]: 0, [Look.Moving]: 1 };
+  for (const [sort, key] of [
+    ['name', (slot: number) => Number(roster.name(slot).slice(4))], ['speed', (slot: number) => -fleet.speed[slot]],
+    ['age', (slot: number) => -fleet.fix[slot]], ['status', (slot: number) => STATUS_RANK[fleet.look[slot]]],
+  ] as const) {
+    const order = listed({ sort });
+    expect(new Set(order).size, sort).toBe(MANY);
+    expect(order.findIndex((slot, i) => i > 0 && key(order[i - 1]) > key(slot)), sort).toBe(-1);
+  }
+  // The rows in sight at the end of the list.
+  listed({ sort: 'name' });
+  expect(Array.from(directory.order.slice(MANY - 2, MANY + 20), (slot) => roster.name(slot))).toEqual(['Bus 99998', 'Bus 99999']);
+  expect(listed({ fleet: 'night', looks: [Look.Alarm] })).toEqual([]);
+  expect(listed({ fleet: 'day', looks: [Look.Alarm] }).length).toBe(MANY / 10);
+});

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { VehicleListAnswer, VehicleListRequest } from '../wire/types';
-import { Listing, rowsOf } from './listing';
-import type { Filter } from './protocol';
+import { Listing, NAMED_AT_MOST, listedOf, rowsOf } from './listing';
+import { EVERYBODY, type Filter } from './protocol';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -10,11 +10,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const FILTER: Filter = { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null };
 
 /** A server that answers when told to, and what it was asked. */
 function setUp(): { listing: Listing; filter: Filter; asked: VehicleListRequest[]; answer: (matching: number) => Promise<void>; changes: () => number } {
-  const filter = { ...FILTER };
+  const filter = { ...EVERYBODY };
   const asked: VehicleListRequest[] = [];
   let reply: (answer: VehicleListAnswer) => void = () => undefined;
   let changes = 0;
@@ -74,4 +73,21 @@ it('makes rows of what the server tells', () => {
   const vehicle = { device: 'd', name: 'Bus', fleet: 'f', look: 3, speed_kmh: null, course_deg: 90, fix_time: 5, lat: 1, lon: 2 };
   const [row] = rowsOf({ count: 1, matching: 1, looks: [0, 0, 0, 1, 0, 0], from: 0, vehicles: [vehicle] });
   expect(row).toEqual({ slot: -1, device: 'd', name: 'Bus', fleet: 'f', look: 3, speedKmh: null, courseDeg: 90, fixTime: 5, lat: 1, lon: 2 });
+});
+
+it('lists all that pass, however many pages they fill, and gives up where they are too many to be named', async () => {
+  const asked: VehicleListRequest[] = [];
+  const serverOf = (matching: number) => (request: VehicleListRequest): Promise<VehicleListAnswer> => {
+    asked.push(request);
+    const { from, limit } = request;
+    const vehicles = Array.from({ length: Math.max(0, Math.min(limit, matching - from)) }, (_, k) =>
+      ({ device: `d${from + k}`, name: '', fleet: 'f', look: 0, speed_kmh: null, course_deg: 0, fix_time: 0, lat: 0, lon: 0 }));
+    return Promise.resolve({ count: 1_000_000, matching, looks: [matching, 0, 0, 0, 0, 0], from, vehicles });
+  };
+  const all = await listedOf(serverOf(2_345), EVERYBODY);
+  expect([all.length, all[0], all[2_344], asked.length]).toEqual([2_345, 'd0', 'd2344', 3]);
+  expect(await listedOf(serverOf(0), EVERYBODY)).toEqual([]);
+  asked.length = 0;
+  expect((await listedOf(serverOf(1_000_000), EVERYBODY)).length).toBeGreaterThan(NAMED_AT_MOST);
+  expect(asked.length).toBe(11);
 });

@@ -9,6 +9,10 @@ const EVERY_MS = 2_000;
 const EVERY_MS_OF_DEVICES = 10_000;
 /** Typing and scrolling ask for much that is over before it comes. */
 const SETTLE_MS = 100;
+/** Vehicles named in one answer of the server. */
+const PAGE = 1_000;
+/** Devices named to the server in one request. */
+export const NAMED_AT_MOST = 10_000;
 const NOTHING: VehicleListAnswer = { count: 0, matching: 0, looks: [0, 0, 0, 0, 0, 0], from: 0, vehicles: [] };
 
 export type Ask = (request: VehicleListRequest) => Promise<VehicleListAnswer>;
@@ -30,6 +34,18 @@ export function requestOf(filter: Filter, from: number, limit: number): VehicleL
 export const rowsOf = ({ vehicles }: VehicleListAnswer): VehicleRow[] => vehicles.map((v) => ({
   slot: -1, device: v.device, name: v.name, fleet: v.fleet, look: v.look, speedKmh: v.speed_kmh, courseDeg: v.course_deg, fixTime: v.fix_time, lat: v.lat, lon: v.lon,
 }));
+
+/** Device ids of all vehicles that pass the filter, page by page; not many more than can be named to the server, which says so then. Lists are
+ * made anew meanwhile: who moved down may come twice. */
+export async function listedOf(ask: Ask, filter: Filter): Promise<string[]> {
+  const devices = new Set<string>();
+  for (let from = 0, matching = 1; from < Math.min(matching, NAMED_AT_MOST + 1); from += PAGE) {
+    const answer = await ask(requestOf(filter, from, PAGE));
+    matching = answer.matching;
+    for (const { device } of answer.vehicles) devices.add(device);
+  }
+  return [...devices];
+}
 
 export class Listing {
   answer = NOTHING;

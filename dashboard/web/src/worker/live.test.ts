@@ -45,20 +45,14 @@ it('forgets after a reconnection who has gone meanwhile, and shows everybody unt
   expect(live.fleet.count).toBe(2);
 });
 
-it('counts frames that did not come', () => {
-  const live = new Live();
-  for (const seq of [1, 2, 5]) live.frame(columns(0), head(KIND_DELTA, 1, { seq }), 0);
-  expect([live.frames, live.missedFrames]).toEqual([3, 2]);
-});
-
 /** A replay with a link that notes what is sent and answers every open. */
-function replayWithLink(): { replay: Replay; sent: string[]; posted: FromWorker[] } {
+function replayWithLink(answers = { lost: false }): { replay: Replay; sent: string[]; posted: FromWorker[] } {
   const sent: string[] = [];
   const posted: FromWorker[] = [];
   const link: Pick<Link, 'openReplay' | 'replay' | 'ackReplay'> = {
     openReplay: (id, open, reply) => {
       sent.push(`open ${id} x${open.speed}`);
-      reply({ ok: true, slots: [[0, 'a', 'A', 'f']], from: open.from, to: open.to });
+      reply(answers.lost ? null : { ok: true, slots: [[0, 'a', 'A', 'f']], from: open.from, to: open.to });
     },
     replay: (request) => sent.push(request.action === 'seek' ? `seek ${request.at}` : request.action),
     ackReplay: (_, seq) => sent.push(`ack ${seq}`),
@@ -90,6 +84,21 @@ it('goes on after a lost connection from where it was, at its speed', () => {
   sent.length = 0;
   replay.resume(1_100);
   expect(sent).toEqual(['open 7 x20', 'seek 62000', 'play']);
+});
+
+it('says that the connection was lost before it was open, and opens again what was', () => {
+  const answers = { lost: true };
+  const { replay, sent, posted } = replayWithLink(answers);
+  replay.act(1, OPEN, 0);
+  expect(posted).toMatchObject([{ type: 'replay-opened', id: 1, error: '' }]);
+  answers.lost = false;
+  replay.act(2, OPEN, 0);
+  answers.lost = true;
+  replay.resume(0);
+  answers.lost = false;
+  replay.resume(0);
+  expect(sent).toEqual(['open 1 x10', 'open 2 x10', 'open 2 x10', 'open 2 x10', 'seek 0']);
+  expect(posted).toHaveLength(2);
 });
 
 it('leaves an action for another replay alone', () => {

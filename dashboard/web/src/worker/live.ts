@@ -25,7 +25,6 @@ export class Live {
   /** Device id of the selected vehicle, '' if none. */
   selected = '';
   frames = 0;
-  missedFrames = 0;
   /** When the newest frame came, ms of our clock; 0 before the first. */
   newestFrame = 0;
   /** See Stats. */
@@ -34,7 +33,6 @@ export class Live {
   ageP99: number | null = null;
 
   private epoch = -1;
-  private lastSeq = -1;
   /** Something changed since the list was put in order. */
   private dirty = true;
   /** Told of since watching began: what has not been is over when the snapshot is complete. */
@@ -45,7 +43,6 @@ export class Live {
   /** Fleets are about to be watched: a snapshot will come, and tells also who is gone. */
   joining(): void {
     this.fleet.expectSnapshot();
-    this.lastSeq = -1;
     this.heard = { cells: false, followed: false };
   }
 
@@ -56,7 +53,6 @@ export class Live {
     this.roster.clear();
     this.cells.clear();
     this.epoch = epoch;
-    this.lastSeq = -1;
     this.dirty = true;
   }
 
@@ -74,8 +70,6 @@ export class Live {
   /** Takes over what the decoder has just read. */
   frame(columns: Ft1Decoder, frame: FrameHeader, wall: number): void {
     this.enter(frame.epoch);
-    if (this.lastSeq >= 0 && frame.seq > this.lastSeq + 1) this.missedFrames += frame.seq - this.lastSeq - 1;
-    this.lastSeq = frame.seq;
     this.frames++;
     this.newestFrame = wall;
     if (frame.kind === KIND_CELLS) {

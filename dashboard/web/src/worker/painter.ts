@@ -39,6 +39,8 @@ const SMALL_PX = 6.5;
 /** From so many vehicles a CSS pixel on, each is a dot. */
 const DOTS_PER_PX = 0.009;
 const LABELS_AT_MOST = 250;
+/** From the selected vehicle to its name. */
+const NAME_PX = 20;
 const CELL_EDGE_PX = 66;
 const TRAILS_AT_MOST = 2000;
 const OFFLINE_MS = 600_000;
@@ -54,8 +56,8 @@ export class Painter {
   private occupancy = new Occupancy();
   private sprites: SpriteSet | null = null;
   private sizeStep = 0;
-  /** Whose label was drawn last: they keep it, so that labels don't flicker. */
-  private labelled: Set<number> = new Set();
+  /** Whose label was drawn last, by scene: they keep it, so that labels don't flicker. */
+  private labelled: Set<number>[] = [];
 
   /** Returns how many vehicles are inside the view. */
   paint(buffer: Uint32Array, view: View, scenes: readonly Scene[], options: DrawOptions, wall: number): number {
@@ -63,6 +65,9 @@ export class Painter {
     // Each vehicle or cell once, and who is selected again.
     const total = scenes.reduce((sum, s) => sum + (s.cells ? s.cells.size : s.fleet.n) + 1, 0);
     this.pick.reset(view.w, view.h, total + 1);
+    // The names of all scenes stand on one ground.
+    this.occupancy.reset(view.w, view.h);
+    if (options.labels) for (const scene of scenes) this.reserveSelected(view, scene, options, wall);
     let inView = 0;
     scenes.forEach((scene, index) => {
       inView += this.paintScene(buffer, view, scene, index, options, wall);
@@ -71,8 +76,8 @@ export class Painter {
   }
 
   /** What was drawn within `radius` of a place in the last frame. */
-  near(x: number, y: number, radius: number, limit: number): Picked[] {
-    return this.pick.near(x, y, radius, limit).map((tag) =>
+  near(x: number, y: number, radius: number): Picked[] {
+    return this.pick.near(x, y, radius).map((tag) =>
       tag === CELL_TAG ? null : { scene: tag >> SCENE_SHIFT, slot: tag & SLOT_MASK });
   }
 
@@ -82,7 +87,7 @@ export class Painter {
     if (scene.cells) {
       const counted = this.paintCounted(buffer, viewport, scene.cells, options);
       fleet.watchOnly(selected, clock, view.scale);
-      if (selected >= 0) this.paintSelected(buffer, view, viewport, scene, index, options, wall);
+      if (selected >= 0) this.paintSelected(buffer, view, scene, index, options, wall);
       return counted;
     }
     const p = this.projection;
@@ -100,11 +105,11 @@ export class Painter {
       }
     }
     // Under the vehicles: a name must not hide one.
-    if (options.labels && !grouped && sprites && view.zoom >= LABEL_ZOOM) this.paintLabels(buffer, view, scene, n, options);
+    if (options.labels && !grouped && sprites && view.zoom >= LABEL_ZOOM) this.paintLabels(buffer, view, scene, index, n, options);
     if (grouped) this.paintCells(buffer, view, viewport, fleet, n, sprites, index, options);
     else if (sprites) this.paintSprites(buffer, view, scene, n, sprites, index, options);
     else this.paintDots(buffer, view, fleet, n, replayed, index, options);
-    if (selected >= 0) this.paintSelected(buffer, view, viewport, scene, index, options, wall);
+    if (selected >= 0) this.paintSelected(buffer, view, scene, index, options, wall);
     return n;
   }
 
@@ -211,11 +216,9 @@ export class Painter {
     return vehicles;
   }
 
-  private paintLabels(buffer: Uint32Array, view: View, scene: Scene, n: number, options: DrawOptions): void {
+  private paintLabels(buffer: Uint32Array, view: View, scene: Scene, index: number, n: number, options: DrawOptions): void {
     const { slot, px, py } = this.projection;
-    this.occupancy.reset(view.w, view.h);
-    this.reserveSelected(view, scene, n);
-    const before = this.labelled;
+    const before = this.labelled[index] ?? new Set();
     const now = new Set<number>();
     const place = (k: number): void => {
       const name = slot[k] === scene.selected ? '' : scene.nameOf(slot[k]);
@@ -228,29 +231,25 @@ export class Painter {
     };
     for (let k = 0; k < n; k++) if (before.has(slot[k])) place(k);
     for (let k = 0; k < n && now.size < LABELS_AT_MOST; k++) if (!before.has(slot[k])) place(k);
-    this.labelled = now;
+    this.labelled[index] = now;
   }
 
   /** Keeps other labels away from the selected vehicle and its name, which is drawn last. */
-  private reserveSelected(view: View, scene: Scene, n: number): void {
-    const { slot, px, py } = this.projection;
-    for (let k = 0; k < n; k++) {
-      if (slot[k] !== scene.selected) continue;
-      const r = Math.round(16 * view.dpr);
-      this.occupancy.take(px[k] - r, py[k] - r, Math.round(140 * view.dpr), 2 * r);
-    }
+  private reserveSelected(view: View, scene: Scene, options: DrawOptions, wall: number): void {
+    const at = placeOfSelected(view, scene, wall);
+    if (!at) return;
+    const r = Math.round(16 * view.dpr);
+    const name = scene.nameOf(scene.selected);
+    const right = name === '' ? r : Math.round(NAME_PX * view.dpr) + this.stamps.label(name, options.theme, view.dpr, true).w;
+    this.occupancy.block(at.x - r, at.y - r, r + right, 2 * r);
   }
 
   /** The selected vehicle lies on top of everything, whatever the filter or the grouping. */
-  private paintSelected(buffer: Uint32Array, view: View, viewport: Viewport, scene: Scene, index: number, options: DrawOptions,
-    wall: number): void {
-    const { fleet, selected, clock } = scene;
-    if (selected >= fleet.n || !fleet.present[selected]) return;
-    const X = fleet.reckonX(selected, clock, wall) - view.x0;
-    const x = Math.floor((X - Math.floor(X)) * view.scale);
-    const y = Math.floor((fleet.reckonY(selected, clock, wall) - view.y0) * view.scale);
-    const m = Math.ceil(24 * view.dpr);
-    if (x < m || y < m || x >= viewport.w - m || y >= viewport.h - m) return;
+  private paintSelected(buffer: Uint32Array, view: View, scene: Scene, index: number, options: DrawOptions, wall: number): void {
+    const at = placeOfSelected(view, scene, wall);
+    if (!at) return;
+    const { fleet, selected } = scene;
+    const { x, y } = at;
     const look = fleet.look[selected];
     const colour = scene.trails ? REPLAY_COLOUR : look;
     halo(buffer, view.w, x, y, 15 * view.dpr, 2.2 * view.dpr, pixel(...(scene.trails ? REPLAY_RGB : LOOK_RGB[Look.Moving])), pixel(...OUTLINE_RGB[options.theme], 150));
@@ -258,7 +257,7 @@ export class Painter {
     const name = scene.nameOf(selected);
     if (name !== '') {
       const stamp = this.stamps.label(name, options.theme, view.dpr, true);
-      putStamp(buffer, view.w, view.h, stamp, x + Math.round(20 * view.dpr), y - (stamp.h >> 1));
+      putStamp(buffer, view.w, view.h, stamp, x + Math.round(NAME_PX * view.dpr), y - (stamp.h >> 1));
     }
     this.pick.add(x, y, (index << SCENE_SHIFT) | selected);
   }
@@ -272,6 +271,16 @@ export class Painter {
     }
     return s.of(look, course, colour);
   }
+}
+
+/** Where the selected vehicle is drawn; null if there is none, or too near to the edge. */
+function placeOfSelected(view: View, { fleet, selected, clock }: Scene, wall: number): { x: number; y: number } | null {
+  if (selected < 0 || selected >= fleet.n || !fleet.present[selected]) return null;
+  const X = fleet.reckonX(selected, clock, wall) - view.x0;
+  const x = Math.floor((X - Math.floor(X)) * view.scale);
+  const y = Math.floor((fleet.reckonY(selected, clock, wall) - view.y0) * view.scale);
+  const m = Math.ceil(24 * view.dpr);
+  return x < m || y < m || x >= view.w - m || y >= view.h - m ? null : { x, y };
 }
 
 /** A disc with a coloured edge under the selected vehicle. */

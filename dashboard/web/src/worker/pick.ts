@@ -39,8 +39,8 @@ export class PickGrid {
     this.head[cell] = i + 1;
   }
 
-  /** Tags within `radius` px, nearest first, at most `limit`. */
-  near(x: number, y: number, radius: number, limit: number): number[] {
+  /** Tags within `radius` px, nearest first. */
+  near(x: number, y: number, radius: number): number[] {
     const found: { tag: number; d: number }[] = [];
     const c0 = Math.max(0, (x - radius) >> CELL_SHIFT), c1 = Math.min(this.columns - 1, (x + radius) >> CELL_SHIFT);
     const r0 = Math.max(0, (y - radius) >> CELL_SHIFT), r1 = Math.min(this.rows - 1, (y + radius) >> CELL_SHIFT);
@@ -52,6 +52,12 @@ export class PickGrid {
         }
       }
     }
-    return found.sort((a, b) => a.d - b.d).slice(0, limit).map((f) => f.tag);
+    return found.sort((a, b) => a.d - b.d).map((f) => f.tag);
   }
+}
+
+/** Each vehicle once, as who is selected is drawn twice: the first ones, and how many more there are. Null is a counted cell. */
+export function distinct<T extends { scene: number; slot: number }>(picked: readonly (T | null)[], most: number): { those: T[]; more: number } {
+  const all = new Map(picked.flatMap((one) => (one ? [[`${one.scene}/${one.slot}`, one] as const] : [])));
+  return { those: [...all.values()].slice(0, most), more: Math.max(0, all.size - most) };
 }

@@ -1,6 +1,6 @@
 /** What the page and the map worker say to each other. */
 
-import type { AlertEvent, CatalogMessage, NoticeMessage, ReplayAction, ReplayState, SlotsMessage } from '../wire/types';
+import type { AlertEvent, CatalogMessage, InsideMessage, NoticeMessage, ReplayAction, ReplayState, SlotsMessage } from '../wire/types';
 
 export type SlotRow = SlotsMessage['slots'][number];
 export type ReplayOpen = Extract<ReplayAction, { action: 'open' }>;
@@ -51,6 +51,9 @@ export interface Filter {
   devices: readonly string[] | null;
 }
 
+/** Lets everybody through. */
+export const EVERYBODY: Filter = { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null };
+
 /** The parts of a filter that counted cells can't answer: they have numbers by status, of the fleets that the server was asked for. */
 export function notOfCells({ text, fence, attribute }: Filter): ('text' | 'fence' | 'attribute')[] {
   const parts = { text: text.trim() !== '', fence: fence !== null, attribute: attribute.trim() !== '' };
@@ -65,6 +68,8 @@ export type ToWorker =
   | { type: 'rows'; from: number; to: number }
   | { type: 'select'; layer: LayerName; device: string | null }
   | { type: 'listed'; id: number }
+  /** Whether to be told how many vehicles are inside of each geofence. */
+  | { type: 'inside'; on: boolean }
   | { type: 'locate'; id: number; layer: LayerName; device: string }
   | { type: 'hit'; id: number; x: number; y: number; radius: number }
   | { type: 'renamed'; device: string; name: string; fleet: string }
@@ -99,7 +104,6 @@ export interface Stats {
   frames: number;
   badFrames: number;
   refused: number;
-  missedFrames: number;
   /** Age of the newest live frame, ms; null before the first. */
   ageMs: number | null;
   /** The server's clock minus ours, ms. */
@@ -137,14 +141,17 @@ export type FromWorker =
   | { type: 'wake' }
   | { type: 'stats'; stats: Stats }
   | { type: 'rows'; from: number; total: number; rows: VehicleRow[] }
-  | { type: 'hit'; id: number; hits: { layer: LayerName; row: VehicleRow }[]; /** A counted cell was hit. */ cell: boolean }
+  | { type: 'hit'; id: number; hits: { layer: LayerName; row: VehicleRow }[]; /** Hit too, but too many to list. */ more: number; /** A counted cell was hit. */ cell: boolean }
   | { type: 'located'; id: number; row: VehicleRow | null }
-  /** Device ids of all vehicles that pass the filter. */
-  | { type: 'listed'; id: number; devices: string[] }
+  /** Device ids of all vehicles that pass the filter; null if the server could not be asked. */
+  | { type: 'listed'; id: number; devices: string[] | null }
   | { type: 'extent'; box: [number, number, number, number] }
   | { type: 'alert'; alert: AlertEvent }
   | { type: 'notice'; notice: NoticeMessage }
   | { type: 'catalog'; change: CatalogMessage }
+  /** The fleets are watched, and the connection was lost before. */
+  | { type: 'rejoined' }
+  | { type: 'inside'; inside: InsideMessage }
   | { type: 'replay-opened'; id: number; error: string | null; slots: SlotRow[]; from: number; to: number }
   | { type: 'replay-state'; state: ReplayState }
   | { type: 'replay-clock'; id: number; at: number; count: number; /** Positions taken over so far. */ applied: number }

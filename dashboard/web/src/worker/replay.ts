@@ -101,6 +101,13 @@ export class Replay {
     const { id } = this;
     this.link()?.openReplay(id, open, (answer) => {
       if (id !== this.id) return;
+      if (answer === null) {
+        // One that was open is opened again with the connection.
+        if (this.opened) return;
+        this.id = 0;
+        done('', [], open.from, open.to);
+        return;
+      }
       if (answer.ok) {
         this.roster.add(answer.slots);
         this.opened = open;

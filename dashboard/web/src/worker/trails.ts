@@ -90,7 +90,9 @@ export class Trails {
       if (t === 0 || t > clock + 1 || clock - t > span) return;
       // Counted by its place, not from the end: the same points in each picture.
       if (place % stride !== 0) continue;
-      const x = (this.x[at] - view.x0) * view.scale, y = (this.y[at] - view.y0) * view.scale;
+      // The world repeats: the copy next to where the vehicle went from there.
+      const near = (this.x[at] - view.x0) * view.scale;
+      const x = near + Math.round((x1 - near) / view.scale) * view.scale, y = (this.y[at] - view.y0) * view.scale;
       const alpha = Math.round(210 * (1 - (clock - t) / span));
       // Each part has the colour of its later end.
       const [r, g, b] = bySpeed && speed !== SPEED_UNKNOWN ? SPEED_RGB[speedColour(speed)] : REPLAY_RGB;

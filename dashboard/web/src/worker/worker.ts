@@ -3,18 +3,17 @@
 import { Easel } from './easel';
 import { FrameFault, Ft1Decoder, SPEED_UNKNOWN, type FrameHeader } from './ft1';
 import { Link } from './link';
-import { Listing, askAt, requestOf, rowsOf, type Ask } from './listing';
+import { Listing, askAt, listedOf, requestOf, rowsOf, type Ask } from './listing';
 import { Live } from './live';
 import { latOf, lonOf } from './mercator';
 import { Painter, type Scene } from './painter';
-import type { DrawOptions, FrameReply, FromWorker, LayerName, LinkState, Selected, ToWorker, VehicleRow, View } from './protocol';
+import { EVERYBODY, type DrawOptions, type FrameReply, type FromWorker, type LayerName, type LinkState, type Selected, type ToWorker, type VehicleRow, type View } from './protocol';
+import { distinct } from './pick';
 import { Replay } from './replay';
 import { Sight, sameViewport } from './sight';
 
 /** More vehicles on one spot than a list to choose from should hold. */
-const HITS_AT_MOST = 16;
-/** Vehicles named in one answer of the server. */
-const LISTED_AT_MOST = 1_000;
+const HITS_AT_MOST = 200;
 /** Visible rows and counts; every fourth beat the list's order. */
 const BEAT_MS = 250;
 /** Vehicles stand on whole pixels: who has moved less than this is where it was. Fixes come ten times a second. */
@@ -48,6 +47,7 @@ const replay = new Replay(() => link, post);
 let options: DrawOptions = { theme: 'light', grouping: 'auto', labels: true, colouring: 'status', live: true };
 let rowsWanted = { from: 0, to: 0 };
 let extentSent = false;
+let insideWanted = false;
 let badFrames = 0;
 let inView = 0;
 let drawMs = 0;
@@ -95,12 +95,13 @@ function connect(origin: string, base: string, alertsAfter: string | null): void
     joining: () => {
       live.joining();
       const { fleet } = live.directory.filter;
-      return { viewport: sight.now, follow: followed(), ...(fleet === null ? {} : { only: fleet }) };
+      return { viewport: sight.now, follow: followed(), inside: insideWanted, ...(fleet === null ? {} : { only: fleet }) };
     },
     watching: ({ epoch, whole }) => {
       live.enter(epoch);
       setWhole(whole);
       replay.resume(Date.now());
+      if (linkState === 'lost') post({ type: 'rejoined' });
     },
     frame: (bytes) => {
       const frame = decode(bytes);
@@ -117,6 +118,7 @@ function connect(origin: string, base: string, alertsAfter: string | null): void
     notice: (notice) => post({ type: 'notice', notice }),
     catalog: (change) => post({ type: 'catalog', change }),
     detail: ({ whole }) => setWhole(whole),
+    inside: (inside) => post({ type: 'inside', inside }),
     replayFrame: (id, bytes) => {
       const frame = decode(bytes);
       if (!frame || id !== replay.id) return;
@@ -203,15 +205,14 @@ function draw(view: View): void {
 }
 
 function hit(id: number, x: number, y: number, radius: number): void {
-  const hits = new Map<string, { layer: LayerName; row: VehicleRow }>();
-  for (const picked of painter.near(x, y, radius, HITS_AT_MOST)) {
-    if (!picked) continue;
-    const layer: LayerName = options.live && picked.scene === 0 ? 'live' : 'replay';
-    hits.set(`${layer}${picked.slot}`, { layer, row: rowOf(layer, picked.slot) });
-  }
+  const { those, more } = distinct(painter.near(x, y, radius), HITS_AT_MOST);
+  const hits = those.map(({ scene, slot }) => {
+    const layer: LayerName = options.live && scene === 0 ? 'live' : 'replay';
+    return { layer, row: rowOf(layer, slot) };
+  });
   // The mark of a counted cell is wider than a vehicle.
-  const cell = hits.size === 0 && painter.near(x, y, 2 * radius, HITS_AT_MOST).includes(null);
-  post({ type: 'hit', id, hits: [...hits.values()], cell });
+  const cell = hits.length === 0 && painter.near(x, y, 2 * radius).includes(null);
+  post({ type: 'hit', id, hits, more, cell });
 }
 
 function sendRows(): void {
@@ -234,8 +235,7 @@ function counts(): { looks: number[]; count: number; matching: number } {
 /** Device ids of all vehicles that pass the filter. */
 async function listed(): Promise<string[]> {
   if (!listing.active || !ask) return Array.from(live.directory.order, (slot) => live.roster.device(slot));
-  const { vehicles } = await ask(requestOf(live.directory.filter, 0, LISTED_AT_MOST));
-  return vehicles.map((v) => v.device);
+  return listedOf(ask, live.directory.filter);
 }
 
 /** A vehicle on the map, or wherever the server knows it to be. */
@@ -243,17 +243,16 @@ async function located(layer: LayerName, device: string): Promise<VehicleRow | n
   const slot = presentSlot(layer, device);
   if (slot >= 0) return rowOf(layer, slot);
   if (layer === 'replay' || !listing.active || !ask) return null;
-  const filter = { text: '', fleet: null, looks: [], sort: 'name' as const, fence: null, attribute: '', devices: [device] };
-  return rowsOf(await ask(requestOf(filter, 0, 1)))[0] ?? null;
+  return rowsOf(await ask(requestOf({ ...EVERYBODY, devices: [device] }, 0, 1)))[0] ?? null;
 }
 
 function sendStats(): void {
-  const { fleet, frames, missedFrames, newestFrame, clock, lagP95, ageP99 } = live;
+  const { fleet, frames, newestFrame, clock, lagP95, ageP99 } = live;
   post({
     type: 'stats',
     stats: {
       link: linkState, ...counts(), shown: inView, cells: live.cells.size,
-      applied: fleet.applied, frames, badFrames, missedFrames, refused: fleet.refused,
+      applied: fleet.applied, frames, badFrames, refused: fleet.refused,
       ageMs: newestFrame === 0 ? null : Date.now() - newestFrame, clockOffset: clock.offsetMs, lagP95, ageP99, drawMs,
     },
   });
@@ -284,7 +283,7 @@ setInterval(() => {
 }, BEAT_MS);
 
 /** Questions leave the picture as it is. */
-const QUESTIONS: ReadonlySet<ToWorker['type']> = new Set(['draw', 'rows', 'hit', 'locate', 'listed']);
+const QUESTIONS: ReadonlySet<ToWorker['type']> = new Set(['draw', 'rows', 'hit', 'locate', 'listed', 'inside']);
 
 scope.onmessage = ({ data }) => {
   if (!QUESTIONS.has(data.type)) wake();
@@ -319,7 +318,11 @@ scope.onmessage = ({ data }) => {
       replay.selected = data.layer === 'replay' ? (data.device ?? '') : '';
       break;
     case 'listed':
-      void listed().catch(() => []).then((devices) => post({ type: 'listed', id: data.id, devices }));
+      void listed().catch(() => null).then((devices) => post({ type: 'listed', id: data.id, devices }));
+      break;
+    case 'inside':
+      insideWanted = data.on;
+      link?.inside(data.on);
       break;
     case 'locate':
       void located(data.layer, data.device).catch(() => null).then((row) => post({ type: 'located', id: data.id, row }));

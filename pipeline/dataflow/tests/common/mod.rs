@@ -79,6 +79,7 @@ fn geofence(id: &str, version: u64, shape: Shape) -> Geofence {
         id: id.parse().unwrap(),
         organisation: "org".parse().unwrap(),
         fleet: None,
+        group: None,
         name: id.to_owned(),
         version,
         shape,

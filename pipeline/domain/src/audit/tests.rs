@@ -35,7 +35,7 @@ fn anna(session: &str) -> Actor {
 
 fn user(password_hash: Option<&str>) -> CatalogEntry {
     let password_hash = password_hash.map(str::to_owned);
-    CatalogEntry::User(User { id: id("anna"), organisation: id("ours"), role: Role::Owner, password_hash })
+    CatalogEntry::User(User { id: id("anna"), organisation: id("ours"), role: Role::Owner, password_hash, preferences: None })
 }
 
 fn fleet(name: &str, organisation: &str) -> CatalogEntry {

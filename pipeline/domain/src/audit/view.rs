@@ -27,13 +27,17 @@ impl View {
     pub(super) fn of(entry: &CatalogEntry, before: Option<&CatalogEntry>) -> Self {
         // Those with secrets are taken apart, so that a new field has to be thought of here.
         let mut view = match entry {
-            CatalogEntry::User(User { id, organisation, role, password_hash }) => {
+            CatalogEntry::User(User { id, organisation, role, password_hash, preferences }) => {
                 let was = before.and_then(|before| match before {
                     CatalogEntry::User(was) => was.password_hash.as_deref(),
                     _ => None,
                 });
                 let password = hidden(password_hash.as_deref(), was, before.is_some());
-                json!({ "id": id, "organisation": organisation, "role": role, "password": password })
+                let mut user = json!({ "id": id, "organisation": organisation, "role": role, "password": password });
+                if let (Some(preferences), Some(fields)) = (preferences, user.as_object_mut()) {
+                    fields.insert("preferences".into(), json!(preferences));
+                }
+                user
             }
             CatalogEntry::Session(Session { token_sha256: _, user, expires_at: _, password_until: _ }) => {
                 json!({ "user": user })

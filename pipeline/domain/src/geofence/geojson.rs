@@ -65,8 +65,8 @@ fn malformed(text: impl Into<String>) -> Problem {
 
 /// Reads a FeatureCollection, a Feature or a bare geometry.
 ///
-/// Properties used: `fence_id` or `id` (else the feature's own `id`), `name`, `fleet`, `colour`, `radius_m`, `width_m`, and the rules
-/// of [`FenceRules`], each by its name.
+/// Properties used: `fence_id` or `id` (else the feature's own `id`), `name`, `fleet`, `group`, `colour`, `radius_m`, `width_m`, and
+/// the rules of [`FenceRules`], each by its name.
 pub fn from_geojson(text: &str, defaults: &Defaults) -> Result<Vec<Geofence>, GeoJsonError> {
     let value: Value = serde_json::from_str(text).map_err(|e| whole(malformed(format!("not JSON: {e}"))))?;
     from_value(&value, defaults)
@@ -140,6 +140,7 @@ fn from_value(value: &Value, defaults: &Defaults) -> Result<Vec<Geofence>, GeoJs
         out.push(Geofence {
             organisation: defaults.organisation.clone(),
             fleet,
+            group: properties.get("group").and_then(id_text).map(|g| g.trim().to_owned()).filter(|g| !g.is_empty()),
             name: text("name").map_or_else(|| id.to_string(), str::to_owned),
             version: defaults.version,
             shape: shape(geometry, properties, defaults.checks).map_err(place)?,
@@ -252,11 +253,12 @@ fn vertex(value: &Value) -> Option<(f64, f64)> {
     }
 }
 
-/// One geofence as a Feature with the properties `id`, `name`, `fleet`, `colour`, `version`, for a circle `radius_m`, for a corridor
-/// `width_m`, and the rules that it has.
+/// One geofence as a Feature with the properties `id`, `name`, `fleet`, `group`, `colour`, `version`, for a circle `radius_m`, for a
+/// corridor `width_m`, and the rules that it has.
 pub fn to_feature(fence: &Geofence) -> Value {
     let mut properties = json!({
-        "id": fence.id, "name": fence.name, "fleet": fence.fleet, "colour": fence.colour, "version": fence.version,
+        "id": fence.id, "name": fence.name, "fleet": fence.fleet, "group": fence.group,
+        "colour": fence.colour, "version": fence.version,
     });
     if let (Some(properties), Ok(Value::Object(rules))) = (properties.as_object_mut(), serde_json::to_value(&fence.rules)) {
         properties.extend(rules);
@@ -305,11 +307,11 @@ mod tests {
     fn what_is_written_is_read_again() {
         let text = format!(
             r##"{{"type":"FeatureCollection","features":[
-              {{"type":"Feature","properties":{{"fence_id":"a","name":"Łódź","fleet":"north","colour":"#ff0000"}},
+              {{"type":"Feature","properties":{{"fence_id":"a","name":"Łódź","fleet":"north","group":" Depots ","colour":"#ff0000"}},
                 "geometry":{{"type":"MultiPolygon","coordinates":[[{SQUARE}],[[[5,5],[6,5,12.0],[5,6]]]]}}}},
               {{"type":"Feature","id":12,"properties":null,"geometry":{{"type":"Polygon","coordinates":[{SQUARE}]}}}},
-              {{"type":"Feature","properties":{{"id":"c","radius_m":60}},"geometry":{{"type":"Point","coordinates":[21.1,52.2]}}}},
-              {{"type":"Feature","properties":{{"id":"d","width_m":50,"exit_margin_m":20,"min_dwell_s":60,"schedule":
+              {{"type":"Feature","properties":{{"id":"c","radius_m":60,"group":7}},"geometry":{{"type":"Point","coordinates":[21.1,52.2]}}}},
+              {{"type":"Feature","properties":{{"id":"d","width_m":50,"group":" ","exit_margin_m":20,"min_dwell_s":60,"schedule":
                 {{"time_zone":"UTC","hours":["mon 08:00-18:00"]}}}},"geometry":{{"type":"LineString","coordinates":[[1,1],[2,2]]}}}}]}}"##
         );
         let fences = from_geojson(&text, &defaults()).expect("fine");
@@ -318,6 +320,7 @@ mod tests {
             [("a", "Łódź"), ("12", "12"), ("c", "c"), ("d", "d")]
         );
         assert_eq!(fences[0].fleet, Some("north".parse().expect("id")));
+        assert_eq!(fences.iter().map(|f| f.group.as_deref()).collect::<Vec<_>>(), [Some("Depots"), None, Some("7"), None]);
         assert!(fences.iter().all(|f| f.version == 7));
         assert_eq!((fences[3].rules.exit_margin_m, fences[3].rules.min_dwell_s), (20.0, 60));
         assert!(fences[3].rules.schedule.is_some());

@@ -33,6 +33,9 @@ pub struct Geofence {
     pub organisation: OrganisationId,
     /// Only for this fleet; `None`: for all fleets of the organisation.
     pub fleet: Option<FleetId>,
+    /// Under which it is listed and shown together with others; `None`: under none.
+    #[serde(default)]
+    pub group: Option<String>,
     /// For people.
     pub name: String,
     /// Grows with every edit (milliseconds of the edit); events carry it.

@@ -333,6 +333,7 @@ mod tests {
             id: "fence".parse().expect("id"),
             organisation: "org".parse().expect("id"),
             fleet: None,
+            group: None,
             name: String::new(),
             version: 1,
             shape,

@@ -1,6 +1,6 @@
 //! What an edit of the catalog changes on open dashboards.
 
-use super::{Hub, Message, Now, TOO_FAR};
+use super::{Hub, Inside, Message, Now, TOO_FAR};
 use crate::live::board::{Board, changes_hands};
 use crate::wire::{CatalogMessage, DeviceInfo, fleet_info, geofence_feature};
 use socketioxide::socket::Sid;
@@ -70,9 +70,14 @@ impl Hub {
     }
 
     pub(super) fn tell_edit(&mut self, organisation: &OrganisationId, message: CatalogMessage) {
+        // Which counts are told depends on both.
+        let counts_anew = matches!(message, CatalogMessage::Geofence { .. } | CatalogMessage::Fleet { .. });
         let message = Arc::new(message);
         let mut too_far = Vec::new();
         for (sid, client) in self.clients.iter_mut().filter(|(_, c)| c.identity.organisation() == organisation) {
+            if counts_anew && client.inside == Inside::Told {
+                client.inside = Inside::Behind;
+            }
             if !client.outbox.push(Message::Catalog(Arc::clone(&message))) {
                 too_far.push(*sid);
             }

@@ -1,4 +1,4 @@
-//! What goes out to sockets: at every tick what has changed, at every beat counted cells, and to whoever is behind what is missing.
+//! What goes out to sockets: at every tick what has changed, at every beat what is counted, and to whoever is behind what is missing.
 
 use super::seats::{Followed, Part, Parts, Shown, Watched};
 use super::{Client, Hub, Message, Now, TOO_FAR};
@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError};
 
 /// Ticks between two looks at what changes by the mere passing of time: links and sessions.
 const SWEEP_TICKS: u64 = 50;
-/// Ticks between two frames of counted cells.
+/// Ticks between two frames of counted cells, and between two looks at who is inside of geofences.
 const BEAT_TICKS: u64 = 10;
 
 impl Hub {
@@ -48,6 +48,10 @@ impl Hub {
         metrics::counter!(names::FRAMES_SENT).increment(sent);
         metrics::counter!(names::FRAMES_MERGED).increment(merged);
         too_far.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
+        drop(board);
+        if self.ticks.is_multiple_of(BEAT_TICKS) {
+            self.tell_inside();
+        }
     }
 
     pub(super) fn catch_up(&mut self, sid: Sid, now: Now) {

@@ -1,6 +1,6 @@
 //! What a socket watches: its view, and the alerts that it missed.
 
-use super::{CatchUp, Client, Command, Hub, Message, Now, PAGE, TOO_FAR};
+use super::{CatchUp, Client, Command, Hub, Inside, Message, Now, PAGE, TOO_FAR};
 use crate::auth::SignedIn;
 use crate::live::alerts::{Missed, alert};
 use crate::live::client::ClientView;
@@ -77,6 +77,7 @@ impl Hub {
                 client.window.change_view(view, now);
                 client.cells.leave_area();
                 client.followed = None;
+                client.inside = Inside::asked(request.inside);
                 (client.watched, client.only) = (key.clone(), only);
                 (client.seat, client.viewport, client.watch, client.catching_up) = (seat, viewport, watch, None);
             }
@@ -92,6 +93,7 @@ impl Hub {
                     window: ClientView::new(view, now),
                     cells: ClientCells::default(),
                     followed: None,
+                    inside: Inside::asked(request.inside),
                     outbox: Outbox::default(),
                     blocked_since: None,
                     watch,
