@@ -18,10 +18,11 @@ pub(crate) fn of_scope(
     let (devices, fleets, geofences, seen) = {
         let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
         let devices: Vec<_> =
-            catalog.devices.values().filter(|d| wanted("devices") && scope.fleets.contains(&d.fleet)).cloned().collect();
-        let fleets: Vec<_> = catalog.fleets_of(&scope.organisation).filter(|f| scope.fleets.contains(&f.id)).cloned().collect();
+            catalog.devices.values().filter(|d| wanted("devices") && scope.fleets().contains(&d.fleet)).cloned().collect();
+        let fleets = catalog.fleets_of(scope.organisation()).filter(|f| scope.fleets().contains(&f.id));
+        let fleets: Vec<_> = fleets.cloned().collect();
         let geofences: Vec<_> = catalog.geofences.values().filter(|g| wanted("geofences") && scope.sees(g)).cloned().collect();
-        let seen = catalog.acknowledgements_of(&scope.organisation).filter(|_| wanted("acknowledgements"));
+        let seen = catalog.acknowledgements_of(scope.organisation()).filter(|_| wanted("acknowledgements"));
         let seen: Vec<_> = seen.cloned().collect();
         (devices, fleets, geofences, seen)
     };

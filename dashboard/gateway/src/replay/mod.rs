@@ -135,7 +135,7 @@ impl Replays {
         let mut scope = self.context.sessions.scope(identity);
         let fleet: Option<FleetId> = wanted.fleet.as_deref().map(str::parse).transpose().map_err(|e| format!("fleet: {e}"))?;
         if let Some(fleet) = &fleet {
-            if !scope.fleets.contains(fleet) {
+            if !scope.fleets().contains(fleet) {
                 return Err(format!("there is no fleet {fleet}"));
             }
             scope = self.context.sessions.scope_of(identity, std::slice::from_ref(fleet));

@@ -133,7 +133,7 @@ impl Rest {
         let mut unknown = events.clone();
         {
             let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
-            unknown.retain(|event| board.recent().fleet(event).is_none_or(|fleet| !scope.fleets.contains(fleet)));
+            unknown.retain(|event| board.recent().fleet(event).is_none_or(|fleet| !scope.fleets().contains(fleet)));
         }
         if let Some(filter) = look_up(&unknown, now()) {
             for found in self.sql.events(&scope, filter).await?.events {

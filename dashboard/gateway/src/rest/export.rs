@@ -131,8 +131,8 @@ fn known_devices(rest: &RestState, identity: &Identity) -> Vec<DeviceId> {
     let shared = rest.catalog.shared();
     let catalog = rest.look(&shared);
     let board = rest.board.read().unwrap_or_else(PoisonError::into_inner);
-    let listed = catalog.devices.values().filter(|d| scope.fleets.contains(&d.fleet)).map(|d| d.id.clone());
-    let reporting = board.iter().filter(|(_, v)| scope.fleets.contains(&v.fleet)).map(|(_, v)| v.device.clone());
+    let listed = catalog.devices.values().filter(|d| scope.fleets().contains(&d.fleet)).map(|d| d.id.clone());
+    let reporting = board.iter().filter(|(_, v)| scope.fleets().contains(&v.fleet)).map(|(_, v)| v.device.clone());
     let all: std::collections::BTreeSet<_> = listed.chain(reporting).collect();
     all.into_iter().collect()
 }
