@@ -138,6 +138,7 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
 
     let recorded = Recorded::read(&[("warsaw_bus", faults.len() * POSITIONS_PER_FAULT)]);
     let deployment = Deployment::start(&["warsaw_districts"]).await;
+    deployment.put(recorded.catalog()).await;
     let redis = Redis::start();
     let mut processes = Processes { deployment: &deployment, redis, running: BTreeMap::new(), dataflows_ever: 0 };
     processes.start("connect", "connect");
@@ -214,6 +215,8 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
     trackers.join_all().await;
     assert_eq!(answered.load(Ordering::SeqCst), recorded.positions());
     deployment.check(&recorded).await;
+    recorded.check_rival(&processes.running["gateway"]).await;
+    processes.running.values().for_each(System::check_memory);
     report(&recoveries);
 }
 

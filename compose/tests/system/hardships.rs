@@ -80,6 +80,7 @@ async fn a_full_disk_holds_answers_back_and_loses_nothing() {
     let (settings, server) = fixed();
     let mut system = disk.start(&settings);
     add_districts(&system).await;
+    system.remote().add(recorded.catalog()).await.unwrap();
     let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);
     reporting.until(recorded.positions() / 10).await;
 
@@ -124,6 +125,7 @@ async fn a_clock_that_jumps_loses_and_doubles_nothing() {
     let (settings, server) = fixed();
     let system = System::spawn(command, folder.path(), folder.path(), &settings).unwrap();
     add_districts(&system).await;
+    system.remote().add(recorded.catalog()).await.unwrap();
     let started = served_at(&system).await;
 
     let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);

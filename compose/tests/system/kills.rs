@@ -1,7 +1,7 @@
 //! kill -9 of the whole process while trackers report: what was answered is in history exactly once, and the events are those
 //! of an undisturbed run.
 
-use crate::common::{System, fixed, put_fences, seed};
+use crate::common::{System, fences, fixed, put, seed};
 use crate::recorded::{Recorded, Reporting};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -21,7 +21,8 @@ async fn whatever_was_answered_survives_twenty_kills_and_no_event_is_lost_or_dou
 
     let folder = tempfile::tempdir().unwrap();
     let config = Config::load(None, &Overrides { data: Some(folder.path().to_owned()), roles: None }).unwrap();
-    put_fences(&config, "data/fences/warsaw_districts.geojson").await;
+    put(&config, fences("data/fences/warsaw_districts.geojson")).await;
+    put(&config, recorded.catalog()).await;
     let (settings, server) = fixed();
     let mut system = System::start(folder.path(), &settings).unwrap();
 

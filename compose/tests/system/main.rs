@@ -27,6 +27,7 @@ mod recorded;
 mod redis;
 mod redis_tls;
 mod rest_fuzz;
+mod rival;
 #[path = "../../../pipeline/store/tests/support/questdb.rs"]
 mod server;
 mod sql_clients;
