@@ -23,6 +23,8 @@ const POSITIONS_PER_FAULT: usize = 6_000;
 /// Nothing takes so long unless it never ends.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Longer than a process may be silent without losing its partitions.
+const FROZEN: Duration = Duration::from_secs(8);
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
 /// What goes wrong.
@@ -40,6 +42,13 @@ enum Fault {
     DataflowLost,
     /// SIGSTOP until the others have taken over, and then SIGCONT.
     DataflowFrozen,
+    /// SIGSTOP, and SIGCONT after a while in which nobody takes over.
+    ConnectFrozen,
+    ArchiveFrozen,
+    GatewayFrozen,
+    KafkaFrozen,
+    QuestDbFrozen,
+    RedisFrozen,
     /// One process more.
     DataflowJoins,
     /// One less, asked to stop.
@@ -47,7 +56,7 @@ enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 17] = [
         Self::Connect,
         Self::Dataflow,
         Self::Archive,
@@ -57,6 +66,12 @@ impl Fault {
         Self::Redis,
         Self::DataflowLost,
         Self::DataflowFrozen,
+        Self::ConnectFrozen,
+        Self::ArchiveFrozen,
+        Self::GatewayFrozen,
+        Self::KafkaFrozen,
+        Self::QuestDbFrozen,
+        Self::RedisFrozen,
         Self::DataflowJoins,
         Self::DataflowLeaves,
     ];
@@ -264,6 +279,12 @@ fn inject(fault: Fault, processes: &mut Processes<'_>, rng: &mut StdRng) -> Stri
             processes.running[&dataflow].signal("STOP").unwrap();
             dataflow
         }
+        Fault::ConnectFrozen => freeze("connect", |name| processes.running["connect"].signal(name).unwrap()),
+        Fault::ArchiveFrozen => freeze("archive", |name| processes.running["archive"].signal(name).unwrap()),
+        Fault::GatewayFrozen => freeze("gateway", |name| processes.running["gateway"].signal(name).unwrap()),
+        Fault::KafkaFrozen => freeze("kafka", |name| processes.deployment.broker.signal(name)),
+        Fault::QuestDbFrozen => freeze("questdb", |name| drop(processes.deployment.questdb.signal(name))),
+        Fault::RedisFrozen => freeze("redis", |name| processes.redis.signal(name)),
         Fault::DataflowJoins => {
             processes.add_dataflow();
             format!("dataflow-{}", processes.dataflows_ever)
@@ -274,6 +295,14 @@ fn inject(fault: Fault, processes: &mut Processes<'_>, rng: &mut StdRng) -> Stri
             dataflow
         }
     }
+}
+
+/// Who sends signals to a process of this name lets it stand still for a while.
+fn freeze(name: &str, signal: impl Fn(&str)) -> String {
+    signal("STOP");
+    std::thread::sleep(FROZEN);
+    signal("CONT");
+    name.to_owned()
 }
 
 /// Until every position that is in the log now has been worked out. Kafka may be coming back.

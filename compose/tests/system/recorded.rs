@@ -109,7 +109,7 @@ impl Recorded {
         system.check_memory();
     }
 
-    /// Panics unless the other organisation is told of its own devices, in a system that has answered all of it, and of no others.
+    /// Panics unless the other organisation is told of its own devices and of no others, once all of it has been answered.
     pub(crate) async fn check_rival(&self, system: &System) {
         let mut positions = BTreeMap::new();
         for (device, _) in self.rows() {
