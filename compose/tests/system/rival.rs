@@ -14,22 +14,22 @@ fn owner() -> UserId {
     UserId::new("rita").unwrap()
 }
 
-/// The organisation, with these devices.
+/// The organisation and its owner, with these devices.
 pub(crate) fn entries<'a>(devices: impl IntoIterator<Item = &'a DeviceId>) -> Vec<CatalogEntry> {
     let organisation = OrganisationId::new(NAME).unwrap();
-    let fleet = Fleet {
-        id: NAME.parse().unwrap(),
-        organisation: organisation.clone(),
-        name: NAME.to_owned(),
-        rules: Default::default(),
-    };
-    let owner = User { id: owner(), organisation: organisation.clone(), role: Role::Owner, password_hash: None };
-    let devices = devices.into_iter().map(|id| Device { id: id.clone(), fleet: fleet.id.clone(), name: format!("Rival {id}") });
-    let devices: Vec<_> = devices.map(CatalogEntry::Device).collect();
-    let organisation = Organisation { id: organisation, name: NAME.to_owned() };
-    let mut entries = vec![CatalogEntry::Organisation(organisation), CatalogEntry::Fleet(fleet), CatalogEntry::User(owner)];
-    entries.extend(devices);
+    let mut entries = organisation_of(NAME, devices);
+    entries.push(CatalogEntry::User(User { id: owner(), organisation, role: Role::Owner, password_hash: None }));
     entries
+}
+
+/// An organisation of this name, with one fleet that has these devices.
+pub(crate) fn organisation_of<'a>(name: &str, devices: impl IntoIterator<Item = &'a DeviceId>) -> Vec<CatalogEntry> {
+    let (id, name) = (OrganisationId::new(name).unwrap(), name.to_owned());
+    let fleet = Fleet { id: name.parse().unwrap(), organisation: id.clone(), name: name.clone(), rules: Default::default() };
+    let device = |id: &DeviceId| Device { id: id.clone(), fleet: fleet.id.clone(), name: format!("{name} {id}") };
+    let devices: Vec<_> = devices.into_iter().map(|id| CatalogEntry::Device(device(id))).collect();
+    let organisation = Organisation { id, name: name.clone() };
+    [vec![CatalogEntry::Organisation(organisation), CatalogEntry::Fleet(fleet)], devices].concat()
 }
 
 /// Panics unless its owner sees these devices, each with so many positions, and nothing else: in history, and over a socket.
