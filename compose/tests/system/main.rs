@@ -7,6 +7,7 @@ mod bad_wire;
 mod browser;
 mod commands;
 mod common;
+mod damage;
 mod deployment;
 mod device_commands;
 mod distributed;
