@@ -29,6 +29,7 @@ mod redis;
 mod redis_tls;
 mod rest_fuzz;
 mod rival;
+mod secrets;
 #[path = "../../../pipeline/store/tests/support/questdb.rs"]
 mod server;
 mod sql_clients;
