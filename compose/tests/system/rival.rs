@@ -28,7 +28,7 @@ pub(crate) fn organisation_of<'a>(name: &str, devices: impl IntoIterator<Item = 
     let fleet = Fleet { id: name.parse().unwrap(), organisation: id.clone(), name: name.clone(), rules: Default::default() };
     let device = |id: &DeviceId| Device { id: id.clone(), fleet: fleet.id.clone(), name: format!("{name} {id}") };
     let devices: Vec<_> = devices.into_iter().map(|id| CatalogEntry::Device(device(id))).collect();
-    let organisation = Organisation { id, name: name.clone() };
+    let organisation = Organisation { id, name };
     [vec![CatalogEntry::Organisation(organisation), CatalogEntry::Fleet(fleet)], devices].concat()
 }
 

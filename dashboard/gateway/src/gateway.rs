@@ -214,7 +214,9 @@ impl Gateway {
             .fallback(static_files::file)
             .layer(compressed);
         let origins = Origins { also: config.origins.clone().into() };
-        let router = (pages.merge(tiles).merge(sockets))
+        let router = pages
+            .merge(tiles)
+            .merge(sockets)
             .layer(from_fn_with_state(kills, Kills::follow_upgrades))
             .layer(from_fn_with_state(origins, require_same_origin))
             .layer(CatchPanicLayer::new());

@@ -134,7 +134,7 @@ async fn so_many_replays_are_open_of_one_socket_and_in_all_and_their_places_are_
     assert_eq!((open.len(), refused), (4, 4));
 
     let mut all = vec![first];
-    let in_all = loop {
+    let mut late = loop {
         let mut raw = Raw::connected(&system.url, &cookie, "websocket").await;
         let mut refused = None;
         for id in 1..=4 {
@@ -153,7 +153,6 @@ async fn so_many_replays_are_open_of_one_socket_and_in_all_and_their_places_are_
     };
     assert_eq!(all.len(), 16, "four times so many");
     // Who closes one makes room, and who goes too.
-    let mut late = in_all;
     let close = format!(r#"42["replay",{{"id":{},"action":"close"}}]"#, open[0]);
     all[0].say(&[Packet::text(close)]).await;
     while ask(&mut late, &open_replay(1)).await.unwrap()["ok"] == false {}
