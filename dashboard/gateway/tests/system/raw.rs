@@ -14,7 +14,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 /// Nothing that is waited for takes so long unless it never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between packets in one body.
-const SEPARATOR: char = '\u{1e}';
+const SEPARATOR: &str = "\u{1e}";
 
 /// What goes one way in one piece: of a text the first character says what it is, `4` of a message.
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ impl Raw {
                     Packet::Text(text) => text.clone(),
                     Packet::Binary(bytes) => format!("b{}", STANDARD.encode(bytes)),
                 });
-                let body = bodies.collect::<Vec<_>>().join(&SEPARATOR.to_string());
+                let body = bodies.collect::<Vec<_>>().join(SEPARATOR);
                 let post = http.post(at.as_str()).header("cookie", cookie.as_str()).header("content-type", "text/plain");
                 // Who is cut in the midst of it gets no answer.
                 post.body(body).send().await.ok();
