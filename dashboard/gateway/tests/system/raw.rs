@@ -85,8 +85,9 @@ impl Raw {
                 });
                 let body = bodies.collect::<Vec<_>>().join(SEPARATOR);
                 let post = http.post(at.as_str()).header("cookie", cookie.as_str()).header("content-type", "text/plain");
-                // Who is cut in the midst of it gets no answer.
-                post.body(body).send().await.ok();
+                let posted = tokio::time::timeout(PATIENCE, post.body(body).send()).await;
+                // Who is cut in the midst of it gets an end, not an answer.
+                posted.expect("it is answered, or it is over").ok();
             }
         }
     }
