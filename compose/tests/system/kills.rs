@@ -21,8 +21,7 @@ async fn whatever_was_answered_survives_twenty_kills_and_no_event_is_lost_or_dou
 
     let folder = tempfile::tempdir().unwrap();
     let config = Config::load(None, &Overrides { data: Some(folder.path().to_owned()), roles: None }).unwrap();
-    put(&config, fences("data/fences/warsaw_districts.geojson")).await;
-    put(&config, recorded.catalog()).await;
+    put(&config, [fences("data/fences/warsaw_districts.geojson"), recorded.catalog()].concat()).await;
     let (settings, server) = fixed();
     let mut system = System::start(folder.path(), &settings).unwrap();
 
