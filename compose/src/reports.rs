@@ -75,14 +75,9 @@ impl FleetReports {
     }
 
     fn scope(&self, organisation: &OrganisationId, fleets: &BTreeSet<FleetId>) -> Scope {
-        let mut scope = {
-            let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
-            Scope::of_organisation(organisation.clone(), &catalog)
-        };
-        if !fleets.is_empty() {
-            scope.fleets.retain(|fleet| fleets.contains(fleet));
-        }
-        scope
+        let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
+        let scope = Scope::of_organisation(organisation.clone(), &catalog);
+        if fleets.is_empty() { scope } else { scope.only(|fleet| fleets.contains(fleet)) }
     }
 }
 

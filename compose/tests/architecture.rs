@@ -55,6 +55,16 @@ const FENCED: [(&str, &[&str]); 7] = [
     ),
 ];
 
+/// Files that may make a scope, by what they know whose it is.
+const SCOPE_MAKERS: [(&str, &str); 6] = [
+    ("compose/src/history.rs", "the machine's owner, who asks from the command line"),
+    ("compose/src/postgres.rs", "an API token that is valid and for SQL"),
+    ("compose/src/reports.rs", "a report of the organisation's own"),
+    ("dashboard/gateway/src/auth/identity.rs", "a session or an API token that is valid"),
+    ("dashboard/gateway/src/auth/shares.rs", "a share link that is open"),
+    ("sql/src/postgres/mod.rs", "nobody, who sees no rows"),
+];
+
 /// Lines of code in a file, comments, blank lines and unit tests not counted.
 const MAX_LINES: usize = 400;
 
@@ -153,6 +163,24 @@ fn only_one_file_writes_the_catalog_and_the_records_of_its_changes() {
         }
     }
     assert_eq!(writers, BTreeSet::from(["pipeline/log/src/catalog.rs".to_owned()]));
+}
+
+/// Nothing of history is asked without a scope, so these are all the doors to it: each has checked who asks.
+#[test]
+fn only_who_has_checked_who_asks_makes_a_scope() {
+    let mut makers = BTreeSet::new();
+    for path in committed(".rs") {
+        let file = name(&path);
+        if file.contains("/tests/") || file.starts_with("benchmarks/") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("readable");
+        let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
+        if code.contains("Scope::of_organisation(") {
+            makers.insert(file);
+        }
+    }
+    assert_eq!(makers, SCOPE_MAKERS.iter().map(|(file, _)| (*file).to_owned()).collect());
 }
 
 #[test]

@@ -53,7 +53,7 @@ impl Core {
         // Several sorts side by side take all the memory there is for merging their files, and then who merges their rows has
         // none; with one, a sort of any size ends well. Reading and filtering before it stay side by side.
         options.optimizer.repartition_sorts = false;
-        let mut context = SessionContext::new_with_config_rt(config, self.memory.of(&scope.organisation)?);
+        let mut context = SessionContext::new_with_config_rt(config, self.memory.of(scope.organisation())?);
         UNBOUNDED.iter().for_each(|name| context.deregister_udf(name));
         context.deregister_higher_order_function(UNBOUNDED_OF_ELEMENTS);
         growing::look_after(&mut context)?;
@@ -166,6 +166,6 @@ impl Planned {
 }
 
 fn in_fleets(provider: Arc<dyn TableProvider>, table: Table, scope: &Scope) -> Result<LogicalPlanBuilder> {
-    let fleets = scope.fleets.iter().map(|f| lit(f.as_str())).collect();
+    let fleets = scope.fleets().iter().map(|f| lit(f.as_str())).collect();
     LogicalPlanBuilder::scan(table.name(), provider_as_source(provider), None)?.filter(col("fleet").in_list(fleets, false))
 }

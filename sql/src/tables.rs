@@ -18,13 +18,14 @@ pub(crate) fn of_scope(
     let (devices, fleets, geofences, seen) = {
         let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
         let devices: Vec<_> =
-            catalog.devices.values().filter(|d| wanted("devices") && scope.fleets.contains(&d.fleet)).cloned().collect();
-        let fleets: Vec<_> = catalog.fleets_of(&scope.organisation).filter(|f| scope.fleets.contains(&f.id)).cloned().collect();
+            catalog.devices.values().filter(|d| wanted("devices") && scope.fleets().contains(&d.fleet)).cloned().collect();
+        let fleets = catalog.fleets_of(scope.organisation()).filter(|f| scope.fleets().contains(&f.id));
+        let fleets: Vec<_> = fleets.cloned().collect();
         let geofences: Vec<_> = catalog.geofences.values().filter(|g| wanted("geofences") && scope.sees(g)).cloned().collect();
         // Those from before their fleets were noted are for who sees all fleets.
-        let sees_all = catalog.fleets_of(&scope.organisation).all(|f| scope.fleets.contains(&f.id));
-        let sees = |a: &Acknowledgement| a.fleet.as_ref().map_or(sees_all, |fleet| scope.fleets.contains(fleet));
-        let seen = catalog.acknowledgements_of(&scope.organisation).filter(|a| wanted("acknowledgements") && sees(a));
+        let sees_all = catalog.fleets_of(scope.organisation()).all(|f| scope.fleets().contains(&f.id));
+        let sees = |a: &Acknowledgement| a.fleet.as_ref().map_or(sees_all, |fleet| scope.fleets().contains(fleet));
+        let seen = catalog.acknowledgements_of(scope.organisation()).filter(|a| wanted("acknowledgements") && sees(a));
         let seen: Vec<_> = seen.cloned().collect();
         (devices, fleets, geofences, seen)
     };

@@ -35,6 +35,6 @@ async fn who_has_seen_to_an_event_is_joined_to_it() {
     assert_eq!(csv(&f.acme, joined).await, expected);
     let alarms = "SELECT event_id FROM acknowledgements WHERE event_id LIKE '%alarm%' ORDER BY 1";
     assert_eq!(csv(&f.acme, alarms).await, "event_id\nn1/-/alarm/0\nn1/-/alarm/1\ns1/-/alarm/1\n");
-    let north = Scope::new(organisation("acme"), [fleet("north")]);
+    let north = f.acme.clone().only(|id| *id == fleet("north"));
     assert_eq!(csv(&north, alarms).await, "event_id\nn1/-/alarm/1\n");
 }

@@ -5,7 +5,8 @@ mod common;
 
 use common::{at, fleet, organisation, position};
 use std::sync::Arc;
-use waystream_domain::SharedCatalog;
+use waystream_domain::catalog::Fleet;
+use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, SharedCatalog};
 use waystream_sql::output::{self, Format};
 use waystream_sql::{Scope, SqlEngine, SqlError, SqlOptions};
 use waystream_store::parquet::{ParquetOptions, ParquetStore};
@@ -27,7 +28,10 @@ async fn a_file_that_can_t_be_read_is_left_out_of_the_next_query() {
     write(1, "2026-03-05T00:00:00Z").await;
 
     let engine = SqlEngine::new(store.clone(), SharedCatalog::default(), SqlOptions::default()).unwrap();
-    let scope = Scope::new(organisation("acme"), [fleet("north")]);
+    let mut catalog = Catalog::default();
+    let north = Fleet { id: fleet("north"), organisation: organisation("acme"), name: "North".into(), rules: Default::default() };
+    catalog.apply(CatalogEdit::Put(CatalogEntry::Fleet(north)));
+    let scope = Scope::of_organisation(organisation("acme"), &catalog);
     let count = async || {
         let mut out = Vec::new();
         let result = engine.query(&scope, "SELECT count(*) AS n FROM positions").await?;

@@ -5,7 +5,7 @@ mod common;
 
 use common::{at, fixture, position};
 use std::sync::Arc;
-use waystream_sql::{Scope, SqlOptions};
+use waystream_sql::SqlOptions;
 use waystream_store::{ArchiveBatch, Archived};
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn a_scope_s_history_is_found_within_that_of_others() {
     let of_acme = (at("2026-03-04T23:55:00Z"), at("2026-03-05T00:11:30Z"));
     assert_eq!(f.engine.time_range(&f.acme).await.unwrap(), Some(of_acme));
     assert_eq!(f.engine.time_range(&f.bolt).await.unwrap(), Some((long_ago, much_later)));
-    let nothing = Scope::new(common::organisation("acme"), []);
+    let nothing = f.acme.clone().only(|_| false);
     assert_eq!(f.engine.time_range(&nothing).await.unwrap(), None);
 
     let day = at("2026-03-05T00:00:00Z");

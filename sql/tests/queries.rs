@@ -98,7 +98,7 @@ async fn a_track_comes_in_order_of_fix_time() {
     }
     let range = f.engine.time_range(&f.acme).await.unwrap();
     assert_eq!(range, Some((at("2026-03-04T23:55:00Z"), at("2026-03-05T00:11:30Z"))));
-    let nothing = Scope::new(common::organisation("acme"), []);
+    let nothing = Scope::of_organisation(common::organisation("acme"), &Default::default());
     assert_eq!(f.engine.time_range(&nothing).await.unwrap(), None);
 }
 

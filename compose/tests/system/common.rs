@@ -20,6 +20,9 @@ use waystream_domain::{CatalogEdit, CatalogEntry};
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_waystream");
 
+/// Twice what was measured under full load (`benchmarks/RESULTS.md`): who goes beyond keeps what should go.
+const MOST_MEMORY_KIB: u64 = 2_500 << 10;
+
 /// Recorded data beside the checkout.
 pub(crate) fn shared(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(path)
@@ -50,9 +53,7 @@ impl System {
 
     /// A cookie of a session made by the link.
     pub(crate) async fn cookie(&self) -> String {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let signed_in = client.get(self.sign_in_link()).send().await.unwrap();
-        signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+        cookie_by(self.sign_in_link()).await
     }
 
     /// Starts `run` on a folder with these settings, and waits until it is ready.
@@ -117,6 +118,14 @@ impl System {
         self.child.id()
     }
 
+    /// Panics if it has ever had more memory than any such system needs.
+    pub(crate) fn check_memory(&self) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let most_kib: u64 = most.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(most_kib < MOST_MEMORY_KIB, "it had {most_kib} KiB of memory");
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status()?;
@@ -145,6 +154,13 @@ impl Drop for System {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// A cookie of a session made by a link that signs in.
+pub(crate) async fn cookie_by(link: &str) -> String {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let signed_in = client.get(link).send().await.unwrap();
+    signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
 }
 
 /// Runs a command to its end: its output, and whether it ended well.
@@ -218,11 +234,11 @@ pub(crate) async fn add_districts(system: &System) {
     system.remote().add(fences("data/fences/warsaw_districts.geojson")).await.unwrap();
 }
 
-/// Puts the fences of a file into the catalog of a system that does not run.
-pub(crate) async fn put_fences(config: &Config, file: &str) {
+/// Puts entries into the catalog of a system that does not run.
+pub(crate) async fn put(config: &Config, entries: Vec<CatalogEntry>) {
     let mut tasks = Tasks::default();
     let core = Core::open(config, DataFolder::take_alone(&config.data).unwrap(), &mut tasks).await.unwrap();
-    let edits = fences(file).into_iter().map(CatalogEdit::Put).collect();
+    let edits = entries.into_iter().map(CatalogEdit::Put).collect();
     core.catalog.edit(&waystream_domain::Actor::CommandLine, edits).await.unwrap();
     tasks.run_until(std::future::ready(())).await.unwrap();
     core.close().await;

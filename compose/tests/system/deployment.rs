@@ -1,6 +1,6 @@
 //! The distributed form as tests run it: a real Kafka, a real QuestDB, and roles as processes of their own.
 
-use crate::common::{System, TruthEvent, fixed, put_fences};
+use crate::common::{System, TruthEvent, fences, fixed, put};
 use crate::kafka::Broker;
 use crate::recorded::Recorded;
 use crate::server::Server;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use waystream::config::{Config, Overrides, Role};
-use waystream_domain::{DeviceId, Timestamp, codec};
+use waystream_domain::{CatalogEntry, DeviceId, Timestamp, codec};
 use waystream_log::Log;
 use waystream_store::questdb::QuestDbOptions;
 
@@ -30,7 +30,7 @@ pub(crate) struct Deployment {
 
 impl Deployment {
     /// Starts the servers and puts these fences into the catalog.
-    pub(crate) async fn start(fences: &[&str]) -> Self {
+    pub(crate) async fn start(sets: &[&str]) -> Self {
         let broker = tokio::task::spawn_blocking(Broker::start);
         let questdb = tokio::task::spawn_blocking(Server::start);
         let (broker, questdb) = tokio::try_join!(broker, questdb).unwrap();
@@ -46,10 +46,15 @@ impl Deployment {
         );
         let folder = tempfile::tempdir().unwrap();
         let deployment = Self { broker, questdb, tables, folder, settings, trackers };
-        for fences in fences {
-            put_fences(&deployment.config("setting-up"), &format!("data/fences/{fences}.geojson")).await;
+        for set in sets {
+            deployment.put(fences(&format!("data/fences/{set}.geojson"))).await;
         }
         deployment
+    }
+
+    /// Puts entries into the catalog, before there is a process.
+    pub(crate) async fn put(&self, entries: Vec<CatalogEntry>) {
+        put(&self.config("setting-up"), entries).await;
     }
 
     fn config(&self, name: &str) -> Config {

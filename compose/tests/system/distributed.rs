@@ -3,6 +3,7 @@
 
 use crate::deployment::Deployment;
 use crate::recorded::Recorded;
+use std::collections::BTreeSet;
 use tokio::task::JoinSet;
 use waystream::trackers::Tracker;
 use waystream::trackers::teltonika::Teltonika;
@@ -14,6 +15,7 @@ const RECORDS_PER_PACKET: usize = 10;
 async fn roles_as_processes_on_kafka_and_questdb_tell_the_truth() {
     let recorded = Recorded::read(&[("warsaw_bus", 60_000), ("nyharbor_ais", usize::MAX)]);
     let deployment = Deployment::start(&["warsaw_districts", "nyc_boroughs"]).await;
+    deployment.put(recorded.catalog()).await;
     let start = |name: &str, roles: &str| deployment.process(name, roles);
     let _running = [
         start("connect-1", "connect"),
@@ -21,8 +23,8 @@ async fn roles_as_processes_on_kafka_and_questdb_tell_the_truth() {
         start("dataflow-2", "dataflow"),
         start("archive-1", "archive"),
         start("archive-2", "archive"),
-        start("gateway-1", "gateway"),
     ];
+    let gateway = start("gateway-1", "gateway");
     let sql = start("sql-1", "sql");
 
     let mut trackers = JoinSet::new();
@@ -40,6 +42,8 @@ async fn roles_as_processes_on_kafka_and_questdb_tell_the_truth() {
 
     let query = "SELECT count(*) AS n, count(DISTINCT device) AS d FROM positions";
     let history = sql.remote().ask(query, Format::Csv).await.unwrap();
-    let (rows, devices) = (recorded.rows().len(), recorded.tracks.len());
+    let rows = recorded.own_rows();
+    let (rows, devices) = (rows.len(), rows.iter().map(|(device, _)| device).collect::<BTreeSet<_>>().len());
     assert_eq!(String::from_utf8(history).unwrap(), format!("n,d\n{rows},{devices}\n"));
+    recorded.check_rival(&gateway).await;
 }

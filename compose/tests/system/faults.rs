@@ -23,6 +23,8 @@ const POSITIONS_PER_FAULT: usize = 6_000;
 /// Nothing takes so long unless it never ends.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Longer than a process may be silent without losing its partitions.
+const FROZEN: Duration = Duration::from_secs(8);
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
 /// What goes wrong.
@@ -40,6 +42,13 @@ enum Fault {
     DataflowLost,
     /// SIGSTOP until the others have taken over, and then SIGCONT.
     DataflowFrozen,
+    /// SIGSTOP, and SIGCONT after a while in which nobody takes over.
+    ConnectFrozen,
+    ArchiveFrozen,
+    GatewayFrozen,
+    KafkaFrozen,
+    QuestDbFrozen,
+    RedisFrozen,
     /// One process more.
     DataflowJoins,
     /// One less, asked to stop.
@@ -47,7 +56,7 @@ enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 17] = [
         Self::Connect,
         Self::Dataflow,
         Self::Archive,
@@ -57,6 +66,12 @@ impl Fault {
         Self::Redis,
         Self::DataflowLost,
         Self::DataflowFrozen,
+        Self::ConnectFrozen,
+        Self::ArchiveFrozen,
+        Self::GatewayFrozen,
+        Self::KafkaFrozen,
+        Self::QuestDbFrozen,
+        Self::RedisFrozen,
         Self::DataflowJoins,
         Self::DataflowLeaves,
     ];
@@ -138,6 +153,7 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
 
     let recorded = Recorded::read(&[("warsaw_bus", faults.len() * POSITIONS_PER_FAULT)]);
     let deployment = Deployment::start(&["warsaw_districts"]).await;
+    deployment.put(recorded.catalog()).await;
     let redis = Redis::start();
     let mut processes = Processes { deployment: &deployment, redis, running: BTreeMap::new(), dataflows_ever: 0 };
     processes.start("connect", "connect");
@@ -214,6 +230,8 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
     trackers.join_all().await;
     assert_eq!(answered.load(Ordering::SeqCst), recorded.positions());
     deployment.check(&recorded).await;
+    recorded.check_rival(&processes.running["gateway"]).await;
+    processes.running.values().for_each(System::check_memory);
     report(&recoveries);
 }
 
@@ -261,6 +279,12 @@ fn inject(fault: Fault, processes: &mut Processes<'_>, rng: &mut StdRng) -> Stri
             processes.running[&dataflow].signal("STOP").unwrap();
             dataflow
         }
+        Fault::ConnectFrozen => freeze("connect", |name| processes.running["connect"].signal(name).unwrap()),
+        Fault::ArchiveFrozen => freeze("archive", |name| processes.running["archive"].signal(name).unwrap()),
+        Fault::GatewayFrozen => freeze("gateway", |name| processes.running["gateway"].signal(name).unwrap()),
+        Fault::KafkaFrozen => freeze("kafka", |name| processes.deployment.broker.signal(name)),
+        Fault::QuestDbFrozen => freeze("questdb", |name| drop(processes.deployment.questdb.signal(name))),
+        Fault::RedisFrozen => freeze("redis", |name| processes.redis.signal(name)),
         Fault::DataflowJoins => {
             processes.add_dataflow();
             format!("dataflow-{}", processes.dataflows_ever)
@@ -271,6 +295,14 @@ fn inject(fault: Fault, processes: &mut Processes<'_>, rng: &mut StdRng) -> Stri
             dataflow
         }
     }
+}
+
+/// Who sends signals to a process of this name lets it stand still for a while.
+fn freeze(name: &str, signal: impl Fn(&str)) -> String {
+    signal("STOP");
+    std::thread::sleep(FROZEN);
+    signal("CONT");
+    name.to_owned()
 }
 
 /// Until every position that is in the log now has been worked out. Kafka may be coming back.

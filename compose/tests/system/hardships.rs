@@ -1,21 +1,26 @@
-//! What a machine does to a system: a disk that fills up or is slow, a clock that jumps, everybody who comes at once. Nothing answered is lost,
-//! nothing doubled, and it goes on by itself. `SEED` repeats a run.
+//! What a machine or strangers do to a system: a disk that fills up or is slow, a clock that jumps, everybody who comes at once, floods,
+//! poison, clients that freeze. Nothing answered is lost, nothing doubled, and it goes on by itself. `SEED` repeats a run.
 
+use crate::browser::Browser;
 use crate::common::{BINARY, System, add_districts, fixed, seed};
 use crate::lifecycle::fix;
 use crate::recorded::{PATIENCE, Recorded, Reporting, SILENCE};
-use rand::SeedableRng;
+use crate::rival::organisation_of;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use serde_json::json;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use waystream::trackers::Tracker;
-use waystream::trackers::teltonika::{Teltonika, login};
+use waystream::trackers::teltonika::{Teltonika, login, packet};
+use waystream_domain::DeviceId;
 use waystream_sql::output::Format;
 
 const RECORDS_PER_PACKET: usize = 25;
@@ -82,6 +87,7 @@ async fn a_full_disk_holds_answers_back_and_loses_nothing() {
     let (settings, server) = fixed();
     let mut system = disk.start(&settings);
     add_districts(&system).await;
+    system.remote().add(recorded.catalog()).await.unwrap();
     let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);
     reporting.until(recorded.positions() / 10).await;
 
@@ -143,6 +149,7 @@ async fn a_slow_disk_delays_answers_and_loses_nothing() {
     let (settings, server) = fixed();
     let mut system = System::spawn(on_a_slow_disk(), folder.path(), folder.path(), &settings).unwrap();
     add_districts(&system).await;
+    system.remote().add(recorded.catalog()).await.unwrap();
     let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);
     reporting.until(recorded.positions() / 4).await;
 
@@ -190,6 +197,7 @@ async fn a_clock_that_jumps_loses_and_doubles_nothing() {
     let (settings, server) = fixed();
     let system = System::spawn(command, folder.path(), folder.path(), &settings).unwrap();
     add_districts(&system).await;
+    system.remote().add(recorded.catalog()).await.unwrap();
     let started = served_at(&system).await;
 
     let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);
@@ -244,4 +252,89 @@ async fn five_thousand_trackers_that_come_at_once_are_all_answered_again_and_aga
     let counted = remote.ask("SELECT count(DISTINCT device) AS d, count(*) AS n FROM positions", Format::Csv).await.unwrap();
     let expected = format!("{TRACKERS},{}", TRACKERS * STORMS);
     assert_eq!(String::from_utf8(counted).unwrap().lines().nth(1), Some(expected.as_str()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_floods_sends_poison_or_freezes_harms_nobody_who_reports() {
+    const FROZEN: usize = 50;
+    let rng = StdRng::seed_from_u64(seed());
+    let recorded = Recorded::read(&[("warsaw_bus", 30_000)]);
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, server) = fixed();
+    let system = System::start(folder.path(), &settings).unwrap();
+    add_districts(&system).await;
+    system.remote().add(recorded.catalog()).await.unwrap();
+    // What they say that can be understood is not to be among what the others say.
+    let strangers: Vec<DeviceId> = (0..FROZEN + 2).map(|n| DeviceId::new(format!("99{n:013}")).unwrap()).collect();
+    system.remote().add(organisation_of("strangers", &strangers)).await.unwrap();
+    let (url, cookie) = (format!("http://{}", system.address("dashboard")), system.cookie().await);
+
+    let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);
+    reporting.until(recorded.positions() / 10).await;
+    let mut frozen_dashboards = Vec::new();
+    for transport in ["websocket", "polling"] {
+        let everything = json!({ "fleets": null, "alerts_after": null });
+        let (mut dashboard, _) = Browser::watching(&url, &cookie, transport, everything).await;
+        dashboard.until_so(|b| b.complete).await;
+        let stopped = Command::new("kill").args(["-STOP", &dashboard.pid().to_string()]).status().unwrap();
+        assert!(stopped.success());
+        frozen_dashboards.push(dashboard);
+    }
+    let mut frozen_trackers = Vec::new();
+    for name in &strangers[2..] {
+        let (login, packet) = (login(name.as_str()), packet(&[fix(0)]));
+        let mut stream = TcpStream::connect(server).await.unwrap();
+        stream.write_all(&[&login[..], &packet[..packet.len() / 2]].concat()).await.unwrap();
+        frozen_trackers.push(stream);
+    }
+    let others: Vec<SocketAddr> = system.contact.listeners.values().copied().collect();
+    let flooding = tokio::spawn(flood(server, strangers[0].clone()));
+    let poisoning = tokio::spawn(poison(server, others, strangers[1].clone(), rng));
+
+    reporting.until(recorded.positions()).await;
+    reporting.end().await;
+    let poisoned = tokio::time::timeout(PATIENCE, poisoning).await;
+    poisoned.expect("nobody who sends it waits for ever").unwrap();
+    flooding.abort();
+    recorded.check_in(&system).await;
+}
+
+/// Says as much as is taken, and waits for no answer.
+async fn flood(server: SocketAddr, name: DeviceId) {
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    stream.write_all(&login(name.as_str())).await.unwrap();
+    for n in 0.. {
+        // It may be sent away for it.
+        if stream.write_all(&packet(&[fix(n)])).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Packets that are cut off, changed, or of lengths that lie; and bytes that mean nothing, wherever somebody listens.
+async fn poison(server: SocketAddr, others: Vec<SocketAddr>, name: DeviceId, mut rng: StdRng) {
+    const CONNECTIONS: i64 = 1_000;
+    for n in 0..CONNECTIONS {
+        let (mut bytes, mut to) = (login(name.as_str()), server);
+        // Its own name stays: under another one it would not be known whose it is.
+        let begins = bytes.len();
+        bytes.extend(packet(&[fix(n)]));
+        match rng.random_range(0..4) {
+            0 => bytes.truncate(rng.random_range(begins..bytes.len())),
+            1 => {
+                let at = rng.random_range(begins..bytes.len());
+                bytes[at] ^= rng.random_range(1..=u8::MAX);
+            }
+            2 => bytes[begins + 4..begins + 8].copy_from_slice(&rng.random::<u32>().to_be_bytes()),
+            _ => {
+                bytes = (0..rng.random_range(0..2_000)).map(|_| rng.random::<u8>()).collect();
+                to = others[rng.random_range(0..others.len())];
+            }
+        }
+        // Some listen for datagrams only, and some close before all is said.
+        let Ok(mut stream) = TcpStream::connect(to).await else { continue };
+        if stream.write_all(&bytes).await.is_ok() {
+            stream.shutdown().await.ok();
+        }
+    }
 }

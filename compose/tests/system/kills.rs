@@ -1,8 +1,8 @@
-//! kill -9 of the whole process while trackers report: what was answered is in history exactly once, and the events are those
+//! kill -9 and SIGSTOP of the whole process while trackers report: what was answered is in history exactly once, and the events are those
 //! of an undisturbed run.
 
-use crate::common::{System, fixed, put_fences, seed};
-use crate::recorded::{Recorded, Reporting};
+use crate::common::{System, add_districts, fences, fixed, put, seed};
+use crate::recorded::{Recorded, Reporting, SILENCE};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::time::Duration;
@@ -21,7 +21,7 @@ async fn whatever_was_answered_survives_twenty_kills_and_no_event_is_lost_or_dou
 
     let folder = tempfile::tempdir().unwrap();
     let config = Config::load(None, &Overrides { data: Some(folder.path().to_owned()), roles: None }).unwrap();
-    put_fences(&config, "data/fences/warsaw_districts.geojson").await;
+    put(&config, [fences("data/fences/warsaw_districts.geojson"), recorded.catalog()].concat()).await;
     let (settings, server) = fixed();
     let mut system = System::start(folder.path(), &settings).unwrap();
 
@@ -34,6 +34,35 @@ async fn whatever_was_answered_survives_twenty_kills_and_no_event_is_lost_or_dou
         tokio::time::sleep(Duration::from_micros(rng.random_range(0..30_000))).await;
         system.kill().unwrap();
         system = System::start(folder.path(), &settings).unwrap();
+    }
+    reporting.until(positions).await;
+    reporting.end().await;
+    recorded.check_in(&system).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_stands_still_again_and_again_loses_and_doubles_nothing() {
+    const STOPS: usize = 5;
+    let mut rng = StdRng::seed_from_u64(seed());
+    let recorded = Recorded::read(&[("warsaw_bus", 30_000)]);
+    let positions = recorded.positions();
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, server) = fixed();
+    let system = System::start(folder.path(), &settings).unwrap();
+    add_districts(&system).await;
+    system.remote().add(recorded.catalog()).await.unwrap();
+
+    let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);
+    for n in 1..=STOPS {
+        reporting.until(positions * n / (STOPS + 1)).await;
+        tokio::time::sleep(Duration::from_micros(rng.random_range(0..30_000))).await;
+        system.signal("STOP").unwrap();
+        // What it had answered before may still be on its way.
+        reporting.until_silence().await;
+        let answered = reporting.answered();
+        tokio::time::sleep(SILENCE).await;
+        assert_eq!(reporting.answered(), answered, "it does not stand still");
+        system.signal("CONT").unwrap();
     }
     reporting.until(positions).await;
     reporting.end().await;

@@ -7,6 +7,7 @@ mod bad_wire;
 mod browser;
 mod commands;
 mod common;
+mod damage;
 mod deployment;
 mod device_commands;
 mod distributed;
@@ -27,6 +28,8 @@ mod recorded;
 mod redis;
 mod redis_tls;
 mod rest_fuzz;
+mod rival;
+mod secrets;
 #[path = "../../../pipeline/store/tests/support/questdb.rs"]
 mod server;
 mod sql_clients;

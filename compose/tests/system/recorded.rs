@@ -1,6 +1,7 @@
 //! Recorded devices that report as trackers, each under an IMEI of its own, and the events that must come of it.
 
 use crate::common::{System, TruthEvent, shared, truth};
+use crate::rival;
 use futures::TryStreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use waystream::history::Selection;
 use waystream::trackers::Tracker;
 use waystream::trackers::teltonika::Teltonika;
 use waystream_connectors::protocol::Fix;
-use waystream_domain::{DeviceId, Timestamp};
+use waystream_domain::{CatalogEntry, DeviceId, Timestamp};
 use waystream_sql::output::Format;
 
 /// Nothing takes so long unless it never ends.
@@ -22,10 +23,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// Without an answer for so long nobody is answered any more.
 pub(crate) const SILENCE: Duration = Duration::from_secs(3);
 
-/// Whole devices of recorded sets.
+/// Devices that are another organisation's.
+const RIVALS: usize = 2;
+
+/// Whole devices of recorded sets; a few of them are another organisation's, which has no geofences.
 pub(crate) struct Recorded {
     /// By IMEI, in the order of the recording.
     pub(crate) tracks: BTreeMap<DeviceId, Vec<Fix>>,
+    rivals: BTreeSet<DeviceId>,
     names: BTreeMap<DeviceId, String>,
     expected: BTreeSet<TruthEvent>,
 }
@@ -34,22 +39,34 @@ impl Recorded {
     /// Devices of these sets, of each set until there are at least so many positions.
     pub(crate) fn read(sets: &[(&str, usize)]) -> Self {
         let (mut tracks, mut names, mut expected) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let mut rivals = BTreeSet::new();
         for (set, enough) in sets {
             let mut positions = 0;
             let mut taken = BTreeSet::new();
             for (device, fixes) in Tracks::read(&[shared(&format!("data/tracks/{set}.csv.gz"))]).unwrap().devices {
-                if positions < *enough {
+                let is_rival = rivals.len() < RIVALS;
+                if !is_rival && positions >= *enough {
+                    continue;
+                }
+                let imei = DeviceId::new(format!("{:015}", names.len())).unwrap();
+                names.insert(imei.clone(), device.to_string());
+                if is_rival {
+                    rivals.insert(imei.clone());
+                } else {
                     positions += fixes.len();
-                    let imei = DeviceId::new(format!("{:015}", names.len())).unwrap();
-                    names.insert(imei.clone(), device.to_string());
-                    tracks.insert(imei, fixes);
                     taken.insert(device.to_string());
                 }
+                tracks.insert(imei, fixes);
             }
             // Whole devices, so the truth of each is known.
             expected.extend(truth(set).unwrap().into_iter().filter(|(device, ..)| taken.contains(device)));
         }
-        Self { tracks, names, expected }
+        Self { tracks, rivals, names, expected }
+    }
+
+    /// What has to be in the catalog before they report.
+    pub(crate) fn catalog(&self) -> Vec<CatalogEntry> {
+        rival::entries(&self.rivals)
     }
 
     /// How many positions are reported.
@@ -57,7 +74,14 @@ impl Recorded {
         self.tracks.values().map(Vec::len).sum()
     }
 
-    /// What must be in history, once each.
+    /// What must be in history, once each, of the organisation that the system begins with.
+    pub(crate) fn own_rows(&self) -> BTreeSet<(DeviceId, Timestamp)> {
+        let mut rows = self.rows();
+        rows.retain(|(device, _)| !self.rivals.contains(device));
+        rows
+    }
+
+    /// What must be in history, once each, of whatever organisation.
     pub(crate) fn rows(&self) -> BTreeSet<(DeviceId, Timestamp)> {
         self.tracks.iter().flat_map(|(imei, fixes)| fixes.iter().map(|fix| (imei.clone(), fix.fix_time))).collect()
     }
@@ -75,12 +99,24 @@ impl Recorded {
                 stored.insert(key);
             }
         }
-        let sent = self.rows();
+        let sent = self.own_rows();
         assert!(stored == sent, "{} positions sent, {} in history", sent.len(), stored.len());
 
         let query = "SELECT device, geofence, kind, fix_time FROM events WHERE kind IN ('enter', 'exit') AND NOT retracted";
         let csv = String::from_utf8(remote.ask(query, Format::Csv).await.unwrap()).unwrap();
         self.check(crate::common::events(&csv).unwrap());
+        self.check_rival(system).await;
+        system.check_memory();
+    }
+
+    /// Panics unless the other organisation is told of its own devices and of no others, once all of it has been answered.
+    pub(crate) async fn check_rival(&self, system: &System) {
+        let mut positions = BTreeMap::new();
+        for (device, _) in self.rows() {
+            *positions.entry(device).or_insert(0) += 1;
+        }
+        positions.retain(|device, _| self.rivals.contains(device));
+        rival::check(system, &positions).await;
     }
 
     /// Panics unless these events, by IMEI, are the ground truth and each is told once.

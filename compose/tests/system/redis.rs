@@ -51,11 +51,16 @@ impl Redis {
 
     /// kill -9; returns when it is dead.
     pub(crate) fn kill(&self) {
-        let pid = std::fs::read_to_string(self.folder.path().join("redis/pid")).unwrap();
-        assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+        self.signal("KILL");
         while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
             std::thread::yield_now();
         }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = std::fs::read_to_string(self.folder.path().join("redis/pid")).unwrap();
+        assert!(Command::new("kill").args([format!("-{signal}").as_str(), pid.trim()]).status().unwrap().success());
     }
 
     /// Starts it again; returns when it answers.

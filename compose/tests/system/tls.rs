@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use waystream::trackers::teltonika;
 use waystream_sql::output::Format;
 
@@ -53,6 +54,37 @@ fn the_dashboard_is_encrypted_and_sends_those_who_come_without_to_the_same_page(
     assert!(!mistrusted.status.success());
     TcpStream::connect(address).unwrap().write_all(&[0x16, 3, 1, 0xff, 0xff, 1, 2, 3]).unwrap();
     assert!(curl(folder.path(), &format!("https://{address}/healthz")).contains("200 OK"));
+}
+
+#[test]
+fn a_new_certificate_is_served_without_a_restart() {
+    const PATIENCE: Duration = Duration::from_secs(120);
+    let folder = tempfile::tempdir().unwrap();
+    let system = System::start(folder.path(), &encrypted(folder.path())).unwrap();
+    let ports = [
+        format!("https://{}/healthz", system.address("dashboard")),
+        format!("https://{}/?id=tls-5&lat=52.2&lon=21.0&timestamp=1700000000", system.address("osmand")),
+    ];
+    let is_served = |trusting: &Path, port: &str| curl(trusting, port).contains("200 OK");
+    let [old, new] = ["old", "new"].map(|name| folder.path().join(name));
+    std::fs::create_dir(&old).unwrap();
+    std::fs::create_dir(&new).unwrap();
+    std::fs::copy(folder.path().join("good.pem"), old.join("good.pem")).unwrap();
+    certificate(&new);
+    for port in &ports {
+        assert!(is_served(&old, port) && !is_served(&new, port), "{port}");
+    }
+    for file in ["good.pem", "good.key"] {
+        std::fs::copy(new.join(file), folder.path().join(file)).unwrap();
+    }
+    let replaced = Instant::now();
+    for port in &ports {
+        while !is_served(&new, port) {
+            assert!(replaced.elapsed() < PATIENCE, "{port} goes on with the old certificate");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        assert!(!is_served(&old, port), "{port}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,6 +51,7 @@ async fn whatever_a_wire_does_to_trackers_what_was_answered_is_there_once() {
     let (settings, server) = fixed();
     let system = System::start(folder.path(), &settings).unwrap();
     add_districts(&system).await;
+    system.remote().add(recorded.catalog()).await.unwrap();
     let wire = BadWire::to(server, seed).await;
 
     let reporting = Reporting::start(&recorded, wire.address, RECORDS_PER_PACKET);

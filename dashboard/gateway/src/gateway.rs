@@ -215,10 +215,14 @@ impl Gateway {
             .fallback(static_files::file)
             .layer(compressed);
         let origins = Origins { also: config.origins.clone().into() };
-        let router = headers::secure(pages.merge(tiles).merge(sockets), config.tiles.as_ref(), config.is_encrypted())
+        let router = pages
+            .merge(tiles)
+            .merge(sockets)
             .layer(from_fn_with_state(kills, Kills::follow_upgrades))
             .layer(from_fn_with_state(origins, require_same_origin))
             .layer(CatchPanicLayer::new());
+        // Outside of all: also what is refused on the way in has them.
+        let router = headers::secure(router, config.tiles.as_ref(), config.is_encrypted());
         Ok(Self { listener, address, entrance, config, router, io, nodes: supervisor, links, hub, commands, log, follow })
     }
 

@@ -246,7 +246,7 @@ async fn a_query_ends_when_its_client_goes_away() {
     let limits =
         SqlOptions { queries: 1, busy_after: std::time::Duration::from_millis(500), deadline: long, ..Default::default() };
     let system = System::start_asking(Default::default(), limits).await;
-    let scope = Scope::new("ours".parse().unwrap(), ["north".parse().unwrap()]);
+    let scope = Scope::of_organisation(system::id("ours"), &system.catalog.shared().read().unwrap());
     let is_busy = async || match system.sql.query(&scope, "SELECT 1").await {
         Ok(mut rows) => rows.collect().await.is_err(),
         Err(SqlError::Busy) => true,

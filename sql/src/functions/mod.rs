@@ -105,7 +105,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn scalars() -> Vec<ScalarUDF> {
-        let scope = Scope::new("acme".parse().expect("id"), []);
+        let scope = Scope::of_organisation("acme".parse().expect("id"), &Default::default());
         scalar::all(Arc::new(Zones::new(Default::default(), scope)))
     }
 

@@ -38,7 +38,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use waystream_domain::scram::ScramKeys;
-use waystream_domain::{TokenId, UserId};
+use waystream_domain::{Catalog, TokenId, UserId};
 use waystream_tls::{Encryption, Entrance, TlsError, TlsFiles};
 
 /// Knows who may come in, and what they may see. Asked at every statement, so it must be quick.
@@ -137,7 +137,7 @@ impl SqlEngine {
     async fn dialect(&self) -> Result<Dialect, SqlError> {
         let core = self.core.clone();
         let organisation = "nobody".parse().map_err(|_| SqlError::invalid("not an id"))?;
-        let nobody = Scope::new(organisation, []);
+        let nobody = Scope::of_organisation(organisation, &Catalog::default());
         let mut answer = self.spawn(Some(self.deadline()), move |out| async move {
             let dialect = Dialect::new(core.tables(&nobody).await?)?;
             out.send(Ok(dialect)).await.ok();

@@ -305,9 +305,7 @@ impl Sessions {
 
     /// Some of it: these fleets, as far as they are the identity's.
     pub(crate) fn scope_of(&self, identity: &Identity, fleets: &[FleetId]) -> Scope {
-        let mut scope = self.scope(identity);
-        scope.fleets.retain(|fleet| fleets.contains(fleet));
-        scope
+        self.scope(identity).only(|fleet| fleets.contains(fleet))
     }
 
     fn set_cookie(&self, token: &str, max_age_s: i64) -> String {

@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use waystream_domain::{Catalog, CatalogEdit, CatalogKey, DeviceId, OrganisationId, ShareLink, ShareLinkId, Timestamp};
 use waystream_log::catalog::CatalogHandle;
+use waystream_sql::Scope;
 use waystream_tls::sender;
 
 /// Browsers that watch by one link at a time, and by all of them: the rest of the gateway has places left.
@@ -26,6 +27,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 pub(crate) struct SharedVehicle(Arc<ShareLink>);
 
 impl SharedVehicle {
+    /// Whose history its way is looked up in.
+    pub(crate) fn scope(&self, catalog: &Catalog) -> Scope {
+        Scope::of_organisation(self.organisation().clone(), catalog)
+    }
+
     /// Which.
     pub(crate) fn device(&self) -> &DeviceId {
         &self.0.device

@@ -11,7 +11,7 @@ pub(crate) struct BoardPositions(pub(crate) SharedBoard);
 impl LatestPositions for BoardPositions {
     fn of_scope(&self, scope: &Scope) -> Vec<Position> {
         let board = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let seen = board.iter().filter(|(_, v)| !v.removed && scope.fleets.contains(&v.fleet));
+        let seen = board.iter().filter(|(_, v)| !v.removed && scope.fleets().contains(&v.fleet));
         seen.map(|(_, v)| Position { fleet: v.fleet.clone(), ..v.live.position.clone() }).collect()
     }
 }

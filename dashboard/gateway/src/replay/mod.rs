@@ -101,15 +101,13 @@ impl Replays {
     }
 
     async fn open(&self, socket: SocketRef, identity: &Identity, id: u32, wanted: Wanted) -> Result<ReplayAnswer, String> {
-        let place = self.place(id)?;
+        let (place, controls) = self.place(id)?;
         let selection = self.selection(identity, &wanted)?;
         let (slots, vehicles) =
             vehicles_of(&self.context.sql, &self.context.catalog, &selection).await.map_err(|e| e.to_string())?;
-        let (sender, controls) = mpsc::channel(16);
         let (from, to) = (selection.from.as_millis(), selection.to.as_millis());
         let player = Player::new(id, socket.clone(), selection, vehicles, wanted.speed.clamp(*SPEEDS.start(), *SPEEDS.end()));
         let (sql, catalog) = (Arc::clone(&self.context.sql), Arc::clone(&self.context.catalog));
-        self.lock().insert(id, sender);
         if !socket.connected() {
             // Gone meanwhile: its disconnect handler has closed what was open before.
             self.close_all();
@@ -121,14 +119,18 @@ impl Replays {
         Ok(ReplayAnswer { ok: true, slots, from, to, error: None })
     }
 
-    fn place(&self, id: u32) -> Result<OwnedSemaphorePermit, String> {
+    /// Taken before anything is looked up: who asks for many at once gets no more. It is free again when nobody listens to its controls.
+    fn place(&self, id: u32) -> Result<(OwnedSemaphorePermit, mpsc::Receiver<Control>), String> {
         let mut open = self.lock();
         open.retain(|_, sender| !sender.is_closed());
         open.remove(&id);
         if open.len() >= PER_SOCKET {
             return Err(format!("only {PER_SOCKET} replays can be open at a time"));
         }
-        Arc::clone(&self.context.places).try_acquire_owned().map_err(|_| "too many replays are open".to_owned())
+        let place = Arc::clone(&self.context.places).try_acquire_owned().map_err(|_| "too many replays are open".to_owned())?;
+        let (sender, controls) = mpsc::channel(16);
+        open.insert(id, sender);
+        Ok((place, controls))
     }
 
     fn selection(&self, identity: &Identity, wanted: &Wanted) -> Result<Selection, String> {
@@ -140,7 +142,7 @@ impl Replays {
         let mut scope = self.context.sessions.scope(identity);
         let fleet: Option<FleetId> = wanted.fleet.as_deref().map(str::parse).transpose().map_err(|e| format!("fleet: {e}"))?;
         if let Some(fleet) = &fleet {
-            if !scope.fleets.contains(fleet) {
+            if !scope.fleets().contains(fleet) {
                 return Err(format!("there is no fleet {fleet}"));
             }
             scope = self.context.sessions.scope_of(identity, std::slice::from_ref(fleet));

@@ -189,9 +189,17 @@ impl Player {
             }
             Control::Seek(_) => {}
         }
-        let state = self.state();
-        self.outgoing.push_back(Outgoing::State(state));
+        self.tell_state();
         self.send();
+    }
+
+    /// Instead of one that still waits: who takes nothing but goes on asking must not fill the queue.
+    fn tell_state(&mut self) {
+        let state = self.state();
+        if matches!(self.outgoing.back(), Some(Outgoing::State(_))) {
+            self.outgoing.pop_back();
+        }
+        self.outgoing.push_back(Outgoing::State(state));
     }
 
     fn state(&self) -> ReplayState {
@@ -214,8 +222,7 @@ impl Player {
         self.ticked_at = Instant::now();
         self.shown.clear();
         self.frames(FrameKind::Snapshot, loaded.positions);
-        let state = self.state();
-        self.outgoing.push_back(Outgoing::State(state));
+        self.tell_state();
         self.send();
     }
 
@@ -232,8 +239,7 @@ impl Player {
         self.go_on(step).await?;
         self.rest_ms = 0.0;
         self.ticked_at = Instant::now();
-        let state = self.state();
-        self.outgoing.push_back(Outgoing::State(state));
+        self.tell_state();
         Ok(())
     }
 
@@ -272,8 +278,7 @@ impl Player {
         let done = target >= self.selection.to;
         self.playing &= !done;
         if done || self.ticks.is_multiple_of(STATE_TICKS) {
-            let state = self.state();
-            self.outgoing.push_back(Outgoing::State(state));
+            self.tell_state();
         }
         Ok(())
     }

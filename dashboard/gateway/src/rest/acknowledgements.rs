@@ -140,7 +140,7 @@ impl Rest {
         let mut found: BTreeMap<EventId, FleetId> = {
             let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
             let lately = events.iter().filter_map(|event| Some((event.clone(), board.recent().fleet(event)?.clone())));
-            lately.filter(|(_, fleet)| scope.fleets.contains(fleet)).collect()
+            lately.filter(|(_, fleet)| scope.fleets().contains(fleet)).collect()
         };
         let unknown: BTreeSet<EventId> = events.iter().filter(|event| !found.contains_key(*event)).cloned().collect();
         if let Some(filter) = look_up(&unknown, now()) {

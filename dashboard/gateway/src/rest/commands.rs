@@ -112,9 +112,9 @@ pub(super) async fn cancel(
 
 /// Where the device was last seen, as far as that is the identity's to know.
 fn place(rest: &Rest, identity: &Identity, device: &DeviceId) -> Option<waystream_domain::LatLon> {
-    let own_fleets = rest.sessions.scope(identity).fleets;
+    let scope = rest.sessions.scope(identity);
     let board = rest.board.read().unwrap_or_else(PoisonError::into_inner);
-    let (_, vehicle) = board.find(device).filter(|(_, v)| !v.removed && own_fleets.contains(&v.fleet))?;
+    let (_, vehicle) = board.find(device).filter(|(_, v)| !v.removed && scope.fleets().contains(&v.fleet))?;
     Some(vehicle.live.position.location)
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn list(
     let listed = catalog.devices.values().map(|d| (&d.id, (&d.name, &d.fleet)));
     let reporting = board.iter().filter(|(_, v)| !v.removed && !catalog.devices.contains_key(&v.device));
     let all: BTreeMap<_, _> = listed.chain(reporting.map(|(_, v)| (&v.device, (&v.name, &v.fleet)))).collect();
-    let own = all.into_iter().filter(|(_, (_, fleet))| scope.fleets.contains(fleet));
+    let own = all.into_iter().filter(|(_, (_, fleet))| scope.fleets().contains(fleet));
     let info = |(id, (name, fleet)): (&DeviceId, (&String, _))| DeviceInfo {
         id: id.to_string(),
         name: name.clone(),
@@ -56,12 +56,12 @@ pub(super) async fn details(
 ) -> Result<Json<DeviceDetails>, ApiError> {
     let device: DeviceId = id.parse().map_err(|_| unknown(&id))?;
     let (name, fleet) = rest.own_device(&identity, &device).ok_or_else(|| unknown(&id))?;
-    let own_fleets = rest.sessions.scope(&identity).fleets;
+    let scope = rest.sessions.scope(&identity);
     let shared = rest.catalog.shared();
     let catalog = rest.look(&shared);
     let board = rest.board.read().unwrap_or_else(PoisonError::into_inner);
     // It may have been another's, and not have reported since.
-    let vehicle = board.find(&device).map(|(_, vehicle)| vehicle).filter(|v| !v.removed && own_fleets.contains(&v.fleet));
+    let vehicle = board.find(&device).map(|(_, vehicle)| vehicle).filter(|v| !v.removed && scope.fleets().contains(&v.fleet));
     let position = vehicle.map(|v| &v.live.position);
     let fence_name = |id| catalog.geofences.get(id).map_or_else(|| ToString::to_string(id), |g| g.name.clone());
     let inside = vehicle.map_or(&[][..], |v| &v.inside);
@@ -163,6 +163,6 @@ pub(super) async fn slots(
     if query.epoch.is_some_and(|epoch| epoch != board.epoch()) {
         tracing::debug!("a browser asks for slots of an earlier run");
     }
-    let own = board.iter().filter(|(_, v)| !v.removed && scope.fleets.contains(&v.fleet));
+    let own = board.iter().filter(|(_, v)| !v.removed && scope.fleets().contains(&v.fleet));
     Json(SlotsMessage { epoch: board.epoch(), slots: own.map(|(slot, _)| board.row(slot)).collect() })
 }

@@ -266,7 +266,7 @@ impl Rest {
     fn own_fleet(&self, identity: &Identity, fleet: &str) -> Result<FleetId, ApiError> {
         let none = || ApiError::NotFound(format!("there is no fleet {fleet}"));
         let id: FleetId = fleet.parse().map_err(|_| none())?;
-        if self.sessions.scope(identity).fleets.contains(&id) { Ok(id) } else { Err(none()) }
+        if self.sessions.scope(identity).fleets().contains(&id) { Ok(id) } else { Err(none()) }
     }
 
     /// The device of this name, if it is the identity's.

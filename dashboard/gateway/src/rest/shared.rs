@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::time::{Interval, MissedTickBehavior};
 use waystream_domain::{FleetId, Position, ShareLinkId};
-use waystream_sql::{Devices, Scope, TrackRequest};
+use waystream_sql::{Devices, TrackRequest};
 
 /// Lines of JSON. Not compressed: each has to arrive when it is said.
 pub(crate) const LINES: &str = "application/x-ndjson";
@@ -170,7 +170,7 @@ fn shared_position(p: &Position) -> SharedPosition {
 }
 
 async fn way(rest: &RestState, shared: &SharedVehicle) -> Result<SharedTrail, ApiError> {
-    let scope = Scope::of_organisation(shared.organisation().clone(), &rest.look(&rest.catalog.shared()));
+    let scope = shared.scope(&rest.look(&rest.catalog.shared()));
     let to = now();
     let from = shared.starts_at().max(to.plus_millis(-TRAIL_MS));
     let devices = Devices::Only(vec![shared.device().clone()]);

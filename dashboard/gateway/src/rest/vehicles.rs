@@ -57,7 +57,8 @@ pub(super) async fn list_vehicles(
     Reader(identity): Reader,
     Json(request): Json<VehicleListRequest>,
 ) -> Result<Json<VehicleListAnswer>, ApiError> {
-    let own = rest.sessions.scope(&identity).fleets;
+    let scope = rest.sessions.scope(&identity);
+    let own = scope.fleets();
     let fleets = match &request.fleet {
         Some(fleet) => [rest.own_fleet(&identity, fleet)?].into(),
         None => own.clone(),
@@ -88,6 +89,6 @@ pub(super) async fn list_vehicles(
         matching: listed.order.len(),
         looks: listed.looks,
         from,
-        vehicles: page.filter_map(|&slot| listed_vehicle(&board, slot, &own)).collect(),
+        vehicles: page.filter_map(|&slot| listed_vehicle(&board, slot, own)).collect(),
     }))
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod browser;
+pub mod raw;
 pub mod user;
 
 use std::io::{self, Write};

@@ -100,14 +100,23 @@ impl Broker {
 
     /// kill -9 of one node, counted from 1.
     pub(crate) fn kill_node(&self, node: u16) {
-        let name = if node == 1 { "kafka".to_owned() } else { format!("kafka-{node}") };
-        let pid = std::fs::read_to_string(self.folder.join(name).join("pid")).expect("it is running");
-        let killed = Command::new("kill").arg("-KILL").arg(pid.trim()).status().expect("kill runs");
-        assert!(killed.success());
+        self.signal_node(node, "KILL");
         // Its ports are free some time after it has gone.
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.node_port(node))).is_ok() {
             std::thread::yield_now();
         }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        self.signal_node(1, signal);
+    }
+
+    fn signal_node(&self, node: u16, signal: &str) {
+        let name = if node == 1 { "kafka".to_owned() } else { format!("kafka-{node}") };
+        let pid = std::fs::read_to_string(self.folder.join(name).join("pid")).expect("it is running");
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(pid.trim()).status().expect("kill runs");
+        assert!(sent.success());
     }
 
     /// Starts again what was killed, on the same data; returns when it answers.

@@ -90,14 +90,20 @@ impl Server {
 
     /// kill -9.
     pub(crate) fn kill(&self) {
-        let pid = std::fs::read_to_string(self.folder.join("questdb/pid")).expect("a running server");
-        let killed = Command::new("kill").args(["-9", pid.trim()]).status().expect("kill");
-        assert!(killed.success());
+        let pid = self.signal("KILL");
         // Until the system has taken its port and its locks back; a process without a command line has ended.
-        let alive = || std::fs::read(format!("/proc/{}/cmdline", pid.trim())).is_ok_and(|line| !line.is_empty());
+        let alive = || std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
         while alive() || std::net::TcpStream::connect(("127.0.0.1", self.http_port)).is_ok() {
             std::thread::yield_now();
         }
+    }
+
+    /// Sends it a signal; gives the number of its process.
+    pub(crate) fn signal(&self, signal: &str) -> String {
+        let pid = std::fs::read_to_string(self.folder.join("questdb/pid")).expect("a running server").trim().to_owned();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status().expect("kill");
+        assert!(sent.success());
+        pid
     }
 
     /// Starts it again on the same data.
