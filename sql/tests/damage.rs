@@ -29,7 +29,8 @@ async fn a_file_that_can_t_be_read_is_left_out_of_the_next_query() {
 
     let engine = SqlEngine::new(store.clone(), SharedCatalog::default(), SqlOptions::default()).unwrap();
     let mut catalog = Catalog::default();
-    let north = Fleet { id: fleet("north"), organisation: organisation("acme"), name: "North".into(), rules: Default::default() };
+    let north =
+        Fleet { id: fleet("north"), organisation: organisation("acme"), name: "North".into(), rules: Default::default() };
     catalog.apply(CatalogEdit::Put(CatalogEntry::Fleet(north)));
     let scope = Scope::of_organisation(organisation("acme"), &catalog);
     let count = async || {

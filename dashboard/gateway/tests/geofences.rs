@@ -30,9 +30,8 @@ async fn kept(user: &User) -> Vec<Value> {
 
 fn all_kinds() -> Value {
     let square = |from: f64, to: f64| json!([[from, from], [to, from], [to, to], [from, to], [from, from]]);
-    let feature = |properties: Value, geometry: Value| {
-        json!({ "type": "Feature", "properties": properties, "geometry": geometry })
-    };
+    let feature =
+        |properties: Value, geometry: Value| json!({ "type": "Feature", "properties": properties, "geometry": geometry });
     json!({ "type": "FeatureCollection", "features": [
         feature(json!({ "name": "Hole", "colour": "#be185d", "fleet": "north", "group": "Yards" }),
             json!({ "type": "Polygon", "coordinates": [square(1.0, 2.0), square(1.25, 1.75)] })),

@@ -165,9 +165,7 @@ fn case(rng: &mut StdRng) -> Vec<Packet> {
 fn check(heard: &Packet, said: &str) {
     match heard {
         Packet::Text(text) => {
-            let words = |text: &str| -> Vec<String> {
-                text.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect()
-            };
+            let words = |text: &str| -> Vec<String> { text.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect() };
             // What was said may be said back, as a part of an error.
             let (told, said) = (words(text), words(said));
             let foreign = told.iter().find(|word| FOREIGN.contains(&word.as_str()) && !said.contains(word));

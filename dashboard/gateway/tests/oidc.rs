@@ -82,13 +82,8 @@ fn config(issuer: &str) -> GatewayConfig {
 }
 
 async fn invite(system: &System, name: &str) {
-    let user = catalog::User {
-        id: id(name),
-        organisation: id("ours"),
-        role: Role::Viewer,
-        password_hash: None,
-        preferences: None,
-    };
+    let user =
+        catalog::User { id: id(name), organisation: id("ours"), role: Role::Viewer, password_hash: None, preferences: None };
     system.edit(CatalogEntry::User(user)).await;
 }
 
