@@ -60,16 +60,8 @@ impl Fault {
     /// What can happen to all in one process.
     pub const EMBEDDED: [Self; 5] = [Self::Kill, Self::Freeze, Self::Sockets, Self::Rubbish, Self::Flood];
     /// What can happen to a process for each role.
-    pub const DISTRIBUTED: [Self; 8] = [
-        Self::Kill,
-        Self::Freeze,
-        Self::Gateway,
-        Self::Dataflow,
-        Self::Kafka,
-        Self::Sockets,
-        Self::Rubbish,
-        Self::Flood,
-    ];
+    pub const DISTRIBUTED: [Self; 8] =
+        [Self::Kill, Self::Freeze, Self::Gateway, Self::Dataflow, Self::Kafka, Self::Sockets, Self::Rubbish, Self::Flood];
 }
 
 /// One that has happened.
