@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use futures::{SinkExt, StreamExt};
 use reqwest::header::SET_COOKIE;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -12,6 +13,10 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// Small, as there are thousands of clients.
 const READ_BYTES: usize = 8 * 1024;
+
+/// Frames are acknowledged so often, or when so many bytes have come, as the dashboard does.
+const ACK_EVERY: Duration = Duration::from_millis(250);
+const ACK_AFTER_BYTES: usize = 8 * 1024;
 
 /// Whom a client speaks with.
 #[derive(Debug, Clone)]
@@ -26,13 +31,17 @@ pub enum Server {
 pub struct Watcher {
     socket: WebSocketStream<TcpStream>,
     acknowledges: bool,
+    /// Bytes since the last acknowledgement, and when that was.
+    unacknowledged: usize,
+    acknowledged_at: Instant,
 }
 
 impl Watcher {
     /// Connects, and asks for what there is to see in a room, if one is given.
     pub async fn connect(server: &Server, address: SocketAddr, room: Option<usize>) -> Result<Self> {
         let acknowledges = matches!(server, Server::Ours(_));
-        let mut watcher = Self { socket: open(server, address).await?, acknowledges };
+        let socket = open(server, address).await?;
+        let mut watcher = Self { socket, acknowledges, unacknowledged: 0, acknowledged_at: Instant::now() };
         loop {
             let Message::Text(text) = watcher.message().await? else { continue };
             match text.as_bytes() {
@@ -54,7 +63,10 @@ impl Watcher {
     pub async fn next(&mut self) -> Result<Bytes> {
         loop {
             let Message::Binary(bytes) = self.message().await? else { continue };
-            if self.acknowledges {
+            self.unacknowledged += bytes.len();
+            let due = self.unacknowledged >= ACK_AFTER_BYTES || self.acknowledged_at.elapsed() >= ACK_EVERY;
+            if self.acknowledges && due {
+                (self.unacknowledged, self.acknowledged_at) = (0, Instant::now());
                 let seq = bytes.get(8..12).and_then(|seq| seq.try_into().ok()).map(u32::from_le_bytes).context("no frame")?;
                 self.say(format!("42[\"ack\",{seq}]")).await?;
             }

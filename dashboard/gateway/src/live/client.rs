@@ -24,8 +24,12 @@ pub(crate) struct Now {
     pub(crate) up: Duration,
 }
 
-/// Vehicles in one frame of a snapshot: the longest records of so many fit.
+/// Vehicles in one frame of a snapshot at most: the longest records of so many fit.
 const SNAPSHOT_RECORDS: usize = 2_000;
+/// In that of a small view, of which thousands of sockets may begin at once: what one frame took stays with its connection.
+const FEW_RECORDS: usize = 200;
+/// A snapshot is about so many frames, if it can be.
+const SNAPSHOT_FRAMES: usize = 8;
 
 /// Something to send: perhaps rows of the slot table, then a frame.
 #[derive(Debug, Clone)]
@@ -133,8 +137,8 @@ impl ClientView {
 
     /// The tick's frames have all been sent.
     pub(crate) fn tick_sent(&mut self, tick: &TickFrames, view: &View, now: Now) {
-        for (seq, _) in &tick.frames {
-            self.window.sent(*seq, now);
+        for (seq, frame) in &tick.frames {
+            self.window.sent(*seq, frame.len(), now);
         }
         self.known = view.ticked();
     }
@@ -159,7 +163,7 @@ impl ClientView {
             if !send(&outgoing) {
                 return;
             }
-            self.window.sent(outgoing.seq, now);
+            self.window.sent(outgoing.seq, outgoing.frame.len(), now);
             match done {
                 Done::Gone(last) => self.gone = self.gone.split_off(&last.saturating_add(1)),
                 Done::Missing(last) => self.missing = self.missing.split_off(&last.saturating_add(1)),
@@ -190,15 +194,16 @@ impl ClientView {
             let slots = (!some.is_empty()).then(|| slots_message(some, board));
             Outgoing { slots, seq: head.seq, frame }
         };
+        let records = (view.ticked() / SNAPSHOT_FRAMES).clamp(FEW_RECORDS, SNAPSHOT_RECORDS);
         self.missing.retain(|&slot| view.is_known(slot, self.known));
         if !self.missing.is_empty() {
-            let some: BTreeSet<u32> = self.missing.iter().copied().take(SNAPSHOT_RECORDS).collect();
+            let some: BTreeSet<u32> = self.missing.iter().copied().take(records).collect();
             let last = *some.last()?;
             return Some((with_rows(some, kind, flags), Done::Missing(last)));
         }
         if self.snapshot_end.is_some() || self.known < view.ticked() {
             let end = self.snapshot_end.unwrap_or(view.ticked());
-            let to = (self.known + SNAPSHOT_RECORDS).min(end);
+            let to = (self.known + records).min(end);
             let last = if self.snapshot_end == Some(to) { flags::LAST } else { 0 };
             return Some((with_rows(view.joined(self.known, to).collect(), kind, flags | last), Done::Known(to)));
         }

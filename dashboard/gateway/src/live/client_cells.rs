@@ -57,10 +57,10 @@ impl ClientCells {
     }
 
     /// Such a frame (`None`: nothing was new) has been sent; the socket has a part as of a state.
-    pub(crate) fn took(&mut self, part: Tiles, state: u64, seq: Option<u32>, now: Now) {
+    pub(crate) fn took(&mut self, part: Tiles, state: u64, frame: Option<&Outgoing>, now: Now) {
         self.has = Has::Cells(part, state);
-        if let Some(seq) = seq {
-            self.window.sent(seq, now);
+        if let Some(Outgoing { seq, frame, .. }) = frame {
+            self.window.sent(*seq, frame.len(), now);
         }
     }
 
@@ -94,9 +94,10 @@ impl ClientCells {
         };
         let head = FrameHead { kind: FrameKind::Cells, flags: if full { flags::FULL } else { 0 }, epoch, seq: next_seq() };
         let frame = cells_frame(&viewport, &cells, now.wall.as_millis(), &head);
+        let bytes = frame.len();
         if send(&Outgoing { slots: None, seq: head.seq, frame }) {
             self.has = has;
-            self.window.sent(head.seq, now);
+            self.window.sent(head.seq, bytes, now);
         }
     }
 }

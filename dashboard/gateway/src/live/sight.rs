@@ -10,6 +10,7 @@ use super::window::WINDOW;
 use crate::wire::Viewport;
 use crate::wire::cells::{CELLS_PER_TILE, CellSum, decode_cells};
 use crate::wire::frame::{FrameKind, decode_frame, flags};
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::f64::consts::PI;
 use std::time::Duration;
@@ -184,7 +185,7 @@ impl Scene {
                             let seq = next();
                             Outgoing { slots: None, seq, frame: beat.frame(part, &cells, (now.wall, now.up), (1, seq)) }
                         });
-                        socket.cells.took(*part, area.state(), Some(outgoing.seq), now);
+                        socket.cells.took(*part, area.state(), Some(outgoing), now);
                         socket.browser.receive(outgoing);
                     }
                 }
@@ -334,7 +335,9 @@ fn cells_stay_until_the_vehicles_are_there() {
     assert!(browser.vehicles.is_empty());
     (0..20).for_each(|slot| scene.drive(slot, 50.0, 100.0));
     let (state, now) = (scene.area.state(), scene.now());
-    (0..3).for_each(|n| scene.sockets[0].cells.took(part(5, 16, 14, 2, 2), state, Some(1_000 + n), now));
+    let frame = |seq| Outgoing { slots: None, seq, frame: Bytes::new() };
+    let frames = (0..WINDOW as u32).map(|n| frame(1_000 + n));
+    frames.for_each(|frame| scene.sockets[0].cells.took(part(5, 16, 14, 2, 2), state, Some(&frame), now));
     scene.tick(true, true);
     // The window is full: the cells go later.
     assert_eq!((scene.sockets[0].browser.vehicles.len(), scene.sockets[0].browser.cells.is_some()), (20, true));

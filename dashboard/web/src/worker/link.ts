@@ -54,11 +54,19 @@ const UNAUTHORISED = 'unauthorised';
 const WATCH_AGAIN_MS = 5_000;
 /** A replay that is not open by then never will be: the server gives up long before. */
 const OPEN_AT_MOST_MS = 120_000;
+/** Frames are acknowledged so often, or when so much has come: the server lets small ones go ahead for about twice as long. */
+const ACK_EVERY_MS = 250;
+const ACK_AFTER_BYTES = 8_192;
 
 export class Link {
   private socket: Socket<FromServer, ToServer>;
   /** The newest alert seen: after a break the server sends what came after it. */
   private alertsAfter: string | null;
+  /** Bytes, since the last acknowledgement. */
+  private unacknowledged = 0;
+  private newest = 0;
+  private acknowledgedAt = 0;
+  private acknowledging: ReturnType<typeof setTimeout> | undefined;
 
   constructor(origin: string, alertsAfter: string | null, handlers: LinkHandlers) {
     this.alertsAfter = alertsAfter;
@@ -137,8 +145,21 @@ export class Link {
     if (this.socket.connected) this.socket.emit('inside', { on });
   }
 
-  ack(seq: number): void {
-    this.socket.emit('ack', seq);
+  /** The newest frame, which was so long: it stands for all before it. */
+  ack(seq: number, bytes: number): void {
+    this.unacknowledged += bytes;
+    this.newest = seq;
+    if (this.unacknowledged >= ACK_AFTER_BYTES || performance.now() - this.acknowledgedAt >= ACK_EVERY_MS) this.acknowledge();
+    else this.acknowledging ??= setTimeout(() => this.acknowledge(), ACK_EVERY_MS);
+  }
+
+  private acknowledge(): void {
+    clearTimeout(this.acknowledging);
+    this.acknowledging = undefined;
+    // After a break the server has forgotten what it sent before.
+    if (this.unacknowledged > 0 && this.socket.connected) this.socket.emit('ack', this.newest);
+    this.unacknowledged = 0;
+    this.acknowledgedAt = performance.now();
   }
 
   /** Answers null if the connection is lost before the server has answered. */

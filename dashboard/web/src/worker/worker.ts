@@ -107,7 +107,7 @@ function connect(origin: string, base: string, alertsAfter: string | null): void
       const frame = decode(bytes);
       if (!frame) return;
       live.frame(decoder, frame, Date.now());
-      link?.ack(frame.seq);
+      link?.ack(frame.seq, bytes.length);
       wake();
     },
     slots: (message) => {

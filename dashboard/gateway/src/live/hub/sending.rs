@@ -127,7 +127,7 @@ impl Sending<'_> {
                 });
                 if send(&client.socket, outgoing) {
                     self.sent += 1;
-                    client.cells.took(*part, area.state(), Some(outgoing.seq), self.now);
+                    client.cells.took(*part, area.state(), Some(outgoing), self.now);
                 }
             }
         }
