@@ -123,8 +123,8 @@ pub struct SessionInfo {
     pub user: String,
     /// Whose fleets are seen.
     pub organisation: String,
-    /// `owner`, `dispatcher` or `viewer`.
-    #[ts(type = "\"owner\" | \"dispatcher\" | \"viewer\"")]
+    /// `owner`, `dispatcher`, `viewer` or `installer`.
+    #[ts(type = "\"owner\" | \"dispatcher\" | \"viewer\" | \"installer\"")]
     pub role: String,
     /// False until the user has chosen one.
     pub has_password: bool,

@@ -18,7 +18,8 @@ import { sqlPanel } from './panels/sql';
 import { vehiclesPanel } from './panels/vehicles';
 import { install } from './pwa/install';
 import { forgetOne, prefer, preferred, preferredTimeZone, preferredUnits } from './prefs';
-import { Store } from './state';
+import { looksAround, panelsOf } from './roles';
+import { Store, type PanelName } from './state';
 import { texts } from './texts';
 import { exposeForTests } from './testhook';
 import { h } from './ui/dom';
@@ -26,7 +27,7 @@ import { bindKeys, createShell } from './ui/shell';
 import { chime } from './ui/sound';
 import { choosePassword, signIn } from './ui/signin';
 import { toasts } from './ui/toast';
-import type { AlertEvent, CatalogMessage, PageConfig, SessionInfo } from './wire/types';
+import type { AlertEvent, CatalogMessage, EventsAnswer, GeofenceCollection, PageConfig, SessionInfo } from './wire/types';
 import type { Grouping, LayerName, Theme } from './worker/protocol';
 
 const ALERTS_KEPT = 2000;
@@ -45,6 +46,9 @@ async function sessionOf(config: PageConfig): Promise<SessionInfo> {
     throw e;
   }
 }
+
+const offered = ({ role }: SessionInfo, panel: PanelName | null): PanelName | null =>
+  (panel === null || panelsOf(role).includes(panel) ? panel : 'vehicles');
 
 const isNarrow = (): boolean => matchMedia('(max-width: 700px)').matches;
 
@@ -65,14 +69,15 @@ async function start(): Promise<void> {
   const config = await api.config();
   document.title = config.title || texts.product;
   const session = await sessionOf(config);
-  const [fences, recent] = await Promise.all([api.fences(), api.events({ limit: ALERTS_AT_START })]);
+  const [fences, recent]: [GeofenceCollection | null, EventsAnswer | null] = looksAround(session.role)
+    ? await Promise.all([api.fences(), api.events({ limit: ALERTS_AT_START })]) : [null, null];
   const grouping = preferred('grouping');
   const asked = parseAddress(location.hash);
   const store = new Store({
-    config, session, fleets: session.fleets, panel: asked.panel === undefined ? (isNarrow() ? null : 'vehicles') : asked.panel, stats: null,
-    fences: new Map(fences.features.map((f) => [f.properties.id, f])),
-    alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
-    acknowledged: acknowledgedOf(recent.events), query: asked.query,
+    config, session, fleets: session.fleets, panel: asked.panel === undefined ? (isNarrow() ? null : 'vehicles') : offered(session, asked.panel), stats: null,
+    fences: new Map((fences?.features ?? []).map((f) => [f.properties.id, f])),
+    alerts: [...(recent?.events ?? [])].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
+    acknowledged: acknowledgedOf(recent?.events ?? []), query: asked.query,
     filter: { text: '', fleet: null, looks: [], sort: 'name', fence: null, attribute: '', devices: null, ...asked.filter },
     options: { theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off', colouring: preferred('colouring') === 'speed' ? 'speed' : 'status', live: true },
     selected: null, vehicle: null, follow: false, replay: null, drawing: null, measuring: false, tilesFailing: false,
@@ -88,8 +93,8 @@ async function start(): Promise<void> {
   // Browsers once kept what was acknowledged for themselves.
   forgetOne('acknowledged');
   const app = build(store);
-  app.engine.connect(recent.cursor);
-  if (asked.replay) app.replay(asked.replay.device, asked.replay);
+  app.engine.connect(recent?.cursor ?? null);
+  if (asked.replay && looksAround(session.role)) app.replay(asked.replay.device, asked.replay);
   else if (asked.device !== null) app.select('live', asked.device);
   const renewed = (): void => void app.toast(texts.newVersion, { onclick: () => location.reload() });
   // Without it the page only opens slower.
@@ -122,7 +127,7 @@ function build(store: Store): App {
       const row = await engine.locate(layer, device);
       if (row) app.view.flyTo(row.lat, row.lon);
     },
-    openPanel: (panel) => store.set({ panel }),
+    openPanel: (panel) => store.set({ panel: offered(store.now.session, panel) }),
     replay: (device, range, at) => startReplay(device, range, at),
     clickGround: (at) => {
       const fence = [...store.now.fences.values()].find((f) => contains(f, at));

@@ -71,7 +71,7 @@ export const texts = {
     invite: 'Invite somebody',
     userName: 'Sign-in name',
     role: 'May',
-    roles: { owner: 'Everything (owner)', dispatcher: 'Edit vehicles and geofences, send commands (dispatcher)', viewer: 'Look (viewer)' },
+    roles: { owner: 'Everything (owner)', dispatcher: 'Edit vehicles and geofences, send commands (dispatcher)', viewer: 'Look (viewer)', installer: 'Enter and adopt devices, see where they were last (installer)' },
     noPassword: 'has not chosen a password yet',
     newLink: (user: string): string => `New sign-in link for ${user}`,
     linkOf: (user: string): string => `Sign-in link for ${user}`,

@@ -132,7 +132,7 @@ impl Identity {
 
     /// May change devices, fleets and geofences.
     pub(crate) fn may_edit(&self) -> bool {
-        matches!(self.role, Role::Owner | Role::Dispatcher) && self.is_for(TokenScope::Edit)
+        self.role.edits() && self.is_for(TokenScope::Edit)
     }
 }
 
@@ -204,7 +204,11 @@ impl Sessions {
                 token.and_then(|token| catalog.users.get(&token.user)).map(|user| user.as_ref())
             }
         };
-        user.is_some_and(|user| user.id == identity.user && user.organisation == identity.organisation)
+        let looks_around = identity.role.looks_around();
+        user.is_some_and(|user| {
+            let same = user.id == identity.user && user.organisation == identity.organisation;
+            same && user.role.looks_around() == looks_around
+        })
     }
 
     /// A new session of who has shown this, from this address: the `Set-Cookie` value, and who it is for (`None` if there is no such

@@ -386,7 +386,10 @@ impl Hub {
     fn check_sessions(&mut self, now: Now) {
         let ended = self.clients.iter().filter(|(_, client)| {
             let identity = self.sessions.identity(client.identity.session(), now.wall);
-            identity.is_none_or(|i| i.organisation() != client.identity.organisation())
+            identity.is_none_or(|i| {
+                let role_is_another = i.role().looks_around() != client.identity.role().looks_around();
+                i.organisation() != client.identity.organisation() || role_is_another
+            })
         });
         let ended: Vec<Sid> = ended.map(|(sid, _)| *sid).collect();
         ended.into_iter().for_each(|sid| self.cut(sid, "session ended"));

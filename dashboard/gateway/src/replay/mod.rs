@@ -97,6 +97,9 @@ impl Replays {
     }
 
     async fn open(&self, socket: SocketRef, identity: &Identity, id: u32, wanted: Wanted) -> Result<ReplayAnswer, String> {
+        if !identity.role().looks_around() {
+            return Err("installers see no history".into());
+        }
         let place = self.place(id)?;
         let selection = self.selection(identity, &wanted)?;
         let slots = slots_of(&self.context.sql, &self.context.catalog, &selection).await.map_err(|e| e.to_string())?;

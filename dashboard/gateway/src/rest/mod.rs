@@ -190,17 +190,31 @@ async fn page_config(State(rest): State<RestState>) -> Json<PageConfig> {
     Json(rest.page.clone())
 }
 
-/// What a token must be for is what the method does, so that a new handler can't forget to ask: looking or changing.
+/// What a token must be for is what the method does, so that a new handler can't forget to ask: looking or changing. Nor can it
+/// forget installers: they are let in where [`Anybody`] is asked for.
 impl FromRequestParts<RestState> for Identity {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, rest: &RestState) -> Result<Self, ApiError> {
-        let scope = if parts.method.is_safe() { TokenScope::Read } else { TokenScope::Edit };
-        Ok(rest.sessions.asking(&parts.headers, scope, now())?.asking_from(address(parts)))
+        let Anybody(identity) = Anybody::from_request_parts(parts, rest).await?;
+        require_looking_around(&identity)?;
+        Ok(identity)
     }
 }
 
-/// Who may look, where the question is so long that it is sent like a change.
+/// Whoever asks, installers too: for devices, and where they were last.
+struct Anybody(Identity);
+
+impl FromRequestParts<RestState> for Anybody {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, rest: &RestState) -> Result<Self, ApiError> {
+        let scope = if parts.method.is_safe() { TokenScope::Read } else { TokenScope::Edit };
+        Ok(Self(rest.sessions.asking(&parts.headers, scope, now())?.asking_from(address(parts))))
+    }
+}
+
+/// Who may look, installers too, where the question is so long that it is sent like a change.
 struct Reader(Identity);
 
 impl FromRequestParts<RestState> for Reader {
@@ -218,7 +232,9 @@ impl FromRequestParts<RestState> for Analyst {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, rest: &RestState) -> Result<Self, ApiError> {
-        Ok(Self(rest.sessions.asking(&parts.headers, TokenScope::Sql, now())?))
+        let identity = rest.sessions.asking(&parts.headers, TokenScope::Sql, now())?;
+        require_looking_around(&identity)?;
+        Ok(Self(identity))
     }
 }
 
@@ -326,6 +342,14 @@ where
     });
     // Fused, because the compression asks once more after the end, which most streams take as a fault.
     Body::from_stream(body.fuse())
+}
+
+fn require_looking_around(identity: &Identity) -> Result<(), ApiError> {
+    if identity.role().looks_around() {
+        Ok(())
+    } else {
+        Err(ApiError::Forbidden("installers enter devices and see where they were last, nothing else".into()))
+    }
 }
 
 fn require_editor(identity: &Identity) -> Result<(), ApiError> {

@@ -4,6 +4,7 @@ import { inParts } from '../acknowledged';
 import { api } from '../api';
 import type { App, Panel } from '../app';
 import { age, time, utc } from '../format';
+import { mayEdit } from '../roles';
 import { texts } from '../texts';
 import { h, icon, iconButton, options, setText, timeElement, type IconName } from '../ui/dom';
 import { chime } from '../ui/sound';
@@ -104,7 +105,7 @@ export function alertsPanel(app: App): Panel {
       if (sound.checked) chime();
     },
   });
-  const mayEdit = store.now.session.role !== 'viewer';
+  const mayAcknowledge = mayEdit(store.now.session.role);
   const note = h('input', { type: 'text', class: 'search', maxLength: 500, placeholder: texts.alerts.note, aria: { label: texts.alerts.note } });
   const seenTo = (alerts: readonly AlertEvent[]): void => {
     const said = note.value;
@@ -113,11 +114,11 @@ export function alertsPanel(app: App): Panel {
       if (note.value === said) note.value = '';
     }, app.report);
   };
-  const actions: RowActions | null = mayEdit ? {
+  const actions: RowActions | null = mayAcknowledge ? {
     acknowledge: (alert) => seenTo([alert]),
     takeBack: (alert) => void api.takeBackAcknowledgement(alert.event_id).catch(app.report),
   } : null;
-  const all = mayEdit && h('button', {
+  const all = mayAcknowledge && h('button', {
     type: 'button', class: 'button small', onclick: () => seenTo(store.now.alerts.filter((a) => wanted(a) && matches(a))),
   }, texts.alerts.acknowledgeAll);
   const list = h('ul', { class: 'plain-list', aria: { label: texts.panels.alerts } });

@@ -8,6 +8,7 @@ import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
 import { chart } from '../ui/chart';
 import { showShareLinks } from './share';
+import { entersDevices, looksAround, mayEdit } from '../roles';
 import { handOverButton } from './transfers';
 import { tripList } from './trips';
 import type { DeviceDetails, TrackAnswer } from '../wire/types';
@@ -36,7 +37,7 @@ export function detailsCard(app: App): HTMLElement {
   const fixAge = h('span', { class: 'figure' });
   const facts = h('dl', { class: 'facts' });
   const attributes = h('dl', { class: 'facts attributes' });
-  const chartBox = h('div', { class: 'chart-box' });
+  const chartBox = h('div', { class: 'chart-box', hidden: !looksAround(store.now.session.role) });
   const renameForm = h('form', { class: 'inline-form', hidden: true });
 
   const follow = h('button', { type: 'button', class: 'button small', onclick: () => store.set({ follow: !store.now.follow }) }, texts.details.follow);
@@ -50,16 +51,20 @@ export function detailsCard(app: App): HTMLElement {
   }, texts.details.trail);
   const replayButton = h('button', { type: 'button', class: 'button small', onclick: () => app.openPanel('replay') }, texts.details.replay);
   const share = h('button', {
-    type: 'button', class: 'button small', title: texts.share.buttonHint, hidden: store.now.session.role === 'viewer', onclick: () => {
+    type: 'button', class: 'button small', title: texts.share.buttonHint, hidden: !mayEdit(store.now.session.role), onclick: () => {
       const { selected } = store.now;
       if (selected) showShareLinks(app, selected.device, title.textContent ?? selected.device);
     },
   }, texts.share.button);
   const gpx = h('a', { class: 'button small', download: '' }, texts.details.exportGpx);
   const handOver = handOverButton(app);
+  const hasHistory = looksAround(store.now.session.role);
+  [trailButton, replayButton, gpx].forEach((element) => {
+    element.hidden = !hasHistory;
+  });
 
   const trips = tripList(app);
-  const chartTitle = h('h3', {});
+  const chartTitle = h('h3', { hidden: !hasHistory });
   const reported = h('div', { class: 'reported' }, facts, h('h3', {}, texts.details.attributes), attributes);
   const card = h('aside', { class: 'card', hidden: true, aria: { label: texts.details.region } },
     h('header', { class: 'card-head' }, dot, h('div', { class: 'grow' }, title, subtitle), past,
@@ -80,7 +85,7 @@ export function detailsCard(app: App): HTMLElement {
 
   function toggleRename(): void {
     const { session } = store.now;
-    if (!details || session.role === 'viewer') return;
+    if (!details || !entersDevices(session.role)) return;
     renameForm.hidden = !renameForm.hidden;
     const { id, fleet } = details;
     const input = h('input', { value: details.name, maxLength: 100, aria: { label: texts.details.rename } });
@@ -103,7 +108,7 @@ export function detailsCard(app: App): HTMLElement {
   function showDetails(): void {
     const position = details?.position ?? null;
     const rows: HTMLElement[] = [];
-    if (details) {
+    if (details && hasHistory) {
       rows.push(...fact(texts.details.inside, ...(details.inside.length === 0 ? [texts.details.insideNone] : details.inside.map((fence) =>
         h('button', { type: 'button', class: 'link', title: texts.details.since(time(fence.since)), onclick: () => app.highlightFence(fence.id) }, fence.name)))));
     }
@@ -137,7 +142,7 @@ export function detailsCard(app: App): HTMLElement {
 
   async function refreshTrack(): Promise<void> {
     const { selected, stats, replay } = store.now;
-    if (!selected) return;
+    if (!selected || !hasHistory) return;
     const past = selected.layer === 'replay' ? replay : null;
     const to = past?.to ?? Math.round(Date.now() + (stats?.clockOffset ?? 0));
     const from = past?.from ?? to - HOUR_MS;
@@ -168,7 +173,7 @@ export function detailsCard(app: App): HTMLElement {
     if (!selected) return;
     setText(title, selected.device);
     quietly(refreshTrack());
-    quietly(trips.show(selected.device));
+    if (hasHistory) quietly(trips.show(selected.device));
     // What is reported now says nothing of the past.
     reported.hidden = selected.layer === 'replay';
     if (selected.layer === 'replay') return;

@@ -6,6 +6,7 @@ import { lengthText } from '../format';
 import { draw, type DrawKind, type Drawing, type Drawn } from '../map/draw';
 import { DEFAULT_COLOUR, FENCE_COLOURS, boundsOf, circleOf, colourOf, corridorOf, polygonsOf } from '../map/fences';
 import { reshape } from '../map/reshape';
+import { mayEdit } from '../roles';
 import { texts } from '../texts';
 import { download, field, h, icon, iconButton, options, setText } from '../ui/dom';
 import type { GeofenceFeature } from '../wire/types';
@@ -48,8 +49,8 @@ export function fencesPanel(app: App): FencesPanel {
   const more = h('div', { class: 'button-row panel-foot' },
     h('button', { type: 'button', class: 'button small', onclick: () => file.click() }, texts.fences.import),
     h('button', { type: 'button', class: 'button small', onclick: exportAll }, texts.fences.export), file);
-  const mayEdit = store.now.session.role !== 'viewer';
-  tools.hidden = !mayEdit;
+  const mayDraw = mayEdit(store.now.session.role);
+  tools.hidden = !mayDraw;
 
   function start(kind: DrawKind, then: (shape: Drawn) => void = openEditor): void {
     drawing?.cancel();
@@ -203,7 +204,7 @@ export function fencesPanel(app: App): FencesPanel {
             app.highlightFence(id);
           },
         }, swatch, h('span', { class: 'row-main' }, h('span', { class: 'row-name' }, name), h('span', { class: 'row-sub' }, describe(fence)))),
-        mayEdit && iconButton('edit', `${texts.edit} ${name}`, () => openEditor(fence)));
+        mayDraw && iconButton('edit', `${texts.edit} ${name}`, () => openEditor(fence)));
       item.onmouseenter = () => app.highlightFence(id);
       item.onmouseleave = () => app.highlightFence(null);
       return item;

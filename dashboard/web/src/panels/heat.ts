@@ -7,6 +7,7 @@ import { fromLocalInput, toLocalInput } from '../format';
 import { HeatLayer } from '../map/heat';
 import { cellZoom, heatCells, heatSql } from '../map/heat_cells';
 import { RAMP_CSS } from '../map/ramp';
+import { looksAround } from '../roles';
 import { texts } from '../texts';
 import { field, h, iconButton, options, setText } from '../ui/dom';
 
@@ -37,6 +38,7 @@ export function heatBox(app: App, map: L.Map): HeatBox {
     h('header', { class: 'card-head' }, h('h2', { class: 'card-title grow' }, texts.heat.title), iconButton('close', texts.close, toggle)),
     h('div', { class: 'heat-form' }, field(texts.replay.from, from), field(texts.replay.to, to), fleetField, legend, status, error));
   const button = iconButton('heat', texts.heat.title, toggle, 'map-button');
+  button.hidden = !looksAround(app.store.now.session.role);
   button.setAttribute('aria-pressed', 'false');
   L.DomEvent.disableClickPropagation(element);
   L.DomEvent.disableScrollPropagation(element);

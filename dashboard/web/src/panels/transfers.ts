@@ -3,16 +3,15 @@
 import { api, messageOf } from '../api';
 import type { App } from '../app';
 import { time } from '../format';
+import { mayEdit } from '../roles';
 import { texts } from '../texts';
 import { field, h, options, setText } from '../ui/dom';
 import { showOnce } from '../ui/once';
 import type { TransferInfo } from '../wire/types';
 
-const mayEdit = (app: App): boolean => app.store.now.session.role !== 'viewer';
-
 /** A button that opens what is offered and what may be taken. */
 export function transfersButton(app: App): HTMLElement {
-  return h('button', { type: 'button', class: 'button small', hidden: !mayEdit(app), data: { transfers: '' }, onclick: () => showTransfers(app) }, texts.transfers.redeem);
+  return h('button', { type: 'button', class: 'button small', hidden: !mayEdit(app.store.now.session.role), data: { transfers: '' }, onclick: () => showTransfers(app) }, texts.transfers.redeem);
 }
 
 /** A button that offers the vehicle that is shown. */
@@ -24,7 +23,7 @@ export function handOverButton(app: App): HTMLElement {
     },
   }, texts.transfers.handOver);
   app.store.on(['selected'], ({ selected }) => {
-    element.hidden = selected?.layer !== 'live' || !mayEdit(app);
+    element.hidden = selected?.layer !== 'live' || !mayEdit(app.store.now.session.role);
   });
   return element;
 }

@@ -103,9 +103,9 @@ user: string,
  */
 organisation: string,
 /**
- * `owner`, `dispatcher` or `viewer`.
+ * `owner`, `dispatcher`, `viewer` or `installer`.
  */
-role: "owner" | "dispatcher" | "viewer",
+role: "owner" | "dispatcher" | "viewer" | "installer",
 /**
  * False until the user has chosen one.
  */
@@ -182,7 +182,7 @@ secret: string, };
 /**
  * What a user may do.
  */
-export type RoleName = "owner" | "dispatcher" | "viewer";
+export type RoleName = "owner" | "dispatcher" | "viewer" | "installer";
 
 /**
  * Somebody of the organisation.

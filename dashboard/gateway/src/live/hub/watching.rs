@@ -81,6 +81,7 @@ impl Hub {
                 (client.seat, client.viewport, client.watch, client.catching_up) = (seat, viewport, watch, None);
             }
             None => {
+                let outbox = Outbox::of(identity.role());
                 let client = Client {
                     socket,
                     identity,
@@ -92,7 +93,7 @@ impl Hub {
                     window: ClientView::new(view, now),
                     cells: ClientCells::default(),
                     followed: None,
-                    outbox: Outbox::default(),
+                    outbox,
                     blocked_since: None,
                     watch,
                     catching_up: None,
