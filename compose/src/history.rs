@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use waystream_connectors::faults::Source;
 use waystream_connectors::files::TrackPoint;
 use waystream_connectors::ingest::{Ingest, Report};
+use waystream_connectors::shown::Shown;
 use waystream_domain::{Actor, CatalogEdit, CatalogEntry, DeviceId, OrganisationId, Position, Timestamp};
 use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, Offsets, Topic};
@@ -58,7 +59,7 @@ pub struct Selection {
 impl History {
     /// Puts points into the log; returns once they are durable, with how many were taken.
     pub async fn store(&self, points: Vec<TrackPoint>) -> anyhow::Result<usize> {
-        let source = Source { protocol: IMPORT, device: None, peer: None };
+        let source = Source { protocol: IMPORT, device: None, peer: None, shown: Shown::SignedIn };
         let mut reports: Vec<Report> = Vec::new();
         let mut taken = 0;
         for point in points {

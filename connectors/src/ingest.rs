@@ -8,7 +8,7 @@ use crate::quarantine::{Kept, Quarantine};
 use crate::readers::{MAX_FUTURE_MS, hex};
 use crate::tray::{Refused, Tray};
 use crate::vocabulary as name;
-use crate::{metrics, now};
+use crate::{metrics, now, shown};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -174,8 +174,9 @@ impl Ingest {
         });
     }
 
-    /// Whether this device may report; `None`: it is refused (told and counted). A new device is registered first, once, and
-    /// durably, so that no position is older than its device. One that is known by one of `aliases` is that device.
+    /// Whether this device may report; `None`: it is refused, or something speaks against its being this device (told and counted). A
+    /// new device is registered first, once, and durably, so that no position is older than its device. One that is known by one of
+    /// `aliases` is that device.
     pub async fn admit(
         &self,
         source: Source<'_>,
@@ -183,7 +184,9 @@ impl Ingest {
         aliases: &[DeviceId],
     ) -> Result<Option<Admitted>, NotStored> {
         if let Some(known) = std::iter::once(device).chain(aliases).find_map(|id| self.known(id)) {
-            return Ok(Some(known));
+            let Some(fault) = self.contradiction(source, &known.device) else { return Ok(Some(known)) };
+            self.0.faults.tell(Source { device: Some(&known.device), ..source }, &fault);
+            return Ok(None);
         }
         let reason = match self.0.options.unknown_devices {
             UnknownDevices::Refuse => {
@@ -197,6 +200,14 @@ impl Ingest {
         let fault = Fault::new(FaultKind::RefusedDevice, reason);
         self.0.faults.tell(Source { device: Some(device), ..source }, &fault);
         Ok(None)
+    }
+
+    /// What speaks against a device of the catalog being what it says: it shows no or another secret than its own, or speaks from
+    /// where it may not.
+    pub(crate) fn contradiction(&self, source: Source<'_>, device: &DeviceId) -> Option<Fault> {
+        let catalog = self.0.catalog.shared();
+        let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
+        shown::contradiction(&catalog, device, source.peer, source.shown)
     }
 
     /// Where unknown devices go.

@@ -24,6 +24,7 @@ pub mod quarantine;
 mod readers;
 pub mod recognise;
 mod senders;
+pub mod shown;
 mod tcp;
 mod tray;
 mod udp;

@@ -9,6 +9,7 @@ use crate::link::{Link, read_some};
 use crate::newest::{Claim, Newest};
 use crate::now;
 use crate::protocol::{Checksums, Context, Decoder, Fault, FaultKind, Framing, Protocol};
+use crate::shown::Shown;
 use bytes::{Bytes, BytesMut};
 use smol_str::SmolStr;
 use std::io;
@@ -341,7 +342,7 @@ impl Session {
 
     fn source(&self) -> Source<'_> {
         let device = self.claim.as_ref().map(Claim::device);
-        Source { protocol: self.shared.protocol.name, device, peer: Some(self.peer) }
+        Source { protocol: self.shared.protocol.name, device, peer: Some(self.peer), shown: Shown::Nothing }
     }
 
     fn tell(&self, fault: &Fault) {

@@ -14,6 +14,7 @@ use crate::protocols;
 use crate::readers::{frames_of, hex};
 use crate::recognise::{Recognised, recognise_datagram};
 use crate::senders::Senders;
+use crate::shown::Shown;
 use crate::tcp::MAX_LOGIN_BYTES;
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -147,7 +148,7 @@ fn understand(
     let mut remembered = session.login.is_some();
     for frame in frames(shared, protocol, datagram, peer) {
         let decoded = decoder.with(|decoder| decoder.decode(&frame, &context));
-        let source = Source { protocol: protocol.name, device: None, peer: Some(peer) };
+        let source = Source { protocol: protocol.name, device: None, peer: Some(peer), shown: Shown::Nothing };
         let message = Message { bytes: &frame, datagram: context.datagram, login: session.login.as_deref() };
         shared.ingest.set_aside(source, context.received_at, message, &decoded);
         if session.login.is_none() && decoded.device.is_some() && frame.len() <= MAX_LOGIN_BYTES {
@@ -178,7 +179,7 @@ fn begin(shared: &Shared, datagram: &[u8], peer: SocketAddr) -> Option<Session> 
             Recognised::Unknown | Recognised::Undecided => (FaultKind::UnknownProtocol, "no protocol".to_owned()),
         };
         let begins = hex(&datagram[..datagram.len().min(32)]);
-        let source = Source { protocol: ANY, device: None, peer: Some(peer) };
+        let source = Source { protocol: ANY, device: None, peer: Some(peer), shown: Shown::Nothing };
         shared.ingest.faults().tell(source, &Fault::new(kind, format!("{what}: the datagram begins with {begins}")));
         None
     };
@@ -199,7 +200,8 @@ fn frames(shared: &Shared, protocol: &'static Protocol, datagram: &[u8], peer: S
     };
     let (frames, lost) = frames_of(framing(), datagram);
     if let Some(fault) = lost {
-        shared.ingest.faults().tell(Source { protocol: protocol.name, device: None, peer: Some(peer) }, &fault);
+        let source = Source { protocol: protocol.name, device: None, peer: Some(peer), shown: Shown::Nothing };
+        shared.ingest.faults().tell(source, &fault);
     }
     frames
 }
@@ -207,7 +209,7 @@ fn frames(shared: &Shared, protocol: &'static Protocol, datagram: &[u8], peer: S
 async fn serve(shared: &Shared, socket: &UdpSocket, message: Understood, peer: SocketAddr) -> Result<(), NotStored> {
     let Understood { protocol, mut decoder, mut decoded, received_at, came } = message;
     let seen = decoded.fixes.iter().rfind(|fix| fix.valid).map(|fix| fix.location);
-    let source = Source { protocol: protocol.name, device: None, peer: Some(peer) };
+    let source = Source { protocol: protocol.name, device: None, peer: Some(peer), shown: Shown::Nothing };
     let taken = shared.ingest.take(source, received_at, &mut decoded).await?;
     if let (Taken::Stored, Some(device)) = (taken, &decoded.device) {
         contest::heard(&shared.ingest, source, device, came, seen).await;

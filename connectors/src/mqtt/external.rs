@@ -12,6 +12,7 @@ use crate::faults::Source;
 use crate::ingest::{Ingest, Message, NotStored, Report};
 use crate::metrics;
 use crate::now;
+use crate::shown::Shown;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -220,12 +221,13 @@ impl Subscriber {
             let mut around = Around { received_at, config, sessions };
             for understood in understand(&self.topics, &publication.topic(), publication.payload(), None, &mut around) {
                 let protocol = understood.protocol;
-                let read = admitted(ingest, received_at, understood).await?;
+                // Whom the broker lets publish there is the broker's business.
+                let read = admitted(ingest, received_at, Shown::SignedIn, understood).await?;
                 reports.entry(protocol).or_default().extend(read.unwrap_or_default());
             }
         }
         for (protocol, reports) in reports {
-            ingest.store(Source { protocol, device: None, peer: None }, received_at, reports).await?;
+            ingest.store(Source { protocol, device: None, peer: None, shown: Shown::SignedIn }, received_at, reports).await?;
         }
         Ok(())
     }
@@ -235,10 +237,11 @@ impl Subscriber {
 pub(super) async fn admitted(
     ingest: &Ingest,
     received_at: Timestamp,
+    shown: Shown<'_>,
     understood: Understood,
 ) -> Result<Option<Vec<Report>>, NotStored> {
     let Understood { protocol, fleet, decoded, frame } = understood;
-    let source = Source { protocol, device: decoded.device.as_ref(), peer: None };
+    let source = Source { protocol, device: decoded.device.as_ref(), peer: None, shown };
     for fault in &decoded.faults {
         ingest.faults().tell(source, fault);
     }

@@ -9,6 +9,7 @@ use crate::ingest::{Ingest, NotStored, Taken};
 use crate::now;
 use crate::protocol::{Fault, FaultKind};
 use crate::protocols::owntracks;
+use crate::shown::Shown;
 use async_trait::async_trait;
 use rmqtt::codec::v5::SubscribeAckReason;
 use rmqtt::hook::{Handler, HookResult, Parameter, ReturnType};
@@ -50,10 +51,15 @@ impl Hooks {
         Self { ingest, config, passwords: passwords.map(Arc::new), sessions: Arc::new(Mutex::new(sessions)) }
     }
 
+    /// A broker that asks for passwords knows who speaks.
+    fn shown(&self) -> Shown<'static> {
+        if self.passwords.is_some() { Shown::SignedIn } else { Shown::Nothing }
+    }
+
     async fn publish(&self, session: &Session, publish: &Publish) -> Verdict {
         let Some(ingest) = self.ingest.upgrade() else { return Verdict::NotStored };
         // The broker knows the relay's address only.
-        let nobody = Source { protocol: ROOT, device: None, peer: None };
+        let nobody = Source { protocol: ROOT, device: None, peer: None, shown: self.shown() };
         let username = session.id.username.as_ref().map(AsRef::as_ref);
         if let Some(topic) = own_topic(&publish.topic, username) {
             return self.owntracks(&ingest, topic, publish).await;
@@ -86,15 +92,15 @@ impl Hooks {
             understand(topics, &publish.topic, &publish.payload, named, &mut around)
         };
         for message in understood {
-            let source = Source { protocol: message.protocol, device: None, peer: None };
-            let Some(reports) = admitted(ingest, received_at, message).await? else { return Ok(Some(false)) };
+            let source = Source { protocol: message.protocol, device: None, peer: None, shown: self.shown() };
+            let Some(reports) = admitted(ingest, received_at, self.shown(), message).await? else { return Ok(Some(false)) };
             ingest.store(source, received_at, reports).await?;
         }
         Ok(Some(true))
     }
 
     async fn owntracks(&self, ingest: &Ingest, topic: &str, publish: &Publish) -> Verdict {
-        let nobody = Source { protocol: ROOT, device: None, peer: None };
+        let nobody = Source { protocol: ROOT, device: None, peer: None, shown: self.shown() };
         let mut decoded = owntracks::decode_mqtt(topic, &publish.payload);
         match ingest.take(nobody, now(), &mut decoded).await {
             Ok(Taken::Stored) => Verdict::Done,

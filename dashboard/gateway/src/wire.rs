@@ -21,6 +21,7 @@
 mod acknowledgements;
 mod audit;
 pub mod cells;
+mod device_access;
 pub mod frame;
 mod notices;
 mod notifications;
@@ -40,6 +41,7 @@ mod viewport;
 pub(crate) use acknowledgements::acknowledgement_info;
 pub use acknowledgements::{AcknowledgementInfo, NewAcknowledgement, NewAcknowledgements};
 pub use audit::{AuditAnswer, ChangeInfo};
+pub use device_access::{DeviceAccessInfo, DeviceAddressesEdit, DeviceTokenAnswer, DeviceTokenInfo};
 pub use notices::{NewNotice, NoticeAnswer, NoticeMessage, PresenceAnswer};
 pub use notifications::{
     ChannelEdit, ChannelInfo, DeliveriesAnswer, DeliveryInfo, NotificationRuleEdit, NotificationRuleInfo, QuietHours,

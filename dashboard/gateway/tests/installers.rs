@@ -12,7 +12,7 @@ use system::{System, device, event, id, live, position, unknown_device};
 use waystream_domain::{CatalogEntry, catalog};
 
 /// All that the description has for them. Whatever else it has, now or later, is refused.
-const MAY: [(&str, &str); 20] = [
+const MAY: [(&str, &str); 24] = [
     ("get", "/api/config"),
     ("get", "/api/session"),
     ("post", "/api/session"),
@@ -30,6 +30,10 @@ const MAY: [(&str, &str); 20] = [
     ("get", "/api/devices"),
     ("get", "/api/devices/{id}"),
     ("put", "/api/devices/{id}"),
+    ("get", "/api/devices/{id}/access"),
+    ("post", "/api/devices/{id}/token"),
+    ("delete", "/api/devices/{id}/token"),
+    ("put", "/api/devices/{id}/addresses"),
     ("get", "/api/unknown-devices"),
     ("post", "/api/unknown-devices/{id}/adopt"),
     ("post", "/api/vehicles"),

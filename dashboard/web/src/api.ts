@@ -2,7 +2,7 @@
 
 import { texts } from './texts';
 import type {
-  AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
+  AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, DeliveriesAnswer, DeviceAccessInfo, DeviceDetails, DeviceTokenAnswer, DeviceEdit, DeviceInfo, EventsAnswer, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
   NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
   SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, ShareLinkInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
   NewTransferAnswer, TransferInfo, TransferRedemption, UnknownDeviceInfo, UserInfo, UserLink,
@@ -72,6 +72,10 @@ export const api = {
   device: (device: string) => json<DeviceDetails>('GET', address(`devices/${id(device)}`)),
   editDevice: (device: DeviceInfo) =>
     send('PUT', address(`devices/${id(device.id)}`), { name: device.name, fleet: device.fleet }),
+  deviceAccess: (device: string) => json<DeviceAccessInfo>('GET', address(`devices/${id(device)}/access`)),
+  makeDeviceToken: (device: string) => json<DeviceTokenAnswer>('POST', address(`devices/${id(device)}/token`)),
+  revokeDeviceToken: (device: string) => send('DELETE', address(`devices/${id(device)}/token`)),
+  setDeviceAddresses: (device: string, addresses: string[]) => json<DeviceAccessInfo>('PUT', address(`devices/${id(device)}/addresses`), { addresses }),
   shareLinks: (device: string) => json<ShareLinkInfo[]>('GET', address(`devices/${id(device)}/share-links`)),
   createShareLink: (device: string, link: NewShareLinkRequest) =>
     json<NewShareLinkAnswer>('POST', address(`devices/${id(device)}/share-links`), link),

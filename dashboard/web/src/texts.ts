@@ -208,6 +208,22 @@ export const texts = {
     no: 'no',
   },
 
+  access: {
+    button: 'Access',
+    buttonHint: 'What this vehicle has to show, so that nobody else can speak for it',
+    title: (name: string): string => `Access of ${name}`,
+    hint: 'Its name is enough, unless something is set here. A token is for devices that report over HTTP: put it in as the password, or behind token= in the address.',
+    has: (by: string, at: string): string => `It has to show the token that ${by} made ${at}.`,
+    hasNone: 'It has no token to show.',
+    make: 'New token',
+    revoke: 'Revoke the token',
+    confirmRevoke: (name: string): string => `Revoke the token of ${name}? Its name will be enough then.`,
+    tokenOf: (name: string): string => `Token of ${name}`,
+    tokenHint: 'It is shown this once. From now on the vehicle is taken only with it.',
+    addresses: 'Speaks only from these addresses',
+    addressesHint: 'Addresses or ranges, one a line. None: from anywhere.',
+  },
+
   share: {
     button: 'Share',
     buttonHint: 'Show this vehicle to somebody without an account',

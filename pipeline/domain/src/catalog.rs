@@ -1,6 +1,7 @@
 //! What people set up: organisations, fleets, devices, geofences, users and their sessions; one entry per key, last wins.
 
 use crate::command::Command;
+use crate::device_access::{DeviceAddresses, DeviceToken};
 use crate::geofence::Geofence;
 use crate::notify::{Channel, NotificationRule, Report};
 use crate::second_factor::SecondFactor;
@@ -16,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+pub use crate::role::Role;
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,54 +52,6 @@ pub struct Device {
     pub fleet: FleetId,
     /// For people; often the number plate.
     pub name: String,
-}
-
-/// What a user may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Everything in the organisation.
-    Owner,
-    /// Looks and edits geofences and devices.
-    Dispatcher,
-    /// Looks.
-    Viewer,
-    /// Puts trackers into vehicles: enters devices, adopts them, and sees where they were last.
-    Installer,
-}
-
-impl Role {
-    /// Whether people of this role see what else there is of their organisation than its devices, and where these were last.
-    pub fn looks_around(self) -> bool {
-        match self {
-            Self::Owner | Self::Dispatcher | Self::Viewer => true,
-            Self::Installer => false,
-        }
-    }
-
-    /// Whether they change geofences, fleets and devices, and send commands.
-    pub fn edits(self) -> bool {
-        match self {
-            Self::Owner | Self::Dispatcher => true,
-            Self::Viewer | Self::Installer => false,
-        }
-    }
-
-    /// Whether they enter devices.
-    pub fn enters_devices(self) -> bool {
-        match self {
-            Self::Owner | Self::Dispatcher | Self::Installer => true,
-            Self::Viewer => false,
-        }
-    }
-
-    /// Whether they adopt devices that nobody has entered.
-    pub fn adopts_devices(self) -> bool {
-        match self {
-            Self::Owner | Self::Installer => true,
-            Self::Dispatcher | Self::Viewer => false,
-        }
-    }
 }
 
 /// Somebody who signs in.
@@ -184,6 +139,10 @@ pub enum CatalogEntry {
     Transfer(Transfer),
     /// Who had a device before.
     Handover(Handover),
+    /// What a device has to show.
+    DeviceToken(DeviceToken),
+    /// Where a device speaks from.
+    DeviceAddresses(DeviceAddresses),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -227,6 +186,10 @@ pub enum CatalogKey {
     Transfer(DeviceId),
     /// Who had a device before.
     Handover(DeviceId),
+    /// What a device has to show.
+    DeviceToken(DeviceId),
+    /// Where a device speaks from.
+    DeviceAddresses(DeviceId),
 }
 
 impl CatalogEntry {
@@ -252,6 +215,8 @@ impl CatalogEntry {
             Self::ShareLink(l) => CatalogKey::ShareLink(l.id.clone()),
             Self::Transfer(t) => CatalogKey::Transfer(t.device.clone()),
             Self::Handover(h) => CatalogKey::Handover(h.device.clone()),
+            Self::DeviceToken(t) => CatalogKey::DeviceToken(t.device.clone()),
+            Self::DeviceAddresses(a) => CatalogKey::DeviceAddresses(a.device.clone()),
         }
     }
 }
@@ -278,6 +243,8 @@ impl fmt::Display for CatalogKey {
             Self::ShareLink(id) => write!(f, "share_link/{id}"),
             Self::Transfer(device) => write!(f, "transfer/{device}"),
             Self::Handover(device) => write!(f, "handover/{device}"),
+            Self::DeviceToken(device) => write!(f, "device_token/{device}"),
+            Self::DeviceAddresses(device) => write!(f, "device_addresses/{device}"),
         }
     }
 }
@@ -309,6 +276,8 @@ impl CatalogKey {
             "share_link" => Self::ShareLink(id.parse().ok()?),
             "transfer" => Self::Transfer(id.parse().ok()?),
             "handover" => Self::Handover(id.parse().ok()?),
+            "device_token" => Self::DeviceToken(id.parse().ok()?),
+            "device_addresses" => Self::DeviceAddresses(id.parse().ok()?),
             _ => return None,
         })
     }
@@ -365,6 +334,10 @@ pub struct Catalog {
     pub transfers: BTreeMap<DeviceId, Arc<Transfer>>,
     /// By device.
     pub handovers: BTreeMap<DeviceId, Arc<Handover>>,
+    /// By device; those without one have nothing to show.
+    pub device_tokens: BTreeMap<DeviceId, Arc<DeviceToken>>,
+    /// By device; those without an entry may speak from anywhere.
+    pub device_addresses: BTreeMap<DeviceId, Arc<DeviceAddresses>>,
 }
 
 impl Catalog {
@@ -391,6 +364,8 @@ impl Catalog {
                 CatalogEntry::ShareLink(e) => drop(self.share_links.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Transfer(e) => self.put_transfer(e),
                 CatalogEntry::Handover(e) => drop(self.handovers.insert(e.device.clone(), Arc::new(e))),
+                CatalogEntry::DeviceToken(e) => drop(self.device_tokens.insert(e.device.clone(), Arc::new(e))),
+                CatalogEntry::DeviceAddresses(e) => drop(self.device_addresses.insert(e.device.clone(), Arc::new(e))),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -411,6 +386,8 @@ impl Catalog {
                 CatalogKey::ShareLink(id) => drop(self.share_links.remove(&id)),
                 CatalogKey::Transfer(device) => drop(self.transfers.remove(&device)),
                 CatalogKey::Handover(device) => drop(self.handovers.remove(&device)),
+                CatalogKey::DeviceToken(device) => drop(self.device_tokens.remove(&device)),
+                CatalogKey::DeviceAddresses(device) => drop(self.device_addresses.remove(&device)),
                 CatalogKey::Command(device, id) => {
                     if let Some(of_device) = self.commands.get_mut(&device) {
                         of_device.remove(&id);
@@ -445,6 +422,8 @@ impl Catalog {
             CatalogKey::ShareLink(id) => self.share_links.contains_key(id),
             CatalogKey::Transfer(device) => self.transfers.contains_key(device),
             CatalogKey::Handover(device) => self.handovers.contains_key(device),
+            CatalogKey::DeviceToken(device) => self.device_tokens.contains_key(device),
+            CatalogKey::DeviceAddresses(device) => self.device_addresses.contains_key(device),
         }
     }
 
@@ -474,6 +453,10 @@ impl Catalog {
             CatalogKey::ShareLink(id) => CatalogEntry::ShareLink(self.share_links.get(id)?.as_ref().clone()),
             CatalogKey::Transfer(device) => CatalogEntry::Transfer(self.transfers.get(device)?.as_ref().clone()),
             CatalogKey::Handover(device) => CatalogEntry::Handover(self.handovers.get(device)?.as_ref().clone()),
+            CatalogKey::DeviceToken(device) => CatalogEntry::DeviceToken(self.device_tokens.get(device)?.as_ref().clone()),
+            CatalogKey::DeviceAddresses(device) => {
+                CatalogEntry::DeviceAddresses(self.device_addresses.get(device)?.as_ref().clone())
+            }
         })
     }
 

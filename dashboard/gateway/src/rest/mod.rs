@@ -4,6 +4,7 @@ mod acknowledgements;
 mod audit;
 mod commands;
 mod described;
+mod device_access;
 mod devices;
 mod error;
 mod export;
@@ -136,6 +137,9 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(devices::list))
         .routes(routes!(devices::details, devices::change, devices::remove))
         .routes(routes!(devices::slots))
+        .routes(routes!(device_access::show))
+        .routes(routes!(device_access::make_token, device_access::revoke_token))
+        .routes(routes!(device_access::set_addresses))
         .routes(routes!(share_links::list, share_links::create))
         .routes(routes!(share_links::remove))
         .routes(routes!(shared::watch))

@@ -147,7 +147,7 @@ fn no_offer() -> ApiError {
 
 impl Rest {
     /// The device of the catalog of this name, if it is the identity's.
-    fn entered_device(&self, identity: &Identity, id: &str) -> Result<Arc<Device>, ApiError> {
+    pub(super) fn entered_device(&self, identity: &Identity, id: &str) -> Result<Arc<Device>, ApiError> {
         let device: DeviceId = id.parse().map_err(|_| unknown(id))?;
         let shared = self.catalog.shared();
         let catalog = self.look(&shared);

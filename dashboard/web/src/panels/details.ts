@@ -7,6 +7,7 @@ import { Trail } from '../map/trail';
 import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
 import { chart } from '../ui/chart';
+import { showAccess } from './access';
 import { showShareLinks } from './share';
 import { entersDevices, looksAround, mayEdit } from '../roles';
 import { handOverButton } from './transfers';
@@ -56,6 +57,12 @@ export function detailsCard(app: App): HTMLElement {
       if (selected) showShareLinks(app, selected.device, title.textContent ?? selected.device);
     },
   }, texts.share.button);
+  const access = h('button', {
+    type: 'button', class: 'button small', title: texts.access.buttonHint, hidden: !entersDevices(store.now.session.role), onclick: () => {
+      const { selected } = store.now;
+      if (selected) showAccess(selected.device, title.textContent ?? selected.device);
+    },
+  }, texts.access.button);
   const gpx = h('a', { class: 'button small', download: '' }, texts.details.exportGpx);
   const handOver = handOverButton(app);
   const hasHistory = looksAround(store.now.session.role);
@@ -79,7 +86,7 @@ export function detailsCard(app: App): HTMLElement {
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.speed), speed),
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.course), bearing),
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.lastFix), fixAge)),
-    h('div', { class: 'card-actions' }, follow, trailButton, replayButton, share, gpx, handOver),
+    h('div', { class: 'card-actions' }, follow, trailButton, replayButton, share, access, gpx, handOver),
     h('div', { class: 'card-scroll', tabIndex: 0, role: 'group', aria: { label: texts.details.region } },
       chartTitle, chartBox, trips.element, reported));
 

@@ -556,6 +556,50 @@ protocol: string | null,
 inside: Array<InsideInfo>, };
 
 /**
+ * What a device has to show.
+ */
+export type DeviceAccessInfo = {
+/**
+ * Its token, without the secret; `null`: it has none to show.
+ */
+token: DeviceTokenInfo | null,
+/**
+ * Addresses and ranges of them from which it may speak; none: from anywhere.
+ */
+addresses: Array<string>, };
+
+/**
+ * A token of a device, without its secret.
+ */
+export type DeviceTokenInfo = {
+/**
+ * Who made it.
+ */
+made_by: string,
+/**
+ * When.
+ */
+made_at: number, };
+
+/**
+ * A token of a device that was made.
+ */
+export type DeviceTokenAnswer = {
+/**
+ * The secret. It is shown this once.
+ */
+token: string, };
+
+/**
+ * From where a device may speak.
+ */
+export type DeviceAddressesEdit = {
+/**
+ * Addresses and ranges of them, such as `192.0.2.7` and `10.20.0.0/16`; none: from anywhere.
+ */
+addresses: Array<string>, };
+
+/**
  * A device that was refused because nobody has entered it.
  */
 export type UnknownDeviceInfo = {

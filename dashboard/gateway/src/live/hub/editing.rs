@@ -49,7 +49,9 @@ impl Hub {
             | CatalogKey::ShareLink(_)
             | CatalogKey::Acknowledgement(_)
             | CatalogKey::Transfer(_)
-            | CatalogKey::Handover(_) => {}
+            | CatalogKey::Handover(_)
+            | CatalogKey::DeviceToken(_)
+            | CatalogKey::DeviceAddresses(_) => {}
         }
         if let Some((organisation, message)) = before
             && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
@@ -147,6 +149,8 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         | CatalogKey::ShareLink(_)
         | CatalogKey::Transfer(_)
         | CatalogKey::Handover(_)
+        | CatalogKey::DeviceToken(_)
+        | CatalogKey::DeviceAddresses(_)
         // Those of a tick are told in one message.
         | CatalogKey::Acknowledgement(_) => None,
     }
