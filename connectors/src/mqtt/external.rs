@@ -16,6 +16,7 @@ use crate::shown::Shown;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -56,9 +57,28 @@ pub struct ExternalBroker {
     /// To go with it.
     #[serde(default)]
     pub password: Option<Secret>,
+    /// A file that has nothing but the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
     /// Encryption; none by default.
     #[serde(default)]
     pub tls: Option<TlsTrust>,
+}
+
+impl ExternalBroker {
+    /// The password, from its setting or its file; empty if there is neither.
+    pub(super) fn password(&self) -> Result<Secret, ConnectorsError> {
+        let wrong = |why: String| Err(ConnectorsError::Broker(format!("{}:{}: {why}", self.host, self.port)));
+        match (&self.password, &self.password_file) {
+            (Some(_), Some(_)) => wrong("password: there is a password_file, too".into()),
+            (Some(password), None) => Ok(password.clone()),
+            (None, Some(file)) => match std::fs::read_to_string(file) {
+                Ok(text) => Ok(Secret(text.trim_end().to_owned())),
+                Err(error) => wrong(format!("password_file: could not read {}: {error}", file.display())),
+            },
+            (None, None) => Ok(Secret(String::new())),
+        }
+    }
 }
 
 fn owntracks_topics() -> Vec<Subscription> {
