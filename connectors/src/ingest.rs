@@ -147,7 +147,7 @@ impl Ingest {
         Self(Arc::new(Inner { log, catalog, options, faults, tray, contests, hasher, registering }), None)
     }
 
-    /// The same, but that unknown devices come into this fleet, if there is one.
+    /// The same, but that unknown devices come into this fleet, if one is named.
     #[must_use]
     pub(crate) fn for_fleet(&self, fleet: Option<FleetId>) -> Self {
         Self(Arc::clone(&self.0), fleet)
@@ -188,14 +188,15 @@ impl Ingest {
             self.0.faults.tell(Source { device: Some(&known.device), ..source }, &fault);
             return Ok(None);
         }
-        let reason = match self.0.options.unknown_devices {
-            UnknownDevices::Refuse => {
+        let reason = match (self.0.options.unknown_devices, self.fleet()) {
+            (_, None) => "a fleet that new devices may not come into",
+            (UnknownDevices::Refuse, Some(fleet)) => {
                 let (protocol, address) = (source.protocol, source.peer.map(|peer| peer.ip().to_canonical()));
-                self.0.tray.note(&Refused { device, aliases, fleet: self.fleet(), protocol, address, at: now() });
+                self.0.tray.note(&Refused { device, aliases, fleet: &fleet, protocol, address, at: now() });
                 "unknown device"
             }
-            UnknownDevices::Accept if self.devices() >= MAX_DEVICES => "too many devices",
-            UnknownDevices::Accept => return self.register(source.protocol, device).await.map(Some),
+            (UnknownDevices::Accept, Some(_)) if self.devices() >= MAX_DEVICES => "too many devices",
+            (UnknownDevices::Accept, Some(fleet)) => return self.register(source.protocol, device, fleet).await.map(Some),
         };
         let fault = Fault::new(FaultKind::RefusedDevice, reason);
         self.0.faults.tell(Source { device: Some(device), ..source }, &fault);
@@ -210,9 +211,16 @@ impl Ingest {
         shown::contradiction(&catalog, device, source.peer, source.shown)
     }
 
-    /// Where unknown devices go.
-    fn fleet(&self) -> &FleetId {
-        self.1.as_ref().unwrap_or(&self.0.options.fleet)
+    /// Where unknown devices go: into the default fleet, or another one that was named, of the same organisation. Who names one of
+    /// another organisation, or one that may be anybody's tomorrow, puts nothing there.
+    fn fleet(&self) -> Option<FleetId> {
+        let default = &self.0.options.fleet;
+        let Some(named) = self.1.as_ref().filter(|named| *named != default) else { return Some(default.clone()) };
+        let catalog = self.0.catalog.shared();
+        let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
+        let organisation = |fleet: &FleetId| catalog.fleets.get(fleet).map(|known| &known.organisation);
+        let same = organisation(default).is_some() && organisation(default) == organisation(named);
+        same.then(|| named.clone())
     }
 
     /// From where devices speak.
@@ -233,13 +241,12 @@ impl Ingest {
         Some(Admitted { device: entry.id.clone(), fleet: entry.fleet.clone(), before })
     }
 
-    async fn register(&self, protocol: &'static str, device: &DeviceId) -> Result<Admitted, NotStored> {
+    async fn register(&self, protocol: &'static str, device: &DeviceId, fleet: FleetId) -> Result<Admitted, NotStored> {
         let shard = self.0.hasher.hash_one(device) as usize % REGISTRATION_SHARDS;
         let _one_at_a_time = self.0.registering[shard].lock().await;
         if let Some(known) = self.known(device) {
             return Ok(known);
         }
-        let fleet = self.fleet().clone();
         let entry = Device { id: device.clone(), fleet: fleet.clone(), name: device.to_string() };
         let edit = CatalogEdit::Put(CatalogEntry::Device(entry));
         self.persist(protocol, || self.0.catalog.edit(BY, vec![edit.clone()])).await?;

@@ -22,7 +22,8 @@ pub const CONNECTIONS: &str = "waystream_connectors_connections";
 pub const ACCEPTED: &str = "waystream_connectors_accepted_total";
 /// Connections closed; labels `protocol`, `reason`.
 pub const CLOSED: &str = "waystream_connectors_closed_total";
-/// Connections turned away at once; labels `protocol`, `reason` (`address_limit`, `total_limit`).
+/// Connections turned away at once; labels `protocol`, `reason` (`address_limit`, `total_limit`; of MQTT also `no_password`, `wrong_password`,
+/// `too_many_guesses`).
 pub const TURNED_AWAY: &str = "waystream_connectors_turned_away_total";
 /// Failures of `accept`, mostly for want of file descriptors; label `protocol`.
 pub const ACCEPT_ERRORS: &str = "waystream_connectors_accept_errors_total";

@@ -241,27 +241,31 @@ impl Subscriber {
             let mut around = Around { received_at, config, sessions };
             for understood in understand(&self.topics, &publication.topic(), publication.payload(), None, &mut around) {
                 let protocol = understood.protocol;
-                // Whom the broker lets publish there is the broker's business.
-                let read = admitted(ingest, received_at, Shown::SignedIn, understood).await?;
+                let read = admitted(ingest, received_at, nobody(protocol), understood).await?;
                 reports.entry(protocol).or_default().extend(read.unwrap_or_default());
             }
         }
         for (protocol, reports) in reports {
-            ingest.store(Source { protocol, device: None, peer: None, shown: Shown::SignedIn }, received_at, reports).await?;
+            ingest.store(nobody(protocol), received_at, reports).await?;
         }
         Ok(())
     }
+}
+
+/// Whom the broker lets publish there, and from where, is the broker's business.
+fn nobody(protocol: &'static str) -> Source<'static> {
+    Source { protocol, device: None, peer: None, shown: Shown::SignedIn }
 }
 
 /// What of a message may be stored; `None`: its device may not report. Faults are told.
 pub(super) async fn admitted(
     ingest: &Ingest,
     received_at: Timestamp,
-    shown: Shown<'_>,
+    source: Source<'_>,
     understood: Understood,
 ) -> Result<Option<Vec<Report>>, NotStored> {
-    let Understood { protocol, fleet, decoded, frame } = understood;
-    let source = Source { protocol, device: decoded.device.as_ref(), peer: None, shown };
+    let Understood { protocol: _, fleet, decoded, frame } = understood;
+    let source = Source { device: decoded.device.as_ref(), ..source };
     for fault in &decoded.faults {
         ingest.faults().tell(source, fault);
     }

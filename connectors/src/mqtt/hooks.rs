@@ -1,7 +1,7 @@
 //! What the broker asks us: may this client subscribe (hardly ever), may it publish, and is its report durable now.
 
+use super::clients::Clients;
 use super::external::{MAX_SESSIONS, SESSION_IDLE, admitted};
-use super::passwords::Passwords;
 use super::payload::{Around, Sessions, understand};
 use crate::config::ConnectorsConfig;
 use crate::faults::Source;
@@ -30,7 +30,7 @@ const COMMANDS: &str = "cmd";
 pub(super) struct Hooks {
     ingest: Weak<Ingest>,
     config: Arc<ConnectorsConfig>,
-    passwords: Option<Arc<Passwords>>,
+    clients: Arc<Clients>,
     /// Of topics on which trackers speak their own protocols.
     sessions: Arc<Mutex<Sessions>>,
 }
@@ -46,25 +46,27 @@ enum Verdict {
 }
 
 impl Hooks {
-    pub(super) fn new(ingest: Weak<Ingest>, config: Arc<ConnectorsConfig>, passwords: Option<Passwords>) -> Self {
+    pub(super) fn new(ingest: Weak<Ingest>, config: Arc<ConnectorsConfig>, clients: Arc<Clients>) -> Self {
         let sessions = Sessions::new(MAX_SESSIONS, SESSION_IDLE, Instant::now());
-        Self { ingest, config, passwords: passwords.map(Arc::new), sessions: Arc::new(Mutex::new(sessions)) }
+        Self { ingest, config, clients, sessions: Arc::new(Mutex::new(sessions)) }
     }
 
-    /// A broker that asks for passwords knows who speaks.
-    fn shown(&self) -> Shown<'static> {
-        if self.passwords.is_some() { Shown::SignedIn } else { Shown::Nothing }
+    /// From where a client speaks, and what it has shown: a broker that asks for passwords knows who it is.
+    fn source(&self, protocol: &'static str, session: &Session) -> Source<'static> {
+        let peer = self.clients.peer(session.id.remote_addr);
+        // Of one that was cut a last message may still be under way.
+        let shown = if self.clients.ask() && peer.is_some() { Shown::SignedIn } else { Shown::Nothing };
+        Source { protocol, device: None, peer, shown }
     }
 
     async fn publish(&self, session: &Session, publish: &Publish) -> Verdict {
         let Some(ingest) = self.ingest.upgrade() else { return Verdict::NotStored };
-        // The broker knows the relay's address only.
-        let nobody = Source { protocol: ROOT, device: None, peer: None, shown: self.shown() };
+        let nobody = self.source(ROOT, session);
         let username = session.id.username.as_ref().map(AsRef::as_ref);
         if let Some(topic) = own_topic(&publish.topic, username) {
-            return self.owntracks(&ingest, topic, publish).await;
+            return self.owntracks(&ingest, topic, nobody, publish).await;
         }
-        match self.other(&ingest, username, publish).await {
+        match self.other(&ingest, username, nobody, publish).await {
             Ok(Some(true)) => return Verdict::Done,
             Ok(Some(false)) => return Verdict::Refused,
             Err(_) => return Verdict::NotStored,
@@ -76,7 +78,13 @@ impl Hooks {
     }
 
     /// On a topic that is set: whether its device may report. `None`: it is no such topic, or not this client's.
-    async fn other(&self, ingest: &Ingest, username: Option<&str>, publish: &Publish) -> Result<Option<bool>, NotStored> {
+    async fn other(
+        &self,
+        ingest: &Ingest,
+        username: Option<&str>,
+        nobody: Source<'_>,
+        publish: &Publish,
+    ) -> Result<Option<bool>, NotStored> {
         let topics = &self.config.mqtt.topics;
         let Some(told) = topics.iter().find_map(|one| one.topic.told(&publish.topic)) else { return Ok(None) };
         // Who gives a name speaks for the device of that name, whatever the message says.
@@ -92,15 +100,14 @@ impl Hooks {
             understand(topics, &publish.topic, &publish.payload, named, &mut around)
         };
         for message in understood {
-            let source = Source { protocol: message.protocol, device: None, peer: None, shown: self.shown() };
-            let Some(reports) = admitted(ingest, received_at, self.shown(), message).await? else { return Ok(Some(false)) };
+            let source = Source { protocol: message.protocol, ..nobody };
+            let Some(reports) = admitted(ingest, received_at, source, message).await? else { return Ok(Some(false)) };
             ingest.store(source, received_at, reports).await?;
         }
         Ok(Some(true))
     }
 
-    async fn owntracks(&self, ingest: &Ingest, topic: &str, publish: &Publish) -> Verdict {
-        let nobody = Source { protocol: ROOT, device: None, peer: None, shown: self.shown() };
+    async fn owntracks(&self, ingest: &Ingest, topic: &str, nobody: Source<'_>, publish: &Publish) -> Verdict {
         let mut decoded = owntracks::decode_mqtt(topic, &publish.payload);
         match ingest.take(nobody, now(), &mut decoded).await {
             Ok(Taken::Stored) => Verdict::Done,
@@ -115,11 +122,12 @@ impl Handler for Hooks {
     async fn hook(&self, parameter: &Parameter, accumulated: Option<HookResult>) -> ReturnType {
         match parameter {
             Parameter::ClientAuthenticate(client) => {
-                let Some(passwords) = &self.passwords else { return (true, accumulated) };
-                let right = match (client.username(), client.password()) {
-                    (Some(name), Some(password)) => passwords.allow(name, password),
-                    _ => false,
-                };
+                if !self.clients.ask() {
+                    return (true, accumulated);
+                }
+                let name: Option<&str> = client.username().map(AsRef::as_ref);
+                let password: Option<&[u8]> = client.password().map(AsRef::as_ref);
+                let right = self.clients.admit(client.id().remote_addr, name, password, Instant::now());
                 let result = if right { AuthResult::Allow(false, None) } else { AuthResult::BadUsernameOrPassword };
                 (false, Some(HookResult::AuthResult(result)))
             }
