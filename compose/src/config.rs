@@ -102,6 +102,8 @@ pub struct GatewaySection {
     pub tiles_max_zoom: u8,
     /// Connections at a time.
     pub max_connections: usize,
+    /// REST requests a second of one session, token or address.
+    pub max_requests_per_s: u32,
     /// Vehicles from which on a browser is told only of what its map shows.
     pub max_fleet_vehicles: usize,
     /// Vehicles on such a map from which on they are counted.
@@ -185,6 +187,7 @@ impl From<GatewaySection> for GatewayConfig {
             detail: DetailLimits { fleet_vehicles: section.max_fleet_vehicles, view_vehicles: section.max_view_vehicles },
             redis,
             oidc: section.oidc,
+            requests_per_s: section.max_requests_per_s,
             limits: ListenerLimits { connections: section.max_connections, ..ListenerLimits::default() },
             ..Self::default()
         }

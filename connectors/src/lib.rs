@@ -3,7 +3,6 @@
 //! This crate can't see the store: where positions go after the log is not its business.
 
 mod any;
-mod bucket;
 pub mod clocks;
 mod commands;
 mod config;

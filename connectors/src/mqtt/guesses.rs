@@ -1,10 +1,10 @@
 //! Wrong passwords, slowed down: by name and address, so that nobody can keep a device out by guessing at it from elsewhere, and by
 //! address in all. Time is an argument.
 
-use crate::bucket::{Bucket, Rate};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
+use waystream_domain::rate::{Bucket, Rate};
 
 /// Failures of a name from an address that cost nothing: people mistype.
 const FREE_FAILURES: u32 = 5;

@@ -39,6 +39,9 @@ pub struct GatewayConfig {
     pub redis: Option<RedisConfig>,
     /// A provider by which people may sign in, besides passwords and links.
     pub oidc: Option<OidcConfig>,
+    /// REST requests that a session or token may make, or an address that has shown neither; for some seconds more at once. 0: as
+    /// many as they like.
+    pub requests_per_s: u32,
     /// What a connection may cost.
     pub limits: ListenerLimits,
 }
@@ -64,6 +67,7 @@ impl Default for GatewayConfig {
             cut_after: Duration::from_secs(30),
             redis: None,
             oidc: None,
+            requests_per_s: 500,
             limits: ListenerLimits::default(),
         }
     }

@@ -3,6 +3,7 @@
 //! A browser that stops reading blocks its WebSocket writer, and then no disconnect handler runs and its memory and file
 //! descriptor are never freed. So every stream ends by itself when a write makes no progress, or from outside by [`Connection::kill`].
 
+use crate::metrics::{Refusal, refused};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -107,6 +108,9 @@ pub(crate) async fn serve(
 }
 
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit) {
+    if places.available_permits() == 0 {
+        refused(Refusal::Full);
+    }
     let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
     loop {
         match listener.accept().await {

@@ -22,6 +22,7 @@ mod link;
 mod location;
 pub mod notify;
 mod position;
+pub mod rate;
 mod recent;
 mod role;
 mod rules;

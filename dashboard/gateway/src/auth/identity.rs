@@ -177,6 +177,19 @@ impl Sessions {
         if identity.is_for(scope) { Ok(identity) } else { Err(Unknown::NotFor(scope)) }
     }
 
+    /// Under what the session or token is kept that these headers show, if it is valid: tells askers apart.
+    pub(crate) fn shown_by(&self, headers: &HeaderMap, now: Timestamp) -> Option<String> {
+        if !headers.contains_key(AUTHORIZATION) {
+            return self.check(headers, now).map(|signed_in| signed_in.session);
+        }
+        let shared = self.catalog.shared();
+        let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+        match by_token(&catalog, bearer(headers)?, now)?.grant {
+            Grant::Session(session) => Some(session),
+            Grant::Token(token) => Some(token.to_string()),
+        }
+    }
+
     /// Who a session belongs to, if it is still valid: for connections that live longer than a request.
     pub(crate) fn identity(&self, session: &str, now: Timestamp) -> Option<SignedIn> {
         let shared = self.catalog.shared();

@@ -5,6 +5,7 @@ mod loading;
 mod player;
 
 use crate::auth::{Identity, Sessions};
+use crate::metrics::{Refusal, refused};
 use crate::nodes::{AckSender, SocketRef};
 use crate::wire::{ReplayAck, ReplayAction, ReplayAnswer, ReplayRequest};
 use loading::{Selection, slots_of};
@@ -124,9 +125,13 @@ impl Replays {
         open.retain(|_, sender| !sender.is_closed());
         open.remove(&id);
         if open.len() >= PER_SOCKET {
+            refused(Refusal::Replays);
             return Err(format!("only {PER_SOCKET} replays can be open at a time"));
         }
-        Arc::clone(&self.context.places).try_acquire_owned().map_err(|_| "too many replays are open".to_owned())
+        Arc::clone(&self.context.places).try_acquire_owned().map_err(|_| {
+            refused(Refusal::Replays);
+            "too many replays are open".to_owned()
+        })
     }
 
     fn selection(&self, identity: &Identity, wanted: &Wanted) -> Result<Selection, String> {

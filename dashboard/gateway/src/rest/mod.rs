@@ -16,6 +16,7 @@ mod notices;
 mod notifications;
 mod oidc;
 mod queries;
+mod rates;
 mod second_factor;
 mod session;
 mod share_links;
@@ -29,6 +30,7 @@ mod vehicles;
 
 pub(crate) use error::ApiError;
 pub use export::{ExportFormat, OpenTrackFile, TrackSink};
+pub(crate) use rates::Rates;
 pub(crate) use session::sign_in_by_link;
 pub(crate) use shared::{LINES, Trails};
 pub(crate) use vehicles::Lists;
@@ -46,7 +48,7 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -73,6 +75,8 @@ pub(crate) struct Rest {
     pub(crate) sessions: Sessions,
     /// To check passwords.
     pub(crate) passwords: Passwords,
+    /// How many requests there may be.
+    pub(crate) rates: Rates,
     /// Back-off for failed sign-ins.
     pub(crate) throttle: Throttle,
     /// Back-off for wrong codes of devices that are handed over, by organisation.
@@ -184,6 +188,7 @@ pub(crate) fn router(state: RestState) -> Router {
         .route("/api/{*rest}", axum::routing::any(|| async { ApiError::NotFound("there is nothing here".into()) }))
         .layer(map_response(described::told_alike))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(Arc::clone(&state), rates::limited))
         .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .with_state(state)
 }

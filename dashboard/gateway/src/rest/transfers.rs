@@ -111,7 +111,7 @@ pub(super) async fn redeem(
     let (at, organisation) = (now(), identity.organisation());
     rest.codes
         .check_account(organisation.as_str(), at)
-        .map_err(|wait_ms| ApiError::TooMany("too many wrong codes".into(), wait_ms.unsigned_abs().div_ceil(1_000)))?;
+        .map_err(|wait_ms| ApiError::too_many_guesses("too many wrong codes", wait_ms))?;
     let found = {
         let shared = rest.catalog.shared();
         rest.look(&shared).transfer_of_code(&Transfer::hash(&request.code), at).cloned()

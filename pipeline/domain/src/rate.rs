@@ -4,33 +4,33 @@ use std::time::{Duration, Instant};
 
 /// How often.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Rate {
+pub struct Rate {
     /// At once.
-    pub(crate) burst: f64,
+    pub burst: f64,
     /// In the long run.
-    pub(crate) per_s: f64,
+    pub per_s: f64,
 }
 
 /// What is left of it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     left: f64,
     at: Instant,
 }
 
 impl Bucket {
     /// Nothing is taken yet.
-    pub(crate) fn full(rate: &Rate, now: Instant) -> Self {
+    pub fn full(rate: &Rate, now: Instant) -> Self {
         Self { left: rate.burst, at: now }
     }
 
     /// What is left now; below zero if more was taken than there was.
-    pub(crate) fn left(&self, rate: &Rate, now: Instant) -> f64 {
+    pub fn left(&self, rate: &Rate, now: Instant) -> f64 {
         (self.left + rate.per_s * now.saturating_duration_since(self.at).as_secs_f64()).min(rate.burst)
     }
 
     /// Takes so many, and gives how long whoever takes them should wait, so that in the long run it is no more than the rate.
-    pub(crate) fn take(&mut self, rate: &Rate, many: f64, now: Instant) -> Duration {
+    pub fn take(&mut self, rate: &Rate, many: f64, now: Instant) -> Duration {
         self.left = self.left(rate, now) - many;
         self.at = now;
         let owed_s = -self.left.min(0.0) / rate.per_s;
