@@ -73,6 +73,8 @@ pub struct Limits {
     pub frame_timeout_s: u64,
     /// Seconds without a byte after which a device is taken for gone.
     pub idle_timeout_s: u64,
+    /// Messages of one device a second, over TCP, UDP and MQTT; for some seconds more at once. 0: as many as it likes.
+    pub max_messages_per_device_s: u32,
     /// Senders of datagrams that are remembered on each port, and at most twice as many.
     pub max_udp_senders: usize,
     /// Seconds of silence after which a sender of datagrams is forgotten: its address may be another device's then.
@@ -119,6 +121,7 @@ impl Default for Limits {
             login_timeout_s: 10,
             frame_timeout_s: 30,
             idle_timeout_s: 30 * 60,
+            max_messages_per_device_s: 1_000,
             max_udp_senders: 16_384,
             udp_idle_timeout_s: 5 * 60,
             patience_s: 60,

@@ -4,6 +4,7 @@ use crate::any;
 use crate::commands::Commands;
 use crate::config::{ANY, ConnectorsConfig, ListenerName, MQTT};
 use crate::faults::Faults;
+use crate::flow::Flow;
 use crate::ingest::{Ingest, IngestOptions};
 use crate::link::Opening;
 use crate::listen::{Admission, accept};
@@ -192,7 +193,8 @@ impl BoundConnectors {
             quarantine: quarantine.clone(),
         };
         let (tray, refused) = Tray::of(catalog.clone());
-        let ingest = Ingest::with_tray(log, catalog.clone(), options, Faults::default(), tray);
+        let flow = Flow::new(limits.max_messages_per_device_s);
+        let ingest = Ingest::with_tray(log, catalog.clone(), options, Faults::default(), tray, flow);
         let commands = Commands::new(ingest.clone(), catalog);
         let admission = Admission::new(limits.max_connections, limits.max_connections_per_address);
         let opening = Opening { entrance: self.entrance, timeout: limits.login_timeout() };

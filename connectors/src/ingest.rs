@@ -3,6 +3,7 @@
 use crate::clocks::Clocks;
 use crate::contest::Contests;
 use crate::faults::{Faults, Source};
+use crate::flow::Flow;
 use crate::protocol::{Decoded, Fault, FaultKind, Fix};
 use crate::quarantine::{Kept, Quarantine};
 use crate::readers::{MAX_FUTURE_MS, hex};
@@ -69,6 +70,7 @@ struct Inner {
     options: IngestOptions,
     faults: Faults,
     tray: Tray,
+    flow: Flow,
     contests: Contests,
     hasher: RandomState,
     registering: [Mutex<()>; REGISTRATION_SHARDS],
@@ -131,20 +133,21 @@ pub enum NotStored {
 impl Ingest {
     /// An ingest into this log, by this catalog.
     pub fn new(log: Arc<dyn Log>, catalog: CatalogHandle, options: IngestOptions, faults: Faults) -> Self {
-        Self::with_tray(log, catalog, options, faults, Tray::default())
+        Self::with_tray(log, catalog, options, faults, Tray::default(), Flow::new(0))
     }
 
-    /// The same, and devices that are refused are noted in a tray.
+    /// The same, and devices that are refused are noted in a tray, and those that flood are slowed down.
     pub(crate) fn with_tray(
         log: Arc<dyn Log>,
         catalog: CatalogHandle,
         options: IngestOptions,
         faults: Faults,
         tray: Tray,
+        flow: Flow,
     ) -> Self {
         let registering = std::array::from_fn(|_| Mutex::new(()));
         let (contests, hasher) = (Contests::default(), RandomState::new());
-        Self(Arc::new(Inner { log, catalog, options, faults, tray, contests, hasher, registering }), None)
+        Self(Arc::new(Inner { log, catalog, options, faults, tray, flow, contests, hasher, registering }), None)
     }
 
     /// The same, but that unknown devices come into this fleet, if one is named.
@@ -221,6 +224,11 @@ impl Ingest {
         let organisation = |fleet: &FleetId| catalog.fleets.get(fleet).map(|known| &known.organisation);
         let same = organisation(default).is_some() && organisation(default) == organisation(named);
         same.then(|| named.clone())
+    }
+
+    /// How fast devices speak.
+    pub(crate) fn flow(&self) -> &Flow {
+        &self.0.flow
     }
 
     /// From where devices speak.

@@ -11,6 +11,7 @@ mod contest;
 pub mod decode;
 pub mod faults;
 pub mod files;
+mod flow;
 mod http;
 pub mod ingest;
 mod link;

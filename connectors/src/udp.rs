@@ -8,6 +8,7 @@ use crate::config::{ANY, ConnectorsConfig};
 use crate::contest;
 use crate::faults::Source;
 use crate::ingest::{Ingest, Message, NotStored, Taken};
+use crate::metrics;
 use crate::now;
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Protocol, Said, Transport};
 use crate::protocols;
@@ -210,6 +211,13 @@ async fn serve(shared: &Shared, socket: &UdpSocket, message: Understood, peer: S
     let Understood { protocol, mut decoder, mut decoded, received_at, came } = message;
     let seen = decoded.fixes.iter().rfind(|fix| fix.valid).map(|fix| fix.location);
     let source = Source { protocol: protocol.name, device: None, peer: Some(peer), shown: Shown::Nothing };
+    // Not answered, it is sent again; held back, it would keep others waiting.
+    if let Some(device) = &decoded.device
+        && !shared.ingest.flow().has_room(device, came)
+    {
+        metrics::too_fast(protocol.name, 1);
+        return Ok(());
+    }
     let taken = shared.ingest.take(source, received_at, &mut decoded).await?;
     if let (Taken::Stored, Some(device)) = (taken, &decoded.device) {
         contest::heard(&shared.ingest, source, device, came, seen).await;

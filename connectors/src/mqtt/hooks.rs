@@ -6,6 +6,7 @@ use super::payload::{Around, Sessions, understand};
 use crate::config::ConnectorsConfig;
 use crate::faults::Source;
 use crate::ingest::{Ingest, NotStored, Taken};
+use crate::metrics;
 use crate::now;
 use crate::protocol::{Fault, FaultKind};
 use crate::protocols::owntracks;
@@ -100,6 +101,7 @@ impl Hooks {
             understand(topics, &publish.topic, &publish.payload, named, &mut around)
         };
         for message in understood {
+            slow_down(ingest, message.protocol, message.decoded.device.as_ref()).await;
             let source = Source { protocol: message.protocol, ..nobody };
             let Some(reports) = admitted(ingest, received_at, source, message).await? else { return Ok(Some(false)) };
             ingest.store(source, received_at, reports).await?;
@@ -109,6 +111,7 @@ impl Hooks {
 
     async fn owntracks(&self, ingest: &Ingest, topic: &str, nobody: Source<'_>, publish: &Publish) -> Verdict {
         let mut decoded = owntracks::decode_mqtt(topic, &publish.payload);
+        slow_down(ingest, ROOT, decoded.device.as_ref()).await;
         match ingest.take(nobody, now(), &mut decoded).await {
             Ok(Taken::Stored) => Verdict::Done,
             Ok(Taken::Refused) => Verdict::Refused,
@@ -151,6 +154,16 @@ impl Handler for Hooks {
             }
             _ => (true, accumulated),
         }
+    }
+}
+
+/// Holds back the answer to a device that floods: the broker reads no further from it until then.
+async fn slow_down(ingest: &Ingest, protocol: &'static str, device: Option<&DeviceId>) {
+    let Some(device) = device else { return };
+    let pause = ingest.flow().said(device, 1, Instant::now());
+    if !pause.is_zero() {
+        metrics::too_fast(protocol, 1);
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -33,7 +33,7 @@ impl Bucket {
     pub fn take(&mut self, rate: &Rate, many: f64, now: Instant) -> Duration {
         self.left = self.left(rate, now) - many;
         self.at = now;
-        let owed_s = -self.left.min(0.0) / rate.per_s;
+        let owed_s = (-self.left).max(0.0) / rate.per_s;
         Duration::try_from_secs_f64(owed_s).unwrap_or(Duration::MAX)
     }
 }
