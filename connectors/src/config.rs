@@ -8,6 +8,7 @@ use crate::protocols;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use waystream_domain::FleetId;
 use waystream_tls::{Encryption, TlsFiles};
@@ -21,6 +22,9 @@ pub struct ConnectorsConfig {
     /// TLS over TCP, also MQTT and HTTP; who begins with it is spoken to in it. None: nobody is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFiles>,
+    /// By listener, certificates of an authority: who connects there has to show one of it, and may speak for the device that it names only.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub client_ca_files: BTreeMap<ListenerName, PathBuf>,
     /// Whether devices elsewhere may do without TLS.
     pub insecure: bool,
     /// By name of the protocol, `mqtt` or `any`: `false` (off), a port, or `"address:port"`. Those not named have their usual port.
@@ -99,6 +103,7 @@ impl Default for ConnectorsConfig {
         Self {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             tls: None,
+            client_ca_files: BTreeMap::new(),
             insecure: false,
             listeners: BTreeMap::new(),
             mqtt: OwnBroker::default(),

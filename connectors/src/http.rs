@@ -21,6 +21,7 @@ use std::convert::Infallible;
 use std::io::Cursor;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
@@ -64,6 +65,7 @@ pub(crate) async fn serve(shared: Shared, mut link: Link, peer: SocketAddr) -> &
 
 /// Like [`serve`], on a connection that has begun to speak. `first`: what has been read of it.
 pub(crate) async fn go_on(shared: Shared, link: Link, peer: SocketAddr, first: BytesMut) -> &'static str {
+    let certificate: Option<Arc<str>> = link.certificate().map(Arc::from);
     let (reading, writing) = tokio::io::split(link);
     let stream = tokio::io::join(Cursor::new(first).chain(reading), writing);
     let stop = shared.stop.clone();
@@ -74,8 +76,8 @@ pub(crate) async fn go_on(shared: Shared, link: Link, peer: SocketAddr, first: B
         .serve_connection(
             TokioIo::new(stream),
             service_fn(move |request: hyper::Request<Incoming>| {
-                let shared = shared.clone();
-                async move { Ok::<_, Infallible>(answer(&shared, request.map(Body::new), peer).await) }
+                let (shared, certificate) = (shared.clone(), certificate.clone());
+                async move { Ok::<_, Infallible>(answer(&shared, request.map(Body::new), peer, certificate.as_deref()).await) }
             }),
         );
     let mut connection = pin!(connection);
@@ -95,7 +97,7 @@ pub(crate) async fn go_on(shared: Shared, link: Link, peer: SocketAddr, first: B
     }
 }
 
-async fn answer(shared: &Shared, request: Request, peer: SocketAddr) -> Response {
+async fn answer(shared: &Shared, request: Request, peer: SocketAddr, certificate: Option<&str>) -> Response {
     let (head, body) = request.into_parts();
     let source = Source { protocol: shared.protocol.name, device: None, peer: Some(peer), shown: Shown::Nothing };
     let tell = |kind, detail: &'static str| shared.ingest.faults().tell(source, &Fault::new(kind, detail));
@@ -127,7 +129,8 @@ async fn answer(shared: &Shared, request: Request, peer: SocketAddr) -> Response
     let uri = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let request = HttpRequest { method: head.method.as_str(), uri, headers: &headers, body: &body };
     let token = shown::token_of(&request);
-    let source = Source { shown: token.as_deref().map_or(Shown::Nothing, Shown::Token), ..source };
+    let of_token = token.as_deref().map_or(Shown::Nothing, Shown::Token);
+    let source = Source { shown: certificate.map_or(of_token, Shown::Certificate), ..source };
     response(&take(shared, &request, source).await)
 }
 

@@ -186,10 +186,14 @@ impl Ingest {
         device: &DeviceId,
         aliases: &[DeviceId],
     ) -> Result<Option<Admitted>, NotStored> {
-        if let Some(known) = std::iter::once(device).chain(aliases).find_map(|id| self.known(id)) {
-            let Some(fault) = self.contradiction(source, &known.device) else { return Ok(Some(known)) };
-            self.0.faults.tell(Source { device: Some(&known.device), ..source }, &fault);
+        let known = std::iter::once(device).chain(aliases).find_map(|id| self.known(id));
+        let who = known.as_ref().map_or(device, |known| &known.device);
+        if let Some(fault) = self.contradiction(source, who) {
+            self.0.faults.tell(Source { device: Some(who), ..source }, &fault);
             return Ok(None);
+        }
+        if known.is_some() {
+            return Ok(known);
         }
         let reason = match (self.0.options.unknown_devices, self.fleet()) {
             (_, None) => "a fleet that new devices may not come into",
@@ -206,8 +210,8 @@ impl Ingest {
         Ok(None)
     }
 
-    /// What speaks against a device of the catalog being what it says: it shows no or another secret than its own, or speaks from
-    /// where it may not.
+    /// What speaks against a device being what it says: it shows no or another secret or certificate than its own, or speaks from where
+    /// it may not.
     pub(crate) fn contradiction(&self, source: Source<'_>, device: &DeviceId) -> Option<Fault> {
         let catalog = self.0.catalog.shared();
         let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);

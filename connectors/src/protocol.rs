@@ -336,6 +336,8 @@ pub enum FaultKind {
     RefusedDevice,
     /// The device has a token, and another one or none was shown.
     WrongToken,
+    /// Its certificate names another device.
+    WrongCertificate,
     /// The device may not speak from this address.
     WrongAddress,
     /// The date was 1,024 weeks behind and was put right.
@@ -359,6 +361,7 @@ impl FaultKind {
             Self::NoDevice => "no_device",
             Self::RefusedDevice => "refused_device",
             Self::WrongToken => "wrong_token",
+            Self::WrongCertificate => "wrong_certificate",
             Self::WrongAddress => "wrong_address",
             Self::Rollover => "rollover",
             Self::UnknownProtocol => "unknown_protocol",

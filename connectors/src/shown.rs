@@ -12,6 +12,8 @@ pub enum Shown<'a> {
     Nothing,
     /// A token, of whatever device.
     Token(&'a str),
+    /// A certificate that names a device, checked.
+    Certificate(&'a str),
     /// It is known to be whose it says: by a broker that asks for passwords, or because we read our own files.
     SignedIn,
 }
@@ -22,6 +24,7 @@ impl fmt::Debug for Shown<'_> {
         f.write_str(match self {
             Self::Nothing => "Nothing",
             Self::Token(_) => "Token(…)",
+            Self::Certificate(_) => "Certificate(…)",
             Self::SignedIn => "SignedIn",
         })
     }
@@ -35,6 +38,11 @@ pub(crate) fn contradiction(
     peer: Option<SocketAddr>,
     shown: Shown<'_>,
 ) -> Option<Fault> {
+    if let Shown::Certificate(name) = shown
+        && name != device.as_str()
+    {
+        return Some(Fault::new(FaultKind::WrongCertificate, "the certificate names another device"));
+    }
     if let Some(rule) = catalog.device_addresses.get(device) {
         let may = peer.map_or(shown == Shown::SignedIn, |peer| rule.hold(peer.ip()));
         if !may {
@@ -43,7 +51,7 @@ pub(crate) fn contradiction(
     }
     let token = catalog.device_tokens.get(device)?;
     let detail = match shown {
-        Shown::SignedIn => return None,
+        Shown::SignedIn | Shown::Certificate(_) => return None,
         Shown::Token(text) if token.is(text) => return None,
         Shown::Token(_) => "another token than the device's",
         Shown::Nothing => "no token, and the device has one",

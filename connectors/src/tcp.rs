@@ -62,6 +62,7 @@ pub(crate) async fn serve(shared: Shared, link: Link, peer: SocketAddr, first: B
         opened: Instant::now(),
         login: None,
         buffer: first,
+        certificate: link.certificate(),
         link,
         peer,
         shared,
@@ -130,6 +131,8 @@ struct Round {
 struct Session {
     shared: Shared,
     link: Link,
+    /// The device that its certificate names.
+    certificate: Option<String>,
     peer: SocketAddr,
     framing: Box<dyn Framing>,
     decoder: Box<dyn Decoder>,
@@ -357,7 +360,8 @@ impl Session {
 
     fn source(&self) -> Source<'_> {
         let device = self.claim.as_ref().map(Claim::device);
-        Source { protocol: self.shared.protocol.name, device, peer: Some(self.peer), shown: Shown::Nothing }
+        let shown = self.certificate.as_deref().map_or(Shown::Nothing, Shown::Certificate);
+        Source { protocol: self.shared.protocol.name, device, peer: Some(self.peer), shown }
     }
 
     fn tell(&self, fault: &Fault) {

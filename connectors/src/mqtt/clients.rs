@@ -37,9 +37,18 @@ struct Known {
 /// Tells whether a file is another.
 type Stamp = (SystemTime, u64);
 
+/// Who a client is, whatever it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Who {
+    /// From where it comes.
+    pub(super) peer: SocketAddr,
+    /// What its certificate calls it, where one has to be shown.
+    pub(super) certificate: Option<String>,
+}
+
 #[derive(Debug)]
 struct Client {
-    peer: SocketAddr,
+    who: Who,
     /// Shown with the right password.
     name: Option<String>,
     cut: CancellationToken,
@@ -78,16 +87,16 @@ impl Clients {
         self.file.is_some()
     }
 
-    /// A client has come from `peer`; the broker hears it from `at`.
-    pub(super) fn enter(self: &Arc<Self>, at: SocketAddr, peer: SocketAddr) -> Place {
+    /// A client has come; the broker hears it from `at`.
+    pub(super) fn enter(self: &Arc<Self>, at: SocketAddr, who: Who) -> Place {
         let cut = CancellationToken::new();
-        self.known().connected.insert(at, Client { peer, name: None, cut: cut.clone() });
+        self.known().connected.insert(at, Client { who, name: None, cut: cut.clone() });
         Place { clients: Arc::clone(self), at, cut }
     }
 
-    /// From where a client comes that the broker hears from `at`.
-    pub(super) fn peer(&self, at: Option<SocketAddr>) -> Option<SocketAddr> {
-        self.known().connected.get(&at?).map(|client| client.peer)
+    /// The client that the broker hears from `at`; `None`: it is gone.
+    pub(super) fn who(&self, at: Option<SocketAddr>) -> Option<Who> {
+        self.known().connected.get(&at?).map(|client| client.who.clone())
     }
 
     /// Whether a client may come in that the broker hears from `at`. Who has guessed has to wait.
@@ -101,7 +110,7 @@ impl Clients {
         };
         // Who is gone already needs no answer.
         let Some(client) = at.and_then(|at| connected.get_mut(&at)) else { return false };
-        let address = client.peer.ip();
+        let address = client.who.peer.ip();
         if guesses.must_wait(address, name, now) {
             metrics::turned_away(MQTT, "too_many_guesses");
             return false;
@@ -168,6 +177,10 @@ mod tests {
         ([127, 0, 0, 1], port).into()
     }
 
+    fn from(peer: SocketAddr) -> Who {
+        Who { peer, certificate: None }
+    }
+
     #[test]
     fn whose_line_is_gone_or_another_is_cut_and_a_bad_file_changes_nothing() {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -181,7 +194,7 @@ mod tests {
             clients.look(file.path());
         };
         let enter = |port: u16, name: &str, password: &[u8]| {
-            let place = clients.enter(address(port), ([192, 0, 2, 7], port).into());
+            let place = clients.enter(address(port), from(([192, 0, 2, 7], port).into()));
             assert!(clients.admit(Some(address(port)), Some(name), Some(password), Instant::now()));
             place
         };
@@ -195,9 +208,9 @@ mod tests {
         write("jane:secret\nbob:changed\n");
         look();
         assert_eq!(cut(), [false, true, true]);
-        assert_eq!(clients.peer(Some(address(1))), Some(([192, 0, 2, 7], 1).into()));
+        assert_eq!(clients.who(Some(address(1))), Some(from(([192, 0, 2, 7], 1).into())));
         drop(places);
-        assert_eq!(clients.peer(Some(address(1))), None);
+        assert_eq!(clients.who(Some(address(1))), None);
     }
 
     #[test]
@@ -205,7 +218,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "jane:secret\n").unwrap();
         let clients = Arc::new(Clients::new(Some(file.path())).unwrap());
-        let place = clients.enter(address(1), address(2));
+        let place = clients.enter(address(1), from(address(2)));
         let now = Instant::now();
         assert!(clients.admit(Some(address(1)), Some("jane"), Some(b"secret"), now));
         std::fs::write(file.path(), "").unwrap();
@@ -222,7 +235,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "jane:secret\n").unwrap();
         let clients = Arc::new(Clients::new(Some(file.path())).unwrap());
-        let _place = clients.enter(address(1), address(2));
+        let _place = clients.enter(address(1), from(address(2)));
         let tried = |password: &[u8], now| clients.admit(Some(address(1)), Some("jane"), Some(password), now);
         let now = Instant::now();
         for _ in 0..5 {

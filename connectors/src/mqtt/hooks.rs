@@ -52,18 +52,14 @@ impl Hooks {
         Self { ingest, config, clients, sessions: Arc::new(Mutex::new(sessions)) }
     }
 
-    /// From where a client speaks, and what it has shown: a broker that asks for passwords knows who it is.
-    fn source(&self, protocol: &'static str, session: &Session) -> Source<'static> {
-        let peer = self.clients.peer(session.id.remote_addr);
-        // Of one that was cut a last message may still be under way.
-        let shown = if self.clients.ask() && peer.is_some() { Shown::SignedIn } else { Shown::Nothing };
-        Source { protocol, device: None, peer, shown }
-    }
-
     async fn publish(&self, session: &Session, publish: &Publish) -> Verdict {
         let Some(ingest) = self.ingest.upgrade() else { return Verdict::NotStored };
-        let nobody = self.source(ROOT, session);
-        let username = session.id.username.as_ref().map(AsRef::as_ref);
+        // One that is gone, or was cut, is not answered: it has to say again what it said last.
+        let Some(client) = self.clients.who(session.id.remote_addr) else { return Verdict::NotStored };
+        let is_known = self.clients.ask() || client.certificate.is_some();
+        let shown = if is_known { Shown::SignedIn } else { Shown::Nothing };
+        let nobody = Source { protocol: ROOT, device: None, peer: Some(client.peer), shown };
+        let username = client.certificate.as_deref().or(session.id.username.as_ref().map(AsRef::as_ref));
         if let Some(topic) = own_topic(&publish.topic, username) {
             return self.owntracks(&ingest, topic, nobody, publish).await;
         }
@@ -125,12 +121,16 @@ impl Handler for Hooks {
     async fn hook(&self, parameter: &Parameter, accumulated: Option<HookResult>) -> ReturnType {
         match parameter {
             Parameter::ClientAuthenticate(client) => {
-                if !self.clients.ask() {
-                    return (true, accumulated);
-                }
                 let name: Option<&str> = client.username().map(AsRef::as_ref);
                 let password: Option<&[u8]> = client.password().map(AsRef::as_ref);
-                let right = self.clients.admit(client.id().remote_addr, name, password, Instant::now());
+                let at = client.id().remote_addr;
+                // A name besides that of a certificate would be another's.
+                let certificate = self.clients.who(at).and_then(|who| who.certificate);
+                let is_another = certificate.is_some() && name.is_some() && certificate.as_deref() != name;
+                if !is_another && !self.clients.ask() {
+                    return (true, accumulated);
+                }
+                let right = !is_another && self.clients.admit(at, name, password, Instant::now());
                 let result = if right { AuthResult::Allow(false, None) } else { AuthResult::BadUsernameOrPassword };
                 (false, Some(HookResult::AuthResult(result)))
             }
@@ -144,7 +144,8 @@ impl Handler for Hooks {
                 (false, Some(HookResult::PublishAclResult(result)))
             }
             Parameter::ClientSubscribeCheckAcl(session, subscribe) => {
-                let username = session.id.username.as_ref().map(AsRef::as_ref);
+                let certificate = self.clients.who(session.id.remote_addr).and_then(|who| who.certificate);
+                let username = certificate.as_deref().or(session.id.username.as_ref().map(AsRef::as_ref));
                 let result = if is_own_command_topic(&subscribe.topic_filter, username) {
                     SubscribeAclResult::new_success(subscribe.opts.qos(), None)
                 } else {

@@ -2,7 +2,7 @@
 //! address, and can't be stopped gently; here a silent client is closed, places are counted, and a stop lets the broker finish
 //! what it has been given.
 
-use super::clients::Clients;
+use super::clients::{Clients, Who};
 use crate::config::Limits;
 use crate::link::{Link, read_some};
 use bytes::BytesMut;
@@ -36,7 +36,7 @@ pub(super) async fn serve(client: Link, peer: SocketAddr, shared: Shared) -> &'s
     let Ok(mut broker) = TcpStream::connect(broker).await else { return "broker_gone" };
     let (Ok(at), Ok(())) = (broker.local_addr(), broker.set_nodelay(true)) else { return "broken" };
     // Before the broker hears a byte of it.
-    let place = clients.enter(at, peer);
+    let place = clients.enter(at, Who { peer, certificate: client.certificate() });
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_broker, mut to_broker) = broker.split();
     let answered = AtomicBool::new(false);

@@ -141,8 +141,9 @@ pub(super) async fn remove(
             catalog.commands_of(&device).map(|c| CatalogEdit::Remove(CatalogKey::Command(device.clone(), c.id.clone())));
         let links = catalog.share_removals(identity.organisation(), &device);
         let offer = catalog.transfers.get(&device).map(|offer| CatalogEdit::Remove(CatalogKey::Transfer(offer.device.clone())));
-        let access = catalog.access_removals(&device);
-        commands.chain(links).chain(offer).chain(access).chain([CatalogEdit::Remove(CatalogKey::Device(device.clone()))]).collect()
+        let mut edits: Vec<_> = commands.chain(links).chain(offer).chain(catalog.access_removals(&device)).collect();
+        edits.push(CatalogEdit::Remove(CatalogKey::Device(device.clone())));
+        edits
     };
     rest.catalog.edit(&identity.actor(), edits).await?;
     Ok(DONE)
