@@ -32,12 +32,7 @@ impl fmt::Debug for Shown<'_> {
 
 /// What speaks against it; nothing does where the catalog asks for nothing. A rule that can't be checked, because nobody knows
 /// the address, is not met.
-pub(crate) fn contradiction(
-    catalog: &Catalog,
-    device: &DeviceId,
-    peer: Option<SocketAddr>,
-    shown: Shown<'_>,
-) -> Option<Fault> {
+pub(crate) fn contradiction(catalog: &Catalog, device: &DeviceId, peer: Option<SocketAddr>, shown: Shown<'_>) -> Option<Fault> {
     if let Shown::Certificate(name) = shown
         && name != device.as_str()
     {

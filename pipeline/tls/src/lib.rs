@@ -150,12 +150,7 @@ impl std::fmt::Debug for ServerTls {
 
 impl ServerTls {
     /// What is wrong with the files is told now, not to clients.
-    fn load(
-        files: TlsFiles,
-        client_ca: Option<PathBuf>,
-        port: &'static str,
-        protocols: &[&[u8]],
-    ) -> Result<Self, TlsError> {
+    fn load(files: TlsFiles, client_ca: Option<PathBuf>, port: &'static str, protocols: &[&[u8]]) -> Result<Self, TlsError> {
         let protocols: Vec<_> = protocols.iter().map(|name| name.to_vec()).collect();
         let changed = files.changed(client_ca.as_deref());
         let acceptor = files.acceptor(&protocols, client_ca.as_deref())?;

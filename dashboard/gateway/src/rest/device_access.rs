@@ -7,9 +7,7 @@ use crate::wire::{DeviceAccessInfo, DeviceAddressesEdit, DeviceTokenAnswer, Devi
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use waystream_domain::{
-    AddressRange, Catalog, CatalogEdit, CatalogEntry, CatalogKey, DeviceAddresses, DeviceId, DeviceToken,
-};
+use waystream_domain::{AddressRange, Catalog, CatalogEdit, CatalogEntry, CatalogKey, DeviceAddresses, DeviceId, DeviceToken};
 
 /// Whether it has a token, and from where it may speak.
 #[utoipa::path(get, path = "/api/devices/{id}/access",
