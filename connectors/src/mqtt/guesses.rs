@@ -2,9 +2,9 @@
 //! address in all. Time is an argument.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
-use waystream_domain::rate::{Bucket, Rate};
+use waystream_domain::rate::{Bucket, Rate, network};
 
 /// Failures of a name from an address that cost nothing: people mistype.
 const FREE_FAILURES: u32 = 5;
@@ -73,14 +73,6 @@ impl Guesses {
         self.forgot_at = Some(now);
         self.names.retain(|_, failures| now < failures.wait_until + FORGOTTEN_AFTER);
         self.addresses.retain(|_, bucket| bucket.left(&OF_ADDRESS, now) < OF_ADDRESS.burst);
-    }
-}
-
-/// Whom an address stands for: of IPv6 a customer has 64 bits of them.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
-        address @ IpAddr::V4(_) => address,
     }
 }
 

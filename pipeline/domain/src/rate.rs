@@ -1,5 +1,6 @@
 //! How often something may be: so many times at once, and so many times a second from then on. Time is an argument.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// How often.
@@ -38,9 +39,26 @@ impl Bucket {
     }
 }
 
+/// Whom an address stands for, where addresses are counted: of IPv6 a customer has 64 bits of them.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_one_customer_are_one() {
+        let at = |text: &str| network(text.parse().expect("an address"));
+        assert_eq!(at("2001:db8::1"), at("2001:db8::ffff:1"));
+        assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
+        assert_eq!(at("::ffff:192.0.2.1"), at("192.0.2.1"));
+        assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
+    }
 
     #[test]
     fn a_burst_is_free_and_more_than_the_rate_waits() {
