@@ -109,6 +109,8 @@ pub struct GatewaySection {
     pub max_connections_per_address: usize,
     /// Proxies in front of it, which may have all.
     pub trusted_proxies: Vec<Network>,
+    /// REST requests a second of one session, token or address.
+    pub max_requests_per_s: u32,
     /// Vehicles from which on a browser is told only of what its map shows.
     pub max_fleet_vehicles: usize,
     /// Vehicles on such a map from which on they are counted.
@@ -192,6 +194,7 @@ impl From<GatewaySection> for GatewayConfig {
             detail: DetailLimits { fleet_vehicles: section.max_fleet_vehicles, view_vehicles: section.max_view_vehicles },
             redis,
             oidc: section.oidc,
+            requests_per_s: section.max_requests_per_s,
             limits: ListenerLimits {
                 connections: section.max_connections,
                 per_address: section.max_connections_per_address,

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use waystream_connectors::faults::Source;
 use waystream_connectors::files::TrackPoint;
 use waystream_connectors::ingest::{Ingest, Report};
+use waystream_connectors::shown::Shown;
 use waystream_domain::{Actor, Catalog, CatalogEdit, CatalogEntry, DeviceId, FleetId, OrganisationId, Position, Timestamp};
 use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, Offsets, Topic};
@@ -73,7 +74,7 @@ impl History {
             began_with.or_else(|| fleets().next()).cloned()
         };
         let fleet = fleet.with_context(|| format!("the organisation {organisation} has no fleet"))?;
-        Ok(Self { organisation, alone: true, ingest: self.ingest.for_fleet(Some(fleet)), ..self.clone() })
+        Ok(Self { organisation, alone: true, ingest: self.ingest.in_fleet(fleet), ..self.clone() })
     }
 
     /// Refuses fleets, and devices in them, that are another organisation's.
@@ -92,7 +93,7 @@ impl History {
 
     /// Puts points into the log; returns once they are durable, with how many were taken.
     pub async fn store(&self, points: Vec<TrackPoint>) -> anyhow::Result<usize> {
-        let source = Source { protocol: IMPORT, device: None, peer: None };
+        let source = Source { protocol: IMPORT, device: None, peer: None, shown: Shown::SignedIn };
         let mut reports: Vec<Report> = Vec::new();
         let mut taken = 0;
         for point in points {

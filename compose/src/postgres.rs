@@ -20,6 +20,9 @@ impl TokenDoor {
 impl Door for TokenDoor {
     fn keys(&self, user: &UserId) -> Vec<(TokenId, ScramKeys)> {
         let catalog = self.look();
+        if !catalog.users.get(user).is_some_and(|user| user.role.looks_around()) {
+            return Vec::new();
+        }
         let tokens = catalog.tokens_of(user, crate::now()).filter(|token| token.scopes.contains(&TokenScope::Sql));
         tokens.filter_map(|token| Some((token.id.clone(), token.scram.clone()?))).collect()
     }
@@ -28,7 +31,7 @@ impl Door for TokenDoor {
         let catalog = self.look();
         let token = catalog.api_tokens.get(token)?;
         let may = token.is_valid(crate::now()) && token.scopes.contains(&TokenScope::Sql);
-        let user = catalog.users.get(&token.user).filter(|_| may)?;
+        let user = catalog.users.get(&token.user).filter(|user| may && user.role.looks_around())?;
         Some(Scope::of_organisation(user.organisation.clone(), &catalog))
     }
 }
@@ -54,4 +57,30 @@ pub async fn bind(
     catalog: SharedCatalog,
 ) -> anyhow::Result<waystream_sql::postgres::Postgres> {
     Ok(waystream_sql::postgres::Postgres::bind(options, sql, Arc::new(TokenDoor(catalog))).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::RwLock;
+    use waystream_domain::catalog::{Role, User};
+    use waystream_domain::{ApiToken, CatalogEdit, CatalogEntry, NewToken};
+
+    #[test]
+    fn a_token_of_an_installer_opens_nothing() {
+        for (role, opens) in [(Role::Viewer, true), (Role::Installer, false)] {
+            let id: UserId = "anna".parse().expect("id");
+            let scopes = [TokenScope::Sql].into_iter().collect();
+            let new = NewToken { user: id.clone(), name: "BI".into(), scopes, created_at: crate::now(), expires_at: None };
+            let (token, _) = ApiToken::issue(new, &[7; 40]);
+            let key = token.id.clone();
+            let organisation = "acme".parse().expect("id");
+            let user = User { id: id.clone(), organisation, role, password_hash: None, preferences: None };
+            let mut catalog = Catalog::default();
+            catalog.apply(CatalogEdit::Put(CatalogEntry::User(user)));
+            catalog.apply(CatalogEdit::Put(CatalogEntry::ApiToken(token)));
+            let door = TokenDoor(Arc::new(RwLock::new(catalog)));
+            assert_eq!((door.keys(&id).len() == 1, door.scope(&key).is_some()), (opens, opens), "{role:?}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use crate::newest::Newest;
 use crate::protocol::{Fault, FaultKind, Transport};
 use crate::readers::hex;
 use crate::recognise::{MAX_FIRST_BYTES, Recognised, recognise};
+use crate::shown::Shown;
 use crate::{http, protocols, tcp};
 use bytes::BytesMut;
 use std::net::SocketAddr;
@@ -45,7 +46,7 @@ pub(crate) async fn serve(shared: Shared, mut link: Link, peer: SocketAddr) -> &
         };
         if let Some(kind) = kind {
             let begins = hex(&first[..first.len().min(32)]);
-            let source = Source { protocol: ANY, device: None, peer: Some(peer) };
+            let source = Source { protocol: ANY, device: None, peer: Some(peer), shown: Shown::Nothing };
             shared.ingest.faults().tell(source, &Fault::new(kind, format!("{what}: the connection begins with {begins}")));
             return kind.as_str();
         }

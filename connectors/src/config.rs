@@ -8,6 +8,7 @@ use crate::protocols;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use waystream_domain::FleetId;
 use waystream_tls::{Encryption, TlsFiles};
@@ -21,6 +22,9 @@ pub struct ConnectorsConfig {
     /// TLS over TCP, also MQTT and HTTP; who begins with it is spoken to in it. None: nobody is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFiles>,
+    /// By listener, certificates of an authority: who connects there has to show one of it, and may speak for the device that it names only.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub client_ca_files: BTreeMap<ListenerName, PathBuf>,
     /// Whether devices elsewhere may do without TLS.
     pub insecure: bool,
     /// By name of the protocol, `mqtt` or `any`: `false` (off), a port, or `"address:port"`. Those not named have their usual port.
@@ -73,6 +77,8 @@ pub struct Limits {
     pub frame_timeout_s: u64,
     /// Seconds without a byte after which a device is taken for gone.
     pub idle_timeout_s: u64,
+    /// Messages of one device a second, over TCP, UDP and MQTT; for some seconds more at once. 0: as many as it likes.
+    pub max_messages_per_device_s: u32,
     /// Senders of datagrams that are remembered on each port, and at most twice as many.
     pub max_udp_senders: usize,
     /// Seconds of silence after which a sender of datagrams is forgotten: its address may be another device's then.
@@ -97,6 +103,7 @@ impl Default for ConnectorsConfig {
         Self {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             tls: None,
+            client_ca_files: BTreeMap::new(),
             insecure: false,
             listeners: BTreeMap::new(),
             mqtt: OwnBroker::default(),
@@ -119,6 +126,7 @@ impl Default for Limits {
             login_timeout_s: 10,
             frame_timeout_s: 30,
             idle_timeout_s: 30 * 60,
+            max_messages_per_device_s: 1_000,
             max_udp_senders: 16_384,
             udp_idle_timeout_s: 5 * 60,
             patience_s: 60,

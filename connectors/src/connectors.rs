@@ -4,6 +4,7 @@ use crate::any;
 use crate::commands::Commands;
 use crate::config::{ANY, ConnectorsConfig, ListenerName, MQTT};
 use crate::faults::Faults;
+use crate::flow::Flow;
 use crate::ingest::{Ingest, IngestOptions};
 use crate::link::Opening;
 use crate::listen::{Admission, accept};
@@ -14,6 +15,7 @@ use crate::quarantine::Quarantine;
 use crate::tray::Tray;
 use crate::{http, protocols, tcp, udp};
 use bytes::BytesMut;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -108,6 +110,8 @@ pub struct BoundConnectors {
     config: ConnectorsConfig,
     quarantine: Option<PathBuf>,
     entrance: Arc<Entrance>,
+    /// Of listeners whose clients show certificates.
+    of_clients: BTreeMap<ListenerName, Arc<Entrance>>,
     listeners: Vec<Bound>,
     subscribers: Vec<Subscriber>,
 }
@@ -145,12 +149,19 @@ impl Connectors {
         let mut listeners = Vec::new();
         for listener in ListenerName::all() {
             if let Some(address) = self.config.listens_on(listener) {
-                bind(listener, address, &encryption, &mut listeners).await?;
+                let certificates = self.config.client_ca_files.contains_key(&listener);
+                bind(listener, address, &encryption, certificates, &mut listeners).await?;
             }
         }
         let subscribers = self.config.brokers.iter().map(Subscriber::new).collect::<Result<_, _>>()?;
+        let of_clients = |(name, ca): (&ListenerName, &PathBuf)| {
+            let entrance = encryption.clone().entrance_of_clients(ca.clone(), name.as_str(), &[])?;
+            Ok::<_, TlsError>((*name, Arc::new(entrance)))
+        };
+        let of_clients = self.config.client_ca_files.iter().map(of_clients).collect::<Result<_, _>>()?;
         let entrance = Arc::new(encryption.entrance("connectors", &[])?);
-        Ok(BoundConnectors { config: self.config, quarantine: self.quarantine, entrance, listeners, subscribers })
+        let Self { config, quarantine } = self;
+        Ok(BoundConnectors { config, quarantine, entrance, of_clients, listeners, subscribers })
     }
 
     /// Listens and serves until `stop`; returns when reports under way are answered, or after the grace period.
@@ -192,7 +203,8 @@ impl BoundConnectors {
             quarantine: quarantine.clone(),
         };
         let (tray, refused) = Tray::of(catalog.clone());
-        let ingest = Ingest::with_tray(log, catalog.clone(), options, Faults::default(), tray);
+        let flow = Flow::new(limits.max_messages_per_device_s);
+        let ingest = Ingest::with_tray(log, catalog.clone(), options, Faults::default(), tray, flow);
         let commands = Commands::new(ingest.clone(), catalog);
         let admission = Admission::new(limits.max_connections, limits.max_connections_per_address);
         let opening = Opening { entrance: self.entrance, timeout: limits.login_timeout() };
@@ -202,7 +214,10 @@ impl BoundConnectors {
         running.spawn(refused.run(stop.clone()));
         for Bound { at, socket } in self.listeners {
             let (ingest, admission, limits, stop) = (ingest.clone(), admission.clone(), limits.clone(), stop.clone());
-            let (commands, opening) = (commands.clone(), opening.clone());
+            let (commands, mut opening) = (commands.clone(), opening.clone());
+            if let Some(entrance) = self.of_clients.get(&at.listener) {
+                opening.entrance = Arc::clone(entrance);
+            }
             info!(protocol = at.listener.as_str(), address = %at.address, transport = %at.transport, "listening");
             match socket {
                 Socket::Tcp(protocol, framing, decoder, listener) => {
@@ -272,12 +287,13 @@ async fn bind(
     listener: ListenerName,
     address: SocketAddr,
     encryption: &Encryption,
+    certificates: bool,
     to: &mut Vec<Bound>,
 ) -> Result<(), ConnectorsError> {
     let name = listener.as_str();
     encryption.suffices(address).map_err(|open| ConnectorsError::Open { protocol: name, open })?;
-    // There is no TLS for datagrams.
-    let datagrams = is_local(address.ip()) || encryption.insecure;
+    // There is no TLS for datagrams, so they can show no certificate either.
+    let datagrams = !certificates && (is_local(address.ip()) || encryption.insecure);
     let failed = |transport| move |error| ConnectorsError::Bind { protocol: name, address, transport, error };
     let bound = |transport, address, socket| Bound { at: BoundAddress { listener, transport, address }, socket };
     let Some(protocol) = protocols::by_name(name) else {
@@ -300,7 +316,7 @@ async fn bind(
         }
         protocol::Transport::Socket { tcp, udp, framing, decoder } => {
             if udp && !datagrams {
-                info!(protocol = name, %address, "not over UDP, which is never encrypted: that needs insecure = true");
+                info!(protocol = name, %address, "not over UDP, which is never encrypted and shows no certificate");
             }
             let (tcp, udp) =
                 bind_both(address, tcp, udp && datagrams).await.map_err(|(transport, error)| failed(transport)(error))?;

@@ -2,6 +2,7 @@
 
 use crate::metrics;
 use crate::protocol::{Fault, FaultKind};
+use crate::shown::Shown;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,8 +33,10 @@ pub struct Source<'a> {
     pub protocol: &'static str,
     /// The device, once it is known.
     pub device: Option<&'a DeviceId>,
-    /// Where it came from; `None` for files.
+    /// Where it came from; `None` for files, and over brokers.
     pub peer: Option<SocketAddr>,
+    /// By what it is known to be whose it says it is.
+    pub shown: Shown<'a>,
 }
 
 impl Default for Faults {
@@ -77,7 +80,7 @@ mod tests {
     use super::*;
 
     fn from(device: &DeviceId) -> Source<'_> {
-        Source { protocol: "teltonika", device: Some(device), peer: None }
+        Source { protocol: "teltonika", device: Some(device), peer: None, shown: Shown::Nothing }
     }
 
     #[test]

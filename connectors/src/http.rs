@@ -7,6 +7,7 @@ use crate::ingest::{Ingest, Message, Taken};
 use crate::link::{Link, read_some};
 use crate::now;
 use crate::protocol::{Context, Fault, FaultKind, HttpAnswer, HttpDecoded, HttpRequest, Protocol};
+use crate::shown::{self, Shown};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -20,6 +21,7 @@ use std::convert::Infallible;
 use std::io::Cursor;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
@@ -63,6 +65,7 @@ pub(crate) async fn serve(shared: Shared, mut link: Link, peer: SocketAddr) -> &
 
 /// Like [`serve`], on a connection that has begun to speak. `first`: what has been read of it.
 pub(crate) async fn go_on(shared: Shared, link: Link, peer: SocketAddr, first: BytesMut) -> &'static str {
+    let certificate: Option<Arc<str>> = link.certificate().map(Arc::from);
     let (reading, writing) = tokio::io::split(link);
     let stream = tokio::io::join(Cursor::new(first).chain(reading), writing);
     let stop = shared.stop.clone();
@@ -73,8 +76,8 @@ pub(crate) async fn go_on(shared: Shared, link: Link, peer: SocketAddr, first: B
         .serve_connection(
             TokioIo::new(stream),
             service_fn(move |request: hyper::Request<Incoming>| {
-                let shared = shared.clone();
-                async move { Ok::<_, Infallible>(answer(&shared, request.map(Body::new), peer).await) }
+                let (shared, certificate) = (shared.clone(), certificate.clone());
+                async move { Ok::<_, Infallible>(answer(&shared, request.map(Body::new), peer, certificate.as_deref()).await) }
             }),
         );
     let mut connection = pin!(connection);
@@ -94,9 +97,9 @@ pub(crate) async fn go_on(shared: Shared, link: Link, peer: SocketAddr, first: B
     }
 }
 
-async fn answer(shared: &Shared, request: Request, peer: SocketAddr) -> Response {
+async fn answer(shared: &Shared, request: Request, peer: SocketAddr, certificate: Option<&str>) -> Response {
     let (head, body) = request.into_parts();
-    let source = Source { protocol: shared.protocol.name, device: None, peer: Some(peer) };
+    let source = Source { protocol: shared.protocol.name, device: None, peer: Some(peer), shown: Shown::Nothing };
     let tell = |kind, detail: &'static str| shared.ingest.faults().tell(source, &Fault::new(kind, detail));
     let body = async {
         // Large bodies are few, but there may be many connections.
@@ -125,6 +128,9 @@ async fn answer(shared: &Shared, request: Request, peer: SocketAddr) -> Response
         head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
     let uri = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let request = HttpRequest { method: head.method.as_str(), uri, headers: &headers, body: &body };
+    let token = shown::token_of(&request);
+    let of_token = token.as_deref().map_or(Shown::Nothing, Shown::Token);
+    let source = Source { shown: certificate.map_or(of_token, Shown::Certificate), ..source };
     response(&take(shared, &request, source).await)
 }
 
@@ -135,6 +141,7 @@ async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) ->
     if decoded.not_understood().is_some() {
         // As `decode` reads it again.
         let HttpRequest { method, uri, body, .. } = request;
+        let uri = shown::without_token(uri);
         let mut head = format!("{method} {uri} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
         for name in ["x-limit-u", "x-limit-d", "content-type"] {
             head.extend(request.header(name).map(|value| format!("{name}: {value}\r\n")));
@@ -149,11 +156,16 @@ async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) ->
                 contest::heard(&shared.ingest, source, device, came, seen).await;
             }
             match batch {
-                Some(batch) => batch.answer(|device| shared.ingest.fleet_of(device).is_some()),
+                Some(batch) => batch.answer(|device| {
+                    shared.ingest.fleet_of(device).is_some() && shared.ingest.contradiction(source, device).is_none()
+                }),
                 None => answer,
             }
         }
-        Ok(Taken::Refused) => refusal,
+        Ok(Taken::Refused) => {
+            let fault = decoded.device.as_ref().and_then(|device| shared.ingest.contradiction(source, device));
+            if fault.is_some_and(|fault| fault.kind == FaultKind::WrongToken) { HttpAnswer::status(401) } else { refusal }
+        }
         Err(_) => HttpAnswer::status(503),
     }
 }
@@ -161,6 +173,9 @@ async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) ->
 fn response(answer: &HttpAnswer) -> Response {
     let mut response = Response::new(Body::from(answer.body.clone()));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"waystream\""));
+    }
     if !answer.content_type.is_empty() {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
     }

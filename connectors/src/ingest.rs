@@ -3,12 +3,13 @@
 use crate::clocks::Clocks;
 use crate::contest::Contests;
 use crate::faults::{Faults, Source};
+use crate::flow::Flow;
 use crate::protocol::{Decoded, Fault, FaultKind, Fix};
 use crate::quarantine::{Kept, Quarantine};
 use crate::readers::{MAX_FUTURE_MS, hex};
 use crate::tray::{Refused, Tray};
 use crate::vocabulary as name;
-use crate::{metrics, now};
+use crate::{metrics, now, shown};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -61,7 +62,18 @@ pub struct IngestOptions {
 
 /// Takes fixes. Cheap to clone; all clones are one, but for the fleet that unknown devices come into.
 #[derive(Clone)]
-pub struct Ingest(Arc<Inner>, Option<FleetId>);
+pub struct Ingest(Arc<Inner>, NewDevices);
+
+/// Where unknown devices go.
+#[derive(Debug, Clone)]
+enum NewDevices {
+    /// Into the default fleet.
+    AsSet,
+    /// Into this one, if it is the same organisation's: whoever sends has named it.
+    Named(FleetId),
+    /// Into this one: whoever may choose has chosen it.
+    Chosen(FleetId),
+}
 
 struct Inner {
     log: Arc<dyn Log>,
@@ -69,6 +81,7 @@ struct Inner {
     options: IngestOptions,
     faults: Faults,
     tray: Tray,
+    flow: Flow,
     contests: Contests,
     hasher: RandomState,
     registering: [Mutex<()>; REGISTRATION_SHARDS],
@@ -131,26 +144,33 @@ pub enum NotStored {
 impl Ingest {
     /// An ingest into this log, by this catalog.
     pub fn new(log: Arc<dyn Log>, catalog: CatalogHandle, options: IngestOptions, faults: Faults) -> Self {
-        Self::with_tray(log, catalog, options, faults, Tray::default())
+        Self::with_tray(log, catalog, options, faults, Tray::default(), Flow::new(0))
     }
 
-    /// The same, and devices that are refused are noted in a tray.
+    /// The same, and devices that are refused are noted in a tray, and those that flood are slowed down.
     pub(crate) fn with_tray(
         log: Arc<dyn Log>,
         catalog: CatalogHandle,
         options: IngestOptions,
         faults: Faults,
         tray: Tray,
+        flow: Flow,
     ) -> Self {
         let registering = std::array::from_fn(|_| Mutex::new(()));
         let (contests, hasher) = (Contests::default(), RandomState::new());
-        Self(Arc::new(Inner { log, catalog, options, faults, tray, contests, hasher, registering }), None)
+        Self(Arc::new(Inner { log, catalog, options, faults, tray, flow, contests, hasher, registering }), NewDevices::AsSet)
     }
 
-    /// The same, but that unknown devices come into this fleet, if there is one.
+    /// The same, but that unknown devices come into this fleet, if one is named and is of the organisation that has the default one.
     #[must_use]
-    pub fn for_fleet(&self, fleet: Option<FleetId>) -> Self {
-        Self(Arc::clone(&self.0), fleet)
+    pub(crate) fn for_fleet(&self, named: Option<FleetId>) -> Self {
+        Self(Arc::clone(&self.0), named.map_or(NewDevices::AsSet, NewDevices::Named))
+    }
+
+    /// The same, but that unknown devices come into this fleet, whoever has it: whoever asks may choose.
+    #[must_use]
+    pub fn in_fleet(&self, chosen: FleetId) -> Self {
+        Self(Arc::clone(&self.0), NewDevices::Chosen(chosen))
     }
 
     /// Where faults are told.
@@ -174,34 +194,67 @@ impl Ingest {
         });
     }
 
-    /// Whether this device may report; `None`: it is refused (told and counted). A new device is registered first, once, and
-    /// durably, so that no position is older than its device. One that is known by one of `aliases` is that device.
+    /// Whether this device may report; `None`: it is refused, or something speaks against its being this device (told and counted). A
+    /// new device is registered first, once, and durably, so that no position is older than its device. One that is known by one of
+    /// `aliases` is that device.
     pub async fn admit(
         &self,
         source: Source<'_>,
         device: &DeviceId,
         aliases: &[DeviceId],
     ) -> Result<Option<Admitted>, NotStored> {
-        if let Some(known) = std::iter::once(device).chain(aliases).find_map(|id| self.known(id)) {
-            return Ok(Some(known));
+        let known = std::iter::once(device).chain(aliases).find_map(|id| self.known(id));
+        let who = known.as_ref().map_or(device, |known| &known.device);
+        if let Some(fault) = self.contradiction(source, who) {
+            self.0.faults.tell(Source { device: Some(who), ..source }, &fault);
+            return Ok(None);
         }
-        let reason = match self.0.options.unknown_devices {
-            UnknownDevices::Refuse => {
+        if known.is_some() {
+            return Ok(known);
+        }
+        let reason = match (self.0.options.unknown_devices, self.fleet()) {
+            (_, None) => "a fleet that new devices may not come into",
+            (UnknownDevices::Refuse, Some(fleet)) => {
                 let (protocol, address) = (source.protocol, source.peer.map(|peer| peer.ip().to_canonical()));
-                self.0.tray.note(&Refused { device, aliases, fleet: self.fleet(), protocol, address, at: now() });
+                self.0.tray.note(&Refused { device, aliases, fleet: &fleet, protocol, address, at: now() });
                 "unknown device"
             }
-            UnknownDevices::Accept if self.devices() >= MAX_DEVICES => "too many devices",
-            UnknownDevices::Accept => return self.register(source.protocol, device).await.map(Some),
+            (UnknownDevices::Accept, Some(_)) if self.devices() >= MAX_DEVICES => "too many devices",
+            (UnknownDevices::Accept, Some(fleet)) => return self.register(source.protocol, device, fleet).await.map(Some),
         };
         let fault = Fault::new(FaultKind::RefusedDevice, reason);
         self.0.faults.tell(Source { device: Some(device), ..source }, &fault);
         Ok(None)
     }
 
-    /// Where unknown devices go.
-    fn fleet(&self) -> &FleetId {
-        self.1.as_ref().unwrap_or(&self.0.options.fleet)
+    /// What speaks against a device being what it says: it shows no or another secret or certificate than its own, or speaks from where
+    /// it may not.
+    pub(crate) fn contradiction(&self, source: Source<'_>, device: &DeviceId) -> Option<Fault> {
+        let catalog = self.0.catalog.shared();
+        let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
+        shown::contradiction(&catalog, device, source.peer, source.shown)
+    }
+
+    /// Where unknown devices go: into the default fleet, or another one that was named, of the same organisation. Who names one of
+    /// another organisation, or one that may be anybody's tomorrow, puts nothing there.
+    fn fleet(&self) -> Option<FleetId> {
+        let default = &self.0.options.fleet;
+        let named = match &self.1 {
+            NewDevices::AsSet => return Some(default.clone()),
+            NewDevices::Chosen(fleet) => return Some(fleet.clone()),
+            NewDevices::Named(fleet) if fleet == default => return Some(default.clone()),
+            NewDevices::Named(fleet) => fleet,
+        };
+        let catalog = self.0.catalog.shared();
+        let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
+        let organisation = |fleet: &FleetId| catalog.fleets.get(fleet).map(|known| &known.organisation);
+        let same = organisation(default).is_some() && organisation(default) == organisation(named);
+        same.then(|| named.clone())
+    }
+
+    /// How fast devices speak.
+    pub(crate) fn flow(&self) -> &Flow {
+        &self.0.flow
     }
 
     /// From where devices speak.
@@ -222,13 +275,12 @@ impl Ingest {
         Some(Admitted { device: entry.id.clone(), fleet: entry.fleet.clone(), before })
     }
 
-    async fn register(&self, protocol: &'static str, device: &DeviceId) -> Result<Admitted, NotStored> {
+    async fn register(&self, protocol: &'static str, device: &DeviceId, fleet: FleetId) -> Result<Admitted, NotStored> {
         let shard = self.0.hasher.hash_one(device) as usize % REGISTRATION_SHARDS;
         let _one_at_a_time = self.0.registering[shard].lock().await;
         if let Some(known) = self.known(device) {
             return Ok(known);
         }
-        let fleet = self.fleet().clone();
         let entry = Device { id: device.clone(), fleet: fleet.clone(), name: device.to_string() };
         let edit = CatalogEdit::Put(CatalogEntry::Device(entry));
         self.persist(protocol, || self.0.catalog.edit(BY, vec![edit.clone()])).await?;

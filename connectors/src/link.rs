@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use waystream_tls::{Entrance, TlsStream, Welcome};
+use waystream_tls::{Entrance, TlsStream, Welcome, client_name};
 
 const READ_BYTES: usize = 4 * 1024;
 
@@ -44,6 +44,7 @@ impl Opening {
             Welcome::Plain => Ok(Link::Plain(stream)),
             Welcome::Refused => Err("no_tls"),
             Welcome::Tls(acceptor) => match acceptor.accept(stream).await {
+                Ok(stream) if self.entrance.asks_for_certificates() && client_name(&stream).is_none() => Err("no_name"),
                 Ok(stream) => Ok(Link::Tls(Box::new(stream))),
                 Err(error) => {
                     tracing::debug!(%peer, %error, "no TLS with this device");
@@ -55,6 +56,14 @@ impl Opening {
 }
 
 impl Link {
+    /// What the certificate calls the device that it has shown.
+    pub(crate) fn certificate(&self) -> Option<String> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => client_name(stream),
+        }
+    }
+
     /// Writes all of it, and leaves nothing in buffers.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.write_all(bytes).await?;

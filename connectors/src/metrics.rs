@@ -22,13 +22,17 @@ pub const CONNECTIONS: &str = "waystream_connectors_connections";
 pub const ACCEPTED: &str = "waystream_connectors_accepted_total";
 /// Connections closed; labels `protocol`, `reason`.
 pub const CLOSED: &str = "waystream_connectors_closed_total";
-/// Connections turned away at once; labels `protocol`, `reason` (`address_limit`, `total_limit`).
+/// Connections turned away at once; labels `protocol`, `reason` (`address_limit`, `total_limit`; of MQTT also `no_password`, `wrong_password`,
+/// `too_many_guesses`).
 pub const TURNED_AWAY: &str = "waystream_connectors_turned_away_total";
 /// Failures of `accept`, mostly for want of file descriptors; label `protocol`.
 pub const ACCEPT_ERRORS: &str = "waystream_connectors_accept_errors_total";
 
 /// Times that two senders spoke as one device by turns; label `protocol`. Once in ten minutes per device.
 pub const CONTESTED: &str = "waystream_connectors_contested_devices_total";
+
+/// Messages that came faster than a device may speak: it was made to wait (over UDP it was not answered); label `protocol`.
+pub const TOO_FAST: &str = "waystream_connectors_too_fast_messages_total";
 
 /// Messages put into the quarantine; label `protocol`.
 pub const QUARANTINED: &str = "waystream_connectors_quarantined_total";
@@ -66,6 +70,10 @@ pub(crate) fn registered(protocol: &'static str) {
 
 pub(crate) fn contested(protocol: &'static str) {
     metrics::counter!(CONTESTED, "protocol" => protocol).increment(1);
+}
+
+pub(crate) fn too_fast(protocol: &'static str, messages: usize) {
+    metrics::counter!(TOO_FAST, "protocol" => protocol).increment(messages as u64);
 }
 
 pub(crate) fn opened(protocol: &'static str) {

@@ -6,7 +6,9 @@
 //! client publishes.
 
 mod client;
+mod clients;
 pub(crate) mod external;
+mod guesses;
 mod hooks;
 mod mapping;
 mod passwords;
@@ -46,7 +48,7 @@ const MAX_TOPIC_LEVELS: usize = 8;
 pub struct OwnBroker {
     /// Topics besides those of OwnTracks, and what is published there.
     pub topics: Vec<Subscription>,
-    /// Lines `name:password`; with such a file nobody else may connect.
+    /// Lines `name:password`; with such a file nobody else may connect. It is read again when it changes.
     pub passwords_file: Option<PathBuf>,
 }
 
@@ -56,6 +58,7 @@ pub(crate) struct Broker {
     ingest: Arc<Ingest>,
     address: SocketAddr,
     limits: Limits,
+    clients: Arc<clients::Clients>,
 }
 
 impl Broker {
@@ -63,32 +66,31 @@ impl Broker {
     pub(crate) async fn start(ingest: Ingest, config: Arc<ConnectorsConfig>) -> Result<Self, ConnectorsError> {
         let failed = |error: rmqtt::Error| ConnectorsError::Broker(format!("{error:#}"));
         let limits = config.limits.clone();
-        let passwords = config.mqtt.passwords_file.as_deref().map(passwords::Passwords::read).transpose();
-        let passwords = passwords.map_err(ConnectorsError::Broker)?;
-        let listener = listener(&limits, passwords.is_none()).map_err(failed)?;
+        let clients = clients::Clients::new(config.mqtt.passwords_file.as_deref()).map_err(ConnectorsError::Broker)?;
+        let clients = Arc::new(clients);
+        let listener = listener(&limits, !clients.ask()).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         // Its idea of "busy" looks at the whole machine's load, and would turn devices away for somebody else's work.
         let context = ServerContext::new().busy_check_enable(false).build().await;
         let ingest = Arc::new(ingest);
         let register = context.extends.hook_mgr().register();
-        let hooks = hooks::Hooks::new(Arc::downgrade(&ingest), config, passwords);
+        let hooks = hooks::Hooks::new(Arc::downgrade(&ingest), config, Arc::clone(&clients));
         for hook in [Type::ClientAuthenticate, Type::MessagePublishCheckAcl, Type::ClientSubscribeCheckAcl] {
             register.add(hook, Box::new(hooks.clone())).await;
         }
         register.start().await;
         let server = MqttServer::new(context).listener_by_id(listener, address.port()).build();
-        Ok(Self { server, ingest, address, limits })
+        Ok(Self { server, ingest, address, limits, clients })
     }
 
     /// Serves the clients of `listener` until `stop`.
     pub(crate) async fn run(self, listener: TcpListener, admission: Admission, opening: Opening, stop: CancellationToken) {
-        let Self { server, ingest, address, limits } = self;
-        let serve = {
-            let stop = stop.clone();
-            move |client, _peer| relay::serve(client, address, limits.clone(), stop.clone())
-        };
+        let Self { server, ingest, address, limits, clients } = self;
+        let shared = relay::Shared { broker: address, limits, clients: Arc::clone(&clients), stop: stop.clone() };
+        let serve = move |client, peer| relay::serve(client, peer, shared.clone());
         tokio::select! {
             () = accept(MQTT, listener, admission.with_descriptors(relay::DESCRIPTORS), opening, stop, serve) => {}
+            () = clients.keep_looking() => {}
             ended = server.run() => tracing::error!(?ended, "the MQTT broker ended by itself"),
         }
         drop(ingest);

@@ -334,6 +334,12 @@ pub enum FaultKind {
     NoDevice,
     /// The device is not in the catalog and unknown devices are refused.
     RefusedDevice,
+    /// The device has a token, and another one or none was shown.
+    WrongToken,
+    /// Its certificate names another device.
+    WrongCertificate,
+    /// The device may not speak from this address.
+    WrongAddress,
     /// The date was 1,024 weeks behind and was put right.
     Rollover,
     /// On the port for all protocols: the first bytes are of none.
@@ -354,6 +360,9 @@ impl FaultKind {
             Self::UnknownMessage => "unknown_message",
             Self::NoDevice => "no_device",
             Self::RefusedDevice => "refused_device",
+            Self::WrongToken => "wrong_token",
+            Self::WrongCertificate => "wrong_certificate",
+            Self::WrongAddress => "wrong_address",
             Self::Rollover => "rollover",
             Self::UnknownProtocol => "unknown_protocol",
             Self::AmbiguousProtocol => "ambiguous_protocol",

@@ -6,9 +6,11 @@ use crate::contest;
 use crate::faults::Source;
 use crate::ingest::{Ingest, Message, NotStored, Report};
 use crate::link::{Link, read_some};
+use crate::metrics;
 use crate::newest::{Claim, Newest};
 use crate::now;
 use crate::protocol::{Checksums, Context, Decoder, Fault, FaultKind, Framing, Protocol};
+use crate::shown::Shown;
 use bytes::{Bytes, BytesMut};
 use smol_str::SmolStr;
 use std::io;
@@ -60,6 +62,7 @@ pub(crate) async fn serve(shared: Shared, link: Link, peer: SocketAddr, first: B
         opened: Instant::now(),
         login: None,
         buffer: first,
+        certificate: link.certificate(),
         link,
         peer,
         shared,
@@ -119,8 +122,8 @@ struct Round {
     replies: Vec<Bytes>,
     /// What the device answers to commands.
     answers: Vec<SmolStr>,
-    /// Whether there was a whole frame.
-    progress: bool,
+    /// Whole frames.
+    messages: usize,
     /// The connection ends after the replies.
     end: Option<End>,
 }
@@ -128,6 +131,8 @@ struct Round {
 struct Session {
     shared: Shared,
     link: Link,
+    /// The device that its certificate names.
+    certificate: Option<String>,
     peer: SocketAddr,
     framing: Box<dyn Framing>,
     decoder: Box<dyn Decoder>,
@@ -196,10 +201,24 @@ impl Session {
     /// Stores what has come, answers it, and says what is to be said. Whether there was a whole frame.
     async fn serve_round(&mut self) -> Result<bool, End> {
         let round = self.round().await?;
-        let progress = round.progress;
+        let messages = round.messages;
         self.answer(round).await?;
         self.send_commands().await?;
-        Ok(progress)
+        self.slow_down(messages).await?;
+        Ok(messages > 0)
+    }
+
+    /// Reads nothing for a while from a device that floods.
+    async fn slow_down(&mut self, messages: usize) -> Result<(), End> {
+        let flow = self.shared.ingest.flow();
+        let said = self.claim.as_ref().map(|claim| flow.said(claim.device(), messages, std::time::Instant::now()));
+        let Some(pause) = said.filter(|pause| !pause.is_zero()) else { return Ok(()) };
+        metrics::too_fast(self.shared.protocol.name, messages);
+        tokio::select! {
+            () = self.shared.stop.cancelled() => Err(End::Stopping),
+            () = self.replaced.cancelled() => Err(End::Replaced),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
     }
 
     /// Takes all whole frames off the buffer and understands them.
@@ -210,7 +229,7 @@ impl Session {
         while round.end.is_none() {
             match self.shared.protocol.next_frame(self.framing.as_mut(), &mut self.buffer) {
                 Ok(Some(frame)) => {
-                    round.progress = true;
+                    round.messages += 1;
                     self.understand(&frame, &context, &mut round).await?;
                 }
                 Ok(None) if self.buffer.len() >= self.max_frame_bytes => {
@@ -341,7 +360,8 @@ impl Session {
 
     fn source(&self) -> Source<'_> {
         let device = self.claim.as_ref().map(Claim::device);
-        Source { protocol: self.shared.protocol.name, device, peer: Some(self.peer) }
+        let shown = self.certificate.as_deref().map_or(Shown::Nothing, Shown::Certificate);
+        Source { protocol: self.shared.protocol.name, device, peer: Some(self.peer), shown }
     }
 
     fn tell(&self, fault: &Fault) {

@@ -8,12 +8,14 @@ use crate::config::{ANY, ConnectorsConfig};
 use crate::contest;
 use crate::faults::Source;
 use crate::ingest::{Ingest, Message, NotStored, Taken};
+use crate::metrics;
 use crate::now;
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Protocol, Said, Transport};
 use crate::protocols;
 use crate::readers::{frames_of, hex};
 use crate::recognise::{Recognised, recognise_datagram};
 use crate::senders::Senders;
+use crate::shown::Shown;
 use crate::tcp::MAX_LOGIN_BYTES;
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -147,7 +149,7 @@ fn understand(
     let mut remembered = session.login.is_some();
     for frame in frames(shared, protocol, datagram, peer) {
         let decoded = decoder.with(|decoder| decoder.decode(&frame, &context));
-        let source = Source { protocol: protocol.name, device: None, peer: Some(peer) };
+        let source = Source { protocol: protocol.name, device: None, peer: Some(peer), shown: Shown::Nothing };
         let message = Message { bytes: &frame, datagram: context.datagram, login: session.login.as_deref() };
         shared.ingest.set_aside(source, context.received_at, message, &decoded);
         if session.login.is_none() && decoded.device.is_some() && frame.len() <= MAX_LOGIN_BYTES {
@@ -178,7 +180,7 @@ fn begin(shared: &Shared, datagram: &[u8], peer: SocketAddr) -> Option<Session> 
             Recognised::Unknown | Recognised::Undecided => (FaultKind::UnknownProtocol, "no protocol".to_owned()),
         };
         let begins = hex(&datagram[..datagram.len().min(32)]);
-        let source = Source { protocol: ANY, device: None, peer: Some(peer) };
+        let source = Source { protocol: ANY, device: None, peer: Some(peer), shown: Shown::Nothing };
         shared.ingest.faults().tell(source, &Fault::new(kind, format!("{what}: the datagram begins with {begins}")));
         None
     };
@@ -199,7 +201,8 @@ fn frames(shared: &Shared, protocol: &'static Protocol, datagram: &[u8], peer: S
     };
     let (frames, lost) = frames_of(framing(), datagram);
     if let Some(fault) = lost {
-        shared.ingest.faults().tell(Source { protocol: protocol.name, device: None, peer: Some(peer) }, &fault);
+        let source = Source { protocol: protocol.name, device: None, peer: Some(peer), shown: Shown::Nothing };
+        shared.ingest.faults().tell(source, &fault);
     }
     frames
 }
@@ -207,7 +210,14 @@ fn frames(shared: &Shared, protocol: &'static Protocol, datagram: &[u8], peer: S
 async fn serve(shared: &Shared, socket: &UdpSocket, message: Understood, peer: SocketAddr) -> Result<(), NotStored> {
     let Understood { protocol, mut decoder, mut decoded, received_at, came } = message;
     let seen = decoded.fixes.iter().rfind(|fix| fix.valid).map(|fix| fix.location);
-    let source = Source { protocol: protocol.name, device: None, peer: Some(peer) };
+    let source = Source { protocol: protocol.name, device: None, peer: Some(peer), shown: Shown::Nothing };
+    // Not answered, it is sent again; held back, it would keep others waiting.
+    if let Some(device) = &decoded.device
+        && !shared.ingest.flow().has_room(device, came)
+    {
+        metrics::too_fast(protocol.name, 1);
+        return Ok(());
+    }
     let taken = shared.ingest.take(source, received_at, &mut decoded).await?;
     if let (Taken::Stored, Some(device)) = (taken, &decoded.device) {
         contest::heard(&shared.ingest, source, device, came, seen).await;

@@ -8,7 +8,7 @@ use common::{System, in_time};
 use std::collections::BTreeSet;
 use std::path::Path;
 use tokio::process::Command;
-use waystream_connectors::{ConnectorsConfig, ExternalBroker, Limits, Version};
+use waystream_connectors::{Connectors, ConnectorsConfig, ExternalBroker, Limits, Version};
 use waystream_tls::TlsTrust;
 
 const START: i64 = 1_718_000_000;
@@ -158,7 +158,17 @@ async fn with_tls_client_certificate_and_password() {
         ..mosquitto.settings()
     };
     assert!(!format!("{broker:?}{}", serde_json::to_string(&broker).unwrap()).contains("secret"));
-    let system = system(broker).await;
+    // From a file it is the same, and one of the two it has to be.
+    let file = path.join("password");
+    std::fs::write(&file, "secret\n").unwrap();
+    let twice = ExternalBroker { password_file: Some(file.clone()), ..broker.clone() };
+    let nowhere = ExternalBroker { password: None, password_file: Some(path.join("nowhere")), ..broker.clone() };
+    for (wrong, why) in [(twice, "there is a password_file, too"), (nowhere, "password_file: could not read")] {
+        let config = ConnectorsConfig { brokers: vec![wrong], ..ConnectorsConfig::default() }.on_free_ports();
+        let error = Connectors::new(config).bind().await.err().unwrap().to_string();
+        assert!(error.contains(why) && !error.contains("secret"), "{error}");
+    }
+    let system = system(ExternalBroker { password: None, password_file: Some(file), ..broker }).await;
     let [ca, certificate, key] = [&ca, &certificate, &key].map(|path| path.to_str().unwrap());
     let secured = ["--cafile", ca, "--cert", certificate, "--key", key, "-u", "waystream", "-P", "secret", "-r"];
     mosquitto.publish(&secured, &location(0)).await;

@@ -232,6 +232,7 @@ async fn other_topics_are_taken_as_they_are_set_from_those_whose_they_are() {
     let mqtt = r#"{"mqtt": {"topics": [{"topic": "fleet/{fleet}/{device}", "payload": "json"}, {"topic": "json", "payload": "json"},
         {"topic": "phones/{device}", "payload": "owntracks"}]}}"#;
     let system = System::start_with(serde_json::from_str(mqtt).unwrap()).await;
+    system.enter_fleets("ours", &["default", "north"]).await;
     for (user, topic, payload, taken) in [
         ("", "fleet/north/van-1", place(1), true),
         ("van-2", "fleet/north/van-2", place(2), true),
@@ -262,6 +263,64 @@ async fn other_topics_are_taken_as_they_are_set_from_those_whose_they_are() {
     let jane = row("jane", default, 6);
     let vans = [row("van-1", north, 1), row("van-2", north, 2), row("van-3", default, 4), row("van-4", default, 5)];
     assert_eq!(stored, [vec![jane], vans.to_vec()].concat());
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_topic_puts_no_new_device_into_another_organisation_s_fleet() {
+    for policy in ["accept", "refuse"] {
+        let settings = serde_json::json!({ "unknown_devices": policy,
+            "mqtt": { "topics": [{ "topic": "fleet/{fleet}/{device}", "payload": "json" }] } });
+        let system = System::start_with(serde_json::from_value(settings).unwrap()).await;
+        system.enter_fleets("ours", &["default", "north"]).await;
+        system.enter_fleets("theirs", &["their"]).await;
+        for fleet in ["their", "nobody-s"] {
+            let topic = format!("fleet/{fleet}/van-1");
+            let output = mosquitto_pub(&system, &["-V", "mqttv5", "-q", "1", "-t", &topic, "-m", &place(1)]).await;
+            assert!(!output.stderr.is_empty() || !output.status.success(), "{topic}");
+        }
+        {
+            let catalog = system.catalog.shared();
+            let catalog = catalog.read().unwrap();
+            assert!(catalog.devices.is_empty() && catalog.unknown_devices.is_empty());
+        }
+        if policy == "accept" {
+            // One that is known stays where it is.
+            for (fleet, secs) in [("north", 2), ("their", 3)] {
+                let topic = format!("fleet/{fleet}/van-2");
+                let output = mosquitto_pub(&system, &["-V", "mqttv5", "-q", "1", "-t", &topic, "-m", &place(secs)]).await;
+                assert!(output.status.success(), "{topic}");
+            }
+        }
+        let fleets: Vec<_> = system.positions().await.into_iter().map(|position| position.fleet.to_string()).collect();
+        assert_eq!(fleets, if policy == "accept" { vec!["north"; 2] } else { Vec::new() });
+        system.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_whose_password_is_withdrawn_is_cut() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "jane:secret\nbob:other\n").unwrap();
+    let mqtt = serde_json::json!({ "mqtt": { "passwords_file": file.path() } });
+    let system = System::start_with(serde_json::from_value(mqtt).unwrap()).await;
+    let connect = |user: &str, password: &str| {
+        let address = system.address("mqtt");
+        let mut options = MqttOptions::new(user, address.ip().to_string(), address.port());
+        options.set_credentials(user, password);
+        AsyncClient::new(options, 10)
+    };
+    let (_jane, mut events_of_jane) = connect("jane", "secret");
+    let (bob, mut events_of_bob) = connect("bob", "other");
+    for events in [&mut events_of_jane, &mut events_of_bob] {
+        until(events, |packet| matches!(packet, Packet::ConnAck(_))).await.unwrap();
+    }
+    std::fs::write(file.path(), "bob:other\n").unwrap();
+    until(&mut events_of_jane, |_| false).await.unwrap_err();
+    until(&mut events_of_jane, |packet| matches!(packet, Packet::ConnAck(_))).await.unwrap_err();
+    // Who is in the file has noticed nothing.
+    bob.publish("owntracks/bob/phone", QoS::AtLeastOnce, false, location(START)).await.unwrap();
+    until(&mut events_of_bob, |packet| matches!(packet, Packet::PubAck(_))).await.unwrap();
     system.stop().await;
 }
 

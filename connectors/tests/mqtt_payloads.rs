@@ -46,6 +46,7 @@ const RETAINED: &[&str] = &["-r"];
 async fn plain_json_as_one_position_a_list_or_lines() {
     let topic = json!([{"topic": "fleet/{fleet}/{device}", "payload": "json"}, {"topic": "gateway", "payload": "json"}]);
     let (mosquitto, system) = start(topic).await;
+    system.enter_fleets("ours", &["default", "north", "south"]).await;
     let at = |secs: i64| format!(r#"{{"fix_time": {}, "lat": 52.1, "lon": 21.0, "speed_mps": 3.5}}"#, (TIME + secs) * 1000);
     mosquitto.publish_to("fleet/north/van-1", RETAINED, at(1).as_bytes()).await;
     mosquitto.publish_to("fleet/north/van-2", RETAINED, format!("[{},{}]", at(2), at(3)).as_bytes()).await;

@@ -108,6 +108,8 @@ pub enum RoleArg {
     Dispatcher,
     /// To look.
     Viewer,
+    /// To enter and adopt devices, and to see where they were last.
+    Installer,
 }
 
 impl From<RoleArg> for Role {
@@ -116,6 +118,7 @@ impl From<RoleArg> for Role {
             RoleArg::Owner => Self::Owner,
             RoleArg::Dispatcher => Self::Dispatcher,
             RoleArg::Viewer => Self::Viewer,
+            RoleArg::Installer => Self::Installer,
         }
     }
 }

@@ -69,7 +69,7 @@ pub(super) struct Broken {
 }
 
 impl Options {
-    /// Reads certificates, so that a wrong path is an error at start.
+    /// Reads certificates and the password, so that a wrong path is an error at start.
     pub(super) fn new(broker: &ExternalBroker) -> Result<Self, ConnectorsError> {
         let transport = match &broker.tls {
             Some(settings) => Some(Transport::tls_with_config(
@@ -80,7 +80,8 @@ impl Options {
             )),
             None => None,
         };
-        let credentials = broker.username.as_ref().map(|name| (name, broker.password.as_ref().map_or("", |p| p.reveal())));
+        let password = broker.password()?;
+        let credentials = broker.username.as_ref().map(|name| (name, password.reveal()));
         Ok(match broker.version {
             Version::V5 => {
                 let mut options = v5::MqttOptions::new(&broker.client_id, &broker.host, broker.port);

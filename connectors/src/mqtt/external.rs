@@ -12,9 +12,11 @@ use crate::faults::Source;
 use crate::ingest::{Ingest, Message, NotStored, Report};
 use crate::metrics;
 use crate::now;
+use crate::shown::Shown;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -55,9 +57,28 @@ pub struct ExternalBroker {
     /// To go with it.
     #[serde(default)]
     pub password: Option<Secret>,
+    /// A file that has nothing but the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
     /// Encryption; none by default.
     #[serde(default)]
     pub tls: Option<TlsTrust>,
+}
+
+impl ExternalBroker {
+    /// The password, from its setting or its file; empty if there is neither.
+    pub(super) fn password(&self) -> Result<Secret, ConnectorsError> {
+        let wrong = |why: String| Err(ConnectorsError::Broker(format!("{}:{}: {why}", self.host, self.port)));
+        match (&self.password, &self.password_file) {
+            (Some(_), Some(_)) => wrong("password: there is a password_file, too".into()),
+            (Some(password), None) => Ok(password.clone()),
+            (None, Some(file)) => match std::fs::read_to_string(file) {
+                Ok(text) => Ok(Secret(text.trim_end().to_owned())),
+                Err(error) => wrong(format!("password_file: could not read {}: {error}", file.display())),
+            },
+            (None, None) => Ok(Secret(String::new())),
+        }
+    }
 }
 
 fn owntracks_topics() -> Vec<Subscription> {
@@ -220,25 +241,31 @@ impl Subscriber {
             let mut around = Around { received_at, config, sessions };
             for understood in understand(&self.topics, &publication.topic(), publication.payload(), None, &mut around) {
                 let protocol = understood.protocol;
-                let read = admitted(ingest, received_at, understood).await?;
+                let read = admitted(ingest, received_at, nobody(protocol), understood).await?;
                 reports.entry(protocol).or_default().extend(read.unwrap_or_default());
             }
         }
         for (protocol, reports) in reports {
-            ingest.store(Source { protocol, device: None, peer: None }, received_at, reports).await?;
+            ingest.store(nobody(protocol), received_at, reports).await?;
         }
         Ok(())
     }
+}
+
+/// Whom the broker lets publish there, and from where, is the broker's business.
+fn nobody(protocol: &'static str) -> Source<'static> {
+    Source { protocol, device: None, peer: None, shown: Shown::SignedIn }
 }
 
 /// What of a message may be stored; `None`: its device may not report. Faults are told.
 pub(super) async fn admitted(
     ingest: &Ingest,
     received_at: Timestamp,
+    source: Source<'_>,
     understood: Understood,
 ) -> Result<Option<Vec<Report>>, NotStored> {
-    let Understood { protocol, fleet, decoded, frame } = understood;
-    let source = Source { protocol, device: decoded.device.as_ref(), peer: None };
+    let Understood { protocol: _, fleet, decoded, frame } = understood;
+    let source = Source { device: decoded.device.as_ref(), ..source };
     for fault in &decoded.faults {
         ingest.faults().tell(source, fault);
     }

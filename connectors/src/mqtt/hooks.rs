@@ -1,14 +1,16 @@
 //! What the broker asks us: may this client subscribe (hardly ever), may it publish, and is its report durable now.
 
+use super::clients::Clients;
 use super::external::{MAX_SESSIONS, SESSION_IDLE, admitted};
-use super::passwords::Passwords;
 use super::payload::{Around, Sessions, understand};
 use crate::config::ConnectorsConfig;
 use crate::faults::Source;
 use crate::ingest::{Ingest, NotStored, Taken};
+use crate::metrics;
 use crate::now;
 use crate::protocol::{Fault, FaultKind};
 use crate::protocols::owntracks;
+use crate::shown::Shown;
 use async_trait::async_trait;
 use rmqtt::codec::v5::SubscribeAckReason;
 use rmqtt::hook::{Handler, HookResult, Parameter, ReturnType};
@@ -29,7 +31,7 @@ const COMMANDS: &str = "cmd";
 pub(super) struct Hooks {
     ingest: Weak<Ingest>,
     config: Arc<ConnectorsConfig>,
-    passwords: Option<Arc<Passwords>>,
+    clients: Arc<Clients>,
     /// Of topics on which trackers speak their own protocols.
     sessions: Arc<Mutex<Sessions>>,
 }
@@ -45,20 +47,23 @@ enum Verdict {
 }
 
 impl Hooks {
-    pub(super) fn new(ingest: Weak<Ingest>, config: Arc<ConnectorsConfig>, passwords: Option<Passwords>) -> Self {
+    pub(super) fn new(ingest: Weak<Ingest>, config: Arc<ConnectorsConfig>, clients: Arc<Clients>) -> Self {
         let sessions = Sessions::new(MAX_SESSIONS, SESSION_IDLE, Instant::now());
-        Self { ingest, config, passwords: passwords.map(Arc::new), sessions: Arc::new(Mutex::new(sessions)) }
+        Self { ingest, config, clients, sessions: Arc::new(Mutex::new(sessions)) }
     }
 
     async fn publish(&self, session: &Session, publish: &Publish) -> Verdict {
         let Some(ingest) = self.ingest.upgrade() else { return Verdict::NotStored };
-        // The broker knows the relay's address only.
-        let nobody = Source { protocol: ROOT, device: None, peer: None };
-        let username = session.id.username.as_ref().map(AsRef::as_ref);
+        // One that is gone, or was cut, is not answered: it has to say again what it said last.
+        let Some(client) = self.clients.who(session.id.remote_addr) else { return Verdict::NotStored };
+        let is_known = self.clients.ask() || client.certificate.is_some();
+        let shown = if is_known { Shown::SignedIn } else { Shown::Nothing };
+        let nobody = Source { protocol: ROOT, device: None, peer: Some(client.peer), shown };
+        let username = client.certificate.as_deref().or(session.id.username.as_ref().map(AsRef::as_ref));
         if let Some(topic) = own_topic(&publish.topic, username) {
-            return self.owntracks(&ingest, topic, publish).await;
+            return self.owntracks(&ingest, topic, nobody, publish).await;
         }
-        match self.other(&ingest, username, publish).await {
+        match self.other(&ingest, username, nobody, publish).await {
             Ok(Some(true)) => return Verdict::Done,
             Ok(Some(false)) => return Verdict::Refused,
             Err(_) => return Verdict::NotStored,
@@ -70,7 +75,13 @@ impl Hooks {
     }
 
     /// On a topic that is set: whether its device may report. `None`: it is no such topic, or not this client's.
-    async fn other(&self, ingest: &Ingest, username: Option<&str>, publish: &Publish) -> Result<Option<bool>, NotStored> {
+    async fn other(
+        &self,
+        ingest: &Ingest,
+        username: Option<&str>,
+        nobody: Source<'_>,
+        publish: &Publish,
+    ) -> Result<Option<bool>, NotStored> {
         let topics = &self.config.mqtt.topics;
         let Some(told) = topics.iter().find_map(|one| one.topic.told(&publish.topic)) else { return Ok(None) };
         // Who gives a name speaks for the device of that name, whatever the message says.
@@ -86,16 +97,17 @@ impl Hooks {
             understand(topics, &publish.topic, &publish.payload, named, &mut around)
         };
         for message in understood {
-            let source = Source { protocol: message.protocol, device: None, peer: None };
-            let Some(reports) = admitted(ingest, received_at, message).await? else { return Ok(Some(false)) };
+            slow_down(ingest, message.protocol, message.decoded.device.as_ref()).await;
+            let source = Source { protocol: message.protocol, ..nobody };
+            let Some(reports) = admitted(ingest, received_at, source, message).await? else { return Ok(Some(false)) };
             ingest.store(source, received_at, reports).await?;
         }
         Ok(Some(true))
     }
 
-    async fn owntracks(&self, ingest: &Ingest, topic: &str, publish: &Publish) -> Verdict {
-        let nobody = Source { protocol: ROOT, device: None, peer: None };
+    async fn owntracks(&self, ingest: &Ingest, topic: &str, nobody: Source<'_>, publish: &Publish) -> Verdict {
         let mut decoded = owntracks::decode_mqtt(topic, &publish.payload);
+        slow_down(ingest, ROOT, decoded.device.as_ref()).await;
         match ingest.take(nobody, now(), &mut decoded).await {
             Ok(Taken::Stored) => Verdict::Done,
             Ok(Taken::Refused) => Verdict::Refused,
@@ -109,11 +121,16 @@ impl Handler for Hooks {
     async fn hook(&self, parameter: &Parameter, accumulated: Option<HookResult>) -> ReturnType {
         match parameter {
             Parameter::ClientAuthenticate(client) => {
-                let Some(passwords) = &self.passwords else { return (true, accumulated) };
-                let right = match (client.username(), client.password()) {
-                    (Some(name), Some(password)) => passwords.allow(name, password),
-                    _ => false,
-                };
+                let name: Option<&str> = client.username().map(AsRef::as_ref);
+                let password: Option<&[u8]> = client.password().map(AsRef::as_ref);
+                let at = client.id().remote_addr;
+                // A name besides that of a certificate would be another's.
+                let certificate = self.clients.who(at).and_then(|who| who.certificate);
+                let is_another = certificate.is_some() && name.is_some() && certificate.as_deref() != name;
+                if !is_another && !self.clients.ask() {
+                    return (true, accumulated);
+                }
+                let right = !is_another && self.clients.admit(at, name, password, Instant::now());
                 let result = if right { AuthResult::Allow(false, None) } else { AuthResult::BadUsernameOrPassword };
                 (false, Some(HookResult::AuthResult(result)))
             }
@@ -127,7 +144,8 @@ impl Handler for Hooks {
                 (false, Some(HookResult::PublishAclResult(result)))
             }
             Parameter::ClientSubscribeCheckAcl(session, subscribe) => {
-                let username = session.id.username.as_ref().map(AsRef::as_ref);
+                let certificate = self.clients.who(session.id.remote_addr).and_then(|who| who.certificate);
+                let username = certificate.as_deref().or(session.id.username.as_ref().map(AsRef::as_ref));
                 let result = if is_own_command_topic(&subscribe.topic_filter, username) {
                     SubscribeAclResult::new_success(subscribe.opts.qos(), None)
                 } else {
@@ -137,6 +155,16 @@ impl Handler for Hooks {
             }
             _ => (true, accumulated),
         }
+    }
+}
+
+/// Holds back the answer to a device that floods: the broker reads no further from it until then.
+async fn slow_down(ingest: &Ingest, protocol: &'static str, device: Option<&DeviceId>) {
+    let Some(device) = device else { return };
+    let pause = ingest.flow().said(device, 1, Instant::now());
+    if !pause.is_zero() {
+        metrics::too_fast(protocol, 1);
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who may connect to our own broker: a file of lines `name:password`, one for each device or user. The file is read at start.
+//! Who may connect to our own broker: a file of lines `name:password`, one for each device or user.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -28,6 +28,16 @@ impl Passwords {
             }
         }
         Ok(Self(all))
+    }
+
+    /// Whether there is a line for this name.
+    pub(super) fn know(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Whether a name has a password here, and the same as there.
+    pub(super) fn agree(&self, others: &Self, name: &str) -> bool {
+        self.know(name) && self.0.get(name) == others.0.get(name)
     }
 
     /// Whether somebody is who he says. It takes as long for a password that is nearly right as for one that is all wrong.

@@ -2,6 +2,7 @@
 //! address, and can't be stopped gently; here a silent client is closed, places are counted, and a stop lets the broker finish
 //! what it has been given.
 
+use super::clients::{Clients, Who};
 use crate::config::Limits;
 use crate::link::{Link, read_some};
 use bytes::BytesMut;
@@ -10,6 +11,7 @@ use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -19,12 +21,22 @@ use tokio_util::sync::CancellationToken;
 /// Sockets of one connection: the client's, and both ends of the one to the broker.
 pub(super) const DESCRIPTORS: u32 = 3;
 
+/// What all connections share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) broker: SocketAddr,
+    pub(super) limits: Limits,
+    pub(super) clients: Arc<Clients>,
+    pub(super) stop: CancellationToken,
+}
+
 /// Relays until both sides have ended, and tells why.
-pub(crate) async fn serve(client: Link, broker: SocketAddr, limits: Limits, stop: CancellationToken) -> &'static str {
+pub(super) async fn serve(client: Link, peer: SocketAddr, shared: Shared) -> &'static str {
+    let Shared { broker, limits, clients, stop } = shared;
     let Ok(mut broker) = TcpStream::connect(broker).await else { return "broker_gone" };
-    if broker.set_nodelay(true).is_err() {
-        return "broken";
-    }
+    let (Ok(at), Ok(())) = (broker.local_addr(), broker.set_nodelay(true)) else { return "broken" };
+    // Before the broker hears a byte of it.
+    let place = clients.enter(at, Who { peer, certificate: client.certificate() });
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_broker, mut to_broker) = broker.split();
     let answered = AtomicBool::new(false);
@@ -59,6 +71,7 @@ pub(crate) async fn serve(client: Link, broker: SocketAddr, limits: Limits, stop
         reason = down => reason,
         reason = up => reason,
         () = silent => "late_login",
+        () = place.cut.cancelled() => "cut",
     }
 }
 

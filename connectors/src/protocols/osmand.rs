@@ -79,7 +79,8 @@ fn parameters<'a>(
             "accuracy" => {
                 fix.accuracy_m(number()?);
             }
-            "cell" | "wifi" => {}
+            // What a device shows of itself is for nobody who reads its history.
+            "cell" | "wifi" | "token" => {}
             _ if others == MAX_ATTRIBUTES || key.len() > MAX_NAME_BYTES || value.is_empty() => {}
             key => {
                 others += 1;

@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use waystream_connectors::quarantine::{self, Kept};
 use waystream_connectors::{Connectors, ConnectorsConfig, ConnectorsError, Limits};
-use waystream_domain::{Position, codec};
+use waystream_domain::catalog::Fleet;
+use waystream_domain::{Actor, CatalogEdit, CatalogEntry, Position, codec};
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
 use waystream_log::{Bounds, Group, Log, LogError, LogReader, Membership, Offsets, Record, Topic};
@@ -129,6 +130,15 @@ impl System {
 
     pub fn address(&self, protocol: &str) -> std::net::SocketAddr {
         self.addresses.iter().find(|(name, _)| *name == protocol).unwrap().1
+    }
+
+    /// Enters fleets of an organisation.
+    pub async fn enter_fleets(&self, organisation: &str, fleets: &[&str]) {
+        let fleet = |name: &&str| {
+            let (id, organisation) = (name.parse().unwrap(), organisation.parse().unwrap());
+            CatalogEdit::Put(CatalogEntry::Fleet(Fleet { id, organisation, name: name.to_string(), rules: Default::default() }))
+        };
+        self.catalog.edit(&Actor::CommandLine, fleets.iter().map(fleet).collect()).await.unwrap();
     }
 
     /// Every position in the log, by partition and offset.

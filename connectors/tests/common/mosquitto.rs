@@ -78,6 +78,7 @@ impl Mosquitto {
             topics: vec![Subscription::owntracks("owntracks/+/+").unwrap()],
             username: None,
             password: None,
+            password_file: None,
             tls: None,
         }
     }

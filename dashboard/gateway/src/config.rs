@@ -41,6 +41,9 @@ pub struct GatewayConfig {
     pub oidc: Option<OidcConfig>,
     /// Whether operators on this machine may ask here too how the process does: where there is no port for that.
     pub operators: bool,
+    /// REST requests that a session or token may make, or an address that has shown neither; for some seconds more at once. 0: as
+    /// many as they like.
+    pub requests_per_s: u32,
     /// What a connection may cost.
     pub limits: ListenerLimits,
 }
@@ -67,6 +70,7 @@ impl Default for GatewayConfig {
             redis: None,
             oidc: None,
             operators: true,
+            requests_per_s: 500,
             limits: ListenerLimits::default(),
         }
     }

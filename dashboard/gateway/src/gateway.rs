@@ -7,7 +7,7 @@ use crate::live::{self, Board, BoardPositions, Command, Follow, Hub, HubStart, K
 use crate::nodes::{Adapter, Dashboards, Nodes, RedisConfigError, Supervisor};
 use crate::oidc::Oidc;
 use crate::replay::ReplayContext;
-use crate::rest::{self, ExportFormat, Lists, Rest, Trails, sign_in_by_link};
+use crate::rest::{self, ExportFormat, Lists, Rates, Rest, Trails, sign_in_by_link};
 use crate::wire::PageConfig;
 use crate::{headers, listener, now, static_files, tiles_file};
 use axum::Router;
@@ -178,6 +178,7 @@ impl Gateway {
         let rest = Arc::new(Rest {
             sessions,
             passwords,
+            rates: Rates::new(config.requests_per_s),
             throttle: Throttle::default(),
             codes: Throttle::default(),
             second_factors: SecondFactors::new(catalog.clone()),

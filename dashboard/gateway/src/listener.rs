@@ -6,6 +6,7 @@
 mod body;
 mod proxied;
 
+use crate::metrics::{Refusal, refused};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{HOST, LOCATION};
@@ -132,6 +133,9 @@ pub(crate) async fn serve(
 }
 
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit) {
+    if places.available_permits() == 0 {
+        refused(Refusal::Full);
+    }
     let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
     loop {
         match listener.accept().await {

@@ -22,6 +22,7 @@
 mod acknowledgements;
 mod audit;
 pub mod cells;
+mod device_access;
 mod exports;
 pub mod frame;
 mod inside;
@@ -43,6 +44,7 @@ mod viewport;
 pub(crate) use acknowledgements::acknowledgement_info;
 pub use acknowledgements::{AcknowledgementInfo, NewAcknowledgement, NewAcknowledgements};
 pub use audit::{AuditAnswer, ChangeInfo};
+pub use device_access::{DeviceAccessInfo, DeviceAddressesEdit, DeviceTokenAnswer, DeviceTokenInfo};
 pub use exports::ExportRequest;
 pub use inside::{InsideMessage, InsideRequest};
 pub use notices::{NewNotice, NoticeAnswer, NoticeMessage, PresenceAnswer};
@@ -132,8 +134,8 @@ pub struct SessionInfo {
     pub user: String,
     /// Whose fleets are seen.
     pub organisation: String,
-    /// `owner`, `dispatcher` or `viewer`.
-    #[ts(type = "\"owner\" | \"dispatcher\" | \"viewer\"")]
+    /// `owner`, `dispatcher`, `viewer` or `installer`.
+    #[ts(type = "\"owner\" | \"dispatcher\" | \"viewer\" | \"installer\"")]
     pub role: String,
     /// False until the user has chosen one.
     pub has_password: bool,

@@ -54,7 +54,7 @@ async fn every_operation_s_refusals_are_described() {
     for (path, operations) in description["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let is_open = path == "/api/config" || (path == "/api/session" && method == "post");
-            let mut statuses = vec!["403"];
+            let mut statuses = vec!["403", "429"];
             statuses.extend((!is_open).then_some("401"));
             statuses.extend(path.contains('{').then_some("400"));
             if operation["requestBody"].is_object() {

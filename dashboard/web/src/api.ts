@@ -2,7 +2,8 @@
 
 import { texts } from './texts';
 import type {
-  AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, CommandInfo, CommandRequest, DeliveriesAnswer, DeviceDetails, DeviceEdit, DeviceInfo, EventsAnswer, ExportRequest, GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
+  AcknowledgementInfo, AuditAnswer, ChannelEdit, ChannelInfo, CommandInfo, CommandRequest, DeliveriesAnswer, DeviceAccessInfo, DeviceDetails, DeviceEdit, DeviceInfo, DeviceTokenAnswer, EventsAnswer, ExportRequest,
+  GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
   NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, PreferencesInfo, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
   SavedQueryEdit, SavedQueryInfo, SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, ShareLinkInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
   NewTransferAnswer, TransferInfo, TransferRedemption, UnknownDeviceInfo, UserInfo, UserLink,
@@ -84,6 +85,10 @@ export const api = {
   commands: (device: string) => json<CommandInfo[]>('GET', address(`devices/${id(device)}/commands`)),
   sendCommand: (device: string, command: CommandRequest) => json<CommandInfo>('POST', address(`devices/${id(device)}/commands`), command),
   cancelCommand: (device: string, command: string) => send('DELETE', address(`devices/${id(device)}/commands/${id(command)}`)),
+  deviceAccess: (device: string) => json<DeviceAccessInfo>('GET', address(`devices/${id(device)}/access`)),
+  makeDeviceToken: (device: string) => json<DeviceTokenAnswer>('POST', address(`devices/${id(device)}/token`)),
+  revokeDeviceToken: (device: string) => send('DELETE', address(`devices/${id(device)}/token`)),
+  setDeviceAddresses: (device: string, addresses: string[]) => json<DeviceAccessInfo>('PUT', address(`devices/${id(device)}/addresses`), { addresses }),
   shareLinks: (device: string) => json<ShareLinkInfo[]>('GET', address(`devices/${id(device)}/share-links`)),
   createShareLink: (device: string, link: NewShareLinkRequest) =>
     json<NewShareLinkAnswer>('POST', address(`devices/${id(device)}/share-links`), link),

@@ -3,11 +3,15 @@
 import { apply as applyAcknowledged } from './acknowledged';
 import { api } from './api';
 import type { App } from './app';
+import { looksAround } from './roles';
 import type { State } from './state';
 import type { CatalogMessage, GeofenceCollection, SessionInfo } from './wire/types';
 
 /** After a failure the server is asked again this much later. */
 const AGAIN_MS = 5_000;
+
+/** Of whoever sees none. */
+export const NO_FENCES: GeofenceCollection = { type: 'FeatureCollection', features: [] };
 
 type Told = Pick<State, 'fences' | 'fleets'>;
 
@@ -48,12 +52,16 @@ export function followCatalog({ store, engine, select }: App): void {
     const mine = ++asked;
     meanwhile = [];
     try {
-      const [session, fences] = await Promise.all([api.session(), api.fences()]);
-      if (mine !== asked) return;
+      const session = await api.session();
       const { user, organisation } = store.now.session;
-      // Another tab has signed in as somebody else: nothing that is shown here is theirs.
-      if (session.user !== user || session.organisation !== organisation) location.reload();
-      else store.set(anew(session, fences, meanwhile));
+      // Another tab has signed in as somebody else, or the user sees more or less now: what is shown here is not theirs.
+      if (session.user !== user || session.organisation !== organisation || looksAround({ session }) !== looksAround(store.now)) {
+        location.reload();
+        return;
+      }
+      const fences = looksAround({ session }) ? await api.fences() : NO_FENCES;
+      if (mine !== asked) return;
+      store.set(anew(session, fences, meanwhile));
       meanwhile = null;
     } catch {
       setTimeout(() => {

@@ -3,6 +3,7 @@
 import type * as L from 'leaflet';
 import { formatAddress, parseAddress, type Address, type AddressView } from './address';
 import type { App } from './app';
+import { looksAround, offered } from './roles';
 import type { State } from './state';
 import { EVERYBODY } from './worker/protocol';
 
@@ -55,6 +56,7 @@ export interface Parts {
 /** Shows what an address says besides what the page began with. */
 export function openParts(app: App, { device, replay, heat, panel, query, sqlView }: Address, parts: Parts): void {
   app.select('live', device);
+  if (!looksAround(app.store.now)) return;
   parts.replay(replay);
   parts.heat(heat);
   if (query !== null && panel === 'sql') parts.sql(query, sqlView);
@@ -69,7 +71,7 @@ export function followAddress(app: App, parts: Parts): void {
     const { filter, options, panel } = store.now;
     store.set({
       filter: { ...EVERYBODY, devices: filter.devices, ...asked.filter },
-      options: { ...options, ...asked.options }, panel: asked.panel === undefined ? panel : asked.panel, alertFilter: asked.alerts,
+      options: { ...options, ...asked.options }, panel: asked.panel === undefined ? panel : offered(store.now, asked.panel), alertFilter: asked.alerts,
     });
     if (asked.view) app.view.map.setView([asked.view.lat, asked.view.lon], asked.view.zoom, { animate: false });
     openParts(app, asked, parts);

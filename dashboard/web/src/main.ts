@@ -6,7 +6,7 @@ import { acknowledgedOf } from './acknowledged';
 import { parseAddress } from './address';
 import { ApiError, api, messageOf } from './api';
 import type { App } from './app';
-import { followCatalog } from './catalog';
+import { NO_FENCES, followCatalog } from './catalog';
 import { Engine } from './engine';
 import { followAddress, openParts, type Parts } from './follow_address';
 import { configure, timeOfDay } from './format';
@@ -23,6 +23,7 @@ import { sqlPanel } from './panels/sql';
 import { vehiclesPanel } from './panels/vehicles';
 import { install } from './pwa/install';
 import { forgetOne, prefer, preferred, preferredTimeZone, preferredUnits, takeOver } from './prefs';
+import { looksAround, offered } from './roles';
 import { Store, serverNow } from './state';
 import { texts } from './texts';
 import { exposeForTests } from './testhook';
@@ -31,7 +32,7 @@ import { bindKeys, createShell } from './ui/shell';
 import { chime } from './ui/sound';
 import { choosePassword, signIn } from './ui/signin';
 import { toasts } from './ui/toast';
-import type { AlertEvent, PageConfig, SessionInfo } from './wire/types';
+import type { AlertEvent, EventsAnswer, GeofenceCollection, PageConfig, SessionInfo } from './wire/types';
 import { EVERYBODY, type Grouping, type LayerName, type Theme } from './worker/protocol';
 
 /** Alerts of fixes older than this are told in the feed, not by a toast. */
@@ -67,14 +68,16 @@ async function start(): Promise<void> {
   const session = await sessionOf(config);
   takeOver(session.preferences);
   configure({ units: preferredUnits(), timeZone: preferredTimeZone() });
-  const [fences, recent] = await Promise.all([api.fences(), api.events({ limit: PAGE, kind: NOTABLE_KINDS })]);
+  const [fences, recent]: [GeofenceCollection, EventsAnswer | null] = looksAround({ session })
+    ? await Promise.all([api.fences(), api.events({ limit: PAGE, kind: NOTABLE_KINDS })]) : [NO_FENCES, null];
+  const events = recent?.events ?? [];
   const grouping = preferred('grouping');
   const asked = parseAddress(location.hash);
   const store = new Store({
-    config, session, fleets: session.fleets, panel: asked.panel === undefined ? (isNarrow() ? null : 'vehicles') : asked.panel, stats: null,
+    config, session, fleets: session.fleets, panel: asked.panel === undefined ? (isNarrow() ? null : 'vehicles') : offered({ session }, asked.panel), stats: null,
     fences: new Map(fences.features.map((f) => [f.properties.id, f])), preview: null, hiddenGroups: readHidden(preferred('hiddenGroups')),
-    alerts: [...recent.events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
-    acknowledged: acknowledgedOf(recent.events), query: asked.query, sqlView: asked.sqlView, alertFilter: asked.alerts, heat: null,
+    alerts: [...events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
+    acknowledged: acknowledgedOf(events), query: asked.query, sqlView: asked.sqlView, alertFilter: asked.alerts, heat: null,
     filter: { ...EVERYBODY, ...asked.filter },
     options: {
       theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off',
@@ -92,7 +95,7 @@ async function start(): Promise<void> {
   // Browsers once kept what was acknowledged for themselves.
   forgetOne('acknowledged');
   const { app, parts } = build(store);
-  app.engine.connect(recent.cursor);
+  app.engine.connect(recent?.cursor ?? null);
   openParts(app, asked, parts);
   followAddress(app, parts);
   const renewed = (): void => void app.toast(texts.newVersion, { onclick: () => location.reload() });
@@ -126,7 +129,7 @@ function build(store: Store): { app: App; parts: Parts } {
       const row = await engine.locate(layer, device);
       if (row) app.view.flyTo(row.lat, row.lon);
     },
-    openPanel: (panel) => store.set({ panel }),
+    openPanel: (panel) => store.set({ panel: offered(store.now, panel) }),
     replay: (device, range, at) => startReplay(device, range, at),
     clickGround: (at) => {
       const fence = [...store.now.fences.values()].find((f) => isShown(f, store.now.hiddenGroups) && contains(f, at));

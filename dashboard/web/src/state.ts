@@ -87,9 +87,6 @@ export interface State {
   tilesFailing: boolean;
 }
 
-/** Whether the user may do more than look. It may change while the page is open. */
-export const mayEdit = ({ session }: Pick<State, 'session'>): boolean => session.role !== 'viewer';
-
 /** The time as the server has it, ms. */
 export const serverNow = ({ stats }: Pick<State, 'stats'>): number => Math.round(Date.now() + (stats?.clockOffset ?? 0));
 

@@ -72,7 +72,7 @@ export const texts = {
     invite: 'Invite somebody',
     userName: 'Sign-in name',
     role: 'May',
-    roles: { owner: 'Everything (owner)', dispatcher: 'Edit vehicles and geofences, send commands (dispatcher)', viewer: 'Look (viewer)' },
+    roles: { owner: 'Everything (owner)', dispatcher: 'Edit vehicles and geofences, send commands (dispatcher)', viewer: 'Look (viewer)', installer: 'Enter and adopt devices, see where they were last (installer)' },
     noPassword: 'has not chosen a password yet',
     newLink: (user: string): string => `New sign-in link for ${user}`,
     linkOf: (user: string): string => `Sign-in link for ${user}`,
@@ -212,6 +212,22 @@ export const texts = {
     invalid: 'fix not trusted by the receiver',
     yes: 'yes',
     no: 'no',
+  },
+
+  access: {
+    button: 'Access',
+    buttonHint: 'What this vehicle has to show, so that nobody else can speak for it',
+    title: (name: string): string => `Access of ${name}`,
+    hint: 'Its name is enough, unless something is set here. A token is for devices that report over HTTP: put it in as the password, or behind token= in the address.',
+    has: (by: string, at: string): string => `It has to show the token that ${by} made ${at}.`,
+    hasNone: 'It has no token to show.',
+    make: 'New token',
+    revoke: 'Revoke the token',
+    confirmRevoke: (name: string): string => `Revoke the token of ${name}? Its name will be enough then.`,
+    tokenOf: (name: string): string => `Token of ${name}`,
+    tokenHint: 'It is shown this once. From now on the vehicle is taken only with it.',
+    addresses: 'Speaks only from these addresses',
+    addressesHint: 'Addresses or ranges, one a line. None: from anywhere.',
   },
 
   share: {
@@ -543,12 +559,13 @@ export const texts = {
     kind: 'Kind',
     kinds: {
       '': 'All kinds', device: 'Vehicles', fleet: 'Fleets', geofence: 'Geofences', command: 'Commands', user: 'Users', session: 'Sign-ins',
-      api_token: 'API tokens', channel: 'Channels', notification_rule: 'Notification rules', transfer: 'Hand-over of vehicles', delivery: 'Notifications', query: 'SQL queries', organisation: 'Organisation', share_link: 'Share links',
+      api_token: 'API tokens', channel: 'Channels', notification_rule: 'Notification rules', transfer: 'Hand-over of vehicles', delivery: 'Notifications', query: 'SQL queries', organisation: 'Organisation', share_link: 'Share links', device_token: 'Tokens of vehicles', device_addresses: 'Addresses of vehicles',
     } as Record<string, string>,
     things: {
       device: 'vehicle', fleet: 'fleet', geofence: 'geofence', command: 'command', user: 'user', session: 'session', api_token: 'API token',
       channel: 'channel', notification_rule: 'notification rule', query: 'SQL query', organisation: 'organisation', sign_in_link: 'sign-in link',
       second_factor: 'second factor of', unknown_device: 'refused device', acknowledgement: 'acknowledgement of', share_link: 'share link',
+      device_token: 'token of', device_addresses: 'addresses of',
       transfer: 'hand-over of',
     } as Record<string, string>,
     user: 'User',

@@ -325,6 +325,8 @@ impl<'a> Owners<'a> {
             CatalogEntry::Acknowledgement(acknowledgement) => Some(acknowledgement.organisation.clone()),
             CatalogEntry::ShareLink(link) => Some(link.organisation.clone()),
             CatalogEntry::Transfer(transfer) => Some(transfer.organisation.clone()),
+            CatalogEntry::DeviceToken(token) => self.of_device(&token.device),
+            CatalogEntry::DeviceAddresses(addresses) => self.of_device(&addresses.device),
             CatalogEntry::Handover(handover) => self.of_fleet(&handover.stays.last()?.fleet),
             CatalogEntry::FleetOwner(owner) => Some(owner.organisation.clone()),
         }

@@ -1,6 +1,7 @@
 //! What people set up: organisations, fleets, devices, geofences, users and their sessions; one entry per key, last wins.
 
 use crate::command::Command;
+use crate::device_access::{DeviceAddresses, DeviceToken};
 use crate::fleet_owner::FleetOwner;
 use crate::geofence::Geofence;
 use crate::notify::{Channel, NotificationRule, Report};
@@ -17,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+pub use crate::role::Role;
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,18 +53,6 @@ pub struct Device {
     pub fleet: FleetId,
     /// For people; often the number plate.
     pub name: String,
-}
-
-/// What a user may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Everything in the organisation.
-    Owner,
-    /// Looks and edits geofences and devices.
-    Dispatcher,
-    /// Looks.
-    Viewer,
 }
 
 /// Somebody who signs in.
@@ -178,6 +169,10 @@ pub enum CatalogEntry {
     Handover(Handover),
     /// Whose the id of a fleet is.
     FleetOwner(FleetOwner),
+    /// What a device has to show.
+    DeviceToken(DeviceToken),
+    /// Where a device speaks from.
+    DeviceAddresses(DeviceAddresses),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -224,6 +219,10 @@ pub enum CatalogKey {
     /// Whose the id of a fleet is. Each organisation that claims one has its own, so that the first is never overwritten. As text
     /// `fleet_owner/length of organisation/organisation/fleet`, as ids of both may have slashes.
     FleetOwner(OrganisationId, FleetId),
+    /// What a device has to show.
+    DeviceToken(DeviceId),
+    /// Where a device speaks from.
+    DeviceAddresses(DeviceId),
 }
 
 impl CatalogEntry {
@@ -250,6 +249,8 @@ impl CatalogEntry {
             Self::Transfer(t) => CatalogKey::Transfer(t.device.clone()),
             Self::Handover(h) => CatalogKey::Handover(h.device.clone()),
             Self::FleetOwner(o) => CatalogKey::FleetOwner(o.organisation.clone(), o.fleet.clone()),
+            Self::DeviceToken(t) => CatalogKey::DeviceToken(t.device.clone()),
+            Self::DeviceAddresses(a) => CatalogKey::DeviceAddresses(a.device.clone()),
         }
     }
 }
@@ -279,6 +280,8 @@ impl fmt::Display for CatalogKey {
             Self::FleetOwner(organisation, fleet) => {
                 write!(f, "fleet_owner/{}/{organisation}/{fleet}", organisation.as_str().len())
             }
+            Self::DeviceToken(device) => write!(f, "device_token/{device}"),
+            Self::DeviceAddresses(device) => write!(f, "device_addresses/{device}"),
         }
     }
 }
@@ -315,6 +318,8 @@ impl CatalogKey {
                 let (organisation, fleet) = both.split_at_checked(bytes.parse().ok()?)?;
                 Self::FleetOwner(organisation.parse().ok()?, fleet.strip_prefix('/')?.parse().ok()?)
             }
+            "device_token" => Self::DeviceToken(id.parse().ok()?),
+            "device_addresses" => Self::DeviceAddresses(id.parse().ok()?),
             _ => return None,
         })
     }
@@ -373,6 +378,10 @@ pub struct Catalog {
     pub handovers: BTreeMap<DeviceId, Arc<Handover>>,
     /// By fleet, also of those that are gone.
     pub fleet_owners: BTreeMap<FleetId, Arc<FleetOwner>>,
+    /// By device; those without one have nothing to show.
+    pub device_tokens: BTreeMap<DeviceId, Arc<DeviceToken>>,
+    /// By device; those without an entry may speak from anywhere.
+    pub device_addresses: BTreeMap<DeviceId, Arc<DeviceAddresses>>,
 }
 
 impl Catalog {
@@ -400,6 +409,8 @@ impl Catalog {
                 CatalogEntry::Transfer(e) => self.put_transfer(e),
                 CatalogEntry::Handover(e) => drop(self.handovers.insert(e.device.clone(), Arc::new(e))),
                 CatalogEntry::FleetOwner(e) => self.put_fleet_owner(e),
+                CatalogEntry::DeviceToken(e) => drop(self.device_tokens.insert(e.device.clone(), Arc::new(e))),
+                CatalogEntry::DeviceAddresses(e) => drop(self.device_addresses.insert(e.device.clone(), Arc::new(e))),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -422,6 +433,8 @@ impl Catalog {
                 CatalogKey::Handover(device) => drop(self.handovers.remove(&device)),
                 // Whatever wrote it: an id is never free again.
                 CatalogKey::FleetOwner(..) => {}
+                CatalogKey::DeviceToken(device) => drop(self.device_tokens.remove(&device)),
+                CatalogKey::DeviceAddresses(device) => drop(self.device_addresses.remove(&device)),
                 CatalogKey::Command(device, id) => {
                     if let Some(of_device) = self.commands.get_mut(&device) {
                         of_device.remove(&id);
@@ -459,6 +472,8 @@ impl Catalog {
             CatalogKey::FleetOwner(organisation, fleet) => {
                 self.fleet_owners.get(fleet).is_some_and(|owner| owner.organisation == *organisation)
             }
+            CatalogKey::DeviceToken(device) => self.device_tokens.contains_key(device),
+            CatalogKey::DeviceAddresses(device) => self.device_addresses.contains_key(device),
         }
     }
 
@@ -491,6 +506,10 @@ impl Catalog {
             CatalogKey::FleetOwner(organisation, fleet) => {
                 let owner = self.fleet_owners.get(fleet).filter(|owner| owner.organisation == *organisation)?;
                 CatalogEntry::FleetOwner(owner.as_ref().clone())
+            }
+            CatalogKey::DeviceToken(device) => CatalogEntry::DeviceToken(self.device_tokens.get(device)?.as_ref().clone()),
+            CatalogKey::DeviceAddresses(device) => {
+                CatalogEntry::DeviceAddresses(self.device_addresses.get(device)?.as_ref().clone())
             }
         })
     }

@@ -1,4 +1,4 @@
-//! Networks of addresses, as settings name them.
+//! Networks of addresses, as people name them.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -9,7 +9,8 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Network {
-    address: IpAddr,
+    /// Its bits beyond the length are zero.
+    first: IpAddr,
     bits: u8,
 }
 
@@ -19,14 +20,23 @@ pub struct Network {
 pub struct NetworkError(String);
 
 impl Network {
-    /// Whether an address is in it, however it is written.
+    /// Whether an address is in it. One of IPv4 that came over IPv6 is one of IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let alike = match (self.address, address.to_canonical()) {
-            (IpAddr::V4(ours), IpAddr::V4(theirs)) => (ours.to_bits() ^ theirs.to_bits()).leading_zeros(),
-            (IpAddr::V6(ours), IpAddr::V6(theirs)) => (ours.to_bits() ^ theirs.to_bits()).leading_zeros(),
-            _ => return false,
-        };
-        alike >= u32::from(self.bits)
+        beginning(address.to_canonical(), self.bits) == Some(self.first)
+    }
+}
+
+/// An address with all bits but the first ones cleared; `None`: it has not so many.
+fn beginning(address: IpAddr, bits: u8) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32_u32.checked_sub(bits.into())?).unwrap_or(0);
+            Some(IpAddr::V4((address.to_bits() & mask).into()))
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128_u32.checked_sub(bits.into())?).unwrap_or(0);
+            Some(IpAddr::V6((address.to_bits() & mask).into()))
+        }
     }
 }
 
@@ -34,18 +44,18 @@ impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let wrong = || NetworkError(text.to_owned());
+        let wrong = || NetworkError(text.chars().take(64).collect());
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let address = address.trim().parse::<IpAddr>().map_err(|_| wrong())?.to_canonical();
         let most: u8 = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), |bits| bits.parse::<u8>().map_err(|_| wrong()))?;
-        if bits <= most { Ok(Self { address, bits }) } else { Err(wrong()) }
+        let bits = bits.map_or(Ok(most), |bits| bits.trim().parse::<u8>().map_err(|_| wrong()))?;
+        Ok(Self { first: beginning(address, bits).ok_or_else(wrong)?, bits })
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.bits)
+        write!(f, "{}/{}", self.first, self.bits)
     }
 }
 
@@ -80,12 +90,20 @@ mod tests {
             ("2001:db8::/32", "2001:db8:ffff::1", true),
             ("2001:db8::/32", "2001:db9::1", false),
             ("::/0", "2001:db9::1", true),
+            ("::/0", "10.0.0.1", false),
         ] {
             let known: Network = network.parse().expect("a network");
             assert_eq!(known.contains(address.parse().expect("an address")), is_in, "{network} {address}");
             assert_eq!(known.to_string().parse::<Network>(), Ok(known));
+            let kept = serde_json::to_string(&known).expect("JSON");
+            assert_eq!(serde_json::from_str::<Network>(&kept).expect("a network"), known);
         }
-        for text in ["", "proxy", "192.0.2.0/33", "2001:db8::/129", "192.0.2.0/", "192.0.2.0/-1", "192.0.2/24"] {
+        for (text, shown) in
+            [("10.20.7.9/16", "10.20.0.0/16"), (" 192.0.2.7 ", "192.0.2.7/32"), ("::ffff:10.0.0.1", "10.0.0.1/32")]
+        {
+            assert_eq!(text.parse::<Network>().expect("a network").to_string(), shown);
+        }
+        for text in ["", "/", "proxy", "192.0.2.0/33", "::/129", "192.0.2.0/", "192.0.2.0/-1", "192.0.2/24", "10.0.0.1/8/8"] {
             assert_eq!(text.parse::<Network>(), Err(NetworkError(text.to_owned())));
         }
     }

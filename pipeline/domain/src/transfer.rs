@@ -188,13 +188,14 @@ impl Catalog {
     }
 
     /// Edits by which a device that was offered becomes `to`; none if it is no longer whose it was. Commands that waited go first, as they
-    /// were not given by whom it is of now, and links by which it is shared end.
+    /// were not given by whom it is of now, links by which it is shared end, and so does what it had to show.
     pub fn transfer_edits(&self, offer: &Transfer, to: Device, now: Timestamp) -> Option<Vec<CatalogEdit>> {
         let from = self.devices.get(&offer.device).filter(|from| self.owner_of(&from.id) == Some(&offer.organisation))?;
         let commands =
             self.commands_of(&from.id).map(|c| CatalogEdit::Remove(CatalogKey::Command(from.id.clone(), c.id.clone())));
         let mut edits: Vec<_> = commands.collect();
         edits.extend(self.share_removals(&offer.organisation, &offer.device));
+        edits.extend(self.access_removals(&offer.device));
         let over = self.handovers.values().filter(|h| h.device != from.id && !h.stays.iter().any(|stay| stay.is_kept(now)));
         edits.extend(over.take(CLEARED).map(|h| CatalogEdit::Remove(CatalogKey::Handover(h.device.clone()))));
         let mut stays = self.handovers.get(&from.id).map(|known| known.stays.clone()).unwrap_or_default();

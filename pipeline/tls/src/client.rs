@@ -96,7 +96,7 @@ fn of_system() -> RootCertStore {
     roots
 }
 
-fn with_file(mut roots: RootCertStore, path: &Path) -> Result<RootCertStore, TrustError> {
+pub(crate) fn with_file(mut roots: RootCertStore, path: &Path) -> Result<RootCertStore, TrustError> {
     for certificate in certificates(path)? {
         roots.add(certificate)?;
     }

@@ -5,6 +5,7 @@
 
 mod client;
 mod files;
+mod name;
 mod places;
 
 pub use client::{Exposed, TlsClient, TlsTrust, TrustError, is_local_host, trust_system_and};
@@ -14,6 +15,7 @@ pub use places::{Place, Places, sender};
 use files::LOOK_AGAIN;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 use tokio::net::TcpStream;
@@ -46,8 +48,22 @@ impl Encryption {
 
     /// Reads the files. `port`: what to call it in the log. `protocols`: what is spoken inside (ALPN), where clients ask.
     pub fn entrance(self, port: &'static str, protocols: &[&[u8]]) -> Result<Entrance, TlsError> {
-        let tls = self.files.map(|files| ServerTls::load(files, port, protocols)).transpose()?;
-        Ok(Entrance { tls, insecure: self.insecure })
+        let tls = self.files.map(|files| ServerTls::load(files, None, port, protocols)).transpose()?;
+        Ok(Entrance { tls, insecure: self.insecure, asks_for_certificates: false })
+    }
+
+    /// The same for clients that have to show a certificate of this authority. Nobody may do without TLS then, from wherever.
+    pub fn entrance_of_clients(
+        self,
+        client_ca: PathBuf,
+        port: &'static str,
+        protocols: &[&[u8]],
+    ) -> Result<Entrance, TlsError> {
+        let Some(files) = self.files else {
+            return Err(TlsError::Clients { path: client_ca, error: "tls is not set".into() });
+        };
+        let tls = Some(ServerTls::load(files, Some(client_ca), port, protocols)?);
+        Ok(Entrance { tls, insecure: false, asks_for_certificates: true })
     }
 }
 
@@ -56,6 +72,7 @@ impl Encryption {
 pub struct Entrance {
     tls: Option<ServerTls>,
     insecure: bool,
+    asks_for_certificates: bool,
 }
 
 /// How a connection is spoken to.
@@ -85,8 +102,19 @@ impl Entrance {
 
     /// Whether this peer may speak without TLS.
     pub fn may_do_without(&self, peer: IpAddr) -> bool {
-        self.tls.is_none() || self.insecure || is_local(peer)
+        !self.asks_for_certificates && (self.tls.is_none() || self.insecure || is_local(peer))
     }
+
+    /// Whether clients have to show a certificate.
+    pub fn asks_for_certificates(&self) -> bool {
+        self.asks_for_certificates
+    }
+}
+
+/// What the certificate calls a client that it has shown: its common name.
+pub fn client_name<T>(stream: &TlsStream<T>) -> Option<String> {
+    let (_, connection) = stream.get_ref();
+    name::common_name(connection.peer_certificates()?.first()?)
 }
 
 /// This machine itself, however it is written.
@@ -103,6 +131,8 @@ pub async fn begins_with_tls(stream: &TcpStream) -> io::Result<bool> {
 /// What accepts TLS connections.
 pub struct ServerTls {
     files: TlsFiles,
+    /// Who vouches for clients; none: they show nothing.
+    client_ca: Option<PathBuf>,
     port: &'static str,
     protocols: Vec<Vec<u8>>,
     now: Mutex<Loaded>,
@@ -110,7 +140,7 @@ pub struct ServerTls {
 
 struct Loaded {
     acceptor: TlsAcceptor,
-    changed: [Option<SystemTime>; 2],
+    changed: [Option<SystemTime>; 3],
     looked: Instant,
 }
 
@@ -122,11 +152,12 @@ impl std::fmt::Debug for ServerTls {
 
 impl ServerTls {
     /// What is wrong with the files is told now, not to clients.
-    fn load(files: TlsFiles, port: &'static str, protocols: &[&[u8]]) -> Result<Self, TlsError> {
+    fn load(files: TlsFiles, client_ca: Option<PathBuf>, port: &'static str, protocols: &[&[u8]]) -> Result<Self, TlsError> {
         let protocols: Vec<_> = protocols.iter().map(|name| name.to_vec()).collect();
-        let changed = files.changed();
-        let acceptor = files.acceptor(&protocols)?;
-        Ok(Self { files, port, protocols, now: Mutex::new(Loaded { acceptor, changed, looked: Instant::now() }) })
+        let changed = files.changed(client_ca.as_deref());
+        let acceptor = files.acceptor(&protocols, client_ca.as_deref())?;
+        let now = Mutex::new(Loaded { acceptor, changed, looked: Instant::now() });
+        Ok(Self { files, client_ca, port, protocols, now })
     }
 
     /// For the next connection. Files that have become unusable change nothing.
@@ -140,12 +171,12 @@ impl ServerTls {
     }
 
     fn look(&self, now: &mut Loaded) {
-        let changed = self.files.changed();
+        let changed = self.files.changed(self.client_ca.as_deref());
         if changed == now.changed {
             return;
         }
         now.changed = changed;
-        match self.files.acceptor(&self.protocols) {
+        match self.files.acceptor(&self.protocols, self.client_ca.as_deref()) {
             Ok(acceptor) => {
                 now.acceptor = acceptor;
                 tracing::info!(port = self.port, "certificate read again");
@@ -230,11 +261,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = certificate(folder.path(), "one");
         let other = certificate(folder.path(), "other");
-        let tls = ServerTls::load(files.clone(), "test", &[]).unwrap();
+        let tls = ServerTls::load(files.clone(), None, "test", &[]).unwrap();
         let look = || {
             let mut now = tls.now.lock().unwrap();
             // As if the file system told times to the second and it had been written within one.
-            now.changed = [None, None];
+            now.changed = [None; 3];
             tls.look(&mut now);
             now.acceptor.clone()
         };
@@ -258,8 +289,54 @@ mod tests {
         let missing = TlsFiles { certificate: folder.path().join("missing.pem"), ..good.clone() };
         let mixed = TlsFiles { key: other.key, ..good };
         for (files, told) in [(missing, "missing.pem"), (mixed, "other.key")] {
-            let error = ServerTls::load(files, "test", &[]).unwrap_err().to_string();
+            let error = ServerTls::load(files, None, "test", &[]).unwrap_err().to_string();
             assert!(error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_tells_one_name_and_rubbish_tells_none() {
+        let folder = tempfile::tempdir().unwrap();
+        for (subject, name) in [
+            ("/CN=356307042441013", Some("356307042441013")),
+            ("/C=PL/O=Acme/CN=jane/emailAddress=jane@example.org", Some("jane")),
+            ("/O=Acme", None),
+            ("/CN=one/CN=two", None),
+        ] {
+            let mut command = Command::new("openssl");
+            command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]);
+            command.args(["-keyout", "one.key", "-out", "one.der", "-outform", "DER", "-subj", subject]);
+            let output = command.current_dir(folder.path()).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let certificate = std::fs::read(folder.path().join("one.der")).unwrap();
+            assert_eq!(name::common_name(&certificate).as_deref(), name, "{subject}");
+            for end in 0..certificate.len() {
+                assert_eq!(name::common_name(&certificate[..end]), None, "{end} bytes");
+            }
+            // Whatever a byte says, nothing panics.
+            for at in 0..certificate.len() {
+                for byte in [0, 0x80, 0x83, 0xff] {
+                    let mut changed = certificate.clone();
+                    changed[at] = byte;
+                    let _name = name::common_name(&changed);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn where_certificates_are_asked_for_nobody_does_without() {
+        let folder = tempfile::tempdir().unwrap();
+        let encryption = Encryption { files: Some(certificate(folder.path(), "one")), insecure: true };
+        let ca = certificate(folder.path(), "ca").certificate;
+        let entrance = encryption.clone().entrance_of_clients(ca, "test", &[]).unwrap();
+        assert!(entrance.asks_for_certificates() && !entrance.may_do_without([127, 0, 0, 1].into()));
+        let missing = folder.path().join("missing.pem");
+        let empty = folder.path().join("empty.pem");
+        std::fs::write(&empty, "").unwrap();
+        for (encryption, ca) in [(encryption.clone(), missing), (encryption, empty.clone()), (Encryption::default(), empty)] {
+            let error = encryption.entrance_of_clients(ca.clone(), "test", &[]).unwrap_err().to_string();
+            assert!(error.contains(ca.to_str().unwrap()), "{error}");
         }
     }
 }

@@ -134,7 +134,7 @@ impl Identity {
 
     /// May change devices, fleets and geofences.
     pub(crate) fn may_edit(&self) -> bool {
-        matches!(self.role, Role::Owner | Role::Dispatcher) && self.is_for(TokenScope::Edit)
+        self.role.edits() && self.is_for(TokenScope::Edit)
     }
 }
 
@@ -179,6 +179,19 @@ impl Sessions {
         if identity.is_for(scope) { Ok(identity) } else { Err(Unknown::NotFor(scope)) }
     }
 
+    /// Under what the session or token is kept that these headers show, if it is valid: tells askers apart.
+    pub(crate) fn shown_by(&self, headers: &HeaderMap, now: Timestamp) -> Option<String> {
+        if !headers.contains_key(AUTHORIZATION) {
+            return self.check(headers, now).map(|signed_in| signed_in.session);
+        }
+        let shared = self.catalog.shared();
+        let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+        match by_token(&catalog, bearer(headers)?, now)?.grant {
+            Grant::Session(session) => Some(session),
+            Grant::Token(token) => Some(token.to_string()),
+        }
+    }
+
     /// Who a session belongs to, if it is still valid: for connections that live longer than a request.
     pub(crate) fn identity(&self, session: &str, now: Timestamp) -> Option<SignedIn> {
         let shared = self.catalog.shared();
@@ -206,7 +219,11 @@ impl Sessions {
                 token.and_then(|token| catalog.users.get(&token.user)).map(|user| user.as_ref())
             }
         };
-        user.is_some_and(|user| user.id == identity.user && user.organisation == identity.organisation)
+        let looks_around = identity.role.looks_around();
+        user.is_some_and(|user| {
+            let same = user.id == identity.user && user.organisation == identity.organisation;
+            same && user.role.looks_around() == looks_around
+        })
     }
 
     /// A new session of who has shown this, from this address: the `Set-Cookie` value, and who it is for (`None` if there is no such

@@ -405,7 +405,10 @@ impl Hub {
     fn check_sessions(&mut self, now: Now) {
         let ended = self.sockets.iter().filter(|(_, (_, was))| {
             let identity = self.sessions.identity(was.session(), now.wall);
-            identity.is_none_or(|i| i.organisation() != was.organisation())
+            identity.is_none_or(|i| {
+                let role_is_another = i.role().looks_around() != was.role().looks_around();
+                i.organisation() != was.organisation() || role_is_another
+            })
         });
         let ended: Vec<Sid> = ended.map(|(sid, _)| *sid).collect();
         ended.into_iter().for_each(|sid| self.cut(sid, "session ended"));

@@ -5,6 +5,7 @@ use crate::wire::{AlertEvent, CatalogMessage, DetailMessage, SlotsMessage};
 use socketioxide::{SendError, SocketError};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use waystream_domain::catalog::Role;
 
 /// Messages that may wait; a client that is further behind is cut and catches up by cursor when it reconnects.
 const MAX_WAITING: usize = 4_096;
@@ -22,15 +23,39 @@ pub(crate) enum Message {
     Detail(DetailMessage),
 }
 
+impl Message {
+    /// Whether it says no more than which devices there are, and how they are told of.
+    fn is_of_devices(&self) -> bool {
+        match self {
+            Self::Alert(_) => false,
+            Self::Catalog(edit) => match edit.as_ref() {
+                CatalogMessage::Fleet { .. } | CatalogMessage::Device { .. } => true,
+                CatalogMessage::Geofence { .. } | CatalogMessage::Acknowledgements { .. } => false,
+            },
+            Self::Slots(_) | Self::Detail(_) => true,
+        }
+    }
+}
+
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox {
     waiting: VecDeque<Message>,
+    /// Of what else there is its socket is told nothing.
+    devices_only: bool,
 }
 
 impl Outbox {
+    /// For somebody of this role.
+    pub(crate) fn of(role: Role) -> Self {
+        Self { waiting: VecDeque::new(), devices_only: !role.looks_around() }
+    }
+
     /// Puts a message at the end; `false` if too many are waiting.
     pub(crate) fn push(&mut self, message: Message) -> bool {
+        if self.devices_only && !message.is_of_devices() {
+            return true;
+        }
         if self.waiting.len() >= MAX_WAITING {
             return false;
         }

@@ -4,6 +4,7 @@ use super::hub::Command;
 use super::kills::Kills;
 use super::tiles::Tiles;
 use crate::auth::{Sessions, SignedIn};
+use crate::metrics as names;
 use crate::nodes::{self, AckSender, Adapter, Nodes, SocketRef};
 use crate::now;
 use crate::replay::{ReplayContext, Replays};
@@ -180,7 +181,7 @@ impl Context {
     fn busy(&self, socket: &SocketRef) -> Option<tokio::sync::OwnedSemaphorePermit> {
         let place = Arc::clone(&self.busy).try_acquire_owned().ok();
         if place.is_none() {
-            self.live.kills.kill(socket);
+            self.cut(socket, "too busy");
         }
         place
     }
@@ -190,9 +191,15 @@ impl Context {
         let place = self.busy(socket)?;
         let identity = self.live.sessions.identity(&self.session, now());
         if identity.is_none() {
-            self.live.kills.kill(socket);
+            self.cut(socket, "session ended");
         }
         Some((place, identity?))
+    }
+
+    fn cut(&self, socket: &SocketRef, reason: &'static str) {
+        tracing::debug!(sid = %socket.id, reason, "socket cut");
+        metrics::counter!(names::SOCKETS_CUT, "reason" => reason).increment(1);
+        self.live.kills.kill(socket);
     }
 
     async fn tell(&self, command: Command) {

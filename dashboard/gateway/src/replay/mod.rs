@@ -5,6 +5,7 @@ mod loading;
 mod player;
 
 use crate::auth::{Identity, Sessions};
+use crate::metrics::{Refusal, refused};
 use crate::nodes::{AckSender, SocketRef};
 use crate::wire::{ReplayAck, ReplayAction, ReplayAnswer, ReplayRequest};
 use loading::{Selection, vehicles_of};
@@ -101,6 +102,9 @@ impl Replays {
     }
 
     async fn open(&self, socket: SocketRef, identity: &Identity, id: u32, wanted: Wanted) -> Result<ReplayAnswer, String> {
+        if !identity.role().looks_around() {
+            return Err("installers see no history".into());
+        }
         let (place, controls) = self.place(id)?;
         let selection = self.selection(identity, &wanted)?;
         let (slots, vehicles) =
@@ -125,9 +129,13 @@ impl Replays {
         open.retain(|_, sender| !sender.is_closed());
         open.remove(&id);
         if open.len() >= PER_SOCKET {
+            refused(Refusal::Replays);
             return Err(format!("only {PER_SOCKET} replays can be open at a time"));
         }
-        let place = Arc::clone(&self.context.places).try_acquire_owned().map_err(|_| "too many replays are open".to_owned())?;
+        let place = Arc::clone(&self.context.places).try_acquire_owned().map_err(|_| {
+            refused(Refusal::Replays);
+            "too many replays are open".to_owned()
+        })?;
         let (sender, controls) = mpsc::channel(16);
         open.insert(id, sender);
         Ok((place, controls))

@@ -1,6 +1,7 @@
 //! What every operation has in common, in the description and in its answers: how it refuses.
 
 use super::ApiError;
+use crate::metrics::{Refusal, refused};
 use crate::wire::ErrorAnswer;
 use axum::Json;
 use axum::http::StatusCode;
@@ -37,6 +38,7 @@ fn add_refusals(operation: &mut Operation, asks_for_somebody: bool) {
         (true, "403", "the role, the token or the page that asks may not do this"),
         (has_body, "413", "it is too much"),
         (has_body, "415", "the body is of another type"),
+        (true, "429", "too much is asked; `Retry-After` says after how many seconds to ask again"),
         (has_body, "422", "the body has not the form that it has to have"),
     ];
     for (_, status, why) in refusals.into_iter().filter(|(may_be, ..)| *may_be) {
@@ -55,6 +57,9 @@ pub(super) async fn told_alike(answer: Response) -> Response {
     let is_plain = answer.headers().get(CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
     if !is_plain || !(status.is_client_error() || status.is_server_error()) {
         return answer;
+    }
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        refused(Refusal::TooLarge);
     }
     let (parts, body) = answer.into_parts();
     let text = axum::body::to_bytes(body, MAX_TEXT).await.unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Devices of the organisation, and what is known of each now.
 
-use super::{ApiError, DONE, RestState, name, require_editor};
+use super::{Anybody, ApiError, DONE, RestState, name, require_editor};
 use crate::auth::Identity;
 use crate::wire::{DeviceDetails, DeviceEdit, DeviceInfo, ErrorAnswer, InsideInfo, PositionInfo, SlotsMessage};
 use axum::Json;
@@ -25,7 +25,7 @@ pub(super) struct Filter {
     responses((status = 200, body = Vec<DeviceInfo>), (status = 404, body = ErrorAnswer)))]
 pub(super) async fn list(
     State(rest): State<RestState>,
-    identity: Identity,
+    Anybody(identity): Anybody,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Vec<DeviceInfo>>, ApiError> {
     let mut scope = rest.sessions.scope(&identity);
@@ -51,7 +51,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/api/devices/{id}", responses((status = 200, body = DeviceDetails), (status = 404, body = ErrorAnswer)))]
 pub(super) async fn details(
     State(rest): State<RestState>,
-    identity: Identity,
+    Anybody(identity): Anybody,
     Path(id): Path<String>,
 ) -> Result<Json<DeviceDetails>, ApiError> {
     let device: DeviceId = id.parse().map_err(|_| unknown(&id))?;
@@ -74,6 +74,7 @@ pub(super) async fn details(
         protocol: position.map(|p| p.protocol.to_string()),
         inside: inside
             .iter()
+            .filter(|_| identity.role().looks_around())
             .filter(|(id, _)| catalog.geofences.get(id).is_none_or(|g| g.organisation == *identity.organisation()))
             .map(|(id, since)| InsideInfo { id: id.to_string(), name: fence_name(id), since: since.as_millis() })
             .collect(),
@@ -103,11 +104,13 @@ pub(super) fn position_info(p: &Position) -> PositionInfo {
     responses((status = 200, body = DeviceInfo), (status = 404, body = ErrorAnswer)))]
 pub(super) async fn change(
     State(rest): State<RestState>,
-    identity: Identity,
+    Anybody(identity): Anybody,
     Path(id): Path<String>,
     Json(edit): Json<DeviceEdit>,
 ) -> Result<Json<DeviceInfo>, ApiError> {
-    require_editor(&identity)?;
+    if !identity.role().enters_devices() {
+        return Err(ApiError::Forbidden("your role may only look".into()));
+    }
     let device_id: DeviceId = id.parse().map_err(|e| ApiError::BadRequest(format!("id: {e}")))?;
     let fleet = rest.own_fleet(&identity, &edit.fleet)?;
     let taken = rest.look(&rest.catalog.shared()).devices.contains_key(&device_id);
@@ -138,7 +141,9 @@ pub(super) async fn remove(
             catalog.commands_of(&device).map(|c| CatalogEdit::Remove(CatalogKey::Command(device.clone(), c.id.clone())));
         let links = catalog.share_removals(identity.organisation(), &device);
         let offer = catalog.transfers.get(&device).map(|offer| CatalogEdit::Remove(CatalogKey::Transfer(offer.device.clone())));
-        commands.chain(links).chain(offer).chain([CatalogEdit::Remove(CatalogKey::Device(device.clone()))]).collect()
+        let mut edits: Vec<_> = commands.chain(links).chain(offer).chain(catalog.access_removals(&device)).collect();
+        edits.push(CatalogEdit::Remove(CatalogKey::Device(device.clone())));
+        edits
     };
     rest.catalog.edit(&identity.actor(), edits).await?;
     Ok(DONE)
@@ -155,7 +160,7 @@ pub(super) struct SlotsQuery {
 #[utoipa::path(get, path = "/api/slots", params(SlotsQuery), responses((status = 200, body = SlotsMessage)))]
 pub(super) async fn slots(
     State(rest): State<RestState>,
-    identity: Identity,
+    Anybody(identity): Anybody,
     Query(query): Query<SlotsQuery>,
 ) -> Json<SlotsMessage> {
     let scope = rest.sessions.scope(&identity);

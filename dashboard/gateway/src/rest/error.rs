@@ -1,6 +1,7 @@
 //! Errors of REST and the status each has.
 
 use crate::auth::PasswordError;
+use crate::metrics::{Refusal, refused};
 use crate::wire::ErrorAnswer;
 use axum::Json;
 use axum::http::StatusCode;
@@ -37,7 +38,19 @@ pub(crate) enum ApiError {
 impl ApiError {
     /// Passwords or codes were wrong too often: how long to wait.
     pub(super) fn too_many_failures(wait_ms: i64) -> Self {
-        Self::TooMany("too many failed sign-ins".into(), wait_ms.unsigned_abs().div_ceil(1_000))
+        Self::too_many_guesses("too many failed sign-ins", wait_ms)
+    }
+
+    /// Something was guessed too often: how long to wait.
+    pub(super) fn too_many_guesses(error: &str, wait_ms: i64) -> Self {
+        refused(Refusal::Guesses);
+        Self::TooMany(error.to_owned(), wait_ms.unsigned_abs().div_ceil(1_000))
+    }
+
+    /// All who may work on this do so already.
+    fn busy(error: String) -> Self {
+        refused(Refusal::Busy);
+        Self::TooMany(error, 1)
     }
 }
 
@@ -52,7 +65,10 @@ impl IntoResponse for ApiError {
             Self::PasswordNeeded => (StatusCode::PRECONDITION_REQUIRED, "your present password is needed".into()),
             Self::NotFound(error) => (StatusCode::NOT_FOUND, error),
             Self::Conflict(error) => (StatusCode::CONFLICT, error),
-            Self::TooLarge(error) => (StatusCode::PAYLOAD_TOO_LARGE, error),
+            Self::TooLarge(error) => {
+                refused(Refusal::TooLarge);
+                (StatusCode::PAYLOAD_TOO_LARGE, error)
+            }
             Self::TooMany(error, seconds) => {
                 retry = Some([(RETRY_AFTER, seconds.to_string())]);
                 (StatusCode::TOO_MANY_REQUESTS, error)
@@ -82,7 +98,7 @@ impl From<SqlError> for ApiError {
         match error {
             SqlError::Invalid { .. } | SqlError::ReadOnly(_) => Self::BadRequest(text),
             SqlError::Deadline(_) | SqlError::Memory(_) => Self::TooLarge(text),
-            SqlError::Busy => Self::TooMany(text, 1),
+            SqlError::Busy => Self::busy(text),
             SqlError::Store(_) | SqlError::Output(_) => Self::Internal(text),
         }
     }
@@ -92,7 +108,7 @@ impl From<PasswordError> for ApiError {
     fn from(error: PasswordError) -> Self {
         match error {
             PasswordError::Length => Self::BadRequest(error.to_string()),
-            PasswordError::Busy => Self::TooMany(error.to_string(), 1),
+            PasswordError::Busy => Self::busy(error.to_string()),
         }
     }
 }

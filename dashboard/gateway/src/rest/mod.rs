@@ -4,6 +4,7 @@ mod acknowledgements;
 mod audit;
 mod commands;
 mod described;
+mod device_access;
 mod devices;
 mod error;
 mod export;
@@ -15,6 +16,7 @@ mod notices;
 mod notifications;
 mod oidc;
 mod queries;
+mod rates;
 mod second_factor;
 mod session;
 mod share_links;
@@ -28,6 +30,7 @@ mod vehicles;
 
 pub(crate) use error::ApiError;
 pub use export::{ExportFormat, OpenTrackFile, TrackSink};
+pub(crate) use rates::Rates;
 pub(crate) use session::sign_in_by_link;
 pub(crate) use shared::{LINES, Trails};
 pub(crate) use vehicles::Lists;
@@ -45,7 +48,7 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -74,6 +77,8 @@ pub(crate) struct Rest {
     pub(crate) sessions: Sessions,
     /// To check passwords.
     pub(crate) passwords: Passwords,
+    /// How many requests there may be.
+    pub(crate) rates: Rates,
     /// Back-off for failed sign-ins.
     pub(crate) throttle: Throttle,
     /// Back-off for wrong codes of devices that are handed over, by organisation.
@@ -142,6 +147,9 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(devices::list))
         .routes(routes!(devices::details, devices::change, devices::remove))
         .routes(routes!(devices::slots))
+        .routes(routes!(device_access::show))
+        .routes(routes!(device_access::make_token, device_access::revoke_token))
+        .routes(routes!(device_access::set_addresses))
         .routes(routes!(share_links::list, share_links::create))
         .routes(routes!(share_links::remove))
         .routes(routes!(shared::watch))
@@ -186,6 +194,7 @@ pub(crate) fn router(state: RestState) -> Router {
         .route("/api/{*rest}", axum::routing::any(|| async { ApiError::NotFound("there is nothing here".into()) }))
         .layer(map_response(described::told_alike))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(Arc::clone(&state), rates::limited))
         .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .with_state(state)
 }
@@ -196,13 +205,27 @@ async fn page_config(State(rest): State<RestState>) -> Json<PageConfig> {
     Json(rest.page.clone())
 }
 
-/// What a token must be for is what the method does, so that a new handler can't forget to ask: looking or changing.
+/// What a token must be for is what the method does, so that a new handler can't forget to ask: looking or changing. Nor can it
+/// forget installers: they are let in where [`Anybody`] is asked for.
 impl FromRequestParts<RestState> for Identity {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, rest: &RestState) -> Result<Self, ApiError> {
+        let Anybody(identity) = Anybody::from_request_parts(parts, rest).await?;
+        require_looking_around(&identity)?;
+        Ok(identity)
+    }
+}
+
+/// Whoever asks, installers too: for devices, and where they were last.
+struct Anybody(Identity);
+
+impl FromRequestParts<RestState> for Anybody {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, rest: &RestState) -> Result<Self, ApiError> {
         let scope = if parts.method.is_safe() { TokenScope::Read } else { TokenScope::Edit };
-        Ok(rest.sessions.asking(&parts.headers, scope, now())?.asking_from(address(parts)))
+        Ok(Self(rest.sessions.asking(&parts.headers, scope, now())?.asking_from(address(parts))))
     }
 }
 
@@ -210,6 +233,19 @@ impl FromRequestParts<RestState> for Identity {
 struct Reader(Identity);
 
 impl FromRequestParts<RestState> for Reader {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, rest: &RestState) -> Result<Self, ApiError> {
+        let AnyReader(identity) = AnyReader::from_request_parts(parts, rest).await?;
+        require_looking_around(&identity)?;
+        Ok(Self(identity))
+    }
+}
+
+/// The same, installers too.
+struct AnyReader(Identity);
+
+impl FromRequestParts<RestState> for AnyReader {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, rest: &RestState) -> Result<Self, ApiError> {
@@ -224,7 +260,9 @@ impl FromRequestParts<RestState> for Analyst {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, rest: &RestState) -> Result<Self, ApiError> {
-        Ok(Self(rest.sessions.asking(&parts.headers, TokenScope::Sql, now())?))
+        let identity = rest.sessions.asking(&parts.headers, TokenScope::Sql, now())?;
+        require_looking_around(&identity)?;
+        Ok(Self(identity))
     }
 }
 
@@ -332,6 +370,14 @@ where
     });
     // Fused, because the compression asks once more after the end, which most streams take as a fault.
     Body::from_stream(body.fuse())
+}
+
+fn require_looking_around(identity: &Identity) -> Result<(), ApiError> {
+    if identity.role().looks_around() {
+        Ok(())
+    } else {
+        Err(ApiError::Forbidden("installers enter devices and see where they were last, nothing else".into()))
+    }
 }
 
 fn require_editor(identity: &Identity) -> Result<(), ApiError> {

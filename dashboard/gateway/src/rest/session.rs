@@ -1,6 +1,6 @@
 //! Signing in and out, and who is signed in.
 
-use super::{ApiError, DONE, Rest, RestState};
+use super::{Anybody, ApiError, DONE, Rest, RestState};
 use crate::auth::{Attempt, Identity, SignedIn};
 use crate::listener::Connection;
 use crate::now;
@@ -19,7 +19,7 @@ use waystream_domain::{AuditRecord, Timestamp, UserId};
 
 /// Who is signed in.
 #[utoipa::path(get, path = "/api/session", responses((status = 200, body = SessionInfo), (status = 401, body = ErrorAnswer)))]
-pub(super) async fn who(State(rest): State<RestState>, identity: Identity) -> Json<SessionInfo> {
+pub(super) async fn who(State(rest): State<RestState>, Anybody(identity): Anybody) -> Json<SessionInfo> {
     Json(info(&rest, &identity))
 }
 
@@ -30,6 +30,7 @@ fn info(rest: &RestState, identity: &Identity) -> SessionInfo {
         Role::Owner => "owner",
         Role::Dispatcher => "dispatcher",
         Role::Viewer => "viewer",
+        Role::Installer => "installer",
     };
     let preferences = catalog.users.get(identity.user()).and_then(|user| user.preferences.as_ref());
     let fleets = catalog.fleets_of(identity.organisation());

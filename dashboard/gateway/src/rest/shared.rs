@@ -3,6 +3,7 @@
 
 use super::{ApiError, RestState, address};
 use crate::auth::{NotShared, SharePlace, SharedVehicle};
+use crate::metrics::{Refusal, refused};
 use crate::now;
 use crate::wire::{ErrorAnswer, SharedPosition, SharedTrail, SharedView};
 use axum::Json;
@@ -53,7 +54,7 @@ impl From<NotShared> for ApiError {
     fn from(not: NotShared) -> Self {
         match not {
             NotShared::Nothing => Self::Unauthorised,
-            NotShared::Wait(ms) => Self::TooMany("too many links that are none".into(), ms.unsigned_abs().div_ceil(1_000)),
+            NotShared::Wait(ms) => Self::too_many_guesses("too many links that are none", ms),
         }
     }
 }
@@ -64,7 +65,10 @@ impl From<NotShared> for ApiError {
     responses((status = 200, body = SharedView, content_type = "application/x-ndjson"), (status = 401, body = ErrorAnswer),
         (status = 429, body = ErrorAnswer)))]
 pub(super) async fn watch(State(rest): State<RestState>, shared: SharedVehicle) -> Result<Response, ApiError> {
-    let place = rest.shares.enter(&shared).ok_or_else(|| ApiError::TooMany("too many watch already".into(), 30))?;
+    let place = rest.shares.enter(&shared).ok_or_else(|| {
+        refused(Refusal::Full);
+        ApiError::TooMany("too many watch already".into(), 30)
+    })?;
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let telling = Telling { rest: Arc::clone(&rest), shared: shared.clone(), tick, told: None, silent: 0, _place: place };

@@ -111,7 +111,7 @@ pub(super) async fn redeem(
     let (at, organisation) = (now(), identity.organisation());
     rest.codes
         .check_account(organisation.as_str(), at)
-        .map_err(|wait_ms| ApiError::TooMany("too many wrong codes".into(), wait_ms.unsigned_abs().div_ceil(1_000)))?;
+        .map_err(|wait_ms| ApiError::too_many_guesses("too many wrong codes", wait_ms))?;
     let found = {
         let shared = rest.catalog.shared();
         rest.look(&shared).transfer_of_code(&Transfer::hash(&request.code), at).cloned()
@@ -147,7 +147,7 @@ fn no_offer() -> ApiError {
 
 impl Rest {
     /// The device of the catalog of this name, if it is the identity's.
-    fn entered_device(&self, identity: &Identity, id: &str) -> Result<Arc<Device>, ApiError> {
+    pub(super) fn entered_device(&self, identity: &Identity, id: &str) -> Result<Arc<Device>, ApiError> {
         let device: DeviceId = id.parse().map_err(|_| unknown(id))?;
         let shared = self.catalog.shared();
         let catalog = self.look(&shared);

@@ -1,6 +1,6 @@
-//! Devices that were refused because nobody has entered them: owners adopt or dismiss them.
+//! Devices that were refused because nobody has entered them: owners and installers adopt them, owners dismiss them.
 
-use super::{ApiError, DONE, Rest, RestState, name};
+use super::{Anybody, ApiError, DONE, Rest, RestState, name};
 use crate::auth::Identity;
 use crate::wire::{DeviceEdit, DeviceInfo, ErrorAnswer, UnknownDeviceInfo};
 use axum::Json;
@@ -13,8 +13,11 @@ use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, UnknownDevice};
 /// All that the organisation may adopt, the latest first.
 #[utoipa::path(get, path = "/api/unknown-devices",
     responses((status = 200, body = Vec<UnknownDeviceInfo>), (status = 403, body = ErrorAnswer)))]
-pub(super) async fn list(State(rest): State<RestState>, identity: Identity) -> Result<Json<Vec<UnknownDeviceInfo>>, ApiError> {
-    require_owner(&identity)?;
+pub(super) async fn list(
+    State(rest): State<RestState>,
+    Anybody(identity): Anybody,
+) -> Result<Json<Vec<UnknownDeviceInfo>>, ApiError> {
+    require_adopter(&identity)?;
     let shared = rest.catalog.shared();
     let catalog = rest.look(&shared);
     let mut devices: Vec<&Arc<UnknownDevice>> = catalog.unknown_devices_of(identity.organisation()).collect();
@@ -27,11 +30,11 @@ pub(super) async fn list(State(rest): State<RestState>, identity: Identity) -> R
     responses((status = 201, body = DeviceInfo), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
 pub(super) async fn adopt(
     State(rest): State<RestState>,
-    identity: Identity,
+    Anybody(identity): Anybody,
     Path(id): Path<String>,
     Json(edit): Json<DeviceEdit>,
 ) -> Result<(StatusCode, Json<DeviceInfo>), ApiError> {
-    require_owner(&identity)?;
+    require_adopter(&identity)?;
     let unknown = own(&rest, &identity, &id)?;
     let fleet = rest.own_fleet(&identity, &edit.fleet)?;
     let device = Device { id: unknown.id.clone(), fleet, name: name(&edit.name)? };
@@ -52,7 +55,9 @@ pub(super) async fn dismiss(
     identity: Identity,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    require_owner(&identity)?;
+    if identity.role() != Role::Owner {
+        return Err(ApiError::Forbidden("only owners dismiss devices".into()));
+    }
     let unknown = own(&rest, &identity, &id)?;
     // It stays known as dismissed: removed, it would come back with its next message.
     let dismissed = UnknownDevice { dismissed: true, ..unknown.as_ref().clone() };
@@ -60,10 +65,11 @@ pub(super) async fn dismiss(
     Ok(DONE)
 }
 
-fn require_owner(identity: &Identity) -> Result<(), ApiError> {
-    match identity.role() {
-        Role::Owner => Ok(()),
-        Role::Dispatcher | Role::Viewer => Err(ApiError::Forbidden("only owners adopt devices".into())),
+fn require_adopter(identity: &Identity) -> Result<(), ApiError> {
+    if identity.role().adopts_devices() {
+        Ok(())
+    } else {
+        Err(ApiError::Forbidden("only owners and installers adopt devices".into()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The list of vehicles, filtered, sorted and counted here: for fleets that are too many for a browser to hold.
 
-use super::{ApiError, Reader, RestState};
+use super::{AnyReader, ApiError, RestState};
 use crate::live::{Listed, Look, Ranks, SharedBoard, Wanted, list, listed_vehicle};
 use crate::wire::{ErrorAnswer, VehicleListAnswer, VehicleListRequest, VehicleSort};
 use axum::Json;
@@ -54,7 +54,7 @@ impl Lists {
     responses((status = 200, body = VehicleListAnswer), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
 pub(super) async fn list_vehicles(
     State(rest): State<RestState>,
-    Reader(identity): Reader,
+    AnyReader(identity): AnyReader,
     Json(request): Json<VehicleListRequest>,
 ) -> Result<Json<VehicleListAnswer>, ApiError> {
     let scope = rest.sessions.scope(&identity);

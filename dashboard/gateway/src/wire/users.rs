@@ -15,6 +15,8 @@ pub enum RoleName {
     Dispatcher,
     /// To look.
     Viewer,
+    /// To enter and adopt devices, and to see where they were last.
+    Installer,
 }
 
 /// Somebody of the organisation.
@@ -111,6 +113,7 @@ impl From<Role> for RoleName {
             Role::Owner => Self::Owner,
             Role::Dispatcher => Self::Dispatcher,
             Role::Viewer => Self::Viewer,
+            Role::Installer => Self::Installer,
         }
     }
 }
@@ -121,6 +124,7 @@ impl From<RoleName> for Role {
             RoleName::Owner => Self::Owner,
             RoleName::Dispatcher => Self::Dispatcher,
             RoleName::Viewer => Self::Viewer,
+            RoleName::Installer => Self::Installer,
         }
     }
 }

@@ -4,6 +4,7 @@ import { api } from '../api';
 import type { App } from '../app';
 import { age, attribute, utc } from '../format';
 import { newest, newestSql, toldOf, type Newest, type Told } from '../sql/newest';
+import { looksAround } from '../roles';
 import { serverNow } from '../state';
 import { texts } from '../texts';
 import { h } from '../ui/dom';
@@ -43,7 +44,7 @@ export function attributeList({ store }: App): AttributeList {
   async function refresh(): Promise<void> {
     const { selected } = store.now;
     const at = now();
-    if (!selected || asking || (isPast() && at === upTo)) return;
+    if (!selected || asking || !looksAround(store.now) || (isPast() && at === upTo)) return;
     // From a moment on more is known; before it there may be less.
     const onwards = upTo !== null && at >= upTo;
     const after = onwards && upTo !== null ? upTo - (isPast() ? 0 : LATE_MS) : at - LOOK_BACK_MS;

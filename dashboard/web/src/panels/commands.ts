@@ -3,7 +3,7 @@
 import { api, messageOf } from '../api';
 import type { App } from '../app';
 import { time, utc } from '../format';
-import { mayEdit } from '../state';
+import { mayEdit } from '../roles';
 import { texts } from '../texts';
 import { field, h, iconButton, options, setText, timeElement } from '../ui/dom';
 import type { CommandInfo, CommandRequest } from '../wire/types';

@@ -5,10 +5,12 @@ import type { App } from '../app';
 import { age, coordinates, course, kmhOf, lengthText, speedIn, speedText, speedUnit, time, utc } from '../format';
 import { Dot } from '../map/dot';
 import { PAST_COLOUR, TRAIL_COLOUR, Trail } from '../map/trail';
-import { mayEdit, serverNow } from '../state';
+import { entersDevices, looksAround, mayEdit } from '../roles';
+import { serverNow } from '../state';
 import { texts } from '../texts';
 import { h, iconButton, setText, timeElement } from '../ui/dom';
 import { momentChart } from '../ui/chart';
+import { showAccess } from './access';
 import { attributeList } from './attributes';
 import { commandList } from './commands';
 import { eventList } from './device_events';
@@ -77,17 +79,27 @@ export function detailsCard(app: App): HTMLElement {
       if (selected) showShareLinks(app, selected.device, title.textContent ?? selected.device);
     },
   }, texts.share.button);
+  const access = h('button', {
+    type: 'button', class: 'button small', title: texts.access.buttonHint, onclick: () => {
+      const { selected } = store.now;
+      if (selected) showAccess(selected.device, title.textContent ?? selected.device);
+    },
+  }, texts.access.button);
   store.on(['session'], (state) => {
     share.hidden = !mayEdit(state);
+    access.hidden = !entersDevices(state);
   });
   const gpx = h('a', { class: 'button small', download: '' }, texts.details.exportGpx);
   const handOver = handOverButton(app);
-
   const attributes = attributeList(app);
   const trips = tripList(app);
   const events = eventList(app);
   const commands = commandList(app);
+  const hasHistory = looksAround(store.now);
   const chartTitle = h('h3', {});
+  [trailButton, replayButton, gpx, chartTitle, chart.element].forEach((element) => {
+    element.hidden = !hasHistory;
+  });
   const reported = h('div', { class: 'reported' }, facts);
   const happened = h('div', { class: 'reported' }, events.element, commands.element);
   const card = h('aside', { class: 'card', hidden: true, aria: { label: texts.details.region } },
@@ -103,12 +115,12 @@ export function detailsCard(app: App): HTMLElement {
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.speed), speed),
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.course), bearing),
       h('div', {}, h('span', { class: 'figure-label' }, texts.details.lastFix), fixAge)),
-    h('div', { class: 'card-actions' }, follow, trailButton, replayButton, share, gpx, handOver),
+    h('div', { class: 'card-actions' }, follow, trailButton, replayButton, share, access, gpx, handOver),
     h('div', { class: 'card-scroll', tabIndex: 0, role: 'group', aria: { label: texts.details.region } },
       chartTitle, chart.element, trips.element, reported, h('h3', {}, texts.details.attributes), attributes.element, happened));
 
   function toggleRename(): void {
-    if (!details || !mayEdit(store.now)) return;
+    if (!details || !entersDevices(store.now)) return;
     renameForm.hidden = !renameForm.hidden;
     const { id, fleet } = details;
     const input = h('input', { value: details.name, maxLength: 100, aria: { label: texts.details.rename } });
@@ -131,7 +143,7 @@ export function detailsCard(app: App): HTMLElement {
   function showDetails(): void {
     const position = details?.position ?? null;
     const rows: HTMLElement[] = [];
-    if (details) {
+    if (details && hasHistory) {
       rows.push(...fact(texts.details.inside, ...(details.inside.length === 0 ? [texts.details.insideNone] : details.inside.map((fence) =>
         h('button', { type: 'button', class: 'link', title: texts.details.since(time(fence.since)), onclick: () => app.highlightFence(fence.id) }, fence.name)))));
     }
@@ -175,7 +187,7 @@ export function detailsCard(app: App): HTMLElement {
 
   async function refreshTrack(): Promise<void> {
     const { selected, replay } = store.now;
-    if (!selected) return;
+    if (!selected || !hasHistory) return;
     const past = selected.layer === 'replay' ? replay : null;
     const to = past?.to ?? serverNow(store.now);
     const from = past?.from ?? to - HOUR_MS;
@@ -208,18 +220,20 @@ export function detailsCard(app: App): HTMLElement {
     if (!selected) return;
     setText(title, selected.device);
     quietly(refreshTrack());
-    quietly(trips.show(selected.device));
+    if (hasHistory) quietly(trips.show(selected.device));
     quietly(attributes.show());
     // What is reported now says nothing of the past.
     reported.hidden = selected.layer === 'replay';
-    happened.hidden = reported.hidden;
+    happened.hidden = reported.hidden || !hasHistory;
     if (selected.layer === 'replay') {
       timers = [window.setInterval(() => quietly(attributes.refresh()), DETAILS_MS)];
       return;
     }
     quietly(refreshDetails());
-    quietly(events.show(selected.device));
-    quietly(commands.show(selected.device));
+    if (hasHistory) {
+      quietly(events.show(selected.device));
+      quietly(commands.show(selected.device));
+    }
     timers = [
       window.setInterval(() => {
         quietly(refreshDetails());
@@ -228,7 +242,7 @@ export function detailsCard(app: App): HTMLElement {
       window.setInterval(() => {
         quietly(refreshTrack());
         quietly(attributes.refresh());
-        quietly(commands.refresh());
+        if (hasHistory) quietly(commands.refresh());
       }, TRACK_MS),
     ];
   });

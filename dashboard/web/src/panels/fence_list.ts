@@ -3,7 +3,7 @@
 import type { App } from '../app';
 import { lengthText } from '../format';
 import { boundsOf, circleOf, colourOf, corridorOf, polygonsOf } from '../map/fences';
-import { mayEdit } from '../state';
+import { mayEdit } from '../roles';
 import { texts } from '../texts';
 import { h, icon, iconButton, setText } from '../ui/dom';
 import type { GeofenceFeature } from '../wire/types';

@@ -6,7 +6,7 @@ import { shortLength } from '../format';
 import { draw, type DrawKind, type Drawing, type Drawn } from '../map/draw';
 import { DEFAULT_COLOUR, FENCE_COLOURS, colourOf } from '../map/fences';
 import { reshape } from '../map/reshape';
-import { mayEdit } from '../state';
+import { mayEdit } from '../roles';
 import { texts } from '../texts';
 import { download, field, h, icon, options, setText } from '../ui/dom';
 import type { GeofenceFeature } from '../wire/types';

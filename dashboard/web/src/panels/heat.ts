@@ -8,6 +8,7 @@ import { fromLocalInput, toLocalInput } from '../format';
 import { HeatLayer } from '../map/heat';
 import { cellZoom, heatCells, heatSql } from '../map/heat_cells';
 import { RAMP_CSS } from '../map/ramp';
+import { looksAround } from '../roles';
 import { texts } from '../texts';
 import { field, h, iconButton, options, setText } from '../ui/dom';
 
@@ -38,6 +39,7 @@ export function heatBox(app: App, map: L.Map): HeatBox {
     h('header', { class: 'card-head' }, h('h2', { class: 'card-title grow' }, texts.heat.title), iconButton('close', texts.close, toggle)),
     h('div', { class: 'heat-form' }, field(texts.replay.from, from), field(texts.replay.to, to), fleetField, legend, status, error));
   const button = iconButton('heat', texts.heat.title, toggle, 'map-button');
+  button.hidden = !looksAround(store.now);
   button.setAttribute('aria-pressed', 'false');
   L.DomEvent.disableClickPropagation(element);
   L.DomEvent.disableScrollPropagation(element);
@@ -84,6 +86,7 @@ export function heatBox(app: App, map: L.Map): HeatBox {
   }
 
   function toggle(): void {
+    if (!looksAround(store.now)) return;
     element.hidden = !element.hidden;
     const on = !element.hidden;
     button.setAttribute('aria-pressed', String(on));

@@ -2,7 +2,7 @@
 
 import { api, messageOf } from '../api';
 import type { App } from '../app';
-import { mayEdit } from '../state';
+import { mayEdit } from '../roles';
 import { texts } from '../texts';
 import { h, iconButton, options, setText } from '../ui/dom';
 import type { SavedQueryEdit, SavedQueryInfo } from '../wire/types';

@@ -3,7 +3,7 @@
 import { api, messageOf } from '../api';
 import type { App } from '../app';
 import { time } from '../format';
-import { mayEdit } from '../state';
+import { mayEdit } from '../roles';
 import { texts } from '../texts';
 import { field, h, options, setText } from '../ui/dom';
 import { showOnce } from '../ui/once';

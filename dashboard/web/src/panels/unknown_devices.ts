@@ -1,8 +1,9 @@
-/** Devices that were refused because nobody has entered them: owners adopt them, or dismiss them. */
+/** Devices that were refused because nobody has entered them: owners and installers adopt them, owners dismiss them. */
 
 import { api, messageOf } from '../api';
 import type { App } from '../app';
 import { time } from '../format';
+import { adoptsDevices } from '../roles';
 import { texts } from '../texts';
 import { field, h, iconButton, options, setText } from '../ui/dom';
 import type { UnknownDeviceInfo } from '../wire/types';
@@ -18,7 +19,7 @@ export function unknownDevicesButton(app: App): { element: HTMLElement; shown: (
     setText(element, texts.unknown.count(devices));
   };
   const ask = (): void => {
-    if (app.store.now.session.role !== 'owner') return;
+    if (!adoptsDevices(app.store.now)) return;
     // Without an answer there is no button: nobody has asked for one.
     api.unknownDevices().then((devices) => count(devices.length)).catch(() => count(0));
   };
@@ -55,7 +56,7 @@ function showUnknownDevices(app: App, changed: (devices: number) => void): void 
       h('div', { class: 'list-main', title: texts.unknown.since(time(device.first_seen)) },
         h('span', { class: 'row-main' }, h('span', { class: 'row-name' }, device.id), h('span', { class: 'row-sub' }, from))),
       h('button', { type: 'button', class: 'button small', aria: { label: `${texts.unknown.adopt} ${device.id}` }, onclick: () => open(device) }, texts.unknown.adopt),
-      iconButton('bin', `${texts.unknown.dismiss} ${device.id}`, () => {
+      store.now.session.role === 'owner' && iconButton('bin', `${texts.unknown.dismiss} ${device.id}`, () => {
         api.dismissUnknownDevice(device.id).then(load, failed);
       }));
   }

@@ -3,6 +3,7 @@
 import type { App, Panel } from '../app';
 import { age, speedText } from '../format';
 import { followDeviceFilter } from '../device_filter';
+import { looksAround } from '../roles';
 import { serverNow } from '../state';
 import { texts } from '../texts';
 import { field, h, options, setText } from '../ui/dom';
@@ -71,6 +72,7 @@ export function vehiclesPanel(app: App): Panel {
   const more = h('details', { class: 'rules', open: store.now.filter.fence !== null || store.now.filter.attribute !== '' },
     h('summary', {}, texts.vehicles.more), h('div', { class: 'field-row' }, field(texts.vehicles.fence, fenceSelect), field(texts.vehicles.attribute, attribute)),
     h('p', { class: 'hint' }, texts.vehicles.filterAge), attributeFault);
+  more.hidden = !looksAround(store.now);
   const sortSelect = h('select', { onchange: () => setFilter({ sort: sortSelect.value as SortKey }) });
   options(sortSelect, Object.entries(texts.vehicles.sorts) as [SortKey, string][], store.now.filter.sort);
   store.on(['fleets'], ({ fleets, filter }) => {

@@ -8,6 +8,7 @@ import { showChanges } from '../panels/changes';
 import { showPeople } from '../panels/people/dialog';
 import { showSettings } from '../panels/settings';
 import { leave } from '../pwa/install';
+import { panelsOf } from '../roles';
 import { texts } from '../texts';
 import { h, icon, iconButton, setText, type IconName } from './dom';
 import { menuBehind } from './menu';
@@ -36,7 +37,7 @@ export function createShell(app: App): Shell {
   const rail = h('nav', { class: 'rail', aria: { label: texts.product } });
   const buttons = new Map<PanelName, HTMLElement>();
   const badge = h('span', { class: 'badge count', hidden: true });
-  for (const name of PANEL_NAMES) {
+  for (const name of panelsOf(store.now)) {
     const button = h('button', {
       type: 'button', class: 'rail-button', onclick: () => app.openPanel(store.now.panel === name ? null : name), data: { panel: name },
     }, icon(name as IconName), h('span', {}, texts.panels[name]), name === 'alerts' && badge);

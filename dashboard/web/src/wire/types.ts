@@ -107,9 +107,9 @@ user: string,
  */
 organisation: string,
 /**
- * `owner`, `dispatcher` or `viewer`.
+ * `owner`, `dispatcher`, `viewer` or `installer`.
  */
-role: "owner" | "dispatcher" | "viewer",
+role: "owner" | "dispatcher" | "viewer" | "installer",
 /**
  * False until the user has chosen one.
  */
@@ -208,7 +208,7 @@ secret: string, };
 /**
  * What a user may do.
  */
-export type RoleName = "owner" | "dispatcher" | "viewer";
+export type RoleName = "owner" | "dispatcher" | "viewer" | "installer";
 
 /**
  * Somebody of the organisation.
@@ -580,6 +580,50 @@ protocol: string | null,
  * Geofences that the device is inside of.
  */
 inside: Array<InsideInfo>, };
+
+/**
+ * What a device has to show.
+ */
+export type DeviceAccessInfo = {
+/**
+ * Its token, without the secret; `null`: it has none to show.
+ */
+token: DeviceTokenInfo | null,
+/**
+ * Addresses and ranges of them from which it may speak; none: from anywhere.
+ */
+addresses: Array<string>, };
+
+/**
+ * A token of a device, without its secret.
+ */
+export type DeviceTokenInfo = {
+/**
+ * Who made it.
+ */
+made_by: string,
+/**
+ * When.
+ */
+made_at: number, };
+
+/**
+ * A token of a device that was made.
+ */
+export type DeviceTokenAnswer = {
+/**
+ * The secret. It is shown this once.
+ */
+token: string, };
+
+/**
+ * From where a device may speak.
+ */
+export type DeviceAddressesEdit = {
+/**
+ * Addresses and ranges of them, such as `192.0.2.7` and `10.20.0.0/16`; none: from anywhere.
+ */
+addresses: Array<string>, };
 
 /**
  * A device that was refused because nobody has entered it.

@@ -8,7 +8,8 @@ use crate::notify::{Channel, Content, DeliveryState, NotificationRule, Secret, T
 use crate::scram::{Key, ScramKeys};
 use crate::second_factor::SecondFactor;
 use crate::{
-    Acknowledgement, ApiToken, Claim, EventId, EventKind, NewToken, ShareLink, SignInLink, TokenScope, Transfer, UnknownDevice,
+    Acknowledgement, ApiToken, Claim, DeviceAddresses, DeviceToken, EventId, EventKind, NewToken, ShareLink, SignInLink,
+    TokenScope, Transfer, UnknownDevice,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -154,6 +155,16 @@ fn all() -> Vec<CatalogEntry> {
             sha256: Key::try_from(SECRET.to_owned()).expect("64 hex digits"),
         }),
         CatalogEntry::Transfer(offer()),
+        CatalogEntry::DeviceToken(DeviceToken {
+            device: id("van"),
+            made_by: id("anna"),
+            made_at: at(0),
+            sha256: Key::try_from(SECRET.to_owned()).expect("64 hex digits"),
+        }),
+        CatalogEntry::DeviceAddresses(DeviceAddresses {
+            device: id("van"),
+            ranges: vec!["10.0.0.0/8".parse().expect("a range")],
+        }),
     ]
 }
 
@@ -195,7 +206,7 @@ fn no_secret_gets_into_a_record() {
     }
     // What the test looks for is there to be found.
     let kept = all().iter().filter(|entry| serde_json::to_string(entry).expect("JSON").contains(SECRET)).count();
-    assert_eq!(kept, 8, "users, sessions, channels, tokens, links of both kinds, second factors and transfers have secrets");
+    assert_eq!(kept, 9, "users, sessions, channels, both kinds of tokens and links, second factors, transfers");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::catalog::{Session, User};
 use crate::notify::{Channel, Target};
 use crate::second_factor::SecondFactor;
-use crate::{ApiToken, CatalogEntry, ShareLink, SignInLink, Transfer};
+use crate::{ApiToken, CatalogEntry, DeviceToken, ShareLink, SignInLink, Transfer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -80,6 +80,14 @@ impl View {
                     "ending": claim.is_some(),
                 })
             }
+            CatalogEntry::DeviceToken(DeviceToken { device, made_by, made_at, sha256 }) => {
+                let was = before.and_then(|before| match before {
+                    CatalogEntry::DeviceToken(was) => Some(was.sha256),
+                    _ => None,
+                });
+                let token = if was.is_some_and(|was| was != *sha256) { HIDDEN_CHANGED } else { HIDDEN };
+                json!({ "device": device, "made_by": made_by, "made_at": made_at, "token": token })
+            }
             CatalogEntry::Organisation(entry) => json!(entry),
             CatalogEntry::Fleet(entry) => json!(entry),
             CatalogEntry::Device(entry) => json!(entry),
@@ -92,6 +100,7 @@ impl View {
             CatalogEntry::Acknowledgement(entry) => json!(entry),
             CatalogEntry::Handover(entry) => json!(entry),
             CatalogEntry::FleetOwner(entry) => json!(entry),
+            CatalogEntry::DeviceAddresses(entry) => json!(entry),
         };
         if let Some(fields) = view.as_object_mut() {
             fields.values_mut().for_each(shorten);

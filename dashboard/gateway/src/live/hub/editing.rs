@@ -50,7 +50,9 @@ impl Hub {
             | CatalogKey::Acknowledgement(_)
             | CatalogKey::Transfer(_)
             | CatalogKey::Handover(_)
-            | CatalogKey::FleetOwner(..) => {}
+            | CatalogKey::FleetOwner(..)
+            | CatalogKey::DeviceToken(_)
+            | CatalogKey::DeviceAddresses(_) => {}
         }
         if let Some((organisation, message)) = before
             && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
@@ -154,6 +156,8 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         | CatalogKey::Transfer(_)
         | CatalogKey::Handover(_)
         | CatalogKey::FleetOwner(..)
+        | CatalogKey::DeviceToken(_)
+        | CatalogKey::DeviceAddresses(_)
         // Those of a tick are told in one message.
         | CatalogKey::Acknowledgement(_) => None,
     }

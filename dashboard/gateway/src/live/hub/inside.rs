@@ -6,6 +6,7 @@ use crate::wire::InsideMessage;
 use socketioxide::socket::Sid;
 use std::collections::HashMap;
 use std::sync::PoisonError;
+use waystream_domain::catalog::Role;
 use waystream_domain::{FleetId, GeofenceId};
 
 /// What a socket has been told.
@@ -20,9 +21,9 @@ pub(super) enum Inside {
 }
 
 impl Inside {
-    /// Of a socket that asks to be told, or not to be.
-    pub(super) fn asked(on: bool) -> Self {
-        if on { Self::Behind } else { Self::Unasked }
+    /// Of a socket of somebody of this role that asks to be told, or not to be.
+    pub(super) fn asked(on: bool, role: Role) -> Self {
+        if on && role.looks_around() { Self::Behind } else { Self::Unasked }
     }
 }
 
@@ -30,7 +31,7 @@ impl Hub {
     /// A socket wants to be told, or not any more. It is at the next beat, so that asking again and again costs no more.
     pub(super) fn show_inside(&mut self, sid: Sid, on: bool) {
         if let Some(client) = self.clients.get_mut(&sid) {
-            client.inside = Inside::asked(on);
+            client.inside = Inside::asked(on, client.identity.role());
         }
     }
 

@@ -77,11 +77,12 @@ impl Hub {
                 client.window.change_view(view, now);
                 client.cells.leave_area();
                 client.followed = None;
-                client.inside = Inside::asked(request.inside);
+                client.inside = Inside::asked(request.inside, client.identity.role());
                 (client.watched, client.only) = (key.clone(), only);
                 (client.seat, client.viewport, client.watch, client.catching_up) = (seat, viewport, watch, None);
             }
             None => {
+                let (inside, outbox) = (Inside::asked(request.inside, identity.role()), Outbox::of(identity.role()));
                 let client = Client {
                     socket,
                     identity,
@@ -93,8 +94,8 @@ impl Hub {
                     window: ClientView::new(view, now),
                     cells: ClientCells::default(),
                     followed: None,
-                    inside: Inside::asked(request.inside),
-                    outbox: Outbox::default(),
+                    inside,
+                    outbox,
                     blocked_since: None,
                     watch,
                     catching_up: None,

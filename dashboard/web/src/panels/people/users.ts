@@ -9,7 +9,7 @@ import { showOnce } from '../../ui/once';
 import type { Tab } from '../../ui/tabs';
 import type { RoleName, UserEdit, UserInfo, UserLink } from '../../wire/types';
 
-const ROLES: readonly RoleName[] = ['viewer', 'dispatcher', 'owner'];
+const ROLES: readonly RoleName[] = ['viewer', 'installer', 'dispatcher', 'owner'];
 
 interface Item extends UserInfo { name: string }
 

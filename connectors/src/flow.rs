@@ -1,0 +1,81 @@
+//! How fast one device may speak. Who floods is heard more slowly: what it has sent waits on its side of the connection, nothing of
+//! it is lost, and it costs the others nothing.
+
+use crate::senders::Senders;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use waystream_domain::DeviceId;
+use waystream_domain::rate::{Bucket, Rate};
+
+/// So many seconds' worth may come at once: what a device kept while it was out of reach.
+const BURST_S: f64 = 10.0;
+/// Devices remembered, and at most twice as many.
+const MAX_DEVICES: usize = 65_536;
+/// Who has been silent for so long has said nothing lately.
+const IDLE: Duration = Duration::from_secs(60);
+/// A connection is left alone for no longer than this at a time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    /// `None`: as fast as they like.
+    rate: Option<Rate>,
+    devices: Mutex<Senders<DeviceId, Bucket>>,
+}
+
+impl Flow {
+    /// So many messages of a device a second; 0: as many as it likes.
+    pub(crate) fn new(per_s: u32) -> Self {
+        let per_s = f64::from(per_s);
+        let devices = Mutex::new(Senders::new(MAX_DEVICES, IDLE, Instant::now()));
+        Self { rate: (per_s > 0.0).then_some(Rate { burst: per_s * BURST_S, per_s }), devices }
+    }
+
+    /// A device has said so many messages; for how long nothing more should be heard of it.
+    pub(crate) fn said(&self, device: &DeviceId, messages: usize, now: Instant) -> Duration {
+        self.with(device, now, |bucket, rate| bucket.take(rate, messages as f64, now)).unwrap_or_default().min(LONGEST_PAUSE)
+    }
+
+    /// Whether one message more may be heard, where nobody can be made to wait.
+    pub(crate) fn has_room(&self, device: &DeviceId, now: Instant) -> bool {
+        let taken = self.with(device, now, |bucket, rate| {
+            let is_room = bucket.left(rate, now) >= 1.0;
+            if is_room {
+                bucket.take(rate, 1.0, now);
+            }
+            is_room
+        });
+        taken.unwrap_or(true)
+    }
+
+    fn with<T>(&self, device: &DeviceId, now: Instant, what: impl FnOnce(&mut Bucket, &Rate) -> T) -> Option<T> {
+        let rate = self.rate.as_ref()?;
+        // What a panic left behind is at worst a device that may say more.
+        let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = devices.take(device, now).unwrap_or_else(|| Bucket::full(rate, now));
+        let told = what(&mut bucket, rate);
+        devices.remember(device.clone(), bucket, now);
+        Some(told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_floods_waits_and_nobody_else() {
+        let (flow, start) = (Flow::new(10), Instant::now());
+        let [flood, calm]: [DeviceId; 2] = ["flood", "calm"].map(|id| id.parse().expect("an id"));
+        assert_eq!(flow.said(&flood, 100, start), Duration::ZERO);
+        assert_eq!(flow.said(&flood, 5, start), Duration::from_millis(500));
+        assert_eq!(flow.said(&flood, 1_000, start), LONGEST_PAUSE);
+        assert!(!flow.has_room(&flood, start) && flow.has_room(&calm, start));
+        assert_eq!(flow.said(&calm, 99, start), Duration::ZERO);
+        // Who is not heard owes nothing for it.
+        assert!(!flow.has_room(&calm, start) && flow.has_room(&calm, start + Duration::from_millis(110)));
+        let free = Flow::new(0);
+        assert!(free.said(&flood, 1_000_000, start).is_zero() && free.has_room(&flood, start));
+    }
+}

@@ -1,0 +1,77 @@
+//! Devices that send more than they may: they wait, lose nothing, and keep nobody else waiting.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::teltonika::{START_MS, Tracker, data, datagram, packet};
+use common::{System, in_time};
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::net::UdpSocket;
+use waystream_connectors::{ConnectorsConfig, Limits};
+
+const IMEI: &str = "356307042441013";
+
+async fn slow(messages_per_s: u32) -> System {
+    let limits = Limits { max_messages_per_device_s: messages_per_s, ..Limits::default() };
+    System::start_with(ConnectorsConfig { limits, ..ConnectorsConfig::default() }).await
+}
+
+/// How many different fixes of how many devices are stored.
+async fn stored(system: &System) -> (usize, usize) {
+    let positions = system.positions().await;
+    let fixes: BTreeSet<_> = positions.iter().map(|p| (p.device.clone(), p.fix_time)).collect();
+    let devices: BTreeSet<_> = positions.iter().map(|p| p.device.clone()).collect();
+    (fixes.len(), devices.len())
+}
+
+#[tokio::test]
+async fn a_device_that_floods_is_slowed_down_and_loses_nothing() {
+    let system = slow(20).await;
+    // A second's worth more than may come at once, from a tracker and from a phone.
+    let mut flood = Tracker::login(system.address("teltonika"), IMEI).await;
+    let all: Vec<u8> = (0..220).flat_map(|n| packet(&data(START_MS + n * 1_000, 1))).collect();
+    flood.send(&all).await;
+    let mut calm = Tracker::login(system.address("teltonika"), "356307042441014").await;
+    assert_eq!(calm.report(&data(START_MS, 1)).await.unwrap(), 1);
+    for _ in 0..220 {
+        assert_eq!(flood.acknowledged().await.unwrap(), 1);
+    }
+
+    let address = system.address("mqtt");
+    let options = MqttOptions::new("phone", address.ip().to_string(), address.port());
+    let (client, mut events) = AsyncClient::new(options, 400);
+    for n in 0..220 {
+        let location = format!(r#"{{"_type":"location","lat":52.1,"lon":21.0,"tst":{}}}"#, START_MS / 1_000 + n);
+        client.publish("owntracks/jane/phone", QoS::AtLeastOnce, false, location).await.unwrap();
+    }
+    let mut acknowledged = 0;
+    while acknowledged < 220 {
+        let event = in_time(events.poll()).await.unwrap();
+        acknowledged += usize::from(matches!(event, Event::Incoming(Packet::PubAck(_))));
+    }
+    assert_eq!(stored(&system).await, (441, 3));
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn datagrams_that_are_too_many_come_again() {
+    let system = slow(2).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(system.address("teltonika")).await.unwrap();
+    for n in 0..24_u8 {
+        // As a tracker does: again, until it is answered.
+        loop {
+            socket.send(&datagram(IMEI, n, &data(START_MS + u64::from(n) * 1_000, 1))).await.unwrap();
+            let mut answer = [0; 16];
+            let received = tokio::time::timeout(Duration::from_millis(250), socket.recv(&mut answer)).await;
+            // Otherwise it is the answer to an earlier try, or there is none.
+            if received.is_ok_and(|bytes| bytes.unwrap() > 5) && answer[5] == n {
+                break;
+            }
+        }
+    }
+    assert_eq!(stored(&system).await, (24, 1));
+    system.stop().await;
+}
