@@ -30,6 +30,7 @@ mod rest_fuzz;
 #[path = "../../../pipeline/store/tests/support/questdb.rs"]
 mod server;
 mod sql_clients;
+mod storekeeping;
 mod tls;
 mod traccar;
 mod wires;

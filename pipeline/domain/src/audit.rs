@@ -324,6 +324,7 @@ impl<'a> Owners<'a> {
             CatalogEntry::ShareLink(link) => Some(link.organisation.clone()),
             CatalogEntry::Transfer(transfer) => Some(transfer.organisation.clone()),
             CatalogEntry::Handover(handover) => self.of_fleet(&handover.stays.last()?.fleet),
+            CatalogEntry::Erasure(erasure) => erasure.organisation.clone(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What people set up: organisations, fleets, devices, geofences, users and their sessions; one entry per key, last wins.
 
 use crate::command::Command;
+use crate::erasure::Erasure;
 use crate::geofence::Geofence;
 use crate::notify::{Channel, NotificationRule, Report};
 use crate::second_factor::SecondFactor;
@@ -148,6 +149,8 @@ pub enum CatalogEntry {
     Transfer(Transfer),
     /// Who had a device before.
     Handover(Handover),
+    /// That a device's history is erased.
+    Erasure(Erasure),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -191,6 +194,8 @@ pub enum CatalogKey {
     Transfer(DeviceId),
     /// Who had a device before.
     Handover(DeviceId),
+    /// That a device's history is erased.
+    Erasure(DeviceId),
 }
 
 impl CatalogEntry {
@@ -216,6 +221,7 @@ impl CatalogEntry {
             Self::ShareLink(l) => CatalogKey::ShareLink(l.id.clone()),
             Self::Transfer(t) => CatalogKey::Transfer(t.device.clone()),
             Self::Handover(h) => CatalogKey::Handover(h.device.clone()),
+            Self::Erasure(e) => CatalogKey::Erasure(e.device.clone()),
         }
     }
 }
@@ -242,6 +248,7 @@ impl fmt::Display for CatalogKey {
             Self::ShareLink(id) => write!(f, "share_link/{id}"),
             Self::Transfer(device) => write!(f, "transfer/{device}"),
             Self::Handover(device) => write!(f, "handover/{device}"),
+            Self::Erasure(device) => write!(f, "erasure/{device}"),
         }
     }
 }
@@ -273,6 +280,7 @@ impl CatalogKey {
             "share_link" => Self::ShareLink(id.parse().ok()?),
             "transfer" => Self::Transfer(id.parse().ok()?),
             "handover" => Self::Handover(id.parse().ok()?),
+            "erasure" => Self::Erasure(id.parse().ok()?),
             _ => return None,
         })
     }
@@ -329,6 +337,8 @@ pub struct Catalog {
     pub transfers: BTreeMap<DeviceId, Arc<Transfer>>,
     /// By device.
     pub handovers: BTreeMap<DeviceId, Arc<Handover>>,
+    /// By device; also those that are done.
+    pub erasures: BTreeMap<DeviceId, Arc<Erasure>>,
 }
 
 impl Catalog {
@@ -355,6 +365,7 @@ impl Catalog {
                 CatalogEntry::ShareLink(e) => drop(self.share_links.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Transfer(e) => self.put_transfer(e),
                 CatalogEntry::Handover(e) => drop(self.handovers.insert(e.device.clone(), Arc::new(e))),
+                CatalogEntry::Erasure(e) => drop(self.erasures.insert(e.device.clone(), Arc::new(e))),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -375,6 +386,7 @@ impl Catalog {
                 CatalogKey::ShareLink(id) => drop(self.share_links.remove(&id)),
                 CatalogKey::Transfer(device) => drop(self.transfers.remove(&device)),
                 CatalogKey::Handover(device) => drop(self.handovers.remove(&device)),
+                CatalogKey::Erasure(device) => drop(self.erasures.remove(&device)),
                 CatalogKey::Command(device, id) => {
                     if let Some(of_device) = self.commands.get_mut(&device) {
                         of_device.remove(&id);
@@ -409,6 +421,7 @@ impl Catalog {
             CatalogKey::ShareLink(id) => self.share_links.contains_key(id),
             CatalogKey::Transfer(device) => self.transfers.contains_key(device),
             CatalogKey::Handover(device) => self.handovers.contains_key(device),
+            CatalogKey::Erasure(device) => self.erasures.contains_key(device),
         }
     }
 
@@ -438,6 +451,7 @@ impl Catalog {
             CatalogKey::ShareLink(id) => CatalogEntry::ShareLink(self.share_links.get(id)?.as_ref().clone()),
             CatalogKey::Transfer(device) => CatalogEntry::Transfer(self.transfers.get(device)?.as_ref().clone()),
             CatalogKey::Handover(device) => CatalogEntry::Handover(self.handovers.get(device)?.as_ref().clone()),
+            CatalogKey::Erasure(device) => CatalogEntry::Erasure(self.erasures.get(device)?.as_ref().clone()),
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
-use waystream_domain::{LatLon, Position, Timestamp};
+use waystream_domain::{Erasure, LatLon, Position, Timestamp};
 use waystream_store::contract::{Dice, History, at, position, positions};
 use waystream_store::parquet::{ParquetOptions, ParquetStore};
 use waystream_store::{Store, StoreError};
@@ -128,6 +128,79 @@ async fn what_is_older_than_retention_goes() {
     assert_eq!(left("2026-03-25T00:00:00Z").await, days[2..]);
     assert_eq!(left("2026-04-25T00:00:00Z").await, [""; 0]);
     assert!(files(dir.path()).is_empty());
+}
+
+/// The files below a folder that have these bytes.
+fn files_with(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files_with(&path, bytes));
+        } else if std::fs::read(&path).expect("readable").windows(bytes.len()).any(|some| some == bytes) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_device_is_in_no_file() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    // The first by name: it is in the bounds of the files, uncompressed.
+    let (erased, other) = ("352093081452251", "352093081452252");
+    let append_days = async |days: [&str; 2]| {
+        for day in days {
+            append(store.as_ref(), [erased, other].iter().flat_map(|device| drive(device, at(day), 300))).await;
+            store.flush().await.expect("flushes");
+        }
+    };
+    append_days(["2026-03-04", "2026-03-04"]).await;
+    store.maintain(at("2026-03-06T00:00:00Z")).await.expect("keeps house");
+    append_days(["2026-03-05", "2025-07-01"]).await;
+    append(store.as_ref(), drive(erased, at("2026-03-05T20:00:00Z"), 10)).await;
+    assert!(files_with(dir.path(), erased.as_bytes()).len() > 3, "three files and the manifest");
+
+    let (device, until) = (erased.parse().expect("an id"), at("2026-03-07T00:00:00Z"));
+    let erasure = Erasure { device, organisation: None, fleets: None, until, done_at: None, problem: None };
+    let reader = store.positions();
+    let waiting = tokio::time::timeout(std::time::Duration::from_millis(300), store.erase(&erasure)).await;
+    assert!(waiting.is_err(), "somebody reads the files");
+    drop(reader);
+    store.erase(&erasure).await.expect("erases");
+    assert_eq!(files_with(dir.path(), erased.as_bytes()), Vec::<PathBuf>::new());
+    let rows = positions(store.as_ref(), &[]).await;
+    assert!(rows.len() == 900 && rows.iter().all(|p| p.device.as_str() == other), "{} rows", rows.len());
+
+    // What the log still has of it is left out, also after a restart.
+    append_days(["2026-03-04", "2026-03-05"]).await;
+    drop(store);
+    let store = open(&dir);
+    append(store.as_ref(), drive(erased, at("2026-03-04"), 300)).await;
+    store.flush().await.expect("flushes");
+    assert_eq!(files_with(dir.path(), erased.as_bytes()), Vec::<PathBuf>::new());
+    assert_eq!(positions(store.as_ref(), &[]).await.len(), 900);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_that_a_damaged_file_prevents_says_so() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    for day in ["2026-03-04", "2026-03-05"] {
+        append(store.as_ref(), drive("a", at(day), 300)).await;
+        store.flush().await.expect("flushes");
+    }
+    drop(store);
+    let damaged = files(dir.path()).into_iter().find(|f| f.to_string_lossy().contains("2026-03-05")).expect("a file");
+    std::fs::write(&damaged, "nonsense").expect("writable");
+    let store = open(&dir);
+    let (device, until) = ("a".parse().expect("an id"), at("2026-03-07T00:00:00Z"));
+    let erasure = Erasure { device, organisation: None, fleets: None, until, done_at: None, problem: None };
+    let told = store.erase(&erasure).await;
+    assert!(matches!(&told, Err(StoreError::Damaged(why)) if why.contains("2026-03-05")), "{told:?}");
+    // The others are done.
+    assert!(positions(store.as_ref(), &[]).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@ mod audit;
 mod commands;
 mod described;
 mod devices;
+mod erasures;
 mod error;
 mod export;
 mod fleets;
@@ -136,6 +137,8 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(devices::list))
         .routes(routes!(devices::details, devices::change, devices::remove))
         .routes(routes!(devices::slots))
+        .routes(routes!(erasures::list))
+        .routes(routes!(erasures::erase))
         .routes(routes!(share_links::list, share_links::create))
         .routes(routes!(share_links::remove))
         .routes(routes!(shared::watch))

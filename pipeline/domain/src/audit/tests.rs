@@ -8,7 +8,8 @@ use crate::notify::{Channel, Content, DeliveryState, NotificationRule, Secret, T
 use crate::scram::{Key, ScramKeys};
 use crate::second_factor::SecondFactor;
 use crate::{
-    Acknowledgement, ApiToken, Claim, EventId, EventKind, NewToken, ShareLink, SignInLink, TokenScope, Transfer, UnknownDevice,
+    Acknowledgement, ApiToken, Claim, Erasure, EventId, EventKind, NewToken, ShareLink, SignInLink, TokenScope, Transfer,
+    UnknownDevice,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -152,6 +153,14 @@ fn all() -> Vec<CatalogEntry> {
             sha256: Key::try_from(SECRET.to_owned()).expect("64 hex digits"),
         }),
         CatalogEntry::Transfer(offer()),
+        CatalogEntry::Erasure(Erasure {
+            device: id("van"),
+            organisation: Some(id("ours")),
+            fleets: None,
+            until: at(0),
+            done_at: None,
+            problem: None,
+        }),
     ]
 }
 

@@ -90,9 +90,12 @@ impl Target<'_> {
     }
 }
 
-/// Merges the files of a task; answers the new ones, durable but for their folder. Rows before `keep_from_ms` are left out.
+/// Gives of some rows those that stay.
+pub(crate) type Keep<'a> = dyn Fn(RecordBatch) -> Result<RecordBatch, ArrowError> + 'a;
+
+/// Merges the files of a task; answers the new ones, durable but for their folder. Of the rows those are left that `keep` gives back.
 /// `Damaged` if one of the files turns out to be: it is marked, and the next plan leaves it alone.
-pub(crate) fn run(task: &Task, keep_from_ms: Option<i64>, target: &Target<'_>) -> Result<Vec<DataFile>, StoreError> {
+pub(crate) fn run(task: &Task, keep: &Keep<'_>, target: &Target<'_>) -> Result<Vec<DataFile>, StoreError> {
     for file in &task.files {
         // Otherwise a fault of the disk would get a valid checksum.
         if !file.check() {
@@ -118,7 +121,7 @@ pub(crate) fn run(task: &Task, keep_from_ms: Option<i64>, target: &Target<'_>) -
                 Some(batch) => merge.give(i, conform(task.table, &batch).map_err(unmerged)?).map_err(unmerged)?,
                 None => merge.end(i),
             },
-            Step::Rows(rows) => out.write(kept(rows, keep_from_ms).map_err(unmerged)?)?,
+            Step::Rows(rows) => out.write(keep(rows).map_err(unmerged)?)?,
             Step::Done => return out.finish(),
         }
     }
@@ -250,7 +253,8 @@ impl Output for SomeDays<'_> {
     }
 }
 
-fn kept(rows: RecordBatch, keep_from_ms: Option<i64>) -> Result<RecordBatch, ArrowError> {
+/// Rows from this time on.
+pub(crate) fn kept(rows: RecordBatch, keep_from_ms: Option<i64>) -> Result<RecordBatch, ArrowError> {
     let Some(from) = keep_from_ms else { return Ok(rows) };
     let Some(times) = rows.column_by_name("fix_time").and_then(|c| c.as_primitive_opt::<TimestampMillisecondType>()) else {
         return Ok(rows);

@@ -8,7 +8,7 @@ use super::manifest::FileEntry;
 use crate::memory::Bounds;
 use crate::{StoreError, Table, metrics};
 use arrow::array::RecordBatch;
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -81,6 +81,13 @@ impl DataFile {
         !self.is_damaged()
     }
 
+    /// What was found to be good is to be looked at again.
+    pub(crate) fn doubt(&self) {
+        if self.state.load(Ordering::Relaxed) == GOOD {
+            self.state.store(UNCHECKED, Ordering::Relaxed);
+        }
+    }
+
     fn found_damaged(&self, why: &str) {
         self.state.store(DAMAGED, Ordering::Relaxed);
         error!(path = self.entry.path, rows = self.entry.rows, why, "file of the store is damaged, its rows are left out");
@@ -95,6 +102,18 @@ impl DataFile {
     /// Its rows in order, read from its own open handle.
     pub(crate) fn read(&self) -> Result<ParquetRecordBatchReader, ParquetError> {
         ParquetRecordBatchReaderBuilder::try_new(File::open(&self.path)?)?.with_batch_size(PAGE_ROWS).build()
+    }
+
+    /// Some columns of its rows, in order.
+    pub(crate) fn read_columns(&self, names: &[&str]) -> Result<ParquetRecordBatchReader, ParquetError> {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&self.path)?)?.with_batch_size(PAGE_ROWS);
+        let columns = ProjectionMask::columns(reader.parquet_schema(), names.iter().copied());
+        reader.with_projection(columns).build()
+    }
+
+    /// Where it lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }
 

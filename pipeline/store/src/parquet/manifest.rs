@@ -4,6 +4,7 @@
 //! of the folder.
 
 use super::disk::Disk;
+use crate::erased::Erased;
 use crate::{StoreError, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -45,11 +46,14 @@ pub(crate) struct Manifest {
     /// Topic name → partition → offset after the last one covered.
     covered: BTreeMap<String, BTreeMap<u32, u64>>,
     pub(crate) files: Vec<FileEntry>,
+    /// What must not come back from the log.
+    #[serde(default, skip_serializing_if = "Erased::is_empty")]
+    pub(crate) erased: Erased,
 }
 
 impl Default for Manifest {
     fn default() -> Self {
-        Self { version: VERSION, next_file: 0, covered: BTreeMap::new(), files: Vec::new() }
+        Self { version: VERSION, next_file: 0, covered: BTreeMap::new(), files: Vec::new(), erased: Erased::default() }
     }
 }
 
@@ -93,6 +97,11 @@ impl Manifest {
             Some(partitions.iter().map(move |(p, o)| ((topic, *p), *o)).collect::<Vec<_>>())
         };
         self.covered.iter().filter_map(of).flatten().collect()
+    }
+
+    /// Covers nothing.
+    pub(crate) fn uncover(&mut self) {
+        self.covered.clear();
     }
 
     /// Covers more of the log. (An offset may go down: if the log was replaced by an empty one.)

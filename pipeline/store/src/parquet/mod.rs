@@ -16,17 +16,20 @@ mod compact;
 #[cfg(test)]
 mod crash_tests;
 mod disk;
+mod erase;
 mod file;
 mod manifest;
 mod merge_exec;
 mod overlap;
 mod parts;
 mod period;
+mod portable;
 mod scan;
 
+use crate::erased::Erased;
 use crate::memory::{self, Run};
 use crate::merge::{MergeBatches, sort_unique};
-use crate::{ArchiveBatch, Store, StoreError, Table, Unflushed, metrics, rows};
+use crate::{ArchiveBatch, Copied, Store, StoreError, Table, Unflushed, metrics, rows};
 use async_trait::async_trait;
 use compact::Target;
 use datafusion::catalog::TableProvider;
@@ -38,12 +41,12 @@ use scan::{Folder, TableSnapshot};
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
 use tracing::{info, warn};
-use waystream_domain::Timestamp;
+use waystream_domain::{Erasure, Timestamp};
 use waystream_log::Offsets;
 
 /// How the embedded store behaves.
@@ -57,6 +60,8 @@ pub struct ParquetOptions {
 
 /// Bytes whose checksums are looked at per round of housekeeping: all of a large store within days, no disk kept busy.
 const CHECK_BYTES: u64 = 1 << 30;
+/// How often it is looked whether files that nobody may read any more are gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A store in a folder.
 #[derive(Debug)]
@@ -80,6 +85,10 @@ struct Inner {
     /// As it is on disk. Held while it is replaced.
     manifest: Mutex<Manifest>,
     next_file: AtomicU64,
+    /// What must not come back, as in the manifest. Changed while nothing is appended.
+    erased: Mutex<Erased>,
+    /// Files that were replaced; some may still be read.
+    retired: Mutex<Vec<(PathBuf, Weak<DataFile>)>>,
     /// The store is closed: housekeeping still under way gives up.
     closing: AtomicBool,
     /// Locked as long as the store is open.
@@ -167,6 +176,8 @@ impl ParquetStore {
             flushing: Mutex::default(),
             maintaining: Mutex::default(),
             next_file: AtomicU64::new(manifest.next_file),
+            erased: Mutex::new(manifest.erased.clone()),
+            retired: Mutex::default(),
             closing: AtomicBool::new(false),
             manifest: Mutex::new(manifest),
             _lock: lock,
@@ -191,13 +202,9 @@ impl ParquetStore {
         Arc::new(TableSnapshot::new(table, parts, self.inner.files.clone()))
     }
 
-    /// Compares every file with its checksum; answers the damage. For an operator's check of a whole store.
-    pub async fn check(&self) -> Result<Vec<String>, StoreError> {
-        self.blocking(|inner| {
-            inner.check_files(u64::MAX);
-            Ok(inner.damage())
-        })
-        .await
+    /// Puts what [`Store::copy_to`] has written into a folder that has no rows yet. Blocks.
+    pub fn import(from: &Path, folder: &Path) -> Result<Copied, StoreError> {
+        Self::open(folder, ParquetOptions::default())?.inner.import(from)
     }
 }
 
@@ -277,10 +284,11 @@ impl Inner {
     }
 
     fn append(&self, batch: &ArchiveBatch) -> Result<Unflushed, StoreError> {
+        let _appending = lock(&self.appending);
+        let batch = lock(&self.erased).without(batch);
         let sorted = |table, unsorted| sort_unique(table, &unsorted).map(|rows| Run::new(table, rows, 0)).map_err(refused);
         let positions = sorted(Table::Positions, rows::positions_batch(&batch.positions))?;
         let events = sorted(Table::Events, rows::events_batch(&batch.events))?;
-        let _appending = lock(&self.appending);
         let mut added = Vec::new();
         for (table, run) in [(Table::Positions, positions), (Table::Events, events)] {
             let Some(run) = run else { continue };
@@ -399,7 +407,7 @@ impl Inner {
             }
             while let Some(task) = compact::next(table, &self.parts(table).files, now.as_millis(), keep_from_ms) {
                 let started = Instant::now();
-                let merged = compact::run(&task, keep_from_ms, &self.target());
+                let merged = compact::run(&task, &|rows| compact::kept(rows, keep_from_ms), &self.target());
                 metrics::compacted(started.elapsed());
                 match merged {
                     Ok(files) => self.replace(table, &task.files, files.into_iter().map(Arc::new).collect())?,
@@ -412,6 +420,7 @@ impl Inner {
             }
         }
         self.check_files(CHECK_BYTES);
+        self.retired_files()?;
         let files = self.files();
         metrics::files(files.len(), files.iter().map(|f| f.entry.bytes).sum());
         Ok(())
@@ -430,6 +439,7 @@ impl Inner {
         parts.files.extend(new);
         state.parts = Arc::new(parts);
         // Removed from disk when the last reader lets go of them.
+        lock(&self.retired).extend(old.iter().map(|f| (f.path().to_owned(), Arc::downgrade(f))));
         old.iter().for_each(|f| f.retire());
         Ok(())
     }
@@ -496,7 +506,32 @@ impl Store for ParquetStore {
         self.blocking(move |inner| inner.maintain(now)).await
     }
 
+    async fn erase(&self, erasure: &Erasure) -> Result<(), StoreError> {
+        let erasure = erasure.clone();
+        let mut left = self.blocking(move |inner| inner.erase(&erasure)).await?;
+        while !left.is_empty() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let read = self.inner.retired_files()?;
+            left.retain(|path| read.contains(path));
+        }
+        Ok(())
+    }
+
     fn damage(&self) -> Vec<String> {
         self.inner.damage()
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.blocking(|inner| {
+            inner.files().iter().for_each(|f| f.doubt());
+            inner.check_files(u64::MAX);
+            Ok(inner.damage())
+        })
+        .await
+    }
+
+    async fn copy_to(&self, folder: &Path) -> Result<Copied, StoreError> {
+        let folder = folder.to_owned();
+        self.blocking(move |inner| inner.copy_to(&folder)).await
     }
 }
