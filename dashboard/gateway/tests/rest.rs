@@ -298,6 +298,7 @@ async fn nobody_reaches_what_is_not_theirs() {
                 "/api/users/{id}" => Some(json!({ "role": "viewer" })),
                 "/api/alerts/acknowledgements" => Some(json!({ "event_ids": [alert], "note": "Mine" })),
                 p if p.starts_with("/api/notifications/reports") => Some(summary.clone()),
+                p if p.ends_with("/retention") => Some(json!({ "days": 7 })),
                 p if p.ends_with("/share-links") => Some(json!({ "expires_at": in_ms(60_000) })),
                 "/api/transfers/redeem" => {
                     Some(json!({ "code": "0123-4567-89ab-cdef-0123-4567", "name": "Mine", "fleet": "their" }))

@@ -325,6 +325,7 @@ impl<'a> Owners<'a> {
             CatalogEntry::Transfer(transfer) => Some(transfer.organisation.clone()),
             CatalogEntry::Handover(handover) => self.of_fleet(&handover.stays.last()?.fleet),
             CatalogEntry::Erasure(erasure) => erasure.organisation.clone(),
+            CatalogEntry::Retention(retention) => Some(retention.organisation.clone()),
         }
     }
 

@@ -4,6 +4,7 @@ use crate::command::Command;
 use crate::erasure::Erasure;
 use crate::geofence::Geofence;
 use crate::notify::{Channel, NotificationRule, Report};
+use crate::retention::Retention;
 use crate::second_factor::SecondFactor;
 use crate::share::ShareLink;
 use crate::sign_in::SignInLink;
@@ -151,6 +152,8 @@ pub enum CatalogEntry {
     Handover(Handover),
     /// That a device's history is erased.
     Erasure(Erasure),
+    /// How long history is kept.
+    Retention(Retention),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -196,6 +199,8 @@ pub enum CatalogKey {
     Handover(DeviceId),
     /// That a device's history is erased.
     Erasure(DeviceId),
+    /// How long an organisation keeps history.
+    Retention(OrganisationId),
 }
 
 impl CatalogEntry {
@@ -222,6 +227,7 @@ impl CatalogEntry {
             Self::Transfer(t) => CatalogKey::Transfer(t.device.clone()),
             Self::Handover(h) => CatalogKey::Handover(h.device.clone()),
             Self::Erasure(e) => CatalogKey::Erasure(e.device.clone()),
+            Self::Retention(r) => CatalogKey::Retention(r.organisation.clone()),
         }
     }
 }
@@ -249,6 +255,7 @@ impl fmt::Display for CatalogKey {
             Self::Transfer(device) => write!(f, "transfer/{device}"),
             Self::Handover(device) => write!(f, "handover/{device}"),
             Self::Erasure(device) => write!(f, "erasure/{device}"),
+            Self::Retention(organisation) => write!(f, "retention/{organisation}"),
         }
     }
 }
@@ -281,6 +288,7 @@ impl CatalogKey {
             "transfer" => Self::Transfer(id.parse().ok()?),
             "handover" => Self::Handover(id.parse().ok()?),
             "erasure" => Self::Erasure(id.parse().ok()?),
+            "retention" => Self::Retention(id.parse().ok()?),
             _ => return None,
         })
     }
@@ -339,6 +347,8 @@ pub struct Catalog {
     pub handovers: BTreeMap<DeviceId, Arc<Handover>>,
     /// By device; also those that are done.
     pub erasures: BTreeMap<DeviceId, Arc<Erasure>>,
+    /// By organisation.
+    pub retentions: BTreeMap<OrganisationId, Arc<Retention>>,
 }
 
 impl Catalog {
@@ -366,6 +376,7 @@ impl Catalog {
                 CatalogEntry::Transfer(e) => self.put_transfer(e),
                 CatalogEntry::Handover(e) => drop(self.handovers.insert(e.device.clone(), Arc::new(e))),
                 CatalogEntry::Erasure(e) => drop(self.erasures.insert(e.device.clone(), Arc::new(e))),
+                CatalogEntry::Retention(e) => drop(self.retentions.insert(e.organisation.clone(), Arc::new(e))),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -387,6 +398,7 @@ impl Catalog {
                 CatalogKey::Transfer(device) => drop(self.transfers.remove(&device)),
                 CatalogKey::Handover(device) => drop(self.handovers.remove(&device)),
                 CatalogKey::Erasure(device) => drop(self.erasures.remove(&device)),
+                CatalogKey::Retention(organisation) => drop(self.retentions.remove(&organisation)),
                 CatalogKey::Command(device, id) => {
                     if let Some(of_device) = self.commands.get_mut(&device) {
                         of_device.remove(&id);
@@ -422,6 +434,7 @@ impl Catalog {
             CatalogKey::Transfer(device) => self.transfers.contains_key(device),
             CatalogKey::Handover(device) => self.handovers.contains_key(device),
             CatalogKey::Erasure(device) => self.erasures.contains_key(device),
+            CatalogKey::Retention(organisation) => self.retentions.contains_key(organisation),
         }
     }
 
@@ -452,6 +465,7 @@ impl Catalog {
             CatalogKey::Transfer(device) => CatalogEntry::Transfer(self.transfers.get(device)?.as_ref().clone()),
             CatalogKey::Handover(device) => CatalogEntry::Handover(self.handovers.get(device)?.as_ref().clone()),
             CatalogKey::Erasure(device) => CatalogEntry::Erasure(self.erasures.get(device)?.as_ref().clone()),
+            CatalogKey::Retention(organisation) => CatalogEntry::Retention(self.retentions.get(organisation)?.as_ref().clone()),
         })
     }
 

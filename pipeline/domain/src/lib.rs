@@ -23,6 +23,7 @@ mod location;
 pub mod notify;
 mod position;
 mod recent;
+mod retention;
 mod rules;
 pub mod scram;
 pub mod second_factor;
@@ -61,6 +62,7 @@ pub use location::{
 };
 pub use position::Position;
 pub use recent::{ClosedSegments, Horizon, Recent, SavedSegments};
+pub use retention::Retention;
 pub use rules::{FleetRules, FuelDrop, LinkRules, Rules};
 pub use share::{NewShareLink, ShareLink};
 pub use sign_in::SignInLink;

@@ -1,13 +1,14 @@
-//! Carries out what people ask to be erased: the catalog tells, the store erases, the catalog is told that it is done.
+//! Carries out what people ask to be erased: the catalog tells, the store erases, the catalog is told that it is done. And tells the store
+//! how long organisations keep their history.
 
-use crate::{Store, StoreError};
+use crate::{RetentionRules, Store, StoreError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use waystream_domain::{Actor, CatalogEdit, CatalogEntry, DeviceId, Erasure, Timestamp};
+use waystream_domain::{Actor, CatalogEdit, CatalogEntry, CatalogKey, DeviceId, Erasure, Timestamp};
 use waystream_log::LogError;
 use waystream_log::catalog::CatalogHandle;
 
@@ -27,6 +28,7 @@ async fn follow(catalog: &CatalogHandle, store: &dyn Store) -> Result<(), LogErr
     let done = all(catalog).into_iter().filter(|erasure| erasure.done_at.is_some());
     let mut seen: BTreeMap<DeviceId, Timestamp> = done.map(|erasure| (erasure.device.clone(), erasure.until)).collect();
     loop {
+        store.keep_only(rules(catalog));
         for erasure in all(catalog) {
             if seen.insert(erasure.device.clone(), erasure.until) != Some(erasure.until) {
                 let outcome = carry_out(store, &erasure).await;
@@ -35,13 +37,26 @@ async fn follow(catalog: &CatalogHandle, store: &dyn Store) -> Result<(), LogErr
         }
         loop {
             match edits.recv().await {
-                Ok(edit) if matches!(*edit, CatalogEdit::Put(CatalogEntry::Erasure(_))) => break,
+                Ok(edit) if matters(&edit) => break,
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => break,
                 Err(RecvError::Closed) => return Ok(()),
             }
         }
     }
+}
+
+fn matters(edit: &CatalogEdit) -> bool {
+    let key = match edit {
+        CatalogEdit::Put(entry) => entry.key(),
+        CatalogEdit::Remove(key) => key.clone(),
+    };
+    // Rules are of organisations, rows of fleets.
+    matches!(key, CatalogKey::Erasure(_) | CatalogKey::Retention(_) | CatalogKey::Fleet(_))
+}
+
+fn rules(catalog: &CatalogHandle) -> RetentionRules {
+    RetentionRules::of(&catalog.shared().read().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn all(catalog: &CatalogHandle) -> Vec<Arc<Erasure>> {

@@ -15,12 +15,14 @@ mod merge;
 pub mod metrics;
 pub mod parquet;
 pub mod questdb;
+mod retention;
 pub mod rows;
 mod table;
 
 pub use archive::{Archive, ArchiveConfig, ArchiveError};
 pub use cursor::EventCursor;
 pub use export::PositionsFile;
+pub use retention::RetentionRules;
 pub use table::{EVENT_COLUMNS, POSITION_COLUMNS, Table};
 
 use async_trait::async_trait;
@@ -121,6 +123,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Housekeeping that may take long and can be repeated at will: compaction, retention as of `now`.
     async fn maintain(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// From now on `maintain` removes also what is past these rules. (QuestDB has one time for a table: there they change nothing.)
+    fn keep_only(&self, rules: RetentionRules);
 
     /// Removes what an erasure covers, and leaves it out whenever it is appended again. Tables asked for afterwards don't have it; when it
     /// returns, no file has it either, so it waits for readers of earlier tables (what QuestDB keeps: see its adapter). Can be repeated.

@@ -16,7 +16,7 @@ use waystream_log::{Log, Offsets, Record, Topic};
 use waystream_store::archive::catch_up;
 use waystream_store::contract::{at, event, events, position, positions};
 use waystream_store::parquet::{ParquetOptions, ParquetStore};
-use waystream_store::{Archive, ArchiveBatch, ArchiveConfig, Copied, Store, StoreError, Unflushed};
+use waystream_store::{Archive, ArchiveBatch, ArchiveConfig, Copied, RetentionRules, Store, StoreError, Unflushed};
 
 /// A store that fails so many times first, and tells what has become readable.
 struct Observed {
@@ -71,6 +71,10 @@ impl Store for Observed {
 
     async fn maintain(&self, now: Timestamp) -> Result<(), StoreError> {
         self.store.maintain(now).await
+    }
+
+    fn keep_only(&self, rules: RetentionRules) {
+        self.store.keep_only(rules);
     }
 
     async fn erase(&self, erasure: &Erasure) -> Result<(), StoreError> {

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
-use waystream_domain::{Erasure, LatLon, Position, Timestamp};
+use waystream_domain::catalog::Fleet;
+use waystream_domain::{
+    Catalog, CatalogEdit, CatalogEntry, Erasure, LatLon, OrganisationId, Position, Retention, Timestamp,
+};
 use waystream_store::contract::{Dice, History, at, position, positions};
 use waystream_store::parquet::{ParquetOptions, ParquetStore};
-use waystream_store::{Store, StoreError};
+use waystream_store::{RetentionRules, Store, StoreError};
 
 fn open(dir: &TempDir) -> Arc<ParquetStore> {
     ParquetStore::open(dir.path(), ParquetOptions::default()).expect("opens")
@@ -128,6 +131,63 @@ async fn what_is_older_than_retention_goes() {
     assert_eq!(left("2026-03-25T00:00:00Z").await, days[2..]);
     assert_eq!(left("2026-04-25T00:00:00Z").await, [""; 0]);
     assert!(files(dir.path()).is_empty());
+}
+
+/// North's organisation keeps 30 days, and 10 of one device.
+fn rules() -> RetentionRules {
+    let organisation: OrganisationId = "ours".parse().expect("an id");
+    let id = "north".parse().expect("an id");
+    let fleet = Fleet { id, organisation: organisation.clone(), name: "North".into(), rules: Default::default() };
+    let devices = [("brief", 10)].into_iter().map(|(device, days)| (device.parse().expect("an id"), days));
+    let retention = Retention { organisation, days: Some(30), devices: devices.collect() };
+    let mut catalog = Catalog::default();
+    for entry in [CatalogEntry::Fleet(fleet), CatalogEntry::Retention(retention)] {
+        catalog.apply(CatalogEdit::Put(entry));
+    }
+    RetentionRules::of(&catalog)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_organisation_and_a_device_are_kept_for_less_time_than_others() {
+    let row = |device: &str, day: &str| {
+        let fleet = if device == "free" { "south" } else { "north" };
+        Position { fleet: fleet.parse().expect("an id"), ..position(device, at(day)) }
+    };
+    let left = async |store: &ParquetStore, now: &str| {
+        store.maintain(at(now)).await.expect("keeps house");
+        let mut devices: Vec<_> = positions(store, &[]).await.iter().map(|p| p.device.to_string()).collect();
+        devices.dedup();
+        devices
+    };
+    // A file of one day.
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    append(store.as_ref(), ["any", "brief", "free"].map(|device| row(device, "2026-03-04"))).await;
+    store.flush().await.expect("flushes");
+    assert_eq!(left(store.as_ref(), "2026-06-01T00:00:00Z").await, ["any", "brief", "free"], "nobody has said anything");
+    store.keep_only(rules());
+    assert_eq!(left(store.as_ref(), "2026-03-13T12:00:00Z").await, ["any", "brief", "free"]);
+    assert_eq!(left(store.as_ref(), "2026-03-15T12:00:00Z").await, ["any", "free"]);
+    let before = files(dir.path());
+    assert_eq!(left(store.as_ref(), "2026-03-16T12:00:00Z").await, ["any", "free"]);
+    assert_eq!(files(dir.path()), before, "there was nothing to do");
+    drop(store);
+    let store = open(&dir);
+    store.keep_only(rules());
+    assert_eq!(left(store.as_ref(), "2026-04-05T00:00:00Z").await, ["free"]);
+    assert_eq!(left(store.as_ref(), "2036-04-05T00:00:00Z").await, ["free"]);
+
+    // One of several days is rewritten when a month of it is past.
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    let days = ["2026-01-01", "2026-02-01", "2026-03-01"];
+    append(store.as_ref(), days.iter().flat_map(|day| ["any", "free"].map(|device| row(device, day)))).await;
+    store.flush().await.expect("flushes");
+    store.keep_only(rules());
+    for (now, rows) in [("2026-02-05", 6), ("2026-02-20", 5), ("2026-03-10", 5), ("2026-04-02", 3), ("2027-01-01", 3)] {
+        store.maintain(at(now)).await.expect("keeps house");
+        assert_eq!(positions(store.as_ref(), &[]).await.len(), rows, "{now}");
+    }
 }
 
 /// The files below a folder that have these bytes.

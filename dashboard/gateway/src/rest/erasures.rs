@@ -61,7 +61,7 @@ pub(super) async fn erase(
 ) -> Result<(StatusCode, Json<ErasureInfo>), ApiError> {
     require_owner(&identity)?;
     let device: DeviceId = id.parse().map_err(|_| unknown(&id))?;
-    if rest.own_device(&identity, &device).is_none() && !rest.has_history(&identity, &device).await? {
+    if !rest.is_or_was_own(&identity, &device).await? {
         return Err(unknown(&id));
     }
     let erasure = {
@@ -79,7 +79,11 @@ pub(super) async fn erase(
 }
 
 impl Rest {
-    /// Whether the device has told something that is the identity's to see.
+    /// Whether the device is the identity's, or has told something that is the identity's to see.
+    pub(super) async fn is_or_was_own(&self, identity: &Identity, device: &DeviceId) -> Result<bool, ApiError> {
+        Ok(self.own_device(identity, device).is_some() || self.has_history(identity, device).await?)
+    }
+
     async fn has_history(&self, identity: &Identity, device: &DeviceId) -> Result<bool, ApiError> {
         let scope = self.sessions.scope(identity);
         let Some((from, to)) = self.sql.time_range(&scope).await? else { return Ok(false) };
@@ -89,9 +93,9 @@ impl Rest {
     }
 }
 
-fn require_owner(identity: &Identity) -> Result<(), ApiError> {
+pub(super) fn require_owner(identity: &Identity) -> Result<(), ApiError> {
     match identity.role() {
         Role::Owner => Ok(()),
-        _ => Err(ApiError::Forbidden("only owners may have history erased".into())),
+        _ => Err(ApiError::Forbidden("only owners may have history removed".into())),
     }
 }

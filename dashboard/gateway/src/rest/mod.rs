@@ -16,6 +16,7 @@ mod notices;
 mod notifications;
 mod oidc;
 mod queries;
+mod retention;
 mod second_factor;
 mod session;
 mod share_links;
@@ -139,6 +140,8 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(devices::slots))
         .routes(routes!(erasures::list))
         .routes(routes!(erasures::erase))
+        .routes(routes!(retention::show, retention::keep))
+        .routes(routes!(retention::keep_device))
         .routes(routes!(share_links::list, share_links::create))
         .routes(routes!(share_links::remove))
         .routes(routes!(shared::watch))

@@ -8,8 +8,8 @@ use crate::notify::{Channel, Content, DeliveryState, NotificationRule, Secret, T
 use crate::scram::{Key, ScramKeys};
 use crate::second_factor::SecondFactor;
 use crate::{
-    Acknowledgement, ApiToken, Claim, Erasure, EventId, EventKind, NewToken, ShareLink, SignInLink, TokenScope, Transfer,
-    UnknownDevice,
+    Acknowledgement, ApiToken, Claim, Erasure, EventId, EventKind, NewToken, Retention, ShareLink, SignInLink, TokenScope,
+    Transfer, UnknownDevice,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -161,6 +161,7 @@ fn all() -> Vec<CatalogEntry> {
             done_at: None,
             problem: None,
         }),
+        CatalogEntry::Retention(Retention::none(id("ours"))),
     ]
 }
 

@@ -86,6 +86,7 @@ impl View {
             CatalogEntry::Acknowledgement(entry) => json!(entry),
             CatalogEntry::Handover(entry) => json!(entry),
             CatalogEntry::Erasure(entry) => json!(entry),
+            CatalogEntry::Retention(entry) => json!(entry),
         };
         if let Some(fields) = view.as_object_mut() {
             fields.values_mut().for_each(shorten);

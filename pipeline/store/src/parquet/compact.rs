@@ -4,8 +4,8 @@ use super::disk::Disk;
 use super::file::{DataFile, FileWriter, NewFile};
 use super::period::{self, day_of};
 use crate::merge::{Keys, Merge, Step};
-use crate::{StoreError, Table};
-use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
+use crate::{RetentionRules, StoreError, Table};
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute;
 use arrow::datatypes::TimestampMillisecondType;
 use arrow::error::ArrowError;
@@ -30,7 +30,7 @@ const OVER_AFTER_MS: i64 = 3 * 3_600_000;
 const FILE_ROWS: u64 = 16 << 20;
 
 /// A file that covers several days is rewritten without the rows that are this much past retention; single days go as a whole.
-const SLACK_MS: i64 = 31 * 86_400_000;
+pub(crate) const SLACK_MS: i64 = 31 * 86_400_000;
 
 /// Files of one table and period that are to be merged.
 #[derive(Debug, Clone)]
@@ -253,14 +253,17 @@ impl Output for SomeDays<'_> {
     }
 }
 
-/// Rows from this time on.
-pub(crate) fn kept(rows: RecordBatch, keep_from_ms: Option<i64>) -> Result<RecordBatch, ArrowError> {
-    let Some(from) = keep_from_ms else { return Ok(rows) };
-    let Some(times) = rows.column_by_name("fix_time").and_then(|c| c.as_primitive_opt::<TimestampMillisecondType>()) else {
+/// Rows from this time on that are not past the rules either.
+pub(crate) fn kept(
+    rows: RecordBatch,
+    keep_from_ms: Option<i64>,
+    rules: &RetentionRules,
+    now_ms: i64,
+) -> Result<RecordBatch, ArrowError> {
+    if rules.is_empty() && keep_from_ms.is_none() {
         return Ok(rows);
-    };
-    let keep: BooleanArray = times.values().iter().map(|t| Some(*t >= from)).collect();
-    compute::filter_record_batch(&rows, &keep)
+    }
+    compute::filter_record_batch(&rows, &rules.keeps(&rows, now_ms, keep_from_ms)?)
 }
 
 fn conform(table: Table, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {

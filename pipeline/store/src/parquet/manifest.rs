@@ -16,6 +16,15 @@ use waystream_log::{Offsets, Topic};
 const VERSION: u32 = 1;
 const NAME: &str = "manifest.json";
 
+/// That a file has been looked into for rows past their time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Thinned {
+    /// See [`RetentionRules::print`](crate::RetentionRules::print).
+    pub(crate) rules: u32,
+    /// When, milliseconds since 1970.
+    pub(crate) at_ms: i64,
+}
+
 /// One Parquet file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FileEntry {
@@ -35,6 +44,9 @@ pub(crate) struct FileEntry {
     pub(crate) device: (String, String),
     /// Largest log offset in it, over all partitions.
     pub(crate) last_offset: i64,
+    /// `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) thinned: Option<Thinned>,
 }
 
 /// Contents of the manifest.

@@ -18,6 +18,7 @@ mod crash_tests;
 mod disk;
 mod erase;
 mod file;
+mod housekeeping;
 mod manifest;
 mod merge_exec;
 mod overlap;
@@ -25,11 +26,12 @@ mod parts;
 mod period;
 mod portable;
 mod scan;
+mod thin;
 
 use crate::erased::Erased;
 use crate::memory::{self, Run};
 use crate::merge::{MergeBatches, sort_unique};
-use crate::{ArchiveBatch, Copied, Store, StoreError, Table, Unflushed, metrics, rows};
+use crate::{ArchiveBatch, Copied, RetentionRules, Store, StoreError, Table, Unflushed, rows};
 use async_trait::async_trait;
 use compact::Target;
 use datafusion::catalog::TableProvider;
@@ -44,8 +46,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
-use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use std::time::Duration;
+use tracing::info;
 use waystream_domain::{Erasure, Timestamp};
 use waystream_log::Offsets;
 
@@ -58,8 +60,6 @@ pub struct ParquetOptions {
     pub read_only: bool,
 }
 
-/// Bytes whose checksums are looked at per round of housekeeping: all of a large store within days, no disk kept busy.
-const CHECK_BYTES: u64 = 1 << 30;
 /// How often it is looked whether files that nobody may read any more are gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -87,6 +87,8 @@ struct Inner {
     next_file: AtomicU64,
     /// What must not come back, as in the manifest. Changed while nothing is appended.
     erased: Mutex<Erased>,
+    /// What single organisations and devices keep for less time than `options` say.
+    rules: Mutex<Arc<RetentionRules>>,
     /// Files that were replaced; some may still be read.
     retired: Mutex<Vec<(PathBuf, Weak<DataFile>)>>,
     /// The store is closed: housekeeping still under way gives up.
@@ -177,6 +179,7 @@ impl ParquetStore {
             maintaining: Mutex::default(),
             next_file: AtomicU64::new(manifest.next_file),
             erased: Mutex::new(manifest.erased.clone()),
+            rules: Mutex::default(),
             retired: Mutex::default(),
             closing: AtomicBool::new(false),
             manifest: Mutex::new(manifest),
@@ -390,78 +393,6 @@ impl Inner {
         Ok(())
     }
 
-    fn maintain(&self, now: Timestamp) -> Result<(), StoreError> {
-        if self.options.read_only {
-            return Ok(());
-        }
-        let _maintaining = lock(&self.maintaining);
-        let keep_from_ms = self.options.retention_days.map(|days| now.plus_millis(-i64::from(days) * 86_400_000).as_millis());
-        for table in Table::ALL {
-            if let Some(keep_from_ms) = keep_from_ms {
-                let parts = self.parts(table);
-                let old: Vec<_> = parts.files.iter().filter(|f| f.entry.fix_time.1 < keep_from_ms).cloned().collect();
-                if !old.is_empty() {
-                    info!(table = table.name(), files = old.len(), "removing files past retention");
-                    self.replace(table, &old, Vec::new())?;
-                }
-            }
-            while let Some(task) = compact::next(table, &self.parts(table).files, now.as_millis(), keep_from_ms) {
-                let started = Instant::now();
-                let merged = compact::run(&task, &|rows| compact::kept(rows, keep_from_ms), &self.target());
-                metrics::compacted(started.elapsed());
-                match merged {
-                    Ok(files) => self.replace(table, &task.files, files.into_iter().map(Arc::new).collect())?,
-                    // The damaged file is marked by now, and no task takes it any more.
-                    Err(StoreError::Damaged(what)) if task.files.iter().any(|f| f.is_damaged()) => {
-                        warn!(what, "compaction met a damaged file");
-                    }
-                    Err(e) => return Err(e),
-                }
-            }
-        }
-        self.check_files(CHECK_BYTES);
-        self.retired_files()?;
-        let files = self.files();
-        metrics::files(files.len(), files.iter().map(|f| f.entry.bytes).sum());
-        Ok(())
-    }
-
-    /// Swaps files of a table, in the manifest and for readers to come.
-    fn replace(&self, table: Table, old: &[Arc<DataFile>], new: Vec<Arc<DataFile>>) -> Result<(), StoreError> {
-        let gone: HashSet<&str> = old.iter().map(|f| f.entry.path.as_str()).collect();
-        let keep = |path: &str| !gone.contains(path);
-        // New files are added at the end, and none of them has a name of the old ones.
-        self.change_manifest(&new, |manifest| manifest.files.retain(|f| keep(&f.path)))?;
-        let mut state = self.state_mut();
-        let state = state.table_mut(table);
-        let mut parts = Parts::clone(&state.parts);
-        parts.files.retain(|f| keep(&f.entry.path));
-        parts.files.extend(new);
-        state.parts = Arc::new(parts);
-        // Removed from disk when the last reader lets go of them.
-        lock(&self.retired).extend(old.iter().map(|f| (f.path().to_owned(), Arc::downgrade(f))));
-        old.iter().for_each(|f| f.retire());
-        Ok(())
-    }
-
-    /// Compares files not yet checked with their checksums, newest first, up to about so many bytes.
-    fn check_files(&self, bytes: u64) {
-        let mut left = bytes;
-        for file in self.files().into_iter().rev() {
-            if self.closing.load(Ordering::Relaxed) {
-                return;
-            }
-            if !file.is_unchecked() {
-                continue;
-            }
-            file.check();
-            left = left.saturating_sub(file.entry.bytes);
-            if left == 0 {
-                return;
-            }
-        }
-    }
-
     fn damage(&self) -> Vec<String> {
         let sentence = |f: &Arc<DataFile>| {
             let (from, to) = f.entry.fix_time;
@@ -504,6 +435,10 @@ impl Store for ParquetStore {
 
     async fn maintain(&self, now: Timestamp) -> Result<(), StoreError> {
         self.blocking(move |inner| inner.maintain(now)).await
+    }
+
+    fn keep_only(&self, rules: RetentionRules) {
+        *lock(&self.inner.rules) = Arc::new(rules);
     }
 
     async fn erase(&self, erasure: &Erasure) -> Result<(), StoreError> {

@@ -28,7 +28,7 @@ mod server;
 use crate::erased::Erased;
 use crate::memory::Run;
 use crate::merge::{Keys, missing, sort_unique};
-use crate::{ArchiveBatch, ArchiveConfig, Copied, Store, StoreError, Table, Unflushed, rows};
+use crate::{ArchiveBatch, ArchiveConfig, Copied, RetentionRules, Store, StoreError, Table, Unflushed, rows};
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use health::Health;
@@ -369,6 +369,9 @@ impl Store for QuestDbStore {
     async fn maintain(&self, _: Timestamp) -> Result<(), StoreError> {
         self.look().await
     }
+
+    /// A table has one time to live, and no row can be removed.
+    fn keep_only(&self, _: RetentionRules) {}
 
     async fn erase(&self, erasure: &Erasure) -> Result<(), StoreError> {
         self.overwrite(erasure).await

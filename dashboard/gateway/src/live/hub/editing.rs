@@ -52,7 +52,8 @@ impl Hub {
             | CatalogKey::ShareLink(_)
             | CatalogKey::Acknowledgement(_)
             | CatalogKey::Transfer(_)
-            | CatalogKey::Handover(_) => {}
+            | CatalogKey::Handover(_)
+            | CatalogKey::Retention(_) => {}
         }
         if let Some((organisation, message)) = before
             && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
@@ -159,6 +160,7 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         | CatalogKey::Transfer(_)
         | CatalogKey::Handover(_)
         | CatalogKey::Erasure(_)
+        | CatalogKey::Retention(_)
         // Those of a tick are told in one message.
         | CatalogKey::Acknowledgement(_) => None,
     }
