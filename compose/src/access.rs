@@ -8,6 +8,7 @@ use crate::control::Remote;
 use crate::folder::{DataFolder, Owner};
 use crate::history::{History, Pieces, Selection};
 use crate::people::PeopleOrder;
+use crate::storekeeping::StoreOrder;
 use crate::tasks::Tasks;
 use crate::tokens::TokenOrder;
 use anyhow::Context;
@@ -64,6 +65,14 @@ impl Access {
         match self {
             Self::Here(history) => history.archive_again(from).await,
             Self::There(remote) => remote.archive_again(from).await,
+        }
+    }
+
+    /// See [`History::keep`].
+    pub async fn keep(&self, order: &StoreOrder) -> anyhow::Result<String> {
+        match self {
+            Self::Here(history) => history.keep(order).await,
+            Self::There(remote) => remote.keep(order).await,
         }
     }
 

@@ -27,7 +27,7 @@ use waystream_log::Log;
 use waystream_log::catalog::{CatalogFollower, CatalogHandle};
 use waystream_notify::{Notifier, Reports};
 use waystream_sql::{SqlEngine, SqlOptions};
-use waystream_store::{Archive, Store};
+use waystream_store::{Archive, Store, erasing};
 
 /// The organisation and the user that a new system begins with.
 const ORGANISATION: &str = "default";
@@ -70,7 +70,7 @@ impl Core {
         let open_log = config.log.open(folder.path()).await?;
         let log = open_log.shared();
 
-        let OpenStore { store, archive, ready } = config.store.open(&folder.path().join("store"), tasks).await?;
+        let OpenStore { store, archive, ready } = config.store.open(&crate::folder::store(folder.path()), tasks).await?;
 
         let (catalog, follower) = CatalogFollower::start(Arc::clone(&log)).await.context("could not read the catalog")?;
         tasks.core("catalog", |stop| async move { Ok(follower.run(stop).await?) });
@@ -83,7 +83,9 @@ impl Core {
         if config.roles.contains(&Role::Archive) {
             let archive = Archive::new(archive);
             let (log, store) = (Arc::clone(&log), Arc::clone(&store));
+            let (erasures, kept) = (catalog.clone(), Arc::clone(&store));
             tasks.core("archive", |stop| async move { Ok(archive.run(log, store, stop).await?) });
+            tasks.core("erasing", |stop| async move { Ok(erasing::run(erasures, kept, stop).await?) });
         }
         let options = SqlOptions { spill_folder: Some(folder.path().join("spill")), ..SqlOptions::from(&config.sql) };
         let sql = SqlEngine::new(Arc::clone(&store), catalog.shared(), options);

@@ -2,6 +2,7 @@
 
 use crate::config::Role;
 use crate::people::{OrganisationArgs, UserArgs};
+use crate::storekeeping::StoreArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use waystream_domain::TokenScope;
@@ -70,6 +71,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Write history again from the log, into a store that has lost some of it. What is there already is left as it is.
     Archive(ArchiveArgs),
+    /// Check, compact, copy or erase history as it is stored.
+    Store(StoreArgs),
     /// Ask history with SQL, one query or many in a shell.
     Sql(SqlArgs),
     /// Secrets by which programs sign in for a user: SQL over Postgres wire, REST.

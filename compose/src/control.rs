@@ -6,6 +6,7 @@ use crate::audit::AuditOrder;
 use crate::folder::Contact;
 use crate::history::{History, Pieces, Selection, point};
 use crate::people::PeopleOrder;
+use crate::storekeeping::StoreOrder;
 use crate::tokens::TokenOrder;
 use anyhow::Context;
 use axum::body::{Body, Bytes};
@@ -70,6 +71,7 @@ impl Control {
             .route("/catalog", post(add))
             .route("/settle", post(settle))
             .route("/archive", post(archive))
+            .route("/store", post(keep))
             .route("/sql", post(sql))
             .route("/tokens", post(tokens))
             .route("/people", post(people))
@@ -137,6 +139,10 @@ async fn settle(State(history): State<History>) -> Result<(), Failed> {
 async fn archive(State(history): State<History>, from: String) -> Result<String, Failed> {
     let from = Timestamp::parse(&from).with_context(|| format!("{from:?} is not an ISO 8601 time"))?;
     Ok(history.archive_again(from).await?.to_string())
+}
+
+async fn keep(State(history): State<History>, Json(order): Json<StoreOrder>) -> Result<String, Failed> {
+    Ok(history.keep(&order).await?)
 }
 
 async fn sql(Of(history): Of, Query(how): Query<SqlParameters>, query: String) -> Result<Body, Failed> {
@@ -270,6 +276,11 @@ impl Remote {
     pub async fn archive_again(&self, from: Timestamp) -> anyhow::Result<u64> {
         let answer = send(self.request(reqwest::Method::POST, "/archive").body(from.to_string())).await?;
         Ok(answer.text().await?.parse()?)
+    }
+
+    /// See [`History::keep`].
+    pub async fn keep(&self, order: &StoreOrder) -> anyhow::Result<String> {
+        Ok(send(self.request(reqwest::Method::POST, "/store").json(order)).await?.text().await?)
     }
 
     /// See [`History::answer`].

@@ -26,6 +26,11 @@ pub fn quarantine(data: &Path) -> PathBuf {
     data.join("quarantine")
 }
 
+/// Where in a data folder the embedded store is.
+pub fn store(data: &Path) -> PathBuf {
+    data.join("store")
+}
+
 /// Who owns a folder.
 #[derive(Debug)]
 pub enum Owner {

@@ -2,6 +2,7 @@
 
 use crate::audit::{self, AuditOrder};
 use crate::people::{self, PeopleOrder};
+use crate::storekeeping::{self, StoreOrder};
 use crate::tokens::{self, TokenOrder};
 use anyhow::Context;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -167,8 +168,30 @@ impl History {
 
     /// Writes again what came into the log from this time on; gives the number of rows.
     pub async fn archive_again(&self, from: Timestamp) -> anyhow::Result<u64> {
+        if !self.archives {
+            // Whoever writes has to know what is to be left out.
+            self.erase_again().await?;
+        }
         let again = archive::again(self.log.as_ref(), self.store.as_ref(), from.as_millis());
         again.await.context("could not write history again")
+    }
+
+    /// Erases again what the catalog says is erased.
+    pub async fn erase_again(&self) -> anyhow::Result<()> {
+        let erasures: Vec<_> = {
+            let shared = self.catalog.shared();
+            let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+            catalog.erasures.values().cloned().collect()
+        };
+        for erasure in erasures {
+            self.store.erase(&erasure).await.context("could not erase again what was erased")?;
+        }
+        Ok(())
+    }
+
+    /// Does something with the store as a whole; gives what came of it, for people.
+    pub async fn keep(&self, order: &StoreOrder) -> anyhow::Result<String> {
+        storekeeping::carry_out(self, order).await
     }
 
     /// How far a group has come: the archive, as far as history can be read.

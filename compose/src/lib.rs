@@ -25,6 +25,7 @@ pub mod redis;
 pub mod reports;
 mod shell;
 pub mod store;
+pub mod storekeeping;
 pub mod tasks;
 pub mod tokens;
 pub mod traccar;

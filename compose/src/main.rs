@@ -4,7 +4,7 @@ use clap::Parser;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use waystream::cli::{Cli, Command, ImportFrom};
-use waystream::{app, audit, commands, demo, people, quarantine, tokens, traccar, zeroed};
+use waystream::{app, audit, commands, demo, people, quarantine, storekeeping, tokens, traccar, zeroed};
 
 /// Bursts of reports allocate and free on many threads: the system's allocator keeps that memory, this one gives it back.
 #[global_allocator]
@@ -55,6 +55,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         },
         Command::Export(args) => commands::export(&args).await?,
         Command::Archive(args) => commands::archive(&args, out).await?,
+        Command::Store(args) => storekeeping::run(&args, out).await?,
         Command::Sql(args) => return Ok(ExitCode::from(u8::from(!commands::sql(&args, out).await?))),
         Command::Token(args) => tokens::run(&args, out).await?,
         Command::User(args) => people::run_users(&args, out).await?,

@@ -33,6 +33,7 @@ mod secrets;
 #[path = "../../../pipeline/store/tests/support/questdb.rs"]
 mod server;
 mod sql_clients;
+mod storekeeping;
 mod tls;
 mod traccar;
 mod whole_answers;

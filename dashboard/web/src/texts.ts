@@ -560,13 +560,14 @@ export const texts = {
     kinds: {
       '': 'All kinds', device: 'Vehicles', fleet: 'Fleets', geofence: 'Geofences', command: 'Commands', user: 'Users', session: 'Sign-ins',
       api_token: 'API tokens', channel: 'Channels', notification_rule: 'Notification rules', transfer: 'Hand-over of vehicles', delivery: 'Notifications', query: 'SQL queries', organisation: 'Organisation', share_link: 'Share links', device_token: 'Tokens of vehicles', device_addresses: 'Addresses of vehicles',
+      erasure: 'Erased history', retention: 'Time that history is kept',
     } as Record<string, string>,
     things: {
       device: 'vehicle', fleet: 'fleet', geofence: 'geofence', command: 'command', user: 'user', session: 'session', api_token: 'API token',
       channel: 'channel', notification_rule: 'notification rule', query: 'SQL query', organisation: 'organisation', sign_in_link: 'sign-in link',
       second_factor: 'second factor of', unknown_device: 'refused device', acknowledgement: 'acknowledgement of', share_link: 'share link',
       device_token: 'token of', device_addresses: 'addresses of',
-      transfer: 'hand-over of',
+      transfer: 'hand-over of', erasure: 'erased history of', retention: 'time that history is kept by',
     } as Record<string, string>,
     user: 'User',
     refresh: 'Refresh',

@@ -3,13 +3,14 @@
 use crate::commit::Closed;
 use crate::metrics::{self, Tally};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use tracing::warn;
 use waystream_domain::codec::{
     decode_position, decode_segments, decode_state, encode_event, encode_segments, encode_snapshot_of, encode_state,
 };
 use waystream_domain::geofence::{GeofenceIndex, IndexEdit, Touched};
 use waystream_domain::{
-    Advance, Corrected, DeviceId, DeviceState, Event, EventId, FleetId, Latest, Position, Rules, States, Timestamp,
+    Advance, Corrected, DeviceId, DeviceState, Erasure, Event, EventId, FleetId, Latest, Position, Rules, States, Timestamp,
 };
 use waystream_log::{Batch, Entry, Offsets, Record, Topic};
 
@@ -55,6 +56,8 @@ struct Changes {
     left: BTreeMap<FleetId, Vec<DeviceId>>,
     /// Devices that are another organisation's now.
     handed_over: Vec<DeviceId>,
+    /// Devices of which nothing may be remembered.
+    erased: Vec<DeviceId>,
     /// Late positions that have not found their place yet: those of one device that came one after the other are corrected together.
     late: BTreeMap<u32, Vec<Position>>,
     tally: Tally,
@@ -69,7 +72,14 @@ impl Fold {
     /// Takes in states of the last commit.
     pub(crate) fn restore(&mut self, entries: Vec<Entry>) {
         for entry in entries {
-            let Some(value) = entry.value else { continue };
+            let Some(value) = entry.value else {
+                // The log may still hold what was removed.
+                let known = String::from_utf8_lossy(&entry.key).parse().ok();
+                if let Some(known) = known.and_then(|device: DeviceId| self.states.find(&device)) {
+                    self.begin_anew(known);
+                }
+                continue;
+            };
             match decode_state(&value) {
                 Ok(state) => {
                     let number = self.states.put(state);
@@ -88,9 +98,12 @@ impl Fold {
     /// Takes in the last fixes of the last commit, after the states.
     pub(crate) fn restore_recent(&mut self, entries: Vec<Entry>) {
         for entry in entries {
-            let Some(value) = entry.value else { continue };
             let key = String::from_utf8_lossy(&entry.key);
             let known = key.parse().ok().and_then(|device: DeviceId| self.states.find(&device));
+            let Some(value) = entry.value else {
+                known.into_iter().for_each(|known| self.states.get_mut(known).recent.remove_closed());
+                continue;
+            };
             match (known, decode_segments(&value)) {
                 (Some(known), Ok(closed)) => self.states.get_mut(known).recent.restore_closed(closed),
                 (None, _) => {}
@@ -106,7 +119,13 @@ impl Fold {
     pub(crate) fn first(&mut self, closed_at: Timestamp) -> Closed {
         let mut changes = Changes::default();
         for number in 0..self.states.len() as u32 {
-            self.reconsider(number, &mut changes);
+            let state = self.states.get(number);
+            let is_known = state.latest.is_some();
+            if is_known && self.index.is_erased(&state.device, &state.standing.fleet, state.heard_at) {
+                self.erase(number, &mut changes);
+            } else {
+                self.reconsider(number, &mut changes);
+            }
         }
         let restored = std::mem::take(&mut self.restored);
         let newest = restored.iter().map(|(at, _)| *at).max().unwrap_or_default();
@@ -119,8 +138,17 @@ impl Fold {
     pub(crate) fn epoch(&mut self, epoch: Epoch, closed_at: Timestamp) -> Closed {
         let (mut changes, mut offsets) = (Changes::default(), Offsets::new());
         let mut touched = Touched::default();
+        let mut erasures = Vec::new();
         for edit in epoch.edits {
+            // When it is done the device may have told something new.
+            erasures.extend(erasure_of(&edit).filter(|erasure| erasure.done_at.is_none()).cloned());
             self.index.apply(edit, &mut touched);
+        }
+        for erasure in erasures {
+            let known = self.states.find(&erasure.device);
+            if let Some(known) = known.filter(|known| erasure.concerns(&self.states.get(*known).standing.fleet)) {
+                self.erase(known, &mut changes);
+            }
         }
         if !touched.is_empty() {
             for number in self.states.concerned(&touched) {
@@ -155,6 +183,10 @@ impl Fold {
     }
 
     fn advance(&mut self, position: Position, seq: u64, changes: &mut Changes) {
+        if self.index.is_erased(&position.device, &position.fleet, position.received_at) {
+            changes.tally.late += 1;
+            return;
+        }
         let belongs_to = self.index.fleet_of(&position.device);
         if belongs_to.is_some_and(|fleet| self.index.are_of_different_owners(fleet, &position.fleet)) {
             // It was under way when the device changed hands: history, and nothing to its new owner.
@@ -230,6 +262,23 @@ impl Fold {
         true
     }
 
+    /// What is remembered of a device is gone, for it was asked for.
+    fn erase(&mut self, number: u32, changes: &mut Changes) {
+        let state = self.states.get(number);
+        changes.left.entry(state.standing.fleet.clone()).or_default().push(state.device.clone());
+        changes.erased.push(state.device.clone());
+        changes.late.remove(&number);
+        self.begin_anew(number);
+    }
+
+    /// As if it had never reported.
+    fn begin_anew(&mut self, number: u32) {
+        let state = self.states.get(number);
+        let new = DeviceState::new(state.device.clone(), state.standing.fleet.clone());
+        self.states.put(new);
+        self.states.file(number, &self.index);
+    }
+
     /// Decides anew where a device is.
     fn reconsider(&mut self, number: u32, changes: &mut Changes) {
         let belongs_to = self.index.fleet_of(&self.states.get(number).device).cloned();
@@ -252,7 +301,7 @@ impl Fold {
 
     /// Writes down what has changed.
     fn close(&mut self, changes: Changes, offsets: Offsets, closed_at: Timestamp) -> Closed {
-        let Changes { events, mut states, mut moved, left, handed_over, late: _, mut tally } = changes;
+        let Changes { events, mut states, mut moved, left, handed_over, erased, late: _, mut tally } = changes;
         states.extend(&moved);
         for numbers in [&mut states, &mut moved] {
             numbers.sort_unstable();
@@ -265,7 +314,9 @@ impl Fold {
             records.push((Topic::Events, Record::new(event.device.to_string(), encode_event(event))));
         }
         // Before what is remembered since.
-        records.extend(handed_over.iter().map(|device| (Topic::Recent, Record::removal(device.to_string()))));
+        let forgotten = handed_over.iter().chain(&erased);
+        records.extend(forgotten.map(|device| (Topic::Recent, Record::removal(device.to_string()))));
+        records.extend(erased.iter().map(|device| (Topic::States, Record::removal(device.to_string()))));
         for number in states {
             self.states.file(number, &self.index);
             let state = self.states.get_mut(number);
@@ -285,7 +336,10 @@ impl Fold {
         let mut fleets: BTreeMap<&FleetId, (Vec<&Latest>, Vec<DeviceId>)> = BTreeMap::new();
         for (fleet, devices) in &left {
             // Unless it has come back within the epoch.
-            let is_there = |d: &DeviceId| self.states.find(d).is_some_and(|n| self.states.get(n).standing.fleet == *fleet);
+            let is_there = |d: &DeviceId| {
+                let state = self.states.find(d).map(|number| self.states.get(number));
+                state.is_some_and(|state| state.standing.fleet == *fleet && state.latest.is_some())
+            };
             let gone = devices.iter().filter(|d| !is_there(d));
             fleets.entry(fleet).or_default().1.extend(gone.cloned());
         }
@@ -304,6 +358,13 @@ impl Fold {
     /// Devices and geofences held.
     pub(crate) fn held(&self) -> (usize, usize) {
         (self.states.len(), self.index.len())
+    }
+}
+
+fn erasure_of(edit: &IndexEdit) -> Option<&Arc<Erasure>> {
+    match edit {
+        IndexEdit::Erase(erasure) => Some(erasure),
+        _ => None,
     }
 }
 

@@ -329,6 +329,8 @@ impl<'a> Owners<'a> {
             CatalogEntry::DeviceAddresses(addresses) => self.of_device(&addresses.device),
             CatalogEntry::Handover(handover) => self.of_fleet(&handover.stays.last()?.fleet),
             CatalogEntry::FleetOwner(owner) => Some(owner.organisation.clone()),
+            CatalogEntry::Erasure(erasure) => erasure.organisation.clone(),
+            CatalogEntry::Retention(retention) => Some(retention.organisation.clone()),
         }
     }
 

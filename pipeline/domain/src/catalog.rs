@@ -2,9 +2,11 @@
 
 use crate::command::Command;
 use crate::device_access::{DeviceAddresses, DeviceToken};
+use crate::erasure::Erasure;
 use crate::fleet_owner::FleetOwner;
 use crate::geofence::Geofence;
 use crate::notify::{Channel, NotificationRule, Report};
+use crate::retention::Retention;
 use crate::second_factor::SecondFactor;
 use crate::share::ShareLink;
 use crate::sign_in::SignInLink;
@@ -173,6 +175,10 @@ pub enum CatalogEntry {
     DeviceToken(DeviceToken),
     /// Where a device speaks from.
     DeviceAddresses(DeviceAddresses),
+    /// That a device's history is erased.
+    Erasure(Erasure),
+    /// How long history is kept.
+    Retention(Retention),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -223,6 +229,10 @@ pub enum CatalogKey {
     DeviceToken(DeviceId),
     /// Where a device speaks from.
     DeviceAddresses(DeviceId),
+    /// That a device's history is erased.
+    Erasure(DeviceId),
+    /// How long an organisation keeps history.
+    Retention(OrganisationId),
 }
 
 impl CatalogEntry {
@@ -251,6 +261,8 @@ impl CatalogEntry {
             Self::FleetOwner(o) => CatalogKey::FleetOwner(o.organisation.clone(), o.fleet.clone()),
             Self::DeviceToken(t) => CatalogKey::DeviceToken(t.device.clone()),
             Self::DeviceAddresses(a) => CatalogKey::DeviceAddresses(a.device.clone()),
+            Self::Erasure(e) => CatalogKey::Erasure(e.device.clone()),
+            Self::Retention(r) => CatalogKey::Retention(r.organisation.clone()),
         }
     }
 }
@@ -282,6 +294,8 @@ impl fmt::Display for CatalogKey {
             }
             Self::DeviceToken(device) => write!(f, "device_token/{device}"),
             Self::DeviceAddresses(device) => write!(f, "device_addresses/{device}"),
+            Self::Erasure(device) => write!(f, "erasure/{device}"),
+            Self::Retention(organisation) => write!(f, "retention/{organisation}"),
         }
     }
 }
@@ -320,6 +334,8 @@ impl CatalogKey {
             }
             "device_token" => Self::DeviceToken(id.parse().ok()?),
             "device_addresses" => Self::DeviceAddresses(id.parse().ok()?),
+            "erasure" => Self::Erasure(id.parse().ok()?),
+            "retention" => Self::Retention(id.parse().ok()?),
             _ => return None,
         })
     }
@@ -382,6 +398,10 @@ pub struct Catalog {
     pub device_tokens: BTreeMap<DeviceId, Arc<DeviceToken>>,
     /// By device; those without an entry may speak from anywhere.
     pub device_addresses: BTreeMap<DeviceId, Arc<DeviceAddresses>>,
+    /// By device; also those that are done.
+    pub erasures: BTreeMap<DeviceId, Arc<Erasure>>,
+    /// By organisation.
+    pub retentions: BTreeMap<OrganisationId, Arc<Retention>>,
 }
 
 impl Catalog {
@@ -411,6 +431,8 @@ impl Catalog {
                 CatalogEntry::FleetOwner(e) => self.put_fleet_owner(e),
                 CatalogEntry::DeviceToken(e) => drop(self.device_tokens.insert(e.device.clone(), Arc::new(e))),
                 CatalogEntry::DeviceAddresses(e) => drop(self.device_addresses.insert(e.device.clone(), Arc::new(e))),
+                CatalogEntry::Erasure(e) => drop(self.erasures.insert(e.device.clone(), Arc::new(e))),
+                CatalogEntry::Retention(e) => drop(self.retentions.insert(e.organisation.clone(), Arc::new(e))),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -435,6 +457,8 @@ impl Catalog {
                 CatalogKey::FleetOwner(..) => {}
                 CatalogKey::DeviceToken(device) => drop(self.device_tokens.remove(&device)),
                 CatalogKey::DeviceAddresses(device) => drop(self.device_addresses.remove(&device)),
+                CatalogKey::Erasure(device) => drop(self.erasures.remove(&device)),
+                CatalogKey::Retention(organisation) => drop(self.retentions.remove(&organisation)),
                 CatalogKey::Command(device, id) => {
                     if let Some(of_device) = self.commands.get_mut(&device) {
                         of_device.remove(&id);
@@ -474,6 +498,8 @@ impl Catalog {
             }
             CatalogKey::DeviceToken(device) => self.device_tokens.contains_key(device),
             CatalogKey::DeviceAddresses(device) => self.device_addresses.contains_key(device),
+            CatalogKey::Erasure(device) => self.erasures.contains_key(device),
+            CatalogKey::Retention(organisation) => self.retentions.contains_key(organisation),
         }
     }
 
@@ -511,6 +537,8 @@ impl Catalog {
             CatalogKey::DeviceAddresses(device) => {
                 CatalogEntry::DeviceAddresses(self.device_addresses.get(device)?.as_ref().clone())
             }
+            CatalogKey::Erasure(device) => CatalogEntry::Erasure(self.erasures.get(device)?.as_ref().clone()),
+            CatalogKey::Retention(organisation) => CatalogEntry::Retention(self.retentions.get(organisation)?.as_ref().clone()),
         })
     }
 

@@ -7,25 +7,30 @@
 pub mod archive;
 pub mod contract;
 mod cursor;
+mod erased;
+pub mod erasing;
 mod export;
 mod memory;
 mod merge;
 pub mod metrics;
 pub mod parquet;
 pub mod questdb;
+mod retention;
 pub mod rows;
 mod table;
 
 pub use archive::{Archive, ArchiveConfig, ArchiveError};
 pub use cursor::EventCursor;
 pub use export::PositionsFile;
+pub use retention::RetentionRules;
 pub use table::{EVENT_COLUMNS, POSITION_COLUMNS, Table};
 
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::physical_plan::ExecutionPlan;
+use std::path::Path;
 use std::sync::Arc;
-use waystream_domain::{Event, Position, Timestamp};
+use waystream_domain::{Erasure, Event, Position, Timestamp};
 use waystream_log::Offsets;
 
 /// A record of the log, decoded, with its place: what breaks ties between versions of a row, and what event cursors count.
@@ -60,6 +65,17 @@ pub struct Unflushed {
     pub bytes: usize,
 }
 
+/// What was taken elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Copied {
+    /// Number of files.
+    pub files: usize,
+    /// Rows in them.
+    pub rows: u64,
+    /// Their size.
+    pub bytes: u64,
+}
+
 /// Errors by what the caller can do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -82,6 +98,7 @@ pub enum StoreError {
 /// - What an `append` that returned has taken is in the tables asked for afterwards.
 /// - What `covered` answers is durable and never goes back; everything below it is in the tables after any crash.
 /// - A table is a snapshot: it never changes, and stays readable while files are compacted or retired.
+/// - What was erased stays erased, whatever is appended again.
 ///
 /// Non-guarantees: rows above `covered` may be gone after a crash (they are in the log: append them again); rows come in no
 /// order.
@@ -118,6 +135,19 @@ pub trait Store: Send + Sync + 'static {
         drop(plan);
     }
 
+    /// From now on `maintain` removes also what is past these rules. (QuestDB has one time for a table: there they change nothing.)
+    fn keep_only(&self, rules: RetentionRules);
+
+    /// Removes what an erasure covers, and leaves it out whenever it is appended again. Tables asked for afterwards don't have it; when it
+    /// returns, no file has it either, so it waits for readers of earlier tables (what QuestDB keeps: see its adapter). Can be repeated.
+    async fn erase(&self, erasure: &Erasure) -> Result<(), StoreError>;
+
     /// What can't be read and is left out of the tables: one sentence each, naming the file.
     fn damage(&self) -> Vec<String>;
+
+    /// Looks at all that is stored, however long that takes; answers as [`Self::damage`] does then.
+    async fn check(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Copies all that was appended before into a new folder. `Refused` where history is not in files of ours.
+    async fn copy_to(&self, folder: &Path) -> Result<Copied, StoreError>;
 }

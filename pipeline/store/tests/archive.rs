@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,13 +10,13 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use waystream_domain::codec::{encode_event, encode_position};
-use waystream_domain::{EventKind, Position, Timestamp};
+use waystream_domain::{Erasure, EventKind, Position, Timestamp};
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
 use waystream_log::{Log, Offsets, Record, Topic};
 use waystream_store::archive::catch_up;
 use waystream_store::contract::{at, event, events, position, positions};
 use waystream_store::parquet::{ParquetOptions, ParquetStore};
-use waystream_store::{Archive, ArchiveBatch, ArchiveConfig, Store, StoreError, Unflushed};
+use waystream_store::{Archive, ArchiveBatch, ArchiveConfig, Copied, RetentionRules, Store, StoreError, Unflushed};
 
 /// A store that fails so many times first, and tells what has become readable.
 struct Observed {
@@ -72,8 +73,24 @@ impl Store for Observed {
         self.store.maintain(now).await
     }
 
+    fn keep_only(&self, rules: RetentionRules) {
+        self.store.keep_only(rules);
+    }
+
+    async fn erase(&self, erasure: &Erasure) -> Result<(), StoreError> {
+        self.store.erase(erasure).await
+    }
+
     fn damage(&self) -> Vec<String> {
         self.store.damage()
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.store.check().await
+    }
+
+    async fn copy_to(&self, folder: &Path) -> Result<Copied, StoreError> {
+        self.store.copy_to(folder).await
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
-use waystream_domain::{LatLon, Position, Timestamp};
+use waystream_domain::catalog::Fleet;
+use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, Erasure, LatLon, OrganisationId, Position, Retention, Timestamp};
 use waystream_store::contract::{Dice, History, at, position, positions};
 use waystream_store::parquet::{ParquetOptions, ParquetStore};
-use waystream_store::{Store, StoreError};
+use waystream_store::{RetentionRules, Store, StoreError};
 
 fn open(dir: &TempDir) -> Arc<ParquetStore> {
     ParquetStore::open(dir.path(), ParquetOptions::default()).expect("opens")
@@ -151,6 +152,136 @@ async fn what_is_older_than_retention_goes() {
     append(store.as_ref(), [position("a", at(days[0]))]).await;
     assert!(positions(store.as_ref(), &[]).await.is_empty());
     assert_eq!(store.fix_times(), None);
+}
+
+/// North's organisation keeps 30 days, and 10 of one device.
+fn rules() -> RetentionRules {
+    let organisation: OrganisationId = "ours".parse().expect("an id");
+    let id = "north".parse().expect("an id");
+    let fleet = Fleet { id, organisation: organisation.clone(), name: "North".into(), rules: Default::default() };
+    let devices = [("brief", 10)].into_iter().map(|(device, days)| (device.parse().expect("an id"), days));
+    let retention = Retention { organisation, days: Some(30), devices: devices.collect() };
+    let mut catalog = Catalog::default();
+    for entry in [CatalogEntry::Fleet(fleet), CatalogEntry::Retention(retention)] {
+        catalog.apply(CatalogEdit::Put(entry));
+    }
+    RetentionRules::of(&catalog)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_organisation_and_a_device_are_kept_for_less_time_than_others() {
+    let row = |device: &str, day: &str| {
+        let fleet = if device == "free" { "south" } else { "north" };
+        Position { fleet: fleet.parse().expect("an id"), ..position(device, at(day)) }
+    };
+    let left = async |store: &ParquetStore, now: &str| {
+        store.maintain(at(now)).await.expect("keeps house");
+        let mut devices: Vec<_> = positions(store, &[]).await.iter().map(|p| p.device.to_string()).collect();
+        devices.dedup();
+        devices
+    };
+    // A file of one day.
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    append(store.as_ref(), ["any", "brief", "free"].map(|device| row(device, "2026-03-04"))).await;
+    store.flush().await.expect("flushes");
+    assert_eq!(left(store.as_ref(), "2026-06-01T00:00:00Z").await, ["any", "brief", "free"], "nobody has said anything");
+    store.keep_only(rules());
+    assert_eq!(left(store.as_ref(), "2026-03-13T12:00:00Z").await, ["any", "brief", "free"]);
+    assert_eq!(left(store.as_ref(), "2026-03-15T12:00:00Z").await, ["any", "free"]);
+    let before = files(dir.path());
+    assert_eq!(left(store.as_ref(), "2026-03-16T12:00:00Z").await, ["any", "free"]);
+    assert_eq!(files(dir.path()), before, "there was nothing to do");
+    drop(store);
+    let store = open(&dir);
+    store.keep_only(rules());
+    assert_eq!(left(store.as_ref(), "2026-04-05T00:00:00Z").await, ["free"]);
+    assert_eq!(left(store.as_ref(), "2036-04-05T00:00:00Z").await, ["free"]);
+
+    // One of several days is rewritten when a month of it is past.
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    let days = ["2026-01-01", "2026-02-01", "2026-03-01"];
+    append(store.as_ref(), days.iter().flat_map(|day| ["any", "free"].map(|device| row(device, day)))).await;
+    store.flush().await.expect("flushes");
+    store.keep_only(rules());
+    for (now, rows) in [("2026-02-05", 6), ("2026-02-20", 5), ("2026-03-10", 5), ("2026-04-02", 3), ("2027-01-01", 3)] {
+        store.maintain(at(now)).await.expect("keeps house");
+        assert_eq!(positions(store.as_ref(), &[]).await.len(), rows, "{now}");
+    }
+}
+
+/// The files below a folder that have these bytes.
+fn files_with(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files_with(&path, bytes));
+        } else if std::fs::read(&path).expect("readable").windows(bytes.len()).any(|some| some == bytes) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_device_is_in_no_file() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    // The first by name: it is in the bounds of the files, uncompressed.
+    let (erased, other) = ("352093081452251", "352093081452252");
+    let append_days = async |days: [&str; 2]| {
+        for day in days {
+            append(store.as_ref(), [erased, other].iter().flat_map(|device| drive(device, at(day), 300))).await;
+            store.flush().await.expect("flushes");
+        }
+    };
+    append_days(["2026-03-04", "2026-03-04"]).await;
+    store.maintain(at("2026-03-06T00:00:00Z")).await.expect("keeps house");
+    append_days(["2026-03-05", "2025-07-01"]).await;
+    append(store.as_ref(), drive(erased, at("2026-03-05T20:00:00Z"), 10)).await;
+    assert!(files_with(dir.path(), erased.as_bytes()).len() > 3, "three files and the manifest");
+
+    let (device, until) = (erased.parse().expect("an id"), at("2026-03-07T00:00:00Z"));
+    let erasure = Erasure { device, organisation: None, fleets: None, until, done_at: None, problem: None };
+    let reader = store.positions();
+    let waiting = tokio::time::timeout(std::time::Duration::from_millis(300), store.erase(&erasure)).await;
+    assert!(waiting.is_err(), "somebody reads the files");
+    drop(reader);
+    store.erase(&erasure).await.expect("erases");
+    assert_eq!(files_with(dir.path(), erased.as_bytes()), Vec::<PathBuf>::new());
+    let rows = positions(store.as_ref(), &[]).await;
+    assert!(rows.len() == 900 && rows.iter().all(|p| p.device.as_str() == other), "{} rows", rows.len());
+
+    // What the log still has of it is left out, also after a restart.
+    append_days(["2026-03-04", "2026-03-05"]).await;
+    drop(store);
+    let store = open(&dir);
+    append(store.as_ref(), drive(erased, at("2026-03-04"), 300)).await;
+    store.flush().await.expect("flushes");
+    assert_eq!(files_with(dir.path(), erased.as_bytes()), Vec::<PathBuf>::new());
+    assert_eq!(positions(store.as_ref(), &[]).await.len(), 900);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_that_a_damaged_file_prevents_says_so() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    for day in ["2026-03-04", "2026-03-05"] {
+        append(store.as_ref(), drive("a", at(day), 300)).await;
+        store.flush().await.expect("flushes");
+    }
+    drop(store);
+    let damaged = files(dir.path()).into_iter().find(|f| f.to_string_lossy().contains("2026-03-05")).expect("a file");
+    std::fs::write(&damaged, "nonsense").expect("writable");
+    let store = open(&dir);
+    let (device, until) = ("a".parse().expect("an id"), at("2026-03-07T00:00:00Z"));
+    let erasure = Erasure { device, organisation: None, fleets: None, until, done_at: None, problem: None };
+    let told = store.erase(&erasure).await;
+    assert!(matches!(&told, Err(StoreError::Damaged(why)) if why.contains("2026-03-05")), "{told:?}");
+    // The others are done.
+    assert!(positions(store.as_ref(), &[]).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,8 +8,8 @@ use datafusion::prelude::SessionContext;
 use questdb::Server;
 use serde_json::json;
 use std::sync::Arc;
-use waystream_domain::EventKind;
 use waystream_domain::codec::{encode_event, encode_position};
+use waystream_domain::{Erasure, EventKind};
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
 use waystream_log::{Log, Record, Topic};
 use waystream_store::archive::again;
@@ -117,6 +117,41 @@ async fn what_the_server_has_lost_is_written_again_from_the_log() {
     again(log.as_ref(), store.as_ref(), 0).await.expect("writes");
     assert_eq!(positions(store.as_ref(), &[]).await, expected);
     assert_eq!(server.count(&options, "positions").await, expected.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_erased_device_has_told_is_overwritten_and_shown_to_nobody() {
+    let server = Server::shared();
+    let options = server.options();
+    let store = open(&options);
+    let (erased, other) = ("356307042441013", "356307042441014");
+    let mut history = History::default();
+    // One of an odd time.
+    for time in ["2026-03-04T10:00:00Z", "2026-03-05T10:00:00Z", "1949-06-11T06:00:00Z"] {
+        for device in [erased, other] {
+            let p = position(device, at(time));
+            history.event(event(&p, EventKind::Enter));
+            history.position(p);
+        }
+    }
+    history.append_all(store.as_ref()).await;
+    store.flush().await.expect("flushes");
+    let (device, until) = (erased.parse().expect("an id"), at("2026-03-06T00:00:00Z"));
+    let erasure = Erasure { device, organisation: None, fleets: None, until, done_at: None, problem: None };
+    store.erase(&erasure).await.expect("erases");
+    history.erase(erasure);
+    let prefix = &options.table_prefix;
+    for table in ["positions", "positions_odd_times", "events", "events_odd_times"] {
+        let told = "sum(CASE WHEN lat != 0.0 OR lon != 0.0 OR attributes != '{}' THEN 1 ELSE 0 END)";
+        for (device, rows_that_tell) in [(erased, 0), (other, if table.ends_with("times") { 1 } else { 2 })] {
+            let told = server.sql(&format!("SELECT {told} FROM {prefix}{table} WHERE device = '{device}'")).await;
+            assert_eq!(told, [json!(rows_that_tell)], "{table} {device}");
+        }
+    }
+    // Who only reads knows nothing of erasures.
+    for store in [store, open(&options)] {
+        history.check(store.as_ref()).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

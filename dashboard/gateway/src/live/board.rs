@@ -208,7 +208,7 @@ impl Board {
     pub(crate) fn restore(&mut self, state: DeviceState, catalog: &Catalog, now: Timestamp) {
         let Some(latest) = state.latest else { return };
         let live = latest.into_live();
-        if is_of_a_former_owner(&live, catalog) {
+        if is_over(&live, catalog) {
             return;
         }
         let (slot, _) = self.apply(live, catalog, now);
@@ -383,10 +383,13 @@ pub(crate) fn frame_record(slot: u32, p: &Position, motion: Motion, link: Link) 
     }
 }
 
-/// Whether the position was told while the device was another organisation's.
-pub(crate) fn is_of_a_former_owner(live: &LivePosition, catalog: &Catalog) -> bool {
-    let entry = catalog.devices.get(&live.position.device);
-    entry.is_some_and(|device| changes_hands(catalog, &live.position.fleet, &device.fleet))
+/// Whether the position was told while the device was another organisation's, or has been erased since.
+pub(crate) fn is_over(live: &LivePosition, catalog: &Catalog) -> bool {
+    let position = &live.position;
+    let entry = catalog.devices.get(&position.device);
+    let erasure = catalog.erasures.get(&position.device);
+    entry.is_some_and(|device| changes_hands(catalog, &position.fleet, &device.fleet))
+        || erasure.is_some_and(|erasure| erasure.covers(&position.fleet, position.received_at))
 }
 
 /// Whether two fleets are known to be of different organisations: what was known of a device in the one is nothing to the other.

@@ -9,7 +9,7 @@ mod watching;
 
 use super::alerts::alert;
 use super::area::DetailLimits;
-use super::board::{Board, Update, is_of_a_former_owner};
+use super::board::{Board, Update, is_over};
 use super::client::{ClientView, Now};
 use super::client_cells::ClientCells;
 use super::feed::News;
@@ -269,7 +269,7 @@ impl Hub {
                 let mut updates = Vec::with_capacity(live.len());
                 {
                     let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
-                    let live = live.into_iter().filter(|live| !is_of_a_former_owner(live, &self.catalog));
+                    let live = live.into_iter().filter(|live| !is_over(live, &self.catalog));
                     updates.extend(live.map(|live| board.apply(live, &self.catalog, now.wall)));
                 }
                 let board = self.shared_board();

@@ -25,7 +25,7 @@ pub(super) struct Filter {
     /// Before then.
     to: Option<String>,
     /// Only of this kind of thing: `device`, `fleet`, `geofence`, `user`, `session`, `api_token`, `command`, `channel`,
-    /// `notification_rule`, `delivery`, `query`, `organisation`, `transfer`.
+    /// `notification_rule`, `delivery`, `query`, `organisation`, `transfer`, `erasure`, `retention`.
     kind: Option<String>,
     /// Only those by this user, and sign-ins as this user that failed.
     user: Option<String>,

@@ -6,6 +6,7 @@ mod commands;
 mod described;
 mod device_access;
 mod devices;
+mod erasures;
 mod error;
 mod export;
 mod fleets;
@@ -17,6 +18,7 @@ mod notifications;
 mod oidc;
 mod queries;
 mod rates;
+mod retention;
 mod second_factor;
 mod session;
 mod share_links;
@@ -150,6 +152,10 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(device_access::show))
         .routes(routes!(device_access::make_token, device_access::revoke_token))
         .routes(routes!(device_access::set_addresses))
+        .routes(routes!(erasures::list))
+        .routes(routes!(erasures::erase))
+        .routes(routes!(retention::show, retention::keep))
+        .routes(routes!(retention::keep_device))
         .routes(routes!(share_links::list, share_links::create))
         .routes(routes!(share_links::remove))
         .routes(routes!(shared::watch))

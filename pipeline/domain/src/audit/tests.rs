@@ -8,8 +8,8 @@ use crate::notify::{Channel, Content, DeliveryState, NotificationRule, Secret, T
 use crate::scram::{Key, ScramKeys};
 use crate::second_factor::SecondFactor;
 use crate::{
-    Acknowledgement, ApiToken, Claim, DeviceAddresses, DeviceToken, EventId, EventKind, NewToken, ShareLink, SignInLink,
-    TokenScope, Transfer, UnknownDevice,
+    Acknowledgement, ApiToken, Claim, DeviceAddresses, DeviceToken, Erasure, EventId, EventKind, NewToken, Retention,
+    ShareLink, SignInLink, TokenScope, Transfer, UnknownDevice,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -165,6 +165,15 @@ fn all() -> Vec<CatalogEntry> {
             device: id("van"),
             ranges: vec!["10.0.0.0/8".parse().expect("a range")],
         }),
+        CatalogEntry::Erasure(Erasure {
+            device: id("van"),
+            organisation: Some(id("ours")),
+            fleets: None,
+            until: at(0),
+            done_at: None,
+            problem: None,
+        }),
+        CatalogEntry::Retention(Retention::none(id("ours"))),
     ]
 }
 

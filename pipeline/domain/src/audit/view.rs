@@ -101,6 +101,8 @@ impl View {
             CatalogEntry::Handover(entry) => json!(entry),
             CatalogEntry::FleetOwner(entry) => json!(entry),
             CatalogEntry::DeviceAddresses(entry) => json!(entry),
+            CatalogEntry::Erasure(entry) => json!(entry),
+            CatalogEntry::Retention(entry) => json!(entry),
         };
         if let Some(fields) = view.as_object_mut() {
             fields.values_mut().for_each(shorten);

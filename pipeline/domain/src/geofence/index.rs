@@ -7,8 +7,8 @@ use super::segment::Way;
 use crate::cell::{bounds_of, cell_at};
 use crate::standing::{Crossed, Member};
 use crate::{
-    CatalogEdit, CatalogEntry, CatalogKey, DeviceId, DeviceState, Event, Fix, FleetId, FleetRules, GeofenceId, LatLon,
-    OrganisationId, Position,
+    CatalogEdit, CatalogEntry, CatalogKey, DeviceId, DeviceState, Erasure, Event, Fix, FleetId, FleetRules, GeofenceId, LatLon,
+    OrganisationId, Position, Timestamp,
 };
 use hashbrown::DefaultHashBuilder;
 use rstar::{AABB, RTree, RTreeObject};
@@ -30,6 +30,8 @@ pub struct GeofenceIndex {
     of_organisation: Vec<RTree<Leaf>>,
     /// Where the catalog has devices.
     devices: HashMap<DeviceId, FleetId>,
+    /// What nobody may remember of devices.
+    erasures: HashMap<DeviceId, Arc<Erasure>>,
     /// No geofence that was ever here is vague to a more accurate fix: that needs no second thought.
     smallest_m: f64,
     /// Number of geofences that tell crossings.
@@ -75,6 +77,7 @@ impl Default for GeofenceIndex {
             organisations: HashMap::default(),
             of_organisation: Vec::new(),
             devices: HashMap::default(),
+            erasures: HashMap::default(),
             smallest_m: f64::INFINITY,
             crossable: 0,
             stamp: 0,
@@ -122,6 +125,8 @@ pub enum IndexEdit {
     Place(DeviceId, FleetId),
     /// The device is gone.
     Forget(DeviceId),
+    /// What the device has told is to be forgotten.
+    Erase(Arc<Erasure>),
 }
 
 impl IndexEdit {
@@ -136,6 +141,7 @@ impl IndexEdit {
             CatalogEdit::Remove(CatalogKey::Fleet(id)) => Some(Self::Disown(id.clone())),
             CatalogEdit::Put(CatalogEntry::Device(device)) => Some(Self::Place(device.id.clone(), device.fleet.clone())),
             CatalogEdit::Remove(CatalogKey::Device(id)) => Some(Self::Forget(id.clone())),
+            CatalogEdit::Put(CatalogEntry::Erasure(erasure)) => Some(Self::Erase(Arc::new(erasure.clone()))),
             _ => None,
         }
     }
@@ -243,6 +249,11 @@ impl GeofenceIndex {
         self.devices.get(device)
     }
 
+    /// Whether what the device told then is to be forgotten.
+    pub fn is_erased(&self, device: &DeviceId, fleet: &FleetId, received_at: Timestamp) -> bool {
+        self.erasures.get(device).is_some_and(|erasure| erasure.covers(fleet, received_at))
+    }
+
     /// What the fleet has otherwise than the others.
     pub(crate) fn rules_of(&self, fleet: &FleetId) -> &FleetRules {
         const NONE: &FleetRules = &FleetRules { leave_m: None, stop_after_s: None, gap_s: None, speed_limit_mps: None };
@@ -251,7 +262,7 @@ impl GeofenceIndex {
 
     /// Applies an edit and notes what it touched.
     pub fn apply(&mut self, edit: IndexEdit, touched: &mut Touched) {
-        if !matches!(edit, IndexEdit::Place(..) | IndexEdit::Forget(_)) {
+        if !matches!(edit, IndexEdit::Place(..) | IndexEdit::Forget(_) | IndexEdit::Erase(_)) {
             self.stamp = NEXT_STAMP.fetch_add(1, Ordering::Relaxed);
         }
         match edit {
@@ -302,6 +313,7 @@ impl GeofenceIndex {
                 }
             }
             IndexEdit::Forget(device) => drop(self.devices.remove(&device)),
+            IndexEdit::Erase(erasure) => drop(self.erasures.insert(erasure.device.clone(), erasure)),
         }
     }
 

@@ -348,6 +348,11 @@ impl Recent {
             self.shelf = Shelf::of(closed.0.iter().map(|s| (s.count, &*s.bytes)));
         }
     }
+
+    /// What was saved apart is removed.
+    pub fn remove_closed(&mut self) {
+        self.shelf = Shelf::default();
+    }
 }
 
 /// The same is remembered.

@@ -3,7 +3,7 @@
 use crate::{ArchiveBatch, Archived, Store, Unflushed};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use waystream_domain::{DeviceId, Event, EventId, EventKind, FleetId, LatLon, Position, Timestamp};
+use waystream_domain::{DeviceId, Erasure, Event, EventId, EventKind, FleetId, LatLon, Position, Timestamp};
 use waystream_log::{Offsets, Topic};
 
 const PARTITIONS: u32 = 3;
@@ -55,6 +55,7 @@ pub struct History {
     positions: BTreeMap<u32, Vec<Position>>,
     events: BTreeMap<u32, Vec<Event>>,
     done: Offsets,
+    erased: Vec<Erasure>,
 }
 
 impl History {
@@ -70,6 +71,15 @@ impl History {
     /// One more event in the log.
     pub fn event(&mut self, event: Event) {
         self.events.entry(Self::partition(&event.device)).or_default().push(event);
+    }
+
+    /// From now on a store must not show what this covers.
+    pub fn erase(&mut self, erasure: Erasure) {
+        self.erased.push(erasure);
+    }
+
+    fn is_erased(&self, device: &DeviceId, fleet: &FleetId, received_at: Timestamp) -> bool {
+        self.erased.iter().any(|erasure| erasure.device == *device && erasure.covers(fleet, received_at))
     }
 
     /// The next records, up to `max` of each partition, with the offsets after them.
@@ -108,7 +118,8 @@ impl History {
     /// What a store must show once all is appended, sorted by device and fix time.
     pub fn expected_positions(&self) -> Vec<Position> {
         let mut kept: BTreeMap<_, &Position> = BTreeMap::new();
-        for row in self.positions.values().flatten() {
+        let rows = self.positions.values().flatten();
+        for row in rows.filter(|p| !self.is_erased(&p.device, &p.fleet, p.received_at)) {
             let newest = kept.entry((&row.device, row.fix_time)).or_insert(row);
             if row.received_at >= newest.received_at {
                 *newest = row;
@@ -121,7 +132,8 @@ impl History {
     pub fn expected_events(&self) -> Vec<Archived<Event>> {
         let mut kept = BTreeMap::new();
         for (partition, rows) in &self.events {
-            for (offset, row) in rows.iter().enumerate() {
+            let rows = rows.iter().enumerate();
+            for (offset, row) in rows.filter(|(_, e)| !self.is_erased(&e.device, &e.fleet, e.received_at)) {
                 kept.insert(row.id.clone(), Archived { partition: *partition, offset: offset as u64, row: row.clone() });
             }
         }

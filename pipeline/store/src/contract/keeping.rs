@@ -1,7 +1,8 @@
 //! Checks of what is kept, and of which version.
 
 use super::{Dice, History, Subject, at, event, position};
-use waystream_domain::{EventKind, FleetId, LatLon, Timestamp};
+use std::collections::BTreeSet;
+use waystream_domain::{Erasure, EventKind, FleetId, LatLon, Timestamp};
 
 /// A store shows rows as soon as `append` returns, and again says how far it is readable.
 pub async fn rows_are_readable_once_appended(subject: &mut impl Subject) {
@@ -117,6 +118,40 @@ pub async fn times_of_all_centuries_are_kept(subject: &mut impl Subject) {
     subject.reopen().await;
     history.check(subject.store().as_ref()).await;
     assert_eq!(history.expected_positions().len(), 5);
+}
+
+/// What was erased is gone from the tables, in memory or stored, and does not come back when the log is read again. What was received
+/// later stays, and what other devices and other fleets have.
+pub async fn what_was_erased_stays_erased(subject: &mut impl Subject) {
+    let mut history = History::default();
+    let mut dice = Dice::new(6);
+    for rows in [300, 100] {
+        dice.write(&mut history, rows);
+        for (fleet, hour) in [("north", 8), ("south", 9)] {
+            let mut p = position("moved", at(&format!("2024-03-01T{hour:02}:00:00Z")).plus_millis(rows as i64));
+            p.fleet = FleetId::new(fleet).expect("an id");
+            history.position(p);
+        }
+        subject.store().flush().await.expect("flushes");
+        history.append_all(subject.store().as_ref()).await;
+    }
+    let north = BTreeSet::from([FleetId::new("north").expect("an id")]);
+    for (device, fleets) in [("device-03", None), ("moved", Some(north))] {
+        let (device, until) = (device.parse().expect("an id"), at("2024-03-02T12:00:00Z"));
+        let erasure = Erasure { device, organisation: None, fleets, until, done_at: None, problem: None };
+        subject.store().erase(&erasure).await.expect("erases");
+        history.erase(erasure);
+        history.check(subject.store().as_ref()).await;
+    }
+    history.position(position("device-03", at("2024-03-02T12:00:00Z")));
+    for _ in 0..2 {
+        history.rewind(Default::default());
+        history.append_all(subject.store().as_ref()).await;
+        history.check(subject.store().as_ref()).await;
+        subject.store().flush().await.expect("flushes");
+        subject.reopen().await;
+        history.check(subject.store().as_ref()).await;
+    }
 }
 
 /// Appends, flushes, housekeeping and crashes in random order: at every moment each appended row is there once, in its kept version.

@@ -38,6 +38,7 @@ macro_rules! store_contract {
             the_version_received_last_is_kept
             an_event_is_kept_once_by_its_id
             times_of_all_centuries_are_kept
+            what_was_erased_stays_erased
             filters_are_exact
             events_are_found_by_their_place
             a_table_is_a_snapshot

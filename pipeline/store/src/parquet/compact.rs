@@ -4,8 +4,8 @@ use super::disk::Disk;
 use super::file::{DataFile, FileWriter, NewFile};
 use super::period::{self, day_of};
 use crate::merge::{Keys, Merge, Step};
-use crate::{StoreError, Table};
-use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
+use crate::{RetentionRules, StoreError, Table};
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute;
 use arrow::datatypes::TimestampMillisecondType;
 use arrow::error::ArrowError;
@@ -30,8 +30,8 @@ const OVER_AFTER_MS: i64 = 3 * 3_600_000;
 const FILE_ROWS: u64 = 16 << 20;
 
 /// A file that covers several days is rewritten without the rows that are this much past retention; single days go as a whole. Nobody
-/// sees them meanwhile.
-const SLACK_MS: i64 = 31 * 86_400_000;
+/// sees what is past everybody's retention meanwhile.
+pub(crate) const SLACK_MS: i64 = 31 * 86_400_000;
 
 /// Files of one table and period that are to be merged.
 #[derive(Debug, Clone)]
@@ -91,9 +91,12 @@ impl Target<'_> {
     }
 }
 
-/// Merges the files of a task; answers the new ones, durable but for their folder. Rows before `keep_from_ms` are left out.
+/// Gives of some rows those that stay.
+pub(crate) type Keep<'a> = dyn Fn(RecordBatch) -> Result<RecordBatch, ArrowError> + 'a;
+
+/// Merges the files of a task; answers the new ones, durable but for their folder. Of the rows those are left that `keep` gives back.
 /// `Damaged` if one of the files turns out to be: it is marked, and the next plan leaves it alone.
-pub(crate) fn run(task: &Task, keep_from_ms: Option<i64>, target: &Target<'_>) -> Result<Vec<DataFile>, StoreError> {
+pub(crate) fn run(task: &Task, keep: &Keep<'_>, target: &Target<'_>) -> Result<Vec<DataFile>, StoreError> {
     for file in &task.files {
         // Otherwise a fault of the disk would get a valid checksum.
         if !file.check_again() {
@@ -119,7 +122,7 @@ pub(crate) fn run(task: &Task, keep_from_ms: Option<i64>, target: &Target<'_>) -
                 Some(batch) => merge.give(i, conform(task.table, &batch).map_err(unmerged)?).map_err(unmerged)?,
                 None => merge.end(i),
             },
-            Step::Rows(rows) => out.write(kept(rows, keep_from_ms).map_err(unmerged)?)?,
+            Step::Rows(rows) => out.write(keep(rows).map_err(unmerged)?)?,
             Step::Done => return out.finish(),
         }
     }
@@ -251,13 +254,17 @@ impl Output for SomeDays<'_> {
     }
 }
 
-fn kept(rows: RecordBatch, keep_from_ms: Option<i64>) -> Result<RecordBatch, ArrowError> {
-    let Some(from) = keep_from_ms else { return Ok(rows) };
-    let Some(times) = rows.column_by_name("fix_time").and_then(|c| c.as_primitive_opt::<TimestampMillisecondType>()) else {
+/// Rows from this time on that are not past the rules either.
+pub(crate) fn kept(
+    rows: RecordBatch,
+    keep_from_ms: Option<i64>,
+    rules: &RetentionRules,
+    now_ms: i64,
+) -> Result<RecordBatch, ArrowError> {
+    if rules.is_empty() && keep_from_ms.is_none() {
         return Ok(rows);
-    };
-    let keep: BooleanArray = times.values().iter().map(|t| Some(*t >= from)).collect();
-    compute::filter_record_batch(&rows, &keep)
+    }
+    compute::filter_record_batch(&rows, &rules.keeps(&rows, now_ms, keep_from_ms)?)
 }
 
 fn conform(table: Table, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {

@@ -7,7 +7,7 @@ use crate::{Store, StoreError, Table};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use waystream_domain::{EventKind, Timestamp};
+use waystream_domain::{Erasure, EventKind, Timestamp};
 
 /// Ten flushes over two days, late rows and new versions among them: enough for compactions of several files.
 fn history() -> History {
@@ -79,6 +79,35 @@ async fn killed_at_any_step_it_loses_and_doubles_nothing() {
         check_files(dir.path());
         if !died {
             assert!(after > 100, "all of the work was under test");
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_while_it_erases_it_loses_nothing_else_and_can_do_it_again() {
+    let device = "b".parse().expect("an id");
+    let erasure = Erasure { device, organisation: None, fleets: None, until: later(), done_at: None, problem: None };
+    for after in 0.. {
+        let dir = tempfile::tempdir().expect("a folder");
+        let disk = Disk::dying(u64::MAX);
+        let store = open(dir.path(), disk.clone()).expect("opens");
+        let mut history = history();
+        work(store.as_ref(), &mut history).await.expect("works");
+        disk.dies_after(after);
+        let died = store.erase(&erasure).await.is_err();
+        drop(store);
+        let store = open(dir.path(), Disk::default()).unwrap_or_else(|e| panic!("after {after} effects: {e}"));
+        store.erase(&erasure).await.expect("erases");
+        history.erase(erasure.clone());
+        history.rewind(store.covered().await.expect("answers"));
+        history.append_all(store.as_ref()).await;
+        history.check(store.as_ref()).await;
+        store.flush().await.expect("flushes");
+        drop(store);
+        check_files(dir.path());
+        if !died {
+            assert!(after > 5, "files were rewritten");
             return;
         }
     }

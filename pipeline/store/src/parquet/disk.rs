@@ -47,6 +47,18 @@ impl Disk {
         fs::rename(from, to)
     }
 
+    /// The same file under another name, or a durable copy of it where that can't be. Nothing is written over.
+    pub(crate) fn link_or_copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.effect()?;
+        match fs::hard_link(from, to) {
+            Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {
+                fs::copy(from, to)?;
+                File::open(to)?.sync_all()
+            }
+            linked => linked,
+        }
+    }
+
     /// Makes creations, renames and removals in a folder durable.
     pub(crate) fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.effect()?;

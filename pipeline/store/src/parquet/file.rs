@@ -4,12 +4,12 @@
 //! bloom filter on device. Coordinates are split into byte streams, times and offsets are deltas; both suit the compressor.
 
 use super::disk::{Disk, DiskFile, checksum};
-use super::manifest::FileEntry;
+use super::manifest::{FileEntry, Thinned};
 use crate::memory::Bounds;
 use crate::{StoreError, Table, metrics};
 use arrow::array::RecordBatch;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
@@ -18,6 +18,7 @@ use parquet::schema::types::ColumnPath;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 use tracing::{error, warn};
 
 /// Rows per row group.
@@ -39,13 +40,15 @@ pub(crate) struct DataFile {
     disk: Disk,
     state: AtomicU8,
     obsolete: AtomicBool,
+    thinned: Mutex<Option<Thinned>>,
 }
 
 impl DataFile {
     /// A file that the manifest names. If it is surely not what was written, it is damaged from the start.
     pub(crate) fn of(entry: FileEntry, folder: &Path, disk: &Disk) -> Self {
         let path = folder.join(&entry.path);
-        let file = Self { path, entry, disk: disk.clone(), state: AtomicU8::new(UNCHECKED), obsolete: AtomicBool::new(false) };
+        let file = Self::written(entry, path, disk.clone());
+        file.state.store(UNCHECKED, Ordering::Relaxed);
         match std::fs::metadata(&file.path) {
             Ok(meta) if meta.len() == file.entry.bytes => {}
             Ok(meta) => file.found_damaged(&format!("it has {} bytes, written were {}", meta.len(), file.entry.bytes)),
@@ -56,7 +59,8 @@ impl DataFile {
 
     /// A file that has just been written, with its checksum taken on the way.
     fn written(entry: FileEntry, path: PathBuf, disk: Disk) -> Self {
-        Self { entry, path, disk, state: AtomicU8::new(GOOD), obsolete: AtomicBool::new(false) }
+        let (state, obsolete, thinned) = (AtomicU8::new(GOOD), AtomicBool::new(false), Mutex::new(entry.thinned));
+        Self { entry, path, disk, state, obsolete, thinned }
     }
 
     /// Its rows are left out of tables.
@@ -102,6 +106,35 @@ impl DataFile {
     /// Its rows in order, read from its own open handle.
     pub(crate) fn read(&self) -> Result<ParquetRecordBatchReader, ParquetError> {
         ParquetRecordBatchReaderBuilder::try_new(File::open(&self.path)?)?.with_batch_size(PAGE_ROWS).build()
+    }
+
+    /// Some columns of its rows, in order.
+    pub(crate) fn read_columns(&self, names: &[&str]) -> Result<ParquetRecordBatchReader, ParquetError> {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&self.path)?)?.with_batch_size(PAGE_ROWS);
+        let columns = ProjectionMask::columns(reader.parquet_schema(), names.iter().copied());
+        reader.with_projection(columns).build()
+    }
+
+    /// When it was last looked into for rows past their time.
+    pub(crate) fn thinned(&self) -> Option<Thinned> {
+        *self.thinned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The manifest says so by now.
+    pub(crate) fn note_thinned(&self, thinned: Thinned) {
+        *self.thinned.lock().unwrap_or_else(PoisonError::into_inner) = Some(thinned);
+    }
+
+    /// The same, for the manifest to say so.
+    pub(crate) fn with_thinned(mut self, thinned: Thinned) -> Self {
+        self.entry.thinned = Some(thinned);
+        self.note_thinned(thinned);
+        self
+    }
+
+    /// Where it lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }
 
@@ -191,6 +224,7 @@ impl FileWriter {
             fix_time: bounds.fix_time,
             device: bounds.device,
             last_offset: bounds.last_offset,
+            thinned: None,
         };
         Ok(Some(DataFile::written(entry, self.path, self.disk)))
     }

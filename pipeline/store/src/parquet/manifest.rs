@@ -4,6 +4,7 @@
 //! of the folder.
 
 use super::disk::Disk;
+use crate::erased::Erased;
 use crate::{StoreError, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,6 +15,15 @@ use waystream_log::{Offsets, Topic};
 /// Raised whenever older programs would misread what is written.
 const VERSION: u32 = 1;
 const NAME: &str = "manifest.json";
+
+/// That a file has been looked into for rows past their time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Thinned {
+    /// See [`RetentionRules::print`](crate::RetentionRules::print).
+    pub(crate) rules: u32,
+    /// When, milliseconds since 1970.
+    pub(crate) at_ms: i64,
+}
 
 /// One Parquet file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +44,9 @@ pub(crate) struct FileEntry {
     pub(crate) device: (String, String),
     /// Largest log offset in it, over all partitions.
     pub(crate) last_offset: i64,
+    /// `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) thinned: Option<Thinned>,
 }
 
 /// Contents of the manifest.
@@ -45,11 +58,14 @@ pub(crate) struct Manifest {
     /// Topic name → partition → offset after the last one covered.
     covered: BTreeMap<String, BTreeMap<u32, u64>>,
     pub(crate) files: Vec<FileEntry>,
+    /// What must not come back from the log.
+    #[serde(default, skip_serializing_if = "Erased::is_empty")]
+    pub(crate) erased: Erased,
 }
 
 impl Default for Manifest {
     fn default() -> Self {
-        Self { version: VERSION, next_file: 0, covered: BTreeMap::new(), files: Vec::new() }
+        Self { version: VERSION, next_file: 0, covered: BTreeMap::new(), files: Vec::new(), erased: Erased::default() }
     }
 }
 
@@ -93,6 +109,11 @@ impl Manifest {
             Some(partitions.iter().map(move |(p, o)| ((topic, *p), *o)).collect::<Vec<_>>())
         };
         self.covered.iter().filter_map(of).flatten().collect()
+    }
+
+    /// Covers nothing.
+    pub(crate) fn uncover(&mut self) {
+        self.covered.clear();
     }
 
     /// Covers more of the log. (An offset may go down: if the log was replaced by an empty one.)

@@ -16,17 +16,22 @@ mod compact;
 #[cfg(test)]
 mod crash_tests;
 mod disk;
+mod erase;
 mod file;
+mod housekeeping;
 mod manifest;
 mod merge_exec;
 mod overlap;
 mod parts;
 mod period;
+mod portable;
 mod scan;
+mod thin;
 
+use crate::erased::Erased;
 use crate::memory::{self, Run};
 use crate::merge::{MergeBatches, sort_unique};
-use crate::{ArchiveBatch, Store, StoreError, Table, Unflushed, metrics, rows};
+use crate::{ArchiveBatch, Copied, RetentionRules, Store, StoreError, Table, Unflushed, rows};
 use async_trait::async_trait;
 use compact::Target;
 use datafusion::catalog::TableProvider;
@@ -39,12 +44,12 @@ use scan::{Folder, TableSnapshot};
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Duration;
 use tracing::{info, warn};
-use waystream_domain::Timestamp;
+use waystream_domain::{Erasure, Timestamp};
 use waystream_log::Offsets;
 
 /// How the embedded store behaves.
@@ -57,8 +62,8 @@ pub struct ParquetOptions {
     pub read_only: bool,
 }
 
-/// Bytes whose checksums are looked at per round of housekeeping: all of a large store within days, no disk kept busy.
-const CHECK_BYTES: u64 = 1 << 30;
+/// How often it is looked whether files that nobody may read any more are gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A store in a folder.
 #[derive(Debug)]
@@ -86,6 +91,12 @@ struct Inner {
     next_file: AtomicU64,
     /// Rows with fix times before this are past retention, milliseconds since 1970.
     keep_from_ms: AtomicI64,
+    /// What must not come back, as in the manifest. Changed while nothing is appended.
+    erased: Mutex<Erased>,
+    /// What single organisations and devices keep for less time than `options` say.
+    rules: Mutex<Arc<RetentionRules>>,
+    /// Files that were replaced; some may still be read.
+    retired: Mutex<Vec<(PathBuf, Weak<DataFile>)>>,
     /// The store is closed: housekeeping still under way gives up.
     closing: AtomicBool,
     /// Locked as long as the store is open.
@@ -175,6 +186,9 @@ impl ParquetStore {
             suspecting: Mutex::default(),
             next_file: AtomicU64::new(manifest.next_file),
             keep_from_ms: AtomicI64::new(i64::MIN),
+            erased: Mutex::new(manifest.erased.clone()),
+            rules: Mutex::default(),
+            retired: Mutex::default(),
             closing: AtomicBool::new(false),
             manifest: Mutex::new(manifest),
             _lock: lock,
@@ -205,15 +219,9 @@ impl ParquetStore {
         self.inner.expire(now);
     }
 
-    /// Compares every file with its checksum; answers the damage. For an operator's check of a whole store.
-    pub async fn check(&self) -> Result<Vec<String>, StoreError> {
-        self.blocking(|inner| {
-            for file in inner.files() {
-                file.check_again();
-            }
-            Ok(inner.damage())
-        })
-        .await
+    /// Puts what [`Store::copy_to`] has written into a folder that has no rows yet. Blocks.
+    pub fn import(from: &Path, folder: &Path) -> Result<Copied, StoreError> {
+        Self::open(folder, ParquetOptions::default())?.inner.import(from)
     }
 }
 
@@ -293,10 +301,11 @@ impl Inner {
     }
 
     fn append(&self, batch: &ArchiveBatch) -> Result<Unflushed, StoreError> {
+        let _appending = lock(&self.appending);
+        let batch = lock(&self.erased).without(batch);
         let sorted = |table, unsorted| sort_unique(table, &unsorted).map(|rows| Run::new(table, rows, 0)).map_err(refused);
         let positions = sorted(Table::Positions, rows::positions_batch(&batch.positions))?;
         let events = sorted(Table::Events, rows::events_batch(&batch.events))?;
-        let _appending = lock(&self.appending);
         let mut added = Vec::new();
         for (table, run) in [(Table::Positions, positions), (Table::Events, events)] {
             let Some(run) = run else { continue };
@@ -398,83 +407,6 @@ impl Inner {
         Ok(())
     }
 
-    fn maintain(&self, now: Timestamp) -> Result<(), StoreError> {
-        if self.options.read_only {
-            return Ok(());
-        }
-        let _maintaining = lock(&self.maintaining);
-        let keep_from_ms = self.expire(now);
-        for table in Table::ALL {
-            if let Some(keep_from_ms) = keep_from_ms {
-                let parts = self.parts(table);
-                let old: Vec<_> = parts.files.iter().filter(|f| f.entry.fix_time.1 < keep_from_ms).cloned().collect();
-                if !old.is_empty() {
-                    info!(table = table.name(), files = old.len(), "removing files past retention");
-                    self.replace(table, &old, Vec::new())?;
-                }
-            }
-            while let Some(task) = compact::next(table, &self.parts(table).files, now.as_millis(), keep_from_ms) {
-                let started = Instant::now();
-                let merged = compact::run(&task, keep_from_ms, &self.target());
-                metrics::compacted(started.elapsed());
-                match merged {
-                    Ok(files) => self.replace(table, &task.files, files.into_iter().map(Arc::new).collect())?,
-                    // The damaged file is marked by now, and no task takes it any more.
-                    Err(StoreError::Damaged(what)) if task.files.iter().any(|f| f.is_damaged()) => {
-                        warn!(what, "compaction met a damaged file");
-                    }
-                    Err(e) => return Err(e),
-                }
-            }
-        }
-        self.check_files(CHECK_BYTES);
-        let files = self.files();
-        metrics::files(files.len(), files.iter().map(|f| f.entry.bytes).sum());
-        Ok(())
-    }
-
-    /// From when on rows are kept as of now; tables have no others from here on.
-    fn expire(&self, now: Timestamp) -> Option<i64> {
-        let keep_from_ms = now.plus_millis(-i64::from(self.options.retention_days?) * 86_400_000).as_millis();
-        self.keep_from_ms.store(keep_from_ms, Ordering::Relaxed);
-        Some(keep_from_ms)
-    }
-
-    /// Swaps files of a table, in the manifest and for readers to come.
-    fn replace(&self, table: Table, old: &[Arc<DataFile>], new: Vec<Arc<DataFile>>) -> Result<(), StoreError> {
-        let gone: HashSet<&str> = old.iter().map(|f| f.entry.path.as_str()).collect();
-        let keep = |path: &str| !gone.contains(path);
-        // New files are added at the end, and none of them has a name of the old ones.
-        self.change_manifest(&new, |manifest| manifest.files.retain(|f| keep(&f.path)))?;
-        let mut state = self.state_mut();
-        let state = state.table_mut(table);
-        let mut parts = Parts::clone(&state.parts);
-        parts.files.retain(|f| keep(&f.entry.path));
-        parts.files.extend(new);
-        state.parts = Arc::new(parts);
-        // Removed from disk when the last reader lets go of them.
-        old.iter().for_each(|f| f.retire());
-        Ok(())
-    }
-
-    /// Compares files not yet checked with their checksums, newest first, up to about so many bytes.
-    fn check_files(&self, bytes: u64) {
-        let mut left = bytes;
-        for file in self.files().into_iter().rev() {
-            if self.closing.load(Ordering::Relaxed) {
-                return;
-            }
-            if !file.is_unchecked() {
-                continue;
-            }
-            file.check();
-            left = left.saturating_sub(file.entry.bytes);
-            if left == 0 {
-                return;
-            }
-        }
-    }
-
     fn damage(&self) -> Vec<String> {
         let sentence = |f: &Arc<DataFile>| {
             let (from, to) = f.entry.fix_time;
@@ -538,7 +470,37 @@ impl Store for ParquetStore {
         }
     }
 
+    fn keep_only(&self, rules: RetentionRules) {
+        *lock(&self.inner.rules) = Arc::new(rules);
+    }
+
+    async fn erase(&self, erasure: &Erasure) -> Result<(), StoreError> {
+        let erasure = erasure.clone();
+        let mut left = self.blocking(move |inner| inner.erase(&erasure)).await?;
+        while !left.is_empty() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let read = self.inner.retired_files()?;
+            left.retain(|path| read.contains(path));
+        }
+        Ok(())
+    }
+
     fn damage(&self) -> Vec<String> {
         self.inner.damage()
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.blocking(|inner| {
+            for file in inner.files() {
+                file.check_again();
+            }
+            Ok(inner.damage())
+        })
+        .await
+    }
+
+    async fn copy_to(&self, folder: &Path) -> Result<Copied, StoreError> {
+        let folder = folder.to_owned();
+        self.blocking(move |inner| inner.copy_to(&folder)).await
     }
 }

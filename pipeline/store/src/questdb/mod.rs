@@ -5,6 +5,7 @@
 //! positions_odd_times, events_odd_times   fix times outside of the years 2000 to 2099, see `schema`
 //! archived                                how far the log is covered
 //! refused                                 rows that the server refused, with its reason
+//! erased                                  what must not come back from the log
 //! migrations                              which version of the tables this is
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! moment. Rows are compared with stored versions *before* they go into memory (see `resolve`), so that QuestDB's "last written wins"
 //! comes to "received last wins". One process writes; others may read.
 
+mod erase;
 mod exec;
 mod filter;
 mod health;
@@ -23,9 +25,10 @@ mod scan;
 mod schema;
 mod server;
 
+use crate::erased::Erased;
 use crate::memory::Run;
 use crate::merge::{Keys, missing, sort_unique};
-use crate::{ArchiveBatch, ArchiveConfig, Store, StoreError, Table, Unflushed, rows};
+use crate::{ArchiveBatch, ArchiveConfig, Copied, RetentionRules, Store, StoreError, Table, Unflushed, rows};
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use health::Health;
@@ -37,12 +40,12 @@ use schema::{Names, Tables, Times};
 use serde::{Deserialize, Serialize};
 use server::{NO_LIMIT, Server};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
-use waystream_domain::Timestamp;
+use waystream_domain::{Erasure, Timestamp};
 use waystream_log::{Offsets, Topic};
 use waystream_tls::{Exposed, TlsTrust, is_local_host};
 
@@ -154,6 +157,8 @@ pub struct QuestDbStore {
     started: OnceCell<()>,
     /// Held while rows are appended.
     marks: Mutex<[Marks; 2]>,
+    /// What is left out of what is appended. Changed while nothing is.
+    erased: RwLock<Erased>,
     /// Held while flushing.
     flushing: Mutex<()>,
     health: Health,
@@ -176,6 +181,7 @@ impl QuestDbStore {
             state: RwLock::default(),
             started: OnceCell::new(),
             marks: Mutex::default(),
+            erased: RwLock::default(),
             flushing: Mutex::default(),
             health: Health::default(),
         }))
@@ -226,6 +232,7 @@ impl QuestDbStore {
                 covered.insert((topic, partition as u32), next as u64);
                 flush = flush.max(number(3).unwrap_or(0));
             }
+            self.read_erased().await?;
             let mut marks = self.marks.lock().await;
             for (table, marks) in Table::ALL.into_iter().zip(marks.iter_mut()) {
                 let name = names.rows(table, Times::Usual);
@@ -283,7 +290,8 @@ impl Store for QuestDbStore {
         self.start().await?;
         let mut marks = self.marks.lock().await;
         let mut added = Vec::new();
-        let batches = [rows::positions_batch(&batch.positions), rows::events_batch(&batch.events)];
+        let kept = self.erased.read().unwrap_or_else(PoisonError::into_inner).without(&batch);
+        let batches = [rows::positions_batch(&kept.positions), rows::events_batch(&kept.events)];
         for ((table, rows), marks) in Table::ALL.into_iter().zip(batches).zip(marks.iter_mut()) {
             if rows.num_rows() == 0 {
                 continue;
@@ -362,7 +370,24 @@ impl Store for QuestDbStore {
         self.look().await
     }
 
+    /// A table has one time to live, and no row can be removed.
+    fn keep_only(&self, _: RetentionRules) {}
+
+    async fn erase(&self, erasure: &Erasure) -> Result<(), StoreError> {
+        self.overwrite(erasure).await
+    }
+
     fn damage(&self) -> Vec<String> {
         self.health.complaints()
+    }
+
+    /// Files are QuestDB's; this looks whether it takes and shows rows.
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.look().await?;
+        Ok(self.damage())
+    }
+
+    async fn copy_to(&self, _: &Path) -> Result<Copied, StoreError> {
+        Err(StoreError::Refused("history is in QuestDB, which has backups of its own".into()))
     }
 }

@@ -4,7 +4,7 @@
 //! Most fixes are newer than all others of their device, for which nothing has to be looked up. The rest, late or sent again, is
 //! compared with what the server has.
 
-use super::schema::{FIRST_FLUSH, Names, Tables, Times};
+use super::schema::{ERASED, FIRST_FLUSH, Names, Tables, Times};
 use super::server::NO_LIMIT;
 use crate::memory::Run;
 use crate::merge::{Keys, missing, sort_unique};
@@ -89,7 +89,7 @@ pub(crate) async fn news(
         for i in &late {
             if let Some(j) = find(&others, stored.num_rows(), &keys, *i) {
                 keep[*i] &= keys.compare_version(*i, &others, j).is_gt();
-                first_flush[*i] = flushes.filter(|f| f.is_valid(j)).map(|f| f.value(j));
+                first_flush[*i] = flushes.filter(|f| f.is_valid(j)).map(|f| f.value(j)).filter(|flush| *flush != ERASED);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::exec::QuestDbExec;
 use super::filter::{self, MAX_BYTES};
 use super::recent::Recent;
-use super::schema::{FIRST_FLUSH, Tables, Times, USUAL};
+use super::schema::{ERASED, FIRST_FLUSH, Tables, Times, USUAL};
 use super::server::NO_LIMIT;
 use crate::Table;
 use arrow::datatypes::SchemaRef;
@@ -38,8 +38,9 @@ impl QuestDbTable {
     /// The question for rows of some times; `conditions` in SQL.
     fn question(&self, times: Times, columns: &[&str], conditions: &[String], limit: i64) -> String {
         let mut sql = format!("SELECT {} FROM {}", columns.join(","), self.tables.names.rows(self.table, times));
-        let later = self.flushed.map(|flush| format!("{FIRST_FLUSH} <= {flush}"));
-        for (i, condition) in conditions.iter().chain(&later).enumerate() {
+        // Those that came later, and those that were erased.
+        let hidden = [format!("{FIRST_FLUSH} <= {}", self.flushed.unwrap_or(ERASED - 1))];
+        for (i, condition) in conditions.iter().chain(&hidden).enumerate() {
             write!(sql, " {} {condition}", if i == 0 { "WHERE" } else { "AND" }).expect("a String takes everything");
         }
         write!(sql, " LIMIT {limit}").expect("a String takes everything");

@@ -16,6 +16,9 @@ pub(crate) const USUAL: std::ops::Range<i64> = 946_684_800_000..4_102_444_800_00
 /// Number of the flush that first wrote a row, to tell rows that came after a snapshot.
 pub(crate) const FIRST_FLUSH: &str = "first_flush";
 
+/// Stands for that flush in rows that were erased: one that never comes, so that nobody is shown them.
+pub(crate) const ERASED: i32 = i32::MAX;
+
 /// Which of the two tables that a table of the store is kept in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Times {
@@ -60,6 +63,11 @@ impl Names {
     /// Rows that the server refused, with its reason.
     pub(crate) fn refused(&self) -> String {
         format!("{}refused", self.prefix)
+    }
+
+    /// What must not come back from the log.
+    pub(crate) fn erased(&self) -> String {
+        format!("{}erased", self.prefix)
     }
 
     fn migrations(&self) -> String {
@@ -145,7 +153,12 @@ fn migrations(names: &Names) -> Vec<Vec<String>> {
          row VARCHAR) TIMESTAMP(received_at) PARTITION BY MONTH WAL DEDUP UPSERT KEYS(received_at, topic, log_partition, log_offset)",
         names.refused()
     );
-    vec![rows.chain([archived, refused]).collect()]
+    // Read at once by whoever has written it.
+    let erased = format!(
+        "CREATE TABLE IF NOT EXISTS {} (at TIMESTAMP, marks VARCHAR) TIMESTAMP(at) PARTITION BY YEAR BYPASS WAL",
+        names.erased()
+    );
+    vec![rows.chain([archived, refused]).collect(), vec![erased]]
 }
 
 /// A server with our tables.

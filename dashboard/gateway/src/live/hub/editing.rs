@@ -24,10 +24,13 @@ impl Hub {
                 self.views_of_fleet.clear();
                 self.place_fleet(fleet, now);
             }
-            CatalogKey::Device(device) => {
+            CatalogKey::Device(device) | CatalogKey::Erasure(device) => {
                 let slot = {
                     let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
-                    edit_on(&mut board, &self.catalog, device)
+                    match &key {
+                        CatalogKey::Erasure(_) => erase_on(&mut board, &self.catalog, device),
+                        _ => edit_on(&mut board, &self.catalog, device),
+                    }
                 };
                 let board = self.shared_board();
                 let board = board.read().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +55,8 @@ impl Hub {
             | CatalogKey::Handover(_)
             | CatalogKey::FleetOwner(..)
             | CatalogKey::DeviceToken(_)
-            | CatalogKey::DeviceAddresses(_) => {}
+            | CatalogKey::DeviceAddresses(_)
+            | CatalogKey::Retention(_) => {}
         }
         if let Some((organisation, message)) = before
             && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
@@ -121,6 +125,14 @@ fn edit_on(board: &mut Board, catalog: &Catalog, device: &DeviceId) -> Option<u3
     board.edit(device, entry.map(AsRef::as_ref)).or(gone)
 }
 
+/// What was known of a device is shown to nobody until it reports again, if that was asked for. Answers as [`edit_on`] does.
+fn erase_on(board: &mut Board, catalog: &Catalog, device: &DeviceId) -> Option<u32> {
+    let asked = catalog.erasures.get(device).filter(|erasure| erasure.done_at.is_none())?;
+    board.find(device).filter(|(_, vehicle)| asked.concerns(&vehicle.fleet))?;
+    let gone = board.hand_over(device);
+    board.edit(device, catalog.devices.get(device).map(AsRef::as_ref)).or(gone)
+}
+
 /// Whose an entry is, and how browsers are told about it.
 fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, CatalogMessage)> {
     match key {
@@ -158,6 +170,8 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         | CatalogKey::FleetOwner(..)
         | CatalogKey::DeviceToken(_)
         | CatalogKey::DeviceAddresses(_)
+        | CatalogKey::Erasure(_)
+        | CatalogKey::Retention(_)
         // Those of a tick are told in one message.
         | CatalogKey::Acknowledgement(_) => None,
     }
