@@ -159,7 +159,8 @@ async fn functions_give_the_figures_that_others_have_published() {
     let f = fixture(SqlOptions::default()).await;
     for (expression, expected) in [
         ("round(geodesic_m(40.6, -73.8, 51.6, -0.5), 4)", "5551759.4003"),
-        ("geodesic_m(0, 0, 0, 181)", "NaN"),
+        ("geodesic_m(0, 0, 0, 181), haversine_m(0, 0, 0, 181), bearing_deg(95, 0, 0, 0)", "NaN,NaN,NaN"),
+        ("dwithin_m(0, 0, 0, 181, 1e9), dwithin_m(0, 0, 0, 1, CAST('NaN' AS DOUBLE)), dwithin_m(0, 0, 0, 1, -1)", ",,false"),
         ("h3_cell(37.3615593, -122.0553238, 7)", "87283472bffffff"),
         ("h3_cell(37.345793375368, -121.976375972551, 5)", "85283473fffffff"),
         ("round(h3_lat('85283473fffffff'), 9)", "37.345793375"),

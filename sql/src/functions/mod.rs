@@ -86,6 +86,11 @@ impl Entry {
     }
 }
 
+/// Whether a (latitude, longitude) in degrees is a place on Earth; NaN is none.
+fn on_earth((lat, lon): (f64, f64)) -> bool {
+    lat.abs() <= 90.0 && lon.abs() <= 180.0
+}
+
 /// Makes all of them known, but for the table function: it needs the scope's tables.
 pub(crate) fn register(context: &SessionContext, zones: Zones) {
     scalar::all(Arc::new(zones)).into_iter().for_each(|f| context.register_udf(f));

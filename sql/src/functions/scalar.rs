@@ -1,6 +1,6 @@
 //! Scalar functions: NULL if an argument is, and an answer for any other, if only NaN or NULL.
 
-use super::{Entry, cells, zones::Zones};
+use super::{Entry, cells, on_earth, zones::Zones};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray, StringViewArray, TimestampMillisecondArray,
 };
@@ -18,10 +18,14 @@ use waystream_domain::{bearing_of_degrees_deg, geodesic_degrees_m, haversine_deg
 pub(super) fn all(zones: Arc<Zones>) -> Vec<ScalarUDF> {
     let by_name = zones.clone();
     vec![
-        number("haversine_m", |[a, b, c, d]| haversine_degrees_m((a, b), (c, d))),
+        number("haversine_m", |[a, b, c, d]| between((a, b), (c, d), haversine_degrees_m)),
         number("geodesic_m", |[a, b, c, d]| geodesic_degrees_m((a, b), (c, d))),
-        number("bearing_deg", |[a, b, c, d]| bearing_of_degrees_deg((a, b), (c, d))),
-        truth("dwithin_m", |[a, b, c, d, m]| haversine_degrees_m((a, b), (c, d)) <= m),
+        number("bearing_deg", |[a, b, c, d]| between((a, b), (c, d), bearing_of_degrees_deg)),
+        truth("dwithin_m", |[a, b, c, d, most_m]| {
+            let metres = between((a, b), (c, d), haversine_degrees_m);
+            // Of what is no number nobody can say whether it is more.
+            (!metres.is_nan() && !most_m.is_nan()).then_some(metres <= most_m)
+        }),
         number("speed_kmh", |[mps]| rounded(mps * 3.6)),
         number("speed_mph", |[mps]| rounded(mps * 3600.0 / 1609.344)),
         number("speed_kn", |[mps]| rounded(mps * 3600.0 / 1852.0)),
@@ -61,6 +65,11 @@ pub(super) fn all(zones: Arc<Zones>) -> Vec<ScalarUDF> {
     ]
 }
 
+/// Of two (latitude, longitude) in degrees; NaN if one of them is not a place on Earth.
+fn between(a: (f64, f64), b: (f64, f64), f: fn((f64, f64), (f64, f64)) -> f64) -> f64 {
+    if on_earth(a) && on_earth(b) { f(a, b) } else { f64::NAN }
+}
+
 /// Of every time column.
 fn time_type() -> DataType {
     DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
@@ -88,8 +97,8 @@ fn number<const N: usize>(name: &'static str, f: impl Fn([f64; N]) -> f64 + Send
     function(name, &vec![DataType::Float64; N], DataType::Float64, call)
 }
 
-fn truth<const N: usize>(name: &'static str, f: impl Fn([f64; N]) -> bool + Send + Sync + 'static) -> ScalarUDF {
-    let call = move |columns: &[ArrayRef]| Ok(Arc::new(each(columns, |a| Some(f(a))).collect::<BooleanArray>()) as ArrayRef);
+fn truth<const N: usize>(name: &'static str, f: impl Fn([f64; N]) -> Option<bool> + Send + Sync + 'static) -> ScalarUDF {
+    let call = move |columns: &[ArrayRef]| Ok(Arc::new(each(columns, &f).collect::<BooleanArray>()) as ArrayRef);
     function(name, &vec![DataType::Float64; N], DataType::Boolean, call)
 }
 
