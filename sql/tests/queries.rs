@@ -42,7 +42,12 @@ async fn an_analyst_sees_documented_tables() {
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1",
             "table_name\nacknowledgements\ndevices\nevents\nfleets\ngeofences\nlatest_positions\npositions\nstops\ntrips\n",
         ),
-        ("SELECT count(*) AS n FROM information_schema.columns WHERE table_name = 'positions'", "n\n13\n"),
+        ("SELECT count(*) AS n FROM information_schema.columns WHERE table_name = 'positions'", "n\n25\n"),
+        (
+            "SELECT min(arrow_typeof(odometer_m)) AS o, min(arrow_typeof(alarm)) AS a, count(*) AS n FROM positions WHERE ignition AND odometer_m IS NULL",
+            "o,a,n\nFloat64,Utf8,1000\n",
+        ),
+        ("SELECT count(*) AS n FROM latest_positions WHERE ignition AND fuel_l IS NULL", "n\n10\n"),
         (
             "SELECT round(haversine_m(0, 0, 0, 1), 3) AS m, haversine_m(0, NULL, 0, 1) AS nothing, dwithin_m(0, 0, 0, 1, 111196) AS near, bearing_deg(0, 0, 0, 1) AS east",
             "m,nothing,near,east\n111195.08,,true,90.0\n",
