@@ -1,6 +1,6 @@
 //! The context of one question: tables that show what the scope allows, and nothing else.
 
-use crate::functions::{Gaps, Zones};
+use crate::functions::{Gaps, JourneysTable, Zones};
 use crate::manner::Manner;
 use crate::memory::Memory;
 use crate::{Flaw, LatestPositions, Scope, SqlError, attributes, functions, latest, statement, tables, views};
@@ -116,6 +116,9 @@ impl Core {
         for (name, sql) in views::VIEWS {
             let plan = context.state().create_logical_plan(sql).await?;
             context.register_table(name, Arc::new(ViewTable::new(plan, None)))?;
+            if wanted.contains(name) {
+                context.register_udtf(name, Arc::new(JourneysTable::new(name, sql, context).await?));
+            }
         }
         let gaps = Gaps { plan: state.create_logical_plan(functions::GAPS_QUERY).await? };
         context.register_udtf("gaps", Arc::new(gaps));

@@ -205,6 +205,7 @@ async fn functions_give_the_figures_that_others_have_published() {
         ),
         ("SELECT count(*) AS n, min(gap_s) AS gap_s, round(max(distance_m), 1) AS m FROM gaps(10)", "n,gap_s,m\n990,10.0,111.2\n"),
         ("SELECT count(*) AS n FROM gaps(10.5)", "n\n0\n"),
+        ("SELECT count(*) AS n FROM gaps(NULL, '2026-03-05')", "n\n0\n"),
         (
             "SELECT device, from_time, to_time FROM gaps(1, '2026-03-05T00:00:00Z', '2026-03-05T00:00:15Z') ORDER BY 1 LIMIT 1",
             "device,from_time,to_time\nn0,2026-03-05T00:00:00.000Z,2026-03-05T00:00:10.000Z\n",
@@ -223,6 +224,10 @@ async fn functions_give_the_figures_that_others_have_published() {
         ("SELECT * FROM gaps()", "seconds"),
         ("SELECT * FROM gaps('x')", "seconds"),
         ("SELECT * FROM gaps(1, 'yesterday')", "yesterday is not a time"),
+        ("SELECT * FROM trips('yesterday')", "yesterday is not a time"),
+        ("SELECT * FROM trips(NULL, NULL, 0)", "trips: stop_after_s is not between"),
+        ("SELECT * FROM stops(NULL, NULL, NULL, 'far')", "number of metres"),
+        ("SELECT * FROM stops(1, 2, 3, 4, 5, 6)", "two times"),
     ] {
         let error = match f.engine.query(&f.acme, sql).await {
             Ok(mut result) => result.collect().await.expect_err(sql),

@@ -15,6 +15,7 @@ mod event;
 mod fix;
 pub mod geofence;
 mod ids;
+mod journeys;
 mod late;
 mod latest;
 mod link;
@@ -51,6 +52,7 @@ pub use ids::{
     ChannelId, CommandId, DeliveryId, DeviceId, FleetId, GeofenceId, IdError, NotificationRuleId, OrganisationId, QueryId,
     ReportId, ShareLinkId, TokenId, UserId,
 };
+pub use journeys::Journeys;
 pub use late::Corrected;
 pub use latest::Latest;
 pub use link::Link;

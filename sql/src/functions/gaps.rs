@@ -1,11 +1,13 @@
 //! `gaps(seconds [, from [, to]])`: the silences of devices, as a table.
 
+use super::arguments::{number, range};
 use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::datasource::ViewTable;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::LogicalPlan;
 use std::sync::Arc;
-use waystream_domain::Timestamp;
+
+const NAME: &str = "gaps";
 
 /// Which rows there are for `$1` seconds or more between fixes from `$2` to `$3`. The times are below the window: only these
 /// positions are read.
@@ -29,38 +31,10 @@ pub(crate) struct Gaps {
 impl TableFunctionImpl for Gaps {
     fn call_with_args(&self, args: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
         let (seconds, times) = match args.exprs() {
-            [seconds, times @ ..] if times.len() <= 2 => (number(seconds)?, times),
-            _ => return plan_err!("gaps takes seconds, and at most two times: gaps(600, '2026-03-04', '2026-03-05')"),
+            [seconds, times @ ..] if times.len() <= 2 => (number(NAME, "seconds", Some(seconds))?, times),
+            _ => return plan_err!("{NAME} takes seconds, and at most two times: gaps(600, '2026-03-04', '2026-03-05')"),
         };
-        // What text can name: the years 1 to 9999.
-        let (first, last) = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z");
-        let time = |i: usize, otherwise: &str| match times.get(i) {
-            Some(expr) => time(expr),
-            None => parse(otherwise),
-        };
-        let values = vec![ScalarValue::Float64(Some(seconds)), time(0, first)?, time(1, last)?];
-        Ok(Arc::new(ViewTable::new(self.plan.clone().with_param_values(values)?, None)))
-    }
-}
-
-fn number(expr: &Expr) -> Result<f64> {
-    match expr {
-        Expr::Literal(ScalarValue::Int64(Some(seconds)), _) => Ok(*seconds as f64),
-        Expr::Literal(ScalarValue::Float64(Some(seconds)), _) => Ok(*seconds),
-        other => plan_err!("gaps takes a number of seconds, not {other}"),
-    }
-}
-
-fn time(expr: &Expr) -> Result<ScalarValue> {
-    match expr {
-        Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => parse(text),
-        other => plan_err!("gaps takes a time as text, not {other}"),
-    }
-}
-
-fn parse(text: &str) -> Result<ScalarValue> {
-    match Timestamp::parse(text) {
-        Some(time) => Ok(ScalarValue::TimestampMillisecond(Some(time.as_millis()), Some("UTC".into()))),
-        None => plan_err!("{text} is not a time (ISO 8601)"),
+        let [from, to] = range(NAME, times)?;
+        Ok(Arc::new(ViewTable::new(self.plan.clone().with_param_values(vec![ScalarValue::Float64(seconds), from, to])?, None)))
     }
 }

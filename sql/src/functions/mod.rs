@@ -3,15 +3,18 @@
 //! Units are in the names. Latitudes and longitudes are WGS84 degrees. Adding a function: one entry in [`ENTRIES`], one in its file,
 //! one line in `docs/sql.md`; tests hold the three together.
 
+mod arguments;
 mod attributes;
 mod cells;
 mod gaps;
+mod journeys;
 mod path;
 mod scalar;
 mod segment;
 mod zones;
 
 pub(crate) use gaps::{Gaps, QUERY as GAPS_QUERY};
+pub(crate) use journeys::JourneysTable;
 pub(crate) use zones::Zones;
 
 use datafusion::logical_expr::{DocSection, Documentation};
@@ -54,6 +57,11 @@ pub const ENTRIES: &[Entry] = &[
         "gaps(seconds [, from [, to]])",
         "table: silences of devices of at least so many seconds: device, fleet, from_time, to_time, gap_s, from_lat, from_lon, to_lat, to_lon, distance_m",
     ),
+    entry(
+        "trips([from [, to [, stop_after_s [, leave_m [, gap_s]]]]])",
+        "table: what the table trips would have, of the positions between two times alone and by rules of yours (180 s, 200 m, 3,600 s if you say none)",
+    ),
+    entry("stops([from [, to [, stop_after_s [, leave_m [, gap_s]]]]])", "table: the same of the table stops"),
     entry("zone_id(lat, lon)", "id of the geofence that holds the place (the least id, if several do), NULL if none"),
     entry("in_geofence(lat, lon, name)", "whether a geofence of this name or id holds the place; its boundary is inside"),
     entry("h3_cell(lat, lon, resolution)", "H3 cell of the place, resolution 0 to 15, as text"),
@@ -91,7 +99,7 @@ fn on_earth((lat, lon): (f64, f64)) -> bool {
     lat.abs() <= 90.0 && lon.abs() <= 180.0
 }
 
-/// Makes all of them known, but for the table function: it needs the scope's tables.
+/// Makes all of them known, but for the table functions: they need the scope's tables.
 pub(crate) fn register(context: &SessionContext, zones: Zones) {
     scalar::all(Arc::new(zones)).into_iter().for_each(|f| context.register_udf(f));
     context.register_udaf(path::path_m());
@@ -118,7 +126,7 @@ mod tests {
     fn every_function_has_an_entry_and_every_entry_a_line_in_the_documentation() {
         let functions = scalars();
         let mut names: Vec<&str> = functions.iter().map(|f| f.name()).collect();
-        names.extend(["path_m", "segment_id", "gaps"]);
+        names.extend(["path_m", "segment_id", "gaps", "trips", "stops"]);
         let names: BTreeSet<&str> = names.into_iter().collect();
         assert_eq!(names, ENTRIES.iter().map(Entry::name).collect());
 
