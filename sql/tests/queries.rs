@@ -207,6 +207,10 @@ async fn functions_give_the_figures_that_others_have_published() {
             "segment,n,since\n0,30,2026-03-04T23:55:00.000Z\n1,30,2026-03-05T00:00:00.000Z\n2,40,2026-03-05T00:05:00.000Z\n",
         ),
         ("SELECT count(*) AS n, min(gap_s) AS gap_s, round(max(distance_m), 1) AS m FROM gaps(10)", "n,gap_s,m\n990,10.0,111.2\n"),
+        (
+            "SELECT count(*) AS n FROM positions WHERE ST_Contains('POLYGON((12 51,14 51,14 52.0505,12 52.0505,12 51))', ST_Point(lon, lat))",
+            "n\n510\n",
+        ),
         ("SELECT count(*) AS n FROM gaps(10.5)", "n\n0\n"),
         ("SELECT count(*) AS n FROM gaps(NULL, '2026-03-05')", "n\n0\n"),
         (
