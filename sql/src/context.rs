@@ -1,9 +1,9 @@
 //! The context of one question: tables that show what the scope allows, and nothing else.
 
-use crate::functions::{Gaps, Zones};
+use crate::functions::{Gaps, JourneysTable, Zones};
 use crate::manner::Manner;
 use crate::memory::Memory;
-use crate::{Flaw, LatestPositions, Scope, SqlError, functions, growing, latest, statement, tables, views};
+use crate::{Flaw, LatestPositions, Scope, SqlError, attributes, functions, growing, latest, statement, tables, views};
 #[cfg(feature = "postgres")]
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
@@ -16,7 +16,7 @@ use datafusion::sql::parser::Statement;
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use waystream_domain::SharedCatalog;
-use waystream_store::{EVENT_COLUMNS, POSITION_COLUMNS, Store, Table};
+use waystream_store::{EVENT_COLUMNS, Store, Table};
 
 /// Scalar functions whose result may be as large as an argument says, or which may take as long as two long texts say, beyond the
 /// reach of memory pool and deadline.
@@ -102,8 +102,10 @@ impl Core {
     }
 
     async fn register_tables(&self, context: &SessionContext, scope: &Scope, wanted: &HashSet<String>) -> Result<()> {
-        for (table, columns) in [(Table::Positions, &POSITION_COLUMNS[..]), (Table::Events, &EVENT_COLUMNS[..])] {
-            let plan = in_fleets(self.provider(table), table, scope)?.project(columns.iter().map(|c| col(*c)))?.build()?;
+        let rows = |table| in_fleets(self.provider(table), table, scope);
+        let positions = attributes::with_columns(rows(Table::Positions)?, context)?.build()?;
+        let events = rows(Table::Events)?.project(EVENT_COLUMNS.map(col))?.build()?;
+        for (table, plan) in [(Table::Positions, positions), (Table::Events, events)] {
             context.register_table(table.name(), Arc::new(ViewTable::new(plan, None)))?;
         }
         for (name, provider) in tables::of_scope(&self.catalog, scope, |name| wanted.contains(name))? {
@@ -111,14 +113,17 @@ impl Core {
         }
         let state = context.state();
         let latest = match self.latest.get() {
-            Some(source) if wanted.contains("latest_positions") => latest::table(source.of_scope(scope))?,
-            Some(_) => latest::table(Vec::new())?,
-            None => Arc::new(ViewTable::new(state.create_logical_plan(latest::FROM_HISTORY).await?, None)),
+            Some(source) if wanted.contains("latest_positions") => latest::plan(source.of_scope(scope), context)?,
+            Some(_) => latest::plan(Vec::new(), context)?,
+            None => state.create_logical_plan(latest::FROM_HISTORY).await?,
         };
-        context.register_table("latest_positions", latest)?;
+        context.register_table("latest_positions", Arc::new(ViewTable::new(latest, None)))?;
         for (name, sql) in views::VIEWS {
             let plan = context.state().create_logical_plan(sql).await?;
             context.register_table(name, Arc::new(ViewTable::new(plan, None)))?;
+            if wanted.contains(name) {
+                context.register_udtf(name, Arc::new(JourneysTable::new(name, sql, context).await?));
+            }
         }
         let gaps = Gaps { plan: state.create_logical_plan(functions::GAPS_QUERY).await? };
         context.register_udtf("gaps", Arc::new(gaps));

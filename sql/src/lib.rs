@@ -3,6 +3,7 @@
 //! Everything that reads history goes through [`SqlEngine`]: analysts' SQL, tracks for replay and export, pages of events.
 //! This crate writes nothing but results, and knows no sessions or passwords: who may see what is decided before.
 
+mod attributes;
 mod bounded;
 mod context;
 mod engine;

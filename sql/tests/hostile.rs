@@ -30,6 +30,8 @@ async fn nobody_sees_another_organisations_rows() {
         "SELECT * FROM geofences",
         "SELECT * FROM latest_positions",
         "SELECT * FROM gaps(0)",
+        "SELECT * FROM trips(NULL, NULL, 1, 1)",
+        "SELECT * FROM stops()",
         "SELECT zone_id(lat, lon), device FROM positions",
         "SELECT in_geofence(lat, lon, 'Yard of bolt') FROM positions",
         "SELECT * FROM information_schema.tables",

@@ -42,7 +42,12 @@ async fn an_analyst_sees_documented_tables() {
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1",
             "table_name\nacknowledgements\ndevices\nevents\nfleets\ngeofences\nlatest_positions\npositions\nstops\ntrips\n",
         ),
-        ("SELECT count(*) AS n FROM information_schema.columns WHERE table_name = 'positions'", "n\n13\n"),
+        ("SELECT count(*) AS n FROM information_schema.columns WHERE table_name = 'positions'", "n\n25\n"),
+        (
+            "SELECT min(arrow_typeof(odometer_m)) AS o, min(arrow_typeof(alarm)) AS a, count(*) AS n FROM positions WHERE ignition AND odometer_m IS NULL",
+            "o,a,n\nFloat64,Utf8,1000\n",
+        ),
+        ("SELECT count(*) AS n FROM latest_positions WHERE ignition AND fuel_l IS NULL", "n\n10\n"),
         (
             "SELECT round(haversine_m(0, 0, 0, 1), 3) AS m, haversine_m(0, NULL, 0, 1) AS nothing, dwithin_m(0, 0, 0, 1, 111196) AS near, bearing_deg(0, 0, 0, 1) AS east",
             "m,nothing,near,east\n111195.08,,true,90.0\n",
@@ -143,7 +148,8 @@ async fn functions_give_the_figures_that_others_have_published() {
     let f = fixture(SqlOptions::default()).await;
     for (expression, expected) in [
         ("round(geodesic_m(40.6, -73.8, 51.6, -0.5), 4)", "5551759.4003"),
-        ("geodesic_m(0, 0, 0, 181)", "NaN"),
+        ("geodesic_m(0, 0, 0, 181), haversine_m(0, 0, 0, 181), bearing_deg(95, 0, 0, 0)", "NaN,NaN,NaN"),
+        ("dwithin_m(0, 0, 0, 181, 1e9), dwithin_m(0, 0, 0, 1, CAST('NaN' AS DOUBLE)), dwithin_m(0, 0, 0, 1, -1)", ",,false"),
         ("h3_cell(37.3615593, -122.0553238, 7)", "87283472bffffff"),
         ("h3_cell(37.345793375368, -121.976375972551, 5)", "85283473fffffff"),
         ("round(h3_lat('85283473fffffff'), 9)", "37.345793375"),
@@ -158,6 +164,9 @@ async fn functions_give_the_figures_that_others_have_published() {
         ("speed_kmh(10), speed_mph(44.704), speed_kn(1852)", "36.0,100.0,3600.0"),
         ("zone_id(52.008, 13), zone_id(52.01, 13)", "yard-acme,"),
         ("in_geofence(52.008, 13, 'Yard of acme'), in_geofence(52.01, 13, 'yard-acme')", "true,false"),
+        ("ST_Distance(ST_Point(0, 0), 'LINESTRING(3 4,9 4)'), ST_AsText(ST_Point(13.5, -52))", "5.0,POINT(13.5 -52)"),
+        ("ST_Within(ST_Point(1, 1), ST_GeomFromText('POLYGON((0 0,4 0,4 4,0 0))')), ST_Area('POINT EMPTY')", "false,"),
+        ("ST_DWithin(ST_GeomFromGeoJSON('{\"type\":\"Point\",\"coordinates\":[1,2]}'), 'POINT(1 3)', 1)", "true"),
         ("attribute_number('{\"fuel_l\":12.5}', 'fuel_l')", "12.5"),
         ("attribute_text('{\"a\":12.5,\"b\":\"x\"}', 'b')", "x"),
         ("attribute_number('{\"a\":\"12\"}', 'a')", ""),
@@ -182,7 +191,12 @@ async fn functions_give_the_figures_that_others_have_published() {
             "segment,n,since\n0,30,2026-03-04T23:55:00.000Z\n1,30,2026-03-05T00:00:00.000Z\n2,40,2026-03-05T00:05:00.000Z\n",
         ),
         ("SELECT count(*) AS n, min(gap_s) AS gap_s, round(max(distance_m), 1) AS m FROM gaps(10)", "n,gap_s,m\n990,10.0,111.2\n"),
+        (
+            "SELECT count(*) AS n FROM positions WHERE ST_Contains('POLYGON((12 51,14 51,14 52.0505,12 52.0505,12 51))', ST_Point(lon, lat))",
+            "n\n510\n",
+        ),
         ("SELECT count(*) AS n FROM gaps(10.5)", "n\n0\n"),
+        ("SELECT count(*) AS n FROM gaps(NULL, '2026-03-05')", "n\n0\n"),
         (
             "SELECT count(*) AS n FROM gaps(5 * 2, TIMESTAMP '2026-03-05 00:00:00', timestamptz '2026-03-05 00:00:15Z')",
             "n\n10\n",
@@ -207,7 +221,10 @@ async fn functions_give_the_figures_that_others_have_published() {
         ("SELECT * FROM gaps('x')", "seconds"),
         ("SELECT * FROM gaps(1, 'yesterday')", "yesterday is not a time"),
         ("SELECT * FROM gaps(1, 7)", "a time, not"),
-        ("SELECT * FROM gaps(NULL)", "seconds"),
+        ("SELECT * FROM trips('yesterday')", "yesterday is not a time"),
+        ("SELECT * FROM trips(NULL, NULL, 0)", "trips: stop_after_s is not between"),
+        ("SELECT * FROM stops(NULL, NULL, NULL, 'far')", "number of metres"),
+        ("SELECT * FROM stops(1, 2, 3, 4, 5, 6)", "two times"),
     ] {
         let error = match f.engine.query(&f.acme, sql).await {
             Ok(mut result) => result.collect().await.expect_err(sql),

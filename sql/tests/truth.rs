@@ -1,4 +1,4 @@
-//! Recorded tracks through the store and SQL, against distances that others have computed.
+//! Recorded tracks through the store and SQL, against distances that others have computed and journeys that the fold has told.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -11,7 +11,8 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use waystream_domain::catalog::Fleet;
-use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, Timestamp};
+use waystream_domain::geofence::GeofenceIndex;
+use waystream_domain::{Advance, Catalog, CatalogEdit, CatalogEntry, DeviceState, Rules, Timestamp, TripRules};
 use waystream_sql::output::{self, Format};
 use waystream_sql::{Devices, Scope, SqlEngine, SqlOptions, TrackRequest};
 use waystream_store::parquet::{ParquetOptions, ParquetStore};
@@ -137,6 +138,56 @@ async fn check_in(store: Arc<dyn Store>, set: &str) {
     }
     assert_eq!(answer.len(), days, "{set}: device-days");
     assert!(inexact.len() < devices.len(), "{set}: some are exact");
+}
+
+/// Told by the fold as positions come in, and asked for by the same rules afterwards.
+async fn check_journeys(set: &str, rules: TripRules, arguments: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = ParquetStore::open(dir.path(), ParquetOptions::default()).unwrap();
+    let mut rows = track(set);
+    rows.sort_by(|a, b| (&a.device, &a.time).cmp(&(&b.device, &b.time)));
+    rows.dedup_by(|a, b| (&a.device, &a.time) == (&b.device, &b.time));
+    let rules = Rules { trips: Some(rules), ..Rules::default() };
+    let (index, mut states) = (GeofenceIndex::default(), BTreeMap::new());
+    let mut batch = ArchiveBatch::default();
+    for (i, r) in rows.iter().enumerate() {
+        let mut row = common::position(&r.device, "bus", common::at(&r.time), r.lat, r.lon);
+        row.speed_mps = (i % 5 > 0).then_some((i % 37) as f32);
+        // An engine that is switched off now and then, and an odometer that not every report has.
+        row.attributes = [("ignition", i / 40 % 7 > 0)].into_iter().collect();
+        if i % 3 > 0 {
+            row.attributes.set("odometer_m", i as f64 * 30.0);
+        }
+        let new = || DeviceState::new(row.device.clone(), row.fleet.clone());
+        let state: &mut DeviceState = states.entry(row.device.clone()).or_insert_with(new);
+        if let Advance::Moved { events, .. } = state.advance(row.clone(), i as u64, &index, &rules) {
+            for row in events {
+                let offset = batch.events.len() as u64;
+                batch.events.push(Archived { partition: 0, offset, row });
+            }
+        }
+        batch.positions.push(Archived { partition: 0, offset: i as u64, row });
+    }
+    store.append(Arc::new(batch)).await.unwrap();
+    let (engine, scope) = city(store, SqlOptions { max_rows: 1_000_000, ..SqlOptions::default() });
+    for table in ["trips", "stops"] {
+        let all = |from: &str| format!("SELECT * FROM {from} ORDER BY device, started_at");
+        let told = ask(&engine, &scope, &all(table)).await;
+        let asked = ask(&engine, &scope, &all(&format!("{table}{arguments}"))).await;
+        assert!(told.len() > 20, "{set}: {} {table}", told.len());
+        assert_eq!(asked, told, "{set}: {table}{arguments}");
+        let one = format!("SELECT count(*) AS n FROM {table}{arguments} WHERE device = '{}'", told[0][0]);
+        let of_device = told.iter().filter(|row| row[0] == told[0][0]).count();
+        assert_eq!(ask(&engine, &scope, &one).await, [[of_device.to_string()]], "{set}: {one}");
+    }
+}
+
+#[tokio::test]
+async fn trips_and_stops_out_of_positions_are_those_that_were_told() {
+    check_journeys("nyharbor_ais", TripRules::default(), "()").await;
+    check_journeys("austin_bus_dst", TripRules::default(), "(NULL, '2100-01-01')").await;
+    let rules = TripRules { leave_m: 50.5, stop_after_ms: 600_000, gap_ms: 900_000 };
+    check_journeys("nyharbor_ais", rules, "('2000-01-01', NULL, 600, 50.5, 900)").await;
 }
 
 async fn ask(engine: &SqlEngine, scope: &Scope, sql: &str) -> Vec<Vec<String>> {

@@ -15,6 +15,7 @@ mod faults;
 mod gateways;
 mod handover;
 mod hardships;
+mod history_truth;
 #[path = "../../../pipeline/log/tests/support/kafka.rs"]
 mod kafka;
 mod kills;

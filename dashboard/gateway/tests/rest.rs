@@ -233,8 +233,7 @@ async fn the_map_answers_for_the_latest_positions() {
     system.move_to("their", vec![live("b", "their", 1, 20.0)]).await;
     let admin = User::sign_in(&system, "admin").await;
     while admin.get("/api/devices/a").await["position"].is_null() {}
-    let asked =
-        json!({ "query": "SELECT device, fleet, lat, attribute_flag(attributes, 'ignition') AS on FROM latest_positions" });
+    let asked = json!({ "query": "SELECT device, fleet, lat, ignition FROM latest_positions" });
     let (_, answer) = admin.ask(Method::POST, "/api/sql", Some(&asked)).await;
     assert_eq!(answer["rows"], json!([["a", "north", 10.0, true]]));
     system.stop().await;

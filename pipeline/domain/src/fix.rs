@@ -30,16 +30,22 @@ pub struct Fuel {
 }
 
 impl Fix {
+    /// Without what sensors say.
+    pub fn new(fix_time: Timestamp, location: LatLon, speed_mps: Option<f32>) -> Self {
+        let speed_cm_s = speed_mps.and_then(speed_cm_s);
+        Self { fix_time, location, speed_cm_s, ignition: None, odometer_m: None, fuel: None }
+    }
+
+    /// Notes what an odometer shows, if that is a distance.
+    pub fn set_odometer(&mut self, metres: Option<f64>) {
+        // NaN is in no range.
+        let metres = metres.filter(|m| (0.0..=f64::from(u32::MAX)).contains(m));
+        self.odometer_m = metres.map(|m| m.round() as u32);
+    }
+
     /// The facts of a position, and the alarm that it raises.
     pub fn of(position: &Position) -> (Self, Option<SmolStr>) {
-        let mut fix = Self {
-            fix_time: position.fix_time,
-            location: position.location,
-            speed_cm_s: position.speed_mps.and_then(speed_cm_s),
-            ignition: None,
-            odometer_m: None,
-            fuel: None,
-        };
+        let mut fix = Self::new(position.fix_time, position.location, position.speed_mps);
         let mut alarm = None;
         let number = |value: &AttributeValue| match value {
             AttributeValue::Int(n) => Some(*n as f64),
@@ -51,10 +57,7 @@ impl Fix {
             match (name, value) {
                 ("ignition", AttributeValue::Bool(on)) => fix.ignition = Some(*on),
                 ("alarm", AttributeValue::Text(text)) if !text.is_empty() => alarm = Some(text.clone()),
-                ("odometer_m", value) => {
-                    let metres = number(value).filter(|m| (0.0..=f64::from(u32::MAX)).contains(m));
-                    fix.odometer_m = metres.map(|m| m.round() as u32);
-                }
+                ("odometer_m", value) => fix.set_odometer(number(value)),
                 ("fuel_l" | "fuel_level", value) if fix.fuel.is_none() => {
                     let tenths = number(value).map(|n| (n * 10.0).round()).filter(|n| (0.0..=f64::from(u16::MAX)).contains(n));
                     fix.fuel = tenths.map(|n| Fuel { tenths: n as u16, is_percent: name == "fuel_level" });

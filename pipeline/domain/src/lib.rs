@@ -18,6 +18,7 @@ mod fix;
 mod fleet_owner;
 pub mod geofence;
 mod ids;
+mod journeys;
 mod late;
 mod latest;
 mod link;
@@ -61,6 +62,7 @@ pub use ids::{
     ChannelId, CommandId, DeliveryId, DeviceId, FleetId, GeofenceId, IdError, NotificationRuleId, OrganisationId, QueryId,
     ReportId, ShareLinkId, TokenId, UserId,
 };
+pub use journeys::Journeys;
 pub use late::Corrected;
 pub use latest::Latest;
 pub use link::Link;

@@ -71,6 +71,16 @@ impl FleetRules {
         *self == Self::default()
     }
 
+    /// The rules of trips, where the others have these.
+    pub fn trips(&self, others: TripRules) -> TripRules {
+        let ms = |seconds: Option<u32>, otherwise| seconds.map_or(otherwise, |s| i64::from(s) * 1000);
+        TripRules {
+            leave_m: self.leave_m.unwrap_or(others.leave_m),
+            stop_after_ms: ms(self.stop_after_s, others.stop_after_ms),
+            gap_ms: ms(self.gap_s, others.gap_ms),
+        }
+    }
+
     /// Checked.
     ///
     /// # Errors
@@ -100,11 +110,7 @@ impl Rules {
     /// For a fleet.
     pub(crate) fn of(&self, fleet: &FleetRules) -> Self {
         let mut rules = *self;
-        if let Some(trips) = &mut rules.trips {
-            trips.leave_m = fleet.leave_m.unwrap_or(trips.leave_m);
-            trips.stop_after_ms = fleet.stop_after_s.map_or(trips.stop_after_ms, |s| i64::from(s) * 1000);
-            trips.gap_ms = fleet.gap_s.map_or(trips.gap_ms, |s| i64::from(s) * 1000);
-        }
+        rules.trips = rules.trips.map(|trips| fleet.trips(trips));
         rules.limit_cm_s = fleet.speed_limit_mps.and_then(speed_cm_s).or(rules.limit_cm_s);
         rules
     }

@@ -3,15 +3,19 @@
 //! Units are in the names. Latitudes and longitudes are WGS84 degrees. Adding a function: one entry in [`ENTRIES`], one in its file,
 //! one line in `docs/sql.md`; tests hold the three together.
 
+mod arguments;
 mod attributes;
 mod cells;
 mod gaps;
+mod geometry;
+mod journeys;
 mod path;
 mod scalar;
 mod segment;
 mod zones;
 
 pub(crate) use gaps::{Gaps, QUERY as GAPS_QUERY};
+pub(crate) use journeys::JourneysTable;
 pub(crate) use zones::Zones;
 
 use datafusion::logical_expr::{DocSection, Documentation};
@@ -54,6 +58,11 @@ pub const ENTRIES: &[Entry] = &[
         "gaps(seconds [, from [, to]])",
         "table: silences of devices of at least so many seconds: device, fleet, from_time, to_time, gap_s, from_lat, from_lon, to_lat, to_lon, distance_m",
     ),
+    entry(
+        "trips([from [, to [, stop_after_s [, leave_m [, gap_s]]]]])",
+        "table: what the table trips would have, of the positions between two times alone and by rules of yours (180 s, 200 m, 3,600 s if you say none)",
+    ),
+    entry("stops([from [, to [, stop_after_s [, leave_m [, gap_s]]]]])", "table: the same of the table stops"),
     entry("zone_id(lat, lon)", "id of the geofence that holds the place (the least id, if several do), NULL if none"),
     entry("in_geofence(lat, lon, name)", "whether a geofence of this name or id holds the place; its boundary is inside"),
     entry("h3_cell(lat, lon, resolution)", "H3 cell of the place, resolution 0 to 15, as text"),
@@ -65,6 +74,19 @@ pub const ENTRIES: &[Entry] = &[
     entry("attribute_number(attributes, name)", "an attribute as a number, in the unit of its name; NULL if it is none"),
     entry("attribute_time(attributes, name)", "an attribute as a time; NULL if it is no ISO 8601 text"),
     entry("attribute_flag(attributes, name)", "an attribute as true or false; NULL if it is neither"),
+    entry("st_point(x, y)", "the point x, y; x is the longitude if it is a place"),
+    entry("st_x(geometry)", "x of a point, NULL of anything else"),
+    entry("st_y(geometry)", "y of a point, NULL of anything else"),
+    entry("st_geomfromtext(wkt)", "the geometry that well-known text says, NULL if it is none or not valid"),
+    entry("st_geomfromgeojson(json)", "the geometry that GeoJSON says, NULL if it is none or not valid"),
+    entry("st_astext(geometry)", "well-known text of a geometry"),
+    entry("st_within(a, b)", "whether no point of a is outside b, and one is inside, not only on its boundary"),
+    entry("st_contains(a, b)", "the same as st_within(b, a)"),
+    entry("st_intersects(a, b)", "whether a and b have a point in common"),
+    entry("st_distance(a, b)", "least distance of two geometries, in the unit of their coordinates"),
+    entry("st_dwithin(a, b, distance)", "whether two geometries are no farther apart than that, by st_distance"),
+    entry("st_length(geometry)", "length of lines, in the unit of their coordinates; of points and areas 0"),
+    entry("st_area(geometry)", "area of polygons, in the square of that unit; of points and lines 0"),
 ];
 
 const fn entry(syntax: &'static str, gives: &'static str) -> Entry {
@@ -86,7 +108,12 @@ impl Entry {
     }
 }
 
-/// Makes all of them known, but for the table function: it needs the scope's tables.
+/// Whether a (latitude, longitude) in degrees is a place on Earth; NaN is none.
+fn on_earth((lat, lon): (f64, f64)) -> bool {
+    lat.abs() <= 90.0 && lon.abs() <= 180.0
+}
+
+/// Makes all of them known, but for the table functions: they need the scope's tables.
 pub(crate) fn register(context: &SessionContext, zones: Zones) {
     scalar::all(Arc::new(zones)).into_iter().for_each(|f| context.register_udf(f));
     context.register_udaf(path::path_m());
@@ -113,7 +140,7 @@ mod tests {
     fn every_function_has_an_entry_and_every_entry_a_line_in_the_documentation() {
         let functions = scalars();
         let mut names: Vec<&str> = functions.iter().map(|f| f.name()).collect();
-        names.extend(["path_m", "segment_id", "gaps"]);
+        names.extend(["path_m", "segment_id", "gaps", "trips", "stops"]);
         let names: BTreeSet<&str> = names.into_iter().collect();
         assert_eq!(names, ENTRIES.iter().map(Entry::name).collect());
 
@@ -124,11 +151,52 @@ mod tests {
         assert_eq!(lines, wanted);
     }
 
+    /// Few places, so that geometries meet.
+    fn places(between: &'static str) -> impl Strategy<Value = String> {
+        let number = prop_oneof![8 => (-4_i32..5).prop_map(|n| f64::from(n) / 2.0), 1 => -1e3..1e3, 1 => any::<f64>()];
+        let places = prop::collection::vec((number.clone(), number), 1..7).prop_map(move |places| {
+            // Closed, so that rings are rings; of one place that is a line.
+            let closed = places.iter().chain(&places[..1]);
+            closed.map(|(x, y)| format!("{x}{between}{y}")).collect::<Vec<_>>()
+        });
+        places.prop_map(move |places| if between == "," { format!("[{}]", places.join("],[")) } else { places.join(",") })
+    }
+
+    fn well_known_text() -> impl Strategy<Value = String> {
+        let kind = prop::sample::select(vec![
+            ("POINT(", ")"),
+            ("MULTIPOINT(", ")"),
+            ("LINESTRING(", ")"),
+            ("POLYGON((", "))"),
+            ("POLYGON((-9 -9,9 -9,9 9,-9 9,-9 -9),(", "))"),
+            ("MULTILINESTRING((0 0,1 1),(", "))"),
+            ("MULTIPOLYGON(((1 1,2 1,2 2,1 1)),((", ")))"),
+        ]);
+        (kind, places(" ")).prop_map(|((before, behind), places)| format!("{before}{places}{behind}"))
+    }
+
+    fn geojson() -> impl Strategy<Value = String> {
+        let kind = prop::sample::select(vec![
+            (r#"{"type":"MultiPoint","coordinates":["#, "]}"),
+            (r#"{"type":"LineString","coordinates":["#, "]}"),
+            (r#"{"type":"Polygon","coordinates":[["#, "]]}"),
+        ]);
+        (kind, places(",")).prop_map(|((before, behind), places)| format!("{before}{places}{behind}"))
+    }
+
     /// A column of what arguments of this type may be.
     fn column(of: &DataType) -> BoxedStrategy<ArrayRef> {
         let number =
             prop_oneof![any::<f64>(), -200.0..200.0, (-30_i32..40).prop_map(f64::from), Just(f64::NAN), Just(f64::MAX)];
-        let text = prop_oneof![".*", "[0-9a-f]{15}", "\\{\"a\":[^}]*\\}", Just("a".to_owned()), Just("[1]".to_owned())];
+        let text = prop_oneof![
+            ".*",
+            "[0-9a-f]{15}",
+            "\\{\"a\":[^}]*\\}",
+            Just("a".to_owned()),
+            Just("[1]".to_owned()),
+            well_known_text(),
+            geojson()
+        ];
         match of {
             DataType::Float64 => prop::collection::vec(prop::option::weighted(0.9, number), 8)
                 .prop_map(|v| Arc::new(Float64Array::from(v)) as ArrayRef)

@@ -1,6 +1,6 @@
 //! `path_m(lat, lon ORDER BY time)`: the length of the way through places in order of time.
 
-use super::Entry;
+use super::{Entry, on_earth};
 use datafusion::arrow::array::{ArrayRef, AsArray, LargeBinaryArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
@@ -111,7 +111,11 @@ impl Accumulator for Points {
         if !self.points.is_sorted_by_key(|p| p.0) {
             self.points.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2)));
         }
-        let metres = self.points.windows(2).map(|w| haversine_degrees_m((w[0].1, w[0].2), (w[1].1, w[1].2))).sum();
+        let metres: f64 = if self.points.iter().all(|&(_, lat, lon)| on_earth((lat, lon))) {
+            self.points.windows(2).map(|w| haversine_degrees_m((w[0].1, w[0].2), (w[1].1, w[1].2))).sum()
+        } else {
+            f64::NAN
+        };
         Ok(ScalarValue::Float64((!self.points.is_empty()).then_some(metres)))
     }
 
@@ -156,7 +160,31 @@ mod tests {
         }
     }
 
+    fn any_column(number: impl Strategy<Value = f64>) -> impl Strategy<Value = Vec<Option<f64>>> {
+        prop::collection::vec(prop::option::weighted(0.9, number), 8)
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn any_way_has_a_length_if_only_nan_and_rows_with_nothing_in_them_are_no_places(
+            lats in any_column(prop_oneof![any::<f64>(), -100.0..100.0, Just(f64::NAN)]),
+            lons in any_column(prop_oneof![any::<f64>(), -200.0..200.0, Just(f64::INFINITY)]),
+            times in prop::collection::vec(prop::option::weighted(0.9, any::<i64>()), 8),
+        ) {
+            let places: Vec<(f64, f64)> =
+                lats.iter().zip(&lons).zip(&times).filter_map(|((lat, lon), time)| time.and(Some(((*lat)?, (*lon)?)))).collect();
+            let mut points = Points::default();
+            let columns: [ArrayRef; 3] =
+                [Arc::new(Float64Array::from(lats)), Arc::new(Float64Array::from(lons)), Arc::new(Int64Array::from(times))];
+            points.update_batch(&columns).expect("taken");
+            match metres(&mut points) {
+                None => prop_assert!(places.is_empty()),
+                Some(metres) => prop_assert_eq!(metres.is_nan(), !places.iter().all(|place| on_earth(*place))),
+            }
+        }
+
         #[test]
         fn a_way_is_as_long_however_it_is_cut_and_shuffled(
             points in prop::collection::vec((0_i64..1000, prop::option::weighted(0.9, -90.0..90.0)), 0..50),

@@ -1,6 +1,6 @@
 //! Scalar functions: NULL if an argument is, and an answer for any other, if only NaN or NULL.
 
-use super::{Entry, cells, zones::Zones};
+use super::{Entry, cells, geometry, on_earth, zones::Zones};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray, StringViewArray, TimestampMillisecondArray,
 };
@@ -17,11 +17,15 @@ use waystream_domain::{bearing_of_degrees_deg, geodesic_degrees_m, haversine_deg
 /// All of them; the zones are those of one scope.
 pub(super) fn all(zones: Arc<Zones>) -> Vec<ScalarUDF> {
     let by_name = zones.clone();
-    vec![
-        number("haversine_m", |[a, b, c, d]| haversine_degrees_m((a, b), (c, d))),
+    let mut all = vec![
+        number("haversine_m", |[a, b, c, d]| between((a, b), (c, d), haversine_degrees_m)),
         number("geodesic_m", |[a, b, c, d]| geodesic_degrees_m((a, b), (c, d))),
-        number("bearing_deg", |[a, b, c, d]| bearing_of_degrees_deg((a, b), (c, d))),
-        truth("dwithin_m", |[a, b, c, d, m]| haversine_degrees_m((a, b), (c, d)) <= m),
+        number("bearing_deg", |[a, b, c, d]| between((a, b), (c, d), bearing_of_degrees_deg)),
+        truth("dwithin_m", |[a, b, c, d, most_m]| {
+            let metres = between((a, b), (c, d), haversine_degrees_m);
+            // Of what is no number nobody can say whether it is more.
+            (!metres.is_nan() && !most_m.is_nan()).then_some(metres <= most_m)
+        }),
         number("speed_kmh", |[mps]| rounded(mps * 3.6)),
         number("speed_mph", |[mps]| rounded(mps * 3600.0 / 1609.344)),
         number("speed_kn", |[mps]| rounded(mps * 3600.0 / 1852.0)),
@@ -58,7 +62,14 @@ pub(super) fn all(zones: Arc<Zones>) -> Vec<ScalarUDF> {
         attribute("attribute_flag", DataType::Boolean, |column, name| {
             Arc::new(column.iter().map(|json| super::attributes::flag(json?, name?)).collect::<BooleanArray>())
         }),
-    ]
+    ];
+    all.extend(geometry::all());
+    all
+}
+
+/// Of two (latitude, longitude) in degrees; NaN if one of them is not a place on Earth.
+fn between(a: (f64, f64), b: (f64, f64), f: fn((f64, f64), (f64, f64)) -> f64) -> f64 {
+    if on_earth(a) && on_earth(b) { f(a, b) } else { f64::NAN }
 }
 
 /// Of every time column.
@@ -71,13 +82,26 @@ fn rounded(speed: f64) -> f64 {
     (speed * 1e4).round() / 1e4
 }
 
-type Call = dyn Fn(&[ArrayRef]) -> Result<ArrayRef> + Send + Sync;
+type Call = dyn Fn(&[ColumnarValue], usize) -> Result<ArrayRef> + Send + Sync;
 
-fn function(
+/// Of columns; constants are columns too.
+pub(super) fn function(
     name: &'static str,
     arguments: &[DataType],
     returns: DataType,
     call: impl Fn(&[ArrayRef]) -> Result<ArrayRef> + Send + Sync + 'static,
+) -> ScalarUDF {
+    lazy(name, arguments, returns, move |arguments, rows| {
+        call(&arguments.iter().map(|a| a.to_array(rows)).collect::<Result<Vec<_>>>()?)
+    })
+}
+
+/// Of arguments as they are, and a number of rows.
+pub(super) fn lazy(
+    name: &'static str,
+    arguments: &[DataType],
+    returns: DataType,
+    call: impl Fn(&[ColumnarValue], usize) -> Result<ArrayRef> + Send + Sync + 'static,
 ) -> ScalarUDF {
     let signature = Signature::exact(arguments.to_vec(), Volatility::Immutable);
     ScalarUDF::from(Function { name, signature, returns, documentation: Entry::of(name).documentation(), call: Arc::new(call) })
@@ -88,12 +112,15 @@ fn number<const N: usize>(name: &'static str, f: impl Fn([f64; N]) -> f64 + Send
     function(name, &vec![DataType::Float64; N], DataType::Float64, call)
 }
 
-fn truth<const N: usize>(name: &'static str, f: impl Fn([f64; N]) -> bool + Send + Sync + 'static) -> ScalarUDF {
-    let call = move |columns: &[ArrayRef]| Ok(Arc::new(each(columns, |a| Some(f(a))).collect::<BooleanArray>()) as ArrayRef);
+fn truth<const N: usize>(name: &'static str, f: impl Fn([f64; N]) -> Option<bool> + Send + Sync + 'static) -> ScalarUDF {
+    let call = move |columns: &[ArrayRef]| Ok(Arc::new(each(columns, &f).collect::<BooleanArray>()) as ArrayRef);
     function(name, &vec![DataType::Float64; N], DataType::Boolean, call)
 }
 
-fn text<const N: usize>(name: &'static str, f: impl Fn([f64; N]) -> Option<String> + Send + Sync + 'static) -> ScalarUDF {
+pub(super) fn text<const N: usize>(
+    name: &'static str,
+    f: impl Fn([f64; N]) -> Option<String> + Send + Sync + 'static,
+) -> ScalarUDF {
     let call = move |columns: &[ArrayRef]| Ok(Arc::new(each(columns, &f).collect::<StringArray>()) as ArrayRef);
     function(name, &vec![DataType::Float64; N], DataType::Utf8, call)
 }
@@ -168,9 +195,7 @@ impl ScalarUDFImpl for Function {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let rows = args.number_rows;
-        let columns = args.args.into_iter().map(|a| a.into_array(rows)).collect::<Result<Vec<_>>>()?;
-        Ok(ColumnarValue::Array((self.call)(&columns)?))
+        Ok(ColumnarValue::Array((self.call)(&args.args, args.number_rows)?))
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -95,3 +95,36 @@ impl PartitionEvaluator for Count {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::BooleanArray;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn only_true_begins_a_stretch_row_by_row_or_at_once(starts in prop::collection::vec(any::<Option<bool>>(), 0..50)) {
+            let mut begun = 0;
+            let wanted: Vec<i64> = starts
+                .iter()
+                .map(|starts| {
+                    begun += i64::from(*starts == Some(true));
+                    begun
+                })
+                .collect();
+            let rows = starts.len();
+            let values: [ArrayRef; 1] = [Arc::new(BooleanArray::from(starts))];
+            let whole = Count::default().evaluate_all(&values, rows).expect("numbers");
+            let whole: &Int64Array = whole.as_primitive();
+            prop_assert_eq!(whole.values().to_vec(), wanted.clone());
+            let mut count = Count::default();
+            for (row, number) in wanted.into_iter().enumerate() {
+                let one = count.evaluate(&values, &(row..row + 1)).expect("a number");
+                prop_assert_eq!(one, ScalarValue::Int64(Some(number)));
+            }
+        }
+    }
+}

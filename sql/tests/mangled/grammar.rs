@@ -20,6 +20,8 @@ const TABLES: &[&str] = &[
     "information_schema.columns",
     "gaps(1)",
     "gaps(-1, '2026-03-04', NULL)",
+    "trips('2026-03-04', NULL, 1, 1)",
+    "stops(NULL, NULL, NULL, NULL, -1)",
     "generate_series(1, 10)",
     "(VALUES (1, 'a'), (2, NULL)) AS v(lat, device)",
     "UNNEST([1, 2, 3]) AS u(lat)",

@@ -16,7 +16,7 @@ async fn nobody_sees_another_organisations_rows() {
         "SELECT DISTINCT device, fleet FROM positions UNION ALL SELECT DISTINCT device, fleet FROM events",
         "SELECT * FROM waystream.public.positions WHERE NOT (fleet IN ('north', 'south'))",
         "SELECT * FROM devices; SELECT * FROM fleets; SELECT * FROM geofences; SELECT * FROM latest_positions",
-        "SELECT * FROM trips; SELECT * FROM stops; SELECT * FROM gaps(0)",
+        "SELECT * FROM trips; SELECT * FROM stops; SELECT * FROM gaps(0); SELECT * FROM trips(NULL, NULL, 1, 1); SELECT * FROM stops()",
         "SELECT DISTINCT zone_id(lat, lon), in_geofence(lat, lon, 'Yard of bolt') FROM positions",
         "SELECT * FROM information_schema.tables",
         "SELECT * FROM information_schema.columns",
