@@ -164,7 +164,9 @@ impl Planned {
     pub(crate) async fn start(self, manner: &dyn Manner) -> Result<DataFrame, SqlError> {
         let plan = manner.bind(self.plan)?;
         if let Some(rows) = growing::rows(&plan)? {
-            self.context.state_ref().write().config_mut().options_mut().execution.batch_size = rows;
+            let state = self.context.state_ref();
+            let mut state = state.write();
+            *state.config_mut() = state.config().clone().with_batch_size(rows);
         }
         Ok(self.context.execute_logical_plan(plan).await?)
     }

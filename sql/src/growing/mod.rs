@@ -54,13 +54,13 @@ pub(crate) fn look_after(context: &mut SessionContext) -> Result<()> {
             // Features decide which there are.
             let Ok(function) = context.udf(name) else { continue };
             let function = Arc::new(scalar::bounded(function, growth));
-            context.register_udf(function.as_ref().clone());
+            SessionContext::register_udf(context, function.as_ref().clone());
             bounded.insert((*name).to_owned(), function);
         }
     }
     for name in KEEPING {
         let function = context.udaf(name)?;
-        context.register_udaf(aggregate::bounded(function));
+        SessionContext::register_udaf(context, aggregate::bounded(function));
     }
     context.register_function_rewrite(Arc::new(Bounds { bounded }))
 }

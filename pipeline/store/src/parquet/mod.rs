@@ -461,7 +461,9 @@ impl Store for ParquetStore {
         let looked = self.blocking(move |inner| {
             // Many may fail of the same cause: one at a time looks for it.
             if let Ok(_looking) = inner.suspecting.try_lock() {
-                scan::files_of(&plan).iter().for_each(|file| drop(file.check_again()));
+                for file in scan::files_of(&plan) {
+                    file.check_again();
+                }
             }
             Ok(())
         });
