@@ -41,7 +41,12 @@ const stats = (): Promise<{ link: string; count: number; badFrames: number; draw
   return { link: stats?.link ?? '', count: stats?.count ?? 0, badFrames: stats?.badFrames ?? -1, drawn: frames };
 });
 
-async function comesBackFresh(freeze: () => Promise<void>, thaw: () => Promise<void>): Promise<void> {
+it('is fresh, and has the alerts that it missed, after its process was stopped', async () => {
+  const { processInfo } = await (await browser.newBrowserCDPSession()).send('SystemInfo.getProcessInfo');
+  const renderers = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id);
+  expect(renderers).not.toEqual([]);
+  const signal = (name: NodeJS.Signals): void => renderers.forEach((pid) => process.kill(pid, name));
+  const { drawn } = await stats();
   const { request } = page.context();
   const devices = (await (await request.get(`${system.origin}/api/devices`)).json() as { id: string }[]).map(({ id }) => id).slice(0, 50);
   const newestFix = (): Promise<number> => page.evaluate(async (all) => {
@@ -51,7 +56,7 @@ async function comesBackFresh(freeze: () => Promise<void>, thaw: () => Promise<v
   expect(await newestFix()).toBeGreaterThan(0);
   expect(await watching()).toBe(1);
   const since = Date.now();
-  await freeze();
+  signal('SIGSTOP');
   let missed: string[] = [];
   let back = 0;
   try {
@@ -64,30 +69,13 @@ async function comesBackFresh(freeze: () => Promise<void>, thaw: () => Promise<v
     }, { timeout: 60_000, interval: 500 }).toBeGreaterThan(0);
     back = Date.now();
   } finally {
-    await thaw();
+    signal('SIGCONT');
   }
   await expect.poll(async () => (await stats()).link, { timeout: 30_000 }).toBe('online');
   await expect.poll(() => page.evaluate((ids) => ids.every((id) => window.waystream?.hasAlert(id)), missed), { timeout: 30_000 }).toBe(true);
   await expect.poll(newestFix, { timeout: 60_000 }).toBeGreaterThan(back);
   expect(await stats()).toMatchObject({ link: 'online', count: VEHICLES, badFrames: 0 });
   expect(await watching()).toBe(1);
-}
-
-it('is fresh, and has the alerts that it missed, after its process was stopped', async () => {
-  const { processInfo } = await (await browser.newBrowserCDPSession()).send('SystemInfo.getProcessInfo');
-  const renderers = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id);
-  expect(renderers).not.toEqual([]);
-  const send = (signal: NodeJS.Signals) => async (): Promise<void> => renderers.forEach((pid) => process.kill(pid, signal));
-  const { drawn } = await stats();
-  await comesBackFresh(send('SIGSTOP'), send('SIGCONT'));
   await expect.poll(async () => (await stats()).drawn, { timeout: 30_000 }).toBeGreaterThan(drawn + 5);
   await page.locator('[data-event]').first().waitFor();
-});
-
-it('is fresh, and has the alerts that it missed, after the browser froze it in the background', async () => {
-  const browserSays = await page.context().newCDPSession(page);
-  const become = (state: 'frozen' | 'active') => async (): Promise<void> => {
-    await browserSays.send('Page.setWebLifecycleState', { state });
-  };
-  await comesBackFresh(become('frozen'), become('active'));
 });
