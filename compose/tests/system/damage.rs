@@ -44,7 +44,8 @@ async fn what_was_damaged_before_a_start_is_named_or_the_truth_is_told() {
         files.min().expect("history is in files")
     };
     let log = |folder: &Path| -> PathBuf { folder.join("log/log.redb") };
-    let kinds: [(&dyn Fn(&Path) -> PathBuf, Harm); 5] = [
+    type Finds<'a> = &'a dyn Fn(&Path) -> PathBuf;
+    let kinds: [(Finds<'_>, Harm); 5] = [
         (&of_store, Harm::Changed),
         (&of_store, Harm::CutOff),
         (&of_store, Harm::Gone),

@@ -345,11 +345,11 @@ mod tests {
     fn a_snapshot_comes_first_in_frames_within_the_window() {
         let mut scene = Scene::new(9_000);
         scene.tick(true);
-        assert_eq!((scene.frames, scene.seen.len()), (3, 6_000));
+        assert_eq!((scene.frames, scene.seen.len()), (4, 4_500));
         scene.shift(8_999, 5.0);
         scene.shift(0, 6.0);
         scene.tick(true);
-        assert_eq!(scene.frames, 3);
+        assert_eq!(scene.frames, 4);
         scene.settle();
         assert_eq!(scene.last_flags, 1);
     }
