@@ -24,13 +24,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{self, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tower::ServiceExt;
 use waystream_domain::Network;
-use waystream_tls::{Entrance, Places, TlsStream, Welcome, is_local};
+use waystream_tls::{Entrance, Place, Places, TlsStream, Welcome, is_local};
 
 /// What connections may cost.
 #[derive(Debug, Clone)]
@@ -114,8 +114,9 @@ pub(crate) async fn serve(
         }
         let connection = Connection { peer, client: peer.ip().to_canonical(), kill: CancellationToken::new() };
         let (entrance, router, limits, cancel) = (Arc::clone(&entrance), router.clone(), limits.clone(), cancel.clone());
+        let held = Held { _place: place, _of_address: of_address };
         connections.spawn(async move {
-            match Box::pin(enter(stream, &connection, &entrance, &limits)).await {
+            match Box::pin(enter(stream, held, &connection, &entrance, &limits)).await {
                 Some(Entered::Plain(stream)) => serve_connection(stream, connection, router, limits, cancel).await,
                 Some(Entered::Tls(stream)) => serve_connection(stream, connection, router, limits, cancel).await,
                 Some(Entered::WithoutTls(stream)) => {
@@ -123,7 +124,6 @@ pub(crate) async fn serve(
                 }
                 None => {}
             }
-            drop((place, of_address));
         });
     }
     let drained = async { while connections.join_next().await.is_some() {} };
@@ -132,7 +132,7 @@ pub(crate) async fn serve(
     }
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit) {
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     if places.available_permits() == 0 {
         refused(Refusal::Full);
     }
@@ -165,10 +165,16 @@ enum Entered {
 }
 
 /// What TLS there has to be comes first, within the time for headers.
-async fn enter(stream: TcpStream, connection: &Connection, entrance: &Entrance, limits: &ListenerLimits) -> Option<Entered> {
+async fn enter(
+    stream: TcpStream,
+    held: Held,
+    connection: &Connection,
+    entrance: &Entrance,
+    limits: &ListenerLimits,
+) -> Option<Entered> {
     let welcome = async {
         let welcome = entrance.welcome(&stream, connection.peer.ip()).await?;
-        let stream = GuardedStream::new(stream, connection.kill.clone(), limits.write_stall);
+        let stream = GuardedStream::new(stream, held, connection.kill.clone(), limits.write_stall);
         Ok::<_, io::Error>(match welcome {
             Welcome::Tls(acceptor) => Entered::Tls(Box::new(acceptor.accept(stream).await?)),
             Welcome::Plain if entrance.tls().is_none() => Entered::Plain(stream),
@@ -246,9 +252,16 @@ async fn serve_connection(
     }
 }
 
+/// What a connection takes up until its stream is dropped: a WebSocket outlives the request that it began with.
+struct Held {
+    _place: OwnedSemaphorePermit,
+    _of_address: Option<Place>,
+}
+
 /// A stream that fails when it is killed or when a write makes no progress for too long.
 struct GuardedStream {
     stream: TcpStream,
+    _held: Held,
     kill: CancellationToken,
     // One each: reader and writer are different tasks after a WebSocket upgrade, and each must be woken.
     killed_reader: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -258,9 +271,10 @@ struct GuardedStream {
 }
 
 impl GuardedStream {
-    fn new(stream: TcpStream, kill: CancellationToken, stall_limit: Duration) -> Self {
+    fn new(stream: TcpStream, held: Held, kill: CancellationToken, stall_limit: Duration) -> Self {
         Self {
             stream,
+            _held: held,
             killed_reader: Box::pin(kill.clone().cancelled_owned()),
             killed_writer: Box::pin(kill.clone().cancelled_owned()),
             kill,

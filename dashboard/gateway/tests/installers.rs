@@ -87,7 +87,11 @@ async fn an_installer_reaches_nothing_else() {
             }
             let address = path.replace("{id}", "van").replace("{command}", "x").replace("{link}", "x");
             let method: Method = method.to_uppercase().parse().unwrap();
-            let body = path.starts_with("/api/users").then(|| json!({ "id": "otto", "role": "viewer" }));
+            let body = match (path.as_str(), &method) {
+                ("/api/users", _) => Some(json!({ "id": "otto", "role": "viewer" })),
+                ("/api/users/{id}", &Method::PUT) => Some(json!({ "role": "viewer" })),
+                _ => None,
+            };
             let (status, answer) = fitter.ask(method.clone(), &address, body.as_ref()).await;
             assert_eq!(status, StatusCode::FORBIDDEN, "{method} {address}: {answer}");
             let asking = fitter.http.request(method.clone(), format!("{}{address}", system.url)).bearer_auth(&token);
