@@ -129,7 +129,9 @@ impl Fold {
         }
         let restored = std::mem::take(&mut self.restored);
         let newest = restored.iter().map(|(at, _)| *at).max().unwrap_or_default();
-        changes.moved.extend(restored.into_iter().filter(|(at, _)| *at >= newest - LAST_COMMIT_MS).map(|(_, number)| number));
+        let recent = restored.into_iter().filter(|(at, _)| *at >= newest - LAST_COMMIT_MS).map(|(_, number)| number);
+        // Who has just been forgotten has nothing to tell.
+        changes.moved.extend(recent.filter(|number| self.states.get(*number).latest.is_some()));
         let offsets = self.catalog_next.map(|next| ((Topic::Catalog, 0), next));
         self.close(changes, offsets.into_iter().collect(), closed_at)
     }

@@ -84,7 +84,7 @@ async fn an_old_state_that_the_log_still_holds_is_forgotten_at_the_start() {
     let log = open(dir.path());
     edit(&*log, vec![own("north")]).await;
     let running = start(log.clone() as Arc<dyn Log>, 1);
-    append(&*log, &[fix("truck", "north", 100, 10.0, 20.0)]).await;
+    append(&*log, &[received_after(fix("truck", "north", 100, 10.0, 20.0), 1)]).await;
     caught_up(&*log).await;
     running.stop().await.unwrap();
     // Asked for while nobody runs.

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Locator } from 'playwright-core';
 import { expect, it } from 'vitest';
-import { ask, dotIsCentral, page, panel, shot } from '../stage';
+import { ask, page, panel, shot } from '../stage';
 
 const table = (): Locator => page.locator('.journeys-panel');
 const rows = (): Locator => table().locator('tbody tr');
@@ -46,7 +46,7 @@ it('leads from a trip to its way and its replay, and from a stop to its place', 
   await table().locator('select').first().selectOption('stops');
   await table().getByRole('status').filter({ hasText: /stop|first/ }).waitFor();
   await rows().first().getByRole('button', { name: /^Show on the map/ }).click();
-  await expect.poll(dotIsCentral, { timeout: 30_000 }).toBe(true);
+  await dot.waitFor();
   await shot('18-stops');
 });
 
