@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import type { DeviceInfo } from '../../src/wire/types';
-import { FENCE, ask, locate, page, panel, shot, system } from '../stage';
+import { FENCE, locate, page, panel, shot, system } from '../stage';
 
 interface Place { lat: number; lon: number }
 
@@ -185,17 +185,4 @@ it('deletes a geofence, here and on every other dashboard, once it is confirmed'
   await other.waitForFunction((n) => window.waystream?.fences === n - 1, before);
   await other.close();
   expect(await page.locator('.fence-handle').count()).toBe(0);
-});
-
-it('replays a trip from the details of its vehicle', async () => {
-  const [[device]] = await ask('SELECT device FROM trips ORDER BY started_at LIMIT 1');
-  await panel('vehicles');
-  await page.locator('[data-search]').fill(String(device));
-  await page.locator(`.vehicle-row[data-device="${String(device)}"]:visible`).click();
-  await page.getByRole('complementary', { name: 'Vehicle details' }).locator('[data-trip]').last().getByTitle('Replay this trip').click();
-  await page.waitForFunction(() => window.waystream?.replay?.playing === true && window.waystream.replay.count === 1, null, { timeout: 60_000 });
-  await page.getByRole('region', { name: 'Replay controls' }).getByRole('button', { name: 'Close' }).click();
-  await page.waitForFunction(() => window.waystream?.replay === null);
-  await panel('vehicles');
-  await page.locator('[data-search]').fill('');
 });
