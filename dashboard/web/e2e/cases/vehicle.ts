@@ -10,6 +10,8 @@ const card = (): Locator => page.getByRole('complementary', { name: 'Vehicle det
 async function open(device: string): Promise<void> {
   await panel('vehicles');
   await page.locator('[data-search]').fill(device);
+  // Until then rows are still put in other places.
+  await page.waitForFunction(() => window.waystream?.stats?.matching === 1);
   await page.locator(`.vehicle-row[data-device="${device}"]:visible`).click();
   await card().getByText('Protocol').waitFor();
 }
