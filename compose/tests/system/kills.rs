@@ -1,7 +1,7 @@
 //! kill -9 and SIGSTOP of the whole process while trackers report: what was answered is in history exactly once, and the events are those
 //! of an undisturbed run.
 
-use crate::common::{System, add_districts, fences, fixed, put, seed};
+use crate::common::{System, fences, fixed, put, seed};
 use crate::recorded::{Recorded, Reporting, SILENCE};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -49,8 +49,7 @@ async fn a_process_that_stands_still_again_and_again_loses_and_doubles_nothing()
     let folder = tempfile::tempdir().unwrap();
     let (settings, server) = fixed();
     let system = System::start(folder.path(), &settings).unwrap();
-    add_districts(&system).await;
-    system.remote().add(recorded.catalog()).await.unwrap();
+    recorded.introduce_to(&system).await;
 
     let reporting = Reporting::start(&recorded, server, RECORDS_PER_PACKET);
     for n in 1..=STOPS {

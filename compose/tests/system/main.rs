@@ -5,6 +5,7 @@ mod bad_wire;
 #[path = "../../../dashboard/gateway/tests/system/browser.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod browser;
+mod clock;
 mod commands;
 mod common;
 mod damage;
@@ -20,11 +21,15 @@ mod history_truth;
 mod kafka;
 mod kills;
 mod lifecycle;
+mod machines;
 mod mangled_settings;
 mod notifications;
 mod people;
 mod playback;
 mod questdb;
+#[path = "../../../dashboard/gateway/tests/system/raw.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod raw;
 mod recorded;
 mod redis;
 mod redis_tls;
@@ -33,8 +38,11 @@ mod rival;
 mod secrets;
 #[path = "../../../pipeline/store/tests/support/questdb.rs"]
 mod server;
+mod small_disk;
 mod sql_clients;
 mod storekeeping;
+mod storms;
+mod strangers;
 mod tls;
 mod traccar;
 mod whole_answers;

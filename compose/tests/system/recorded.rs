@@ -1,6 +1,6 @@
 //! Recorded devices that report as trackers, each under an IMEI of its own, and the events that must come of it.
 
-use crate::common::{System, TruthEvent, shared, truth};
+use crate::common::{System, TruthEvent, add_districts, shared, truth};
 use crate::rival;
 use futures::TryStreamExt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +67,12 @@ impl Recorded {
     /// What has to be in the catalog before they report.
     pub(crate) fn catalog(&self) -> Vec<CatalogEntry> {
         rival::entries(&self.rivals)
+    }
+
+    /// Puts into the catalog of a system that runs what has to be there before they report in Warsaw: its districts, and whose they are.
+    pub(crate) async fn introduce_to(&self, system: &System) {
+        add_districts(system).await;
+        system.remote().add(self.catalog()).await.unwrap();
     }
 
     /// How many positions are reported.

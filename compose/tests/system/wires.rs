@@ -4,7 +4,7 @@
 
 use crate::bad_wire::{BadWire, Weather};
 use crate::browser::Browser;
-use crate::common::{System, add_districts, fixed, seed};
+use crate::common::{System, fixed, seed};
 use crate::lifecycle::fix;
 use crate::questdb::{count, on, until};
 use crate::recorded::{PATIENCE, Recorded, Reporting, SILENCE};
@@ -50,8 +50,7 @@ async fn whatever_a_wire_does_to_trackers_what_was_answered_is_there_once() {
     let folder = tempfile::tempdir().unwrap();
     let (settings, server) = fixed();
     let system = System::start(folder.path(), &settings).unwrap();
-    add_districts(&system).await;
-    system.remote().add(recorded.catalog()).await.unwrap();
+    recorded.introduce_to(&system).await;
     let wire = BadWire::to(server, seed).await;
 
     let reporting = Reporting::start(&recorded, wire.address, RECORDS_PER_PACKET);

@@ -1,4 +1,4 @@
-//! Engine.IO and Socket.IO by hand, over either transport: for what no client of another maker would say.
+//! Engine.IO and Socket.IO by hand, over either transport: for what no client of another maker would say, and for thousands at once.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,10 +9,13 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 /// Nothing that is waited for takes so long unless it never comes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Small, as there may be thousands, and each has it from the beginning.
+const READ_BYTES: usize = 8 * 1024;
 /// Between packets in one body.
 const SEPARATOR: &str = "\u{1e}";
 
@@ -43,7 +46,8 @@ impl Raw {
         if transport == "websocket" {
             let mut request = at.replacen("http:", "ws:", 1).into_client_request().unwrap();
             request.headers_mut().insert("Cookie", cookie.parse().unwrap());
-            let (socket, _) = connect_async(request).await.unwrap();
+            let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
+            let (socket, _) = connect_async_with_config(request, Some(config), false).await.unwrap();
             let mut raw = Self(Transport::WebSocket(Box::new(socket)));
             assert!(matches!(raw.hear().await, Some(Packet::Text(opened)) if opened.starts_with('0')));
             return raw;
