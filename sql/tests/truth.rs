@@ -50,6 +50,15 @@ fn track(set: &str) -> Vec<Row> {
     rows.filter(|r| r.lat.abs() <= 90.0 && r.lon.abs() <= 180.0).collect()
 }
 
+/// Those of every so many-th device, in file order: some thousands of rows of each kind prove what all prove, and tests compute slowly.
+fn track_of_some(set: &str, one_in: usize) -> Vec<Row> {
+    let mut rows = track(set);
+    let devices: BTreeSet<&str> = rows.iter().map(|r| r.device.as_str()).collect();
+    let kept: BTreeSet<String> = devices.into_iter().step_by(one_in).map(str::to_owned).collect();
+    rows.retain(|r| kept.contains(&r.device));
+    rows
+}
+
 /// One organisation whose only fleet is `bus`.
 fn city(store: Arc<dyn Store>, options: SqlOptions) -> (SqlEngine, Scope) {
     let fleet = Fleet {
@@ -64,23 +73,23 @@ fn city(store: Arc<dyn Store>, options: SqlOptions) -> (SqlEngine, Scope) {
     (SqlEngine::new(store, Arc::new(RwLock::new(catalog)), options).unwrap(), scope)
 }
 
-/// Imports a set in several files and memory, and asks for the distance of each device and day.
+/// Imports a set, or one in so many of its devices, in several files and memory, and asks for the distance of each device and day.
 ///
 /// The truth keeps the first of rows with the same device and time, the store the last received: so they come from the last to the first.
-async fn check(set: &str) {
+async fn check(set: &str, one_in: usize) {
     let dir = tempfile::tempdir().unwrap();
-    check_in(ParquetStore::open(dir.path(), ParquetOptions::default()).unwrap(), set).await;
+    check_in(ParquetStore::open(dir.path(), ParquetOptions::default()).unwrap(), set, one_in).await;
 }
 
 /// The same in QuestDB.
-async fn check_in_questdb(set: &str) {
+async fn check_in_questdb(set: &str, one_in: usize) {
     let options = questdb::Server::shared().options();
-    check_in(waystream_store::questdb::QuestDbStore::open(options).unwrap(), set).await;
+    check_in(waystream_store::questdb::QuestDbStore::open(options).unwrap(), set, one_in).await;
 }
 
 /// The same in a store that is empty.
-async fn check_in(store: Arc<dyn Store>, set: &str) {
-    let rows = track(set);
+async fn check_in(store: Arc<dyn Store>, set: &str, one_in: usize) {
+    let rows = track_of_some(set, one_in);
     let parts = 4;
     let mut offset = 0;
     let reversed: Vec<&Row> = rows.iter().rev().collect();
@@ -125,6 +134,9 @@ async fn check_in(store: Arc<dyn Store>, set: &str) {
     for record in csv::Reader::from_path(data(&format!("truth/{set}.distance.csv"))).unwrap().into_records() {
         let record = record.unwrap();
         let (device, day) = (&record[0], &record[1]);
+        if !devices.contains(device) {
+            continue;
+        }
         let [true_fixes, true_m, true_geodesic_m] = std::array::from_fn(|i| record[2 + i].parse::<f64>().unwrap());
         let [fixes, m, geodesic_m, path_m] = answer[&(device.to_owned(), day.to_owned())];
         assert_eq!(fixes, true_fixes, "{set}: fixes of {device} on {day}");
@@ -141,10 +153,10 @@ async fn check_in(store: Arc<dyn Store>, set: &str) {
 }
 
 /// Told by the fold as positions come in, and asked for by the same rules afterwards.
-async fn check_journeys(set: &str, rules: TripRules, arguments: &str) {
+async fn check_journeys(set: &str, one_in: usize, rules: TripRules, arguments: &str) {
     let dir = tempfile::tempdir().unwrap();
     let store = ParquetStore::open(dir.path(), ParquetOptions::default()).unwrap();
-    let mut rows = track(set);
+    let mut rows = track_of_some(set, one_in);
     rows.sort_by(|a, b| (&a.device, &a.time).cmp(&(&b.device, &b.time)));
     rows.dedup_by(|a, b| (&a.device, &a.time) == (&b.device, &b.time));
     let rules = Rules { trips: Some(rules), ..Rules::default() };
@@ -184,10 +196,10 @@ async fn check_journeys(set: &str, rules: TripRules, arguments: &str) {
 
 #[tokio::test]
 async fn trips_and_stops_out_of_positions_are_those_that_were_told() {
-    check_journeys("nyharbor_ais", TripRules::default(), "()").await;
-    check_journeys("austin_bus_dst", TripRules::default(), "(NULL, '2100-01-01')").await;
+    check_journeys("nyharbor_ais", 1, TripRules::default(), "()").await;
+    check_journeys("austin_bus_dst", 3, TripRules::default(), "(NULL, '2100-01-01')").await;
     let rules = TripRules { leave_m: 50.5, stop_after_ms: 600_000, gap_ms: 900_000 };
-    check_journeys("nyharbor_ais", rules, "('2000-01-01', NULL, 600, 50.5, 900)").await;
+    check_journeys("nyharbor_ais", 1, rules, "('2000-01-01', NULL, 600, 50.5, 900)").await;
 }
 
 async fn ask(engine: &SqlEngine, scope: &Scope, sql: &str) -> Vec<Vec<String>> {
@@ -199,31 +211,31 @@ async fn ask(engine: &SqlEngine, scope: &Scope, sql: &str) -> Vec<Vec<String>> {
 
 #[tokio::test]
 async fn distances_of_ships_in_a_harbour_are_true() {
-    check("nyharbor_ais").await;
+    check("nyharbor_ais", 1).await;
 }
 
 #[tokio::test]
 async fn distances_of_storms_since_1949_are_true() {
-    check("storms_nepac").await;
+    check("storms_nepac", 1).await;
 }
 
 #[tokio::test]
 async fn distances_of_buses_out_of_order_are_true() {
-    check("austin_bus_dst").await;
-    check("austin_bus").await;
+    check("austin_bus_dst", 1).await;
+    check("austin_bus", 1).await;
 }
 
 #[tokio::test]
-async fn distances_of_a_whole_citys_buses_are_true() {
-    check("warsaw_bus").await;
+async fn distances_of_a_citys_buses_are_true() {
+    check("warsaw_bus", 8).await;
 }
 
-/// A week of silence lets a step of the track grow; the recorded hours after it have more rows than a step may have.
+/// Days of silence let a step of the track grow; what is recorded after them is more rows than a step may have.
 #[tokio::test]
 async fn a_citys_track_comes_whole_however_it_got_into_history() {
     let mut rows = track("warsaw_bus");
     rows.sort_by(|a, b| a.time.cmp(&b.time));
-    rows.truncate(400_000);
+    rows.truncate(160_000);
     let dir = tempfile::tempdir().unwrap();
     let store = ParquetStore::open(dir.path(), ParquetOptions::default()).unwrap();
     let distinct: HashSet<(&str, &str)> = rows.iter().map(|r| (r.device.as_str(), r.time.as_str())).collect();
@@ -256,12 +268,12 @@ async fn a_citys_track_comes_whole_however_it_got_into_history() {
 
 #[tokio::test]
 async fn distances_of_ships_and_storms_are_true_in_questdb() {
-    check_in_questdb("nyharbor_ais").await;
-    check_in_questdb("storms_nepac").await;
+    check_in_questdb("nyharbor_ais", 1).await;
+    check_in_questdb("storms_nepac", 1).await;
 }
 
 #[tokio::test]
 async fn distances_of_buses_out_of_order_are_true_in_questdb() {
-    check_in_questdb("austin_bus_dst").await;
-    check_in_questdb("austin_bus").await;
+    check_in_questdb("austin_bus_dst", 3).await;
+    check_in_questdb("austin_bus", 3).await;
 }

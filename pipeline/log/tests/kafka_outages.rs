@@ -1,6 +1,6 @@
 //! kill -9 of Kafka while it is worked with: of the only broker, which comes back, and of each node of a cluster, where the others go
-//! on; and a wire to it that swallows everything, or is cut. What was acknowledged is there, no key's order changes, each commit has happened whole or not at all, and each partition is
-//! somebody's again who may commit it.
+//! on; and a wire to it that swallows everything, or is cut. What was acknowledged is there, no key's order changes, each commit has happened
+//! whole or not at all, and each partition is somebody's again who may commit it.
 
 #[path = "../../../compose/tests/system/bad_wire.rs"]
 #[allow(clippy::unwrap_used)]
@@ -148,22 +148,107 @@ async fn commit_until(stop: CancellationToken, log: Arc<KafkaLog>) -> u64 {
     offset
 }
 
-async fn traffic_survives(nodes: u16, kills: &[Kill]) {
+/// A group, and the logs of its processes.
+struct Sharers {
+    group: &'static str,
+    shares: Arc<Shares>,
+    logs: Vec<Arc<KafkaLog>>,
+}
+
+/// Processes that share the partitions of a log of their own in two groups: one of several, one of one.
+struct Sharing {
+    partitions: usize,
+    groups: Vec<Sharers>,
+    /// What was committed last.
+    offset: u64,
+    stop: CancellationToken,
+    running: JoinSet<()>,
+}
+
+impl Sharing {
+    async fn start(options: &KafkaOptions) -> Self {
+        let partitions = options.partitions[&Topic::Positions] as usize;
+        let (stop, mut running, mut groups) = (CancellationToken::new(), JoinSet::new(), Vec::new());
+        for (group, processes) in [("dataflow", 3), ("archive", 1)] {
+            let (shares, mut logs) = (Arc::new(Shares::default()), Vec::new());
+            for n in 0..processes {
+                let log = open(&KafkaOptions { instance: format!("{group}-{n}"), ..options.clone() }).await;
+                running.spawn(work(log.clone(), group, n, Arc::clone(&shares), stop.clone()));
+                logs.push(log);
+            }
+            groups.push(Sharers { group, shares, logs });
+        }
+        Self { partitions, groups, offset: 0, stop, running }
+    }
+
+    /// Until each partition has one owner, who may commit it.
+    async fn all_can_commit(&mut self) {
+        self.offset += 1;
+        let offset = self.offset;
+        for Sharers { group, shares, logs } in &self.groups {
+            // What was held before it was known that the broker has forgotten it may still be refused.
+            soon("each partition's owner may commit it", async {
+                loop {
+                    let held = shares.settled(logs.len(), self.partitions).await;
+                    let commits: JoinSet<_> = held
+                        .into_iter()
+                        .map(|(n, share)| {
+                            let offsets = share.into_iter().map(|partition| ((Topic::Positions, partition), offset)).collect();
+                            let (log, group) = (logs[n].clone(), Group { name: (*group).into(), member: 0 });
+                            async move { log.commit(&group, Vec::new(), &offsets).await.err() }
+                        })
+                        .collect();
+                    match commits.join_all().await.into_iter().flatten().next() {
+                        None => break,
+                        Some(LogError::Indeterminate(_) | LogError::Unavailable(_)) => {
+                            tokio::time::sleep(Duration::from_millis(100)).await;
+                        }
+                        Some(error) => panic!("{group}: {error}"),
+                    }
+                }
+            })
+            .await;
+        }
+    }
+
+    async fn finish(self) {
+        self.stop.cancel();
+        self.running.join_all().await;
+    }
+}
+
+/// Everything that uses a log, through these outages of one cluster.
+async fn all_survive(nodes: u16, kills: &[Kill]) {
     let _turn = TURN.lock().await;
     let broker = Arc::new(tokio::task::spawn_blocking(move || Broker::start_cluster(nodes)).await.expect("starts"));
     let log = open(&broker.options()).await;
     let traffic = Traffic::start(&log);
+    let mut sharing = Sharing::start(&broker.options()).await;
     for kill in kills {
         soon("progress before a kill", traffic.progress()).await;
-        outage(&broker, *kill, soon("progress without a node", traffic.progress())).await;
+        sharing.all_can_commit().await;
+        outage(&broker, *kill, async {
+            soon("progress without a node", traffic.progress()).await;
+            sharing.all_can_commit().await;
+        })
+        .await;
     }
     soon("progress after the last kill", traffic.progress()).await;
+    sharing.all_can_commit().await;
+    sharing.finish().await;
     traffic.finish_and_check().await;
 }
 
+/// For less and for more than a session.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_only_broker_may_be_killed_at_any_time() {
-    traffic_survives(1, &[kill(1, 0, false), kill(1, 0, false)]).await;
+    all_survive(1, &[kill(1, 7, false), kill(1, 0, false), kill(1, 3, false)]).await;
+}
+
+/// Each node leads partitions, of the topics as of the groups and the transactions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_goes_on_without_any_of_its_nodes() {
+    all_survive(3, &[kill(1, 0, true), kill(2, 0, true), kill(3, 0, true)]).await;
 }
 
 /// For less and for more than a session; cut; and far away.
@@ -176,7 +261,7 @@ async fn the_wire_to_the_only_broker_may_be_dead_or_slow() {
     wire.lead_to(broker.far_end());
     let log = open(&KafkaOptions { brokers: wire.address.to_string(), ..broker.options() }).await;
     let traffic = Traffic::start(&log);
-    for dead_s in [3, 10] {
+    for dead_s in [3, 8] {
         soon("progress before nothing gets through", traffic.progress()).await;
         wire.set(Weather { black_hole: true, ..Weather::default() });
         tokio::time::sleep(Duration::from_secs(dead_s)).await;
@@ -188,75 +273,6 @@ async fn the_wire_to_the_only_broker_may_be_dead_or_slow() {
     soon("progress from far away", traffic.progress()).await;
     wire.set(Weather::default());
     traffic.finish_and_check().await;
-}
-
-/// Each node leads partitions, of the topics as of the groups and the transactions.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_goes_on_without_any_of_its_nodes() {
-    traffic_survives(3, &[kill(1, 0, true), kill(2, 0, true), kill(3, 0, true)]).await;
-}
-
-async fn partitions_find_their_owners(nodes: u16, kills: &[Kill]) {
-    let _turn = TURN.lock().await;
-    let broker = Arc::new(tokio::task::spawn_blocking(move || Broker::start_cluster(nodes)).await.expect("starts"));
-    let options = broker.options();
-    let partitions = options.partitions[&Topic::Positions] as usize;
-    let stop = CancellationToken::new();
-    let mut running = JoinSet::new();
-    let mut groups = Vec::new();
-    for (group, processes) in [("dataflow", 3), ("archive", 1)] {
-        let (shares, mut logs) = (Arc::new(Shares::default()), Vec::new());
-        for n in 0..processes {
-            let log = open(&KafkaOptions { instance: format!("{group}-{n}"), ..options.clone() }).await;
-            running.spawn(work(log.clone(), group, n, Arc::clone(&shares), stop.clone()));
-            logs.push(log);
-        }
-        groups.push((group, shares, logs));
-    }
-    let all_can_commit = async |offset: u64| {
-        for (name, shares, logs) in &groups {
-            // What was held before it was known that the broker has forgotten it may still be refused.
-            soon("each partition's owner may commit it", async {
-                loop {
-                    let held = shares.settled(logs.len(), partitions).await;
-                    let commits: JoinSet<_> = held
-                        .into_iter()
-                        .map(|(n, share)| {
-                            let offsets = share.into_iter().map(|partition| ((Topic::Positions, partition), offset)).collect();
-                            let (log, group) = (logs[n].clone(), Group { name: (*name).into(), member: 0 });
-                            async move { log.commit(&group, Vec::new(), &offsets).await.err() }
-                        })
-                        .collect();
-                    match commits.join_all().await.into_iter().flatten().next() {
-                        None => break,
-                        Some(LogError::Indeterminate(_) | LogError::Unavailable(_)) => {
-                            tokio::time::sleep(Duration::from_millis(100)).await;
-                        }
-                        Some(error) => panic!("{name}: {error}"),
-                    }
-                }
-            })
-            .await;
-        }
-    };
-    all_can_commit(1).await;
-    for (n, kill) in (1..).zip(kills) {
-        outage(&broker, *kill, all_can_commit(2 * n)).await;
-        all_can_commit(2 * n + 1).await;
-    }
-    stop.cancel();
-    running.join_all().await;
-}
-
-/// For less and for more than a session, in a group of several and in a group of one.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn partitions_find_their_owners_after_the_only_broker_was_killed() {
-    partitions_find_their_owners(1, &[kill(1, 8, false), kill(1, 0, false), kill(1, 3, false)]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn partitions_find_their_owners_without_a_node_of_the_cluster() {
-    partitions_find_their_owners(3, &[kill(1, 0, true), kill(2, 0, true), kill(3, 0, true)]).await;
 }
 
 /// Seconds of processor time that threads of this name have used, in this process.
@@ -277,7 +293,7 @@ fn processor_s(thread: &str) -> f64 {
 /// What comes back needs the processors itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_waits_quietly_while_kafka_is_away() {
-    const AWAY_S: u64 = 10;
+    const AWAY_S: u64 = 5;
     let _turn = TURN.lock().await;
     let broker = Arc::new(tokio::task::spawn_blocking(|| Broker::start_cluster(1)).await.expect("starts"));
     let log = open(&broker.options()).await;
