@@ -4,6 +4,7 @@ use crate::bad_wire::{BadWire, Weather};
 use crate::browser::Browser;
 use crate::common::{System, free_port, seed};
 use crate::deployment::Deployment;
+use crate::lifecycle::fix_at;
 use crate::redis::Redis;
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -12,8 +13,6 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 use waystream::trackers::Tracker;
 use waystream::trackers::teltonika::Teltonika;
-use waystream_connectors::protocol::Fix;
-use waystream_domain::{Attributes, LatLon, Timestamp};
 
 /// Longer than a gateway takes to give up its connection to Redis, and shorter than notices are kept to be sent again.
 const BLACK_HOLE: Duration = Duration::from_secs(10);
@@ -74,18 +73,7 @@ impl Commuter {
     async fn step(&mut self) {
         self.steps += 1;
         let lat = if self.steps % 2 == 1 { 52.23 } else { 53.0 };
-        let fix = Fix {
-            device: None,
-            fix_time: Timestamp::from_secs(1_700_000_000 + self.steps).unwrap(),
-            location: LatLon::new(lat, 21.01).unwrap(),
-            valid: true,
-            altitude_m: None,
-            speed_mps: Some(10.0),
-            course_deg: Some(0.0),
-            accuracy_m: None,
-            attributes: Attributes::default(),
-        };
-        self.tracker.deliver(&[fix]).await.unwrap();
+        self.tracker.deliver(&[fix_at(self.steps, lat, 21.01)]).await.unwrap();
     }
 }
 

@@ -15,11 +15,17 @@ use waystream::tasks::GRACE;
 use waystream_connectors::protocol::Fix;
 use waystream_domain::{Attributes, DeviceId, LatLon, Timestamp};
 
+/// What is told in this second by a vehicle that drives north in Warsaw.
 pub(crate) fn fix(second: i64) -> Fix {
+    fix_at(second, 52.2 + second as f64 * 1e-5, 21.0)
+}
+
+/// What is told in this second at this place.
+pub(crate) fn fix_at(second: i64, lat_deg: f64, lon_deg: f64) -> Fix {
     Fix {
         device: None,
         fix_time: Timestamp::from_secs(1_700_000_000 + second).unwrap(),
-        location: LatLon::new(52.2 + second as f64 * 1e-5, 21.0).unwrap(),
+        location: LatLon::new(lat_deg, lon_deg).unwrap(),
         valid: true,
         altitude_m: None,
         speed_mps: Some(10.0),

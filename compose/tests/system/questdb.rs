@@ -2,14 +2,14 @@
 
 use crate::browser::Browser;
 use crate::common::{System, run, settings};
+use crate::lifecycle::fix_at;
 use crate::playback::every_position_arrives;
 use crate::server::Server;
 use serde_json::json;
 use std::time::Duration;
 use waystream::demo::sockets::Sockets;
 use waystream::demo::world::Reporting;
-use waystream_connectors::protocol::Fix;
-use waystream_domain::{Attributes, DeviceId, LatLon, Timestamp};
+use waystream_domain::DeviceId;
 use waystream_sql::output::Format;
 use waystream_store::questdb::QuestDbOptions;
 
@@ -85,17 +85,7 @@ async fn the_map_moves_while_questdb_is_down_and_history_catches_up() {
     let sockets = Sockets::new(system.address("teltonika"), system.address("osmand"), system.address("mqtt"));
     let mut tracker = sockets.tracker(Reporting::Teltonika, &device);
     let lat = |n: i64| 52.0 + n as f64 * 1e-3;
-    let fix = |n: i64| Fix {
-        device: None,
-        fix_time: Timestamp::from_secs(1_700_000_000 + n).unwrap(),
-        location: LatLon::new(lat(n), 21.0).unwrap(),
-        valid: true,
-        altitude_m: None,
-        speed_mps: Some(10.0),
-        course_deg: Some(0.0),
-        accuracy_m: None,
-        attributes: Attributes::default(),
-    };
+    let fix = |n: i64| fix_at(n, lat(n), 21.0);
     for n in 0..60 {
         match n {
             10 => {

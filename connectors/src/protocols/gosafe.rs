@@ -1,9 +1,9 @@
 //! GoSafe: texts `*GSnn,IMEI,…#` of named parts, several positions joined by `$`; and a binary form between two bytes `f8`.
 
-use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{Fields, FixBuilder, Reader, ascii, bit, device_id, dmy, from_unix_secs, malformed, number};
+use crate::protocol::{Context, Decoded, Decoder, Fault, Fix, Framing, Protocol, Transport};
+use crate::readers::{Fields, FixBuilder, Marked, Reader, ascii, bit, device_id, dmy, from_unix_secs, malformed, number};
 use crate::vocabulary as name;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use smol_str::format_smolstr;
 use waystream_domain::DeviceId;
 
@@ -20,9 +20,9 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 };
 
 const MAX_FRAME_BYTES: usize = 8 * 1024;
-/// First and last byte of a binary message; inside it is escaped.
+/// First and last byte of a binary message.
 const MARK: u8 = 0xf8;
-const ESCAPE: u8 = 0x1b;
+const MARKED: Marked = Marked { mark: MARK, escape: 0x1b, for_mark: 0xe3 };
 /// 2000-01-01, seconds since 1970: the epoch of the binary form.
 const EPOCH_SECS: i64 = 946_684_800;
 /// What every message is answered with.
@@ -32,36 +32,8 @@ struct GoSafeFraming;
 
 impl Framing for GoSafeFraming {
     fn next_frame(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Fault> {
-        let start = buffer.iter().position(|byte| matches!(*byte, MARK | b'*')).unwrap_or(buffer.len());
-        buffer.advance(start);
-        let Some(first) = buffer.first().copied() else { return Ok(None) };
-        let end = if first == MARK { MARK } else { b'#' };
-        let Some(at) = buffer.iter().skip(1).position(|byte| *byte == end) else {
-            if buffer.len() > MAX_FRAME_BYTES {
-                return Err(Fault::new(FaultKind::Oversized, "no end within the largest message"));
-            }
-            return Ok(None);
-        };
-        let frame = buffer.split_to(at + 2);
-        Ok(Some(if first == MARK { unescape(&frame) } else { frame.freeze() }))
+        MARKED.next(buffer, MAX_FRAME_BYTES)
     }
-}
-
-/// Of the two escapes, `1b00` is `1b` and `1be3` is `f8`; no other is sent.
-fn unescape(frame: &[u8]) -> Bytes {
-    let mut plain = Vec::with_capacity(frame.len());
-    let mut bytes = frame.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            &ESCAPE => match bytes.next() {
-                Some(0x00) => plain.push(ESCAPE),
-                Some(0xe3) => plain.push(MARK),
-                _ => {}
-            },
-            byte => plain.push(*byte),
-        }
-    }
-    plain.into()
 }
 
 struct GoSafe {

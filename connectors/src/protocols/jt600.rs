@@ -2,7 +2,7 @@
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
 use crate::readers::{
-    Fields, FixBuilder, Reader, bit, device_id, dmy, hex, malformed, nmea_degrees, packed, packed_dmy, packed_place,
+    Fields, FixBuilder, Reader, bit, bracketed, device_id, dmy, hex, malformed, nmea_degrees, packed, packed_dmy, packed_place,
 };
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
@@ -23,8 +23,6 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 
 const MAX_FRAME_BYTES: usize = 4096;
 const MPS_PER_MPH: f64 = 0.44704;
-/// In texts that hold bytes this one says that the next is XORed with it.
-const ESCAPE: u8 = 0x3d;
 
 struct Jt600Framing;
 
@@ -42,20 +40,7 @@ impl Framing for Jt600Framing {
             }
             return Ok((buffer.len() >= length).then(|| buffer.split_to(length).freeze()));
         }
-        let Some(end) = buffer.iter().position(|byte| *byte == b')') else {
-            if buffer.len() > MAX_FRAME_BYTES {
-                return Err(Fault::new(FaultKind::Oversized, "no closing bracket within the largest message"));
-            }
-            return Ok(None);
-        };
-        let frame = buffer.split_to(end + 1);
-        let mut plain = Vec::with_capacity(frame.len());
-        let mut bytes = frame.iter();
-        while let Some(byte) = bytes.next() {
-            let escaped = if *byte == ESCAPE { bytes.next().map(|next| next ^ ESCAPE) } else { None };
-            plain.push(escaped.unwrap_or(*byte));
-        }
-        Ok(Some(plain.into()))
+        bracketed(buffer, MAX_FRAME_BYTES)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Ulbotech (T3xx): binary messages of tagged parts between bytes `f8`, and texts `*TS01,…#`.
 
-use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
+use crate::protocol::{Context, Decoded, Decoder, Fault, Fix, Framing, Protocol, Said, Transport};
 use crate::readers::{
-    FixBuilder, Reader, ascii, bit, checksum_holds, device_id, from_unix_secs, malformed, packed_imei, unsaid,
+    FixBuilder, Marked, Reader, ascii, bit, checksum_holds, device_id, from_unix_secs, malformed, packed_imei, unsaid,
 };
 use crate::vocabulary::{self as name, alarm};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use crc::{CRC_16_XMODEM, Crc};
 use smol_str::format_smolstr;
 use waystream_domain::{DeviceId, Instruction};
@@ -24,9 +24,9 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 
 const MAX_FRAME_BYTES: usize = 4096;
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
-/// First and last byte; inside, `f70f` stands for it and `f700` for `f7`.
+/// First and last byte.
 const MARK: u8 = 0xf8;
-const ESCAPE: u8 = 0xf7;
+const MARKED: Marked = Marked { mark: MARK, escape: 0xf7, for_mark: 0x0f };
 /// Version, kind of the answer, and what recorded answers carry: the first two bytes of the message.
 const ACKNOWLEDGED: [u8; 4] = [0x01, 0xfe, 0xf8, 0x01];
 /// 2000-01-01, seconds since 1970: the epoch of its times.
@@ -36,33 +36,7 @@ struct UlbotechFraming;
 
 impl Framing for UlbotechFraming {
     fn next_frame(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Fault> {
-        let start = buffer.iter().position(|byte| matches!(*byte, MARK | b'*')).unwrap_or(buffer.len());
-        buffer.advance(start);
-        let Some(first) = buffer.first().copied() else { return Ok(None) };
-        let end = if first == MARK { MARK } else { b'#' };
-        let Some(at) = buffer.iter().skip(1).position(|byte| *byte == end) else {
-            if buffer.len() > MAX_FRAME_BYTES {
-                return Err(Fault::new(FaultKind::Oversized, "no end within the largest message"));
-            }
-            return Ok(None);
-        };
-        let frame = buffer.split_to(at + 2);
-        if first != MARK {
-            return Ok(Some(frame.freeze()));
-        }
-        let mut plain = Vec::with_capacity(frame.len());
-        let mut bytes = frame.iter();
-        while let Some(byte) = bytes.next() {
-            match byte {
-                &ESCAPE => match bytes.next() {
-                    Some(0x00) => plain.push(ESCAPE),
-                    Some(0x0f) => plain.push(MARK),
-                    _ => {}
-                },
-                byte => plain.push(*byte),
-            }
-        }
-        Ok(Some(plain.into()))
+        MARKED.next(buffer, MAX_FRAME_BYTES)
     }
 }
 

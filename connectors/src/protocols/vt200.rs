@@ -1,7 +1,7 @@
 //! VT200: packed messages between brackets, `3d` in front of a byte that was XORed with it.
 
-use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, checksum_holds, device_id, hex, malformed, packed_dmy, packed_place, xor};
+use crate::protocol::{Context, Decoded, Decoder, Fault, Framing, Protocol, Transport};
+use crate::readers::{FixBuilder, Reader, bracketed, checksum_holds, device_id, hex, malformed, packed_dmy, packed_place, xor};
 use crate::vocabulary as name;
 use bytes::{Buf, Bytes, BytesMut};
 use waystream_domain::DeviceId;
@@ -19,7 +19,6 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 };
 
 const MAX_FRAME_BYTES: usize = 2048;
-const ESCAPE: u8 = 0x3d;
 
 const POSITIONS: [u16; 3] = [0x2082, 0x2084, 0x2086];
 const IGNITION: u16 = 0x3089;
@@ -30,20 +29,7 @@ impl Framing for Vt200Framing {
     fn next_frame(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, Fault> {
         let start = buffer.iter().position(|byte| *byte == b'(').unwrap_or(buffer.len());
         buffer.advance(start);
-        let Some(end) = buffer.iter().position(|byte| *byte == b')') else {
-            if buffer.len() > MAX_FRAME_BYTES {
-                return Err(Fault::new(FaultKind::Oversized, "no closing bracket within the largest message"));
-            }
-            return Ok(None);
-        };
-        let frame = buffer.split_to(end + 1);
-        let mut plain = Vec::with_capacity(frame.len());
-        let mut bytes = frame.iter();
-        while let Some(byte) = bytes.next() {
-            let escaped = if *byte == ESCAPE { bytes.next().map(|next| next ^ ESCAPE) } else { None };
-            plain.push(escaped.unwrap_or(*byte));
-        }
-        Ok(Some(plain.into()))
+        bracketed(buffer, MAX_FRAME_BYTES)
     }
 }
 

@@ -3,6 +3,7 @@
 mod bytes;
 mod checksum;
 mod compact;
+mod escaped;
 mod fix;
 mod framing;
 mod json;
@@ -15,6 +16,7 @@ mod time;
 pub(crate) use bytes::{Reader, bit};
 pub(crate) use checksum::{checksum_holds, sum, xor};
 pub(crate) use compact::Compact;
+pub(crate) use escaped::{Marked, bracketed};
 pub(crate) use fix::{FixBuilder, malformed};
 pub(crate) use framing::{Datagrams, Delimited, find, frames_of};
 pub(crate) use json::{Each, Flat, flat, read as read_json};

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod system;
+#[path = "../../../sql/tests/mangled/tokens.rs"]
+mod tokens;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -12,6 +14,7 @@ use std::sync::Mutex;
 use system::browser::Browser;
 use system::raw::{Packet, Raw};
 use system::{START_MS, System, device, event, live, position};
+use tokens::tokens;
 use waystream_gateway::wire::cells::decode_cells;
 use waystream_gateway::wire::frame::decode_frame;
 
@@ -95,21 +98,6 @@ static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
-}
-
-/// Words, and each other character.
-fn tokens(text: &str) -> Vec<String> {
-    let mut tokens: Vec<String> = Vec::new();
-    let mut in_word = false;
-    for c in text.chars() {
-        let of_word = c.is_alphanumeric() || c == '_';
-        match tokens.last_mut() {
-            Some(last) if of_word && in_word => last.push(c),
-            _ => tokens.push(c.to_string()),
-        }
-        in_word = of_word;
-    }
-    tokens
 }
 
 fn mangle(rng: &mut StdRng, text: &str) -> String {

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod grammar;
+mod tokens;
 
 use common::{Fixture, fixture};
 use grammar::statement;
@@ -13,6 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
+use tokens::tokens;
 use tokio::runtime::Runtime;
 use waystream_sql::output::{self, Format};
 use waystream_sql::{SqlError, SqlOptions};
@@ -90,21 +92,6 @@ fn edit() -> impl Strategy<Value = Edit> {
 
 fn mangled() -> impl Strategy<Value = String> {
     (statement(), prop_oneof![1 => Just(Vec::new()), 1 => vec(edit(), 1..4)]).prop_map(|(text, edits)| mangle(&text, &edits))
-}
-
-/// A word, or a character that is in none.
-fn tokens(text: &str) -> Vec<String> {
-    let mut tokens: Vec<String> = Vec::new();
-    let mut in_word = false;
-    for c in text.chars() {
-        let of_word = c.is_alphanumeric() || c == '_';
-        match tokens.last_mut() {
-            Some(last) if of_word && in_word => last.push(c),
-            _ => tokens.push(c.to_string()),
-        }
-        in_word = of_word;
-    }
-    tokens
 }
 
 fn mangle(text: &str, edits: &[Edit]) -> String {

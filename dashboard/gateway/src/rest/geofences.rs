@@ -1,6 +1,7 @@
 //! Geofences of the organisation, as GeoJSON.
 
-use super::{ApiError, DONE, RestState, name, require_editor};
+use super::kept::Owned;
+use super::{ApiError, RestState, name, require_editor};
 use crate::auth::Identity;
 use crate::now;
 use crate::wire::{ErrorAnswer, GeofenceCollection, GeofenceFeature, geofence_feature};
@@ -8,8 +9,27 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use waystream_domain::geofence::{Checks, Defaults, from_geojson, from_text};
-use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, Geofence, GeofenceId};
+use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, Geofence, GeofenceId, OrganisationId};
+
+impl Owned for Geofence {
+    type Id = GeofenceId;
+    const ONE: &'static str = "geofence";
+
+    fn all(catalog: &Catalog) -> &BTreeMap<GeofenceId, Arc<Self>> {
+        &catalog.geofences
+    }
+
+    fn organisation(&self) -> &OrganisationId {
+        &self.organisation
+    }
+
+    fn key(&self) -> CatalogKey {
+        CatalogKey::Geofence(self.id.clone())
+    }
+}
 
 /// All geofences.
 #[utoipa::path(get, path = "/api/geofences", responses((status = 200, body = GeofenceCollection)))]
@@ -52,8 +72,8 @@ pub(super) async fn import(
     let read = read.await.map_err(|e| ApiError::Internal(format!("reading geofences: {e}")))?;
     let mut geofences = read.map_err(|e| ApiError::BadRequest(e.to_string()))?;
     for geofence in &mut geofences {
-        match own(&rest, &identity, geofence.id.as_str()) {
-            Ok((_, old_version)) => geofence.version = version.max(old_version + 1),
+        match rest.own_entry::<Geofence>(&identity, geofence.id.as_str()) {
+            Ok(old) => geofence.version = version.max(old.version + 1),
             Err(_) => geofence.id = new_id()?,
         }
         check(&rest, &identity, geofence)?;
@@ -80,11 +100,11 @@ pub(super) async fn change(
     Json(feature): Json<Value>,
 ) -> Result<Json<GeofenceFeature>, ApiError> {
     require_editor(&identity)?;
-    let (id, version) = own(&rest, &identity, &id)?;
-    if feature["properties"]["version"].as_u64().is_some_and(|made_from| made_from != version) {
+    let before: Arc<Geofence> = rest.own_entry(&identity, &id)?;
+    if feature["properties"]["version"].as_u64().is_some_and(|made_from| made_from != before.version) {
         return Err(ApiError::Conflict("somebody has changed the geofence meanwhile".into()));
     }
-    Ok(Json(save(&rest, &identity, id, version, feature).await?))
+    Ok(Json(save(&rest, &identity, before.id.clone(), before.version, feature).await?))
 }
 
 /// Removes a geofence.
@@ -95,17 +115,7 @@ pub(super) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
-    let (id, _) = own(&rest, &identity, &id)?;
-    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::Geofence(id))]).await?;
-    Ok(DONE)
-}
-
-fn own(rest: &RestState, identity: &Identity, id: &str) -> Result<(GeofenceId, u64), ApiError> {
-    let shared = rest.catalog.shared();
-    let catalog = rest.look(&shared);
-    let found = id.parse().ok().and_then(|id: GeofenceId| catalog.geofences.get(&id));
-    let own = found.filter(|g| g.organisation == *identity.organisation());
-    own.map(|g| (g.id.clone(), g.version)).ok_or_else(|| ApiError::NotFound(format!("there is no geofence {id}")))
+    rest.remove_entry::<Geofence>(&identity, &id).await
 }
 
 async fn save(

@@ -1,27 +1,36 @@
-//! What an organisation keeps under names of its choice: listed, counted and found alike, whatever it is.
+//! What is an organisation's own is found alike, whatever it is; and what it keeps under names of its choice is listed, counted and removed
+//! alike.
 
-use super::{ApiError, Rest};
+use super::{ApiError, DONE, Rest};
 use crate::auth::Identity;
+use axum::http::StatusCode;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
-use waystream_domain::{Catalog, OrganisationId};
+use waystream_domain::{Catalog, CatalogEdit, CatalogKey, OrganisationId};
 
-/// One of them.
-pub(super) trait Kept: Sized {
+/// An organisation's own.
+pub(super) trait Owned: Sized {
     /// Its key.
     type Id: FromStr + Ord;
     /// What people call it.
     const ONE: &'static str;
-    /// And several.
-    const MANY: &'static str;
-    /// Most of one organisation.
-    const MOST: usize;
 
     /// Those of all organisations.
     fn all(catalog: &Catalog) -> &BTreeMap<Self::Id, Arc<Self>>;
     /// Whose it is.
     fn organisation(&self) -> &OrganisationId;
+    /// Where it is in the catalog.
+    fn key(&self) -> CatalogKey;
+}
+
+/// What there may be so many of.
+pub(super) trait Kept: Owned {
+    /// What people call several.
+    const MANY: &'static str;
+    /// Most of one organisation.
+    const MOST: usize;
+
     /// For people.
     fn name(&self) -> &str;
 }
@@ -51,11 +60,17 @@ impl Rest {
     }
 
     /// The one of this key, if it is the identity's organisation's.
-    pub(super) fn own_kept<T: Kept>(&self, identity: &Identity, id: &str) -> Result<Arc<T>, ApiError> {
+    pub(super) fn own_entry<T: Owned>(&self, identity: &Identity, id: &str) -> Result<Arc<T>, ApiError> {
         let shared = self.catalog.shared();
         let catalog = self.look(&shared);
         let found = id.parse().ok().and_then(|id: T::Id| T::all(&catalog).get(&id));
         let own = found.filter(|kept| kept.organisation() == identity.organisation());
         own.cloned().ok_or_else(|| ApiError::NotFound(format!("there is no {} {id}", T::ONE)))
+    }
+    /// Removes the one of this key, if it is the identity's organisation's.
+    pub(super) async fn remove_entry<T: Owned>(&self, identity: &Identity, id: &str) -> Result<StatusCode, ApiError> {
+        let key = self.own_entry::<T>(identity, id)?.key();
+        self.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(key)]).await?;
+        Ok(DONE)
     }
 }

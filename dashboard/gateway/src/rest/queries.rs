@@ -1,7 +1,7 @@
 //! Queries that an organisation keeps.
 
-use super::kept::Kept;
-use super::{ApiError, DONE, Rest, RestState, name, require_editor};
+use super::kept::{Kept, Owned};
+use super::{ApiError, Rest, RestState, name, require_editor};
 use crate::auth::Identity;
 use crate::wire::{ErrorAnswer, SavedQueryEdit, SavedQueryInfo};
 use axum::Json;
@@ -18,11 +18,9 @@ const MAX_BYTES: usize = 64 << 10;
 /// Most queries of one organisation: the catalog is held in memory by every process.
 const MAX_QUERIES: usize = 1_000;
 
-impl Kept for SavedQuery {
+impl Owned for SavedQuery {
     type Id = QueryId;
     const ONE: &'static str = "query";
-    const MANY: &'static str = "queries";
-    const MOST: usize = MAX_QUERIES;
 
     fn all(catalog: &Catalog) -> &BTreeMap<QueryId, Arc<Self>> {
         &catalog.queries
@@ -31,6 +29,15 @@ impl Kept for SavedQuery {
     fn organisation(&self) -> &OrganisationId {
         &self.organisation
     }
+
+    fn key(&self) -> CatalogKey {
+        CatalogKey::Query(self.id.clone())
+    }
+}
+
+impl Kept for SavedQuery {
+    const MANY: &'static str = "queries";
+    const MOST: usize = MAX_QUERIES;
 
     fn name(&self) -> &str {
         &self.name
@@ -68,7 +75,7 @@ pub(super) async fn change(
     Json(edit): Json<SavedQueryEdit>,
 ) -> Result<Json<SavedQueryInfo>, ApiError> {
     require_editor(&identity)?;
-    let id = rest.own_kept::<SavedQuery>(&identity, &id)?.id.clone();
+    let id = rest.own_entry::<SavedQuery>(&identity, &id)?.id.clone();
     Ok(Json(keep(&rest, &identity, id, edit).await?))
 }
 
@@ -80,9 +87,7 @@ pub(super) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
-    let id = rest.own_kept::<SavedQuery>(&identity, &id)?.id.clone();
-    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::Query(id))]).await?;
-    Ok(DONE)
+    rest.remove_entry::<SavedQuery>(&identity, &id).await
 }
 
 async fn keep(rest: &Rest, identity: &Identity, id: QueryId, edit: SavedQueryEdit) -> Result<SavedQueryInfo, ApiError> {

@@ -1,5 +1,6 @@
 //! The people of an organisation: owners invite them, say what they may do, and let them go.
 
+use super::kept::Owned;
 use super::{ApiError, DONE, Rest, RestState};
 use crate::auth::{INVITATION_MS, SignedIn};
 use crate::now;
@@ -7,12 +8,30 @@ use crate::wire::{ErrorAnswer, NewUserRequest, UserEdit, UserInfo, UserLink};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use waystream_domain::catalog::{Role, User};
-use waystream_domain::{Actor, Catalog, CatalogEdit, CatalogEntry, OrganisationId, UserId};
+use waystream_domain::{Actor, Catalog, CatalogEdit, CatalogEntry, CatalogKey, OrganisationId, UserId};
 
 /// Most users of one organisation: every process holds all of them in memory.
 const MAX_USERS: usize = 10_000;
+
+impl Owned for User {
+    type Id = UserId;
+    const ONE: &'static str = "user";
+
+    fn all(catalog: &Catalog) -> &BTreeMap<UserId, Arc<Self>> {
+        &catalog.users
+    }
+
+    fn organisation(&self) -> &OrganisationId {
+        &self.organisation
+    }
+
+    fn key(&self) -> CatalogKey {
+        CatalogKey::User(self.id.clone())
+    }
+}
 
 /// Everybody.
 #[utoipa::path(get, path = "/api/users", responses((status = 200, body = Vec<UserInfo>), (status = 403, body = ErrorAnswer)))]
@@ -122,11 +141,7 @@ fn require_owner(identity: &SignedIn) -> Result<(), ApiError> {
 /// A user of the owner's own organisation. To others it is as if there were none.
 pub(super) fn own_user(rest: &Rest, identity: &SignedIn, id: &str) -> Result<Arc<User>, ApiError> {
     require_owner(identity)?;
-    let shared = rest.catalog.shared();
-    let catalog = rest.look(&shared);
-    let user = id.parse().ok().and_then(|id: UserId| catalog.users.get(&id));
-    let own = user.filter(|user| user.organisation == *identity.organisation());
-    own.cloned().ok_or_else(|| ApiError::NotFound(format!("there is no user {id}")))
+    rest.own_entry(identity, id)
 }
 
 /// Somebody has to be able to let others in again.

@@ -1,6 +1,6 @@
 //! Ways to notify.
 
-use super::super::kept::Kept;
+use super::super::kept::{Kept, Owned};
 use super::super::{ApiError, DONE, Rest, RestState, name, require_editor};
 use super::deliveries::append;
 use super::new_id;
@@ -18,11 +18,9 @@ use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, ChannelId
 /// Most channels of one organisation.
 const MAX_CHANNELS: usize = 100;
 
-impl Kept for Channel {
+impl Owned for Channel {
     type Id = ChannelId;
     const ONE: &'static str = "channel";
-    const MANY: &'static str = "channels";
-    const MOST: usize = MAX_CHANNELS;
 
     fn all(catalog: &Catalog) -> &BTreeMap<ChannelId, Arc<Self>> {
         &catalog.channels
@@ -31,6 +29,15 @@ impl Kept for Channel {
     fn organisation(&self) -> &OrganisationId {
         &self.organisation
     }
+
+    fn key(&self) -> CatalogKey {
+        CatalogKey::Channel(self.id.clone())
+    }
+}
+
+impl Kept for Channel {
+    const MANY: &'static str = "channels";
+    const MOST: usize = MAX_CHANNELS;
 
     fn name(&self) -> &str {
         &self.name
@@ -69,7 +76,7 @@ pub(crate) async fn change(
     Json(edit): Json<ChannelEdit>,
 ) -> Result<Json<ChannelInfo>, ApiError> {
     require_editor(&identity)?;
-    let before: Arc<Channel> = rest.own_kept(&identity, &id)?;
+    let before: Arc<Channel> = rest.own_entry(&identity, &id)?;
     let secret = match &before.target {
         Target::Webhook { secret, .. } => Some(secret.clone()),
         _ => None,
@@ -86,7 +93,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
-    let id = rest.own_kept::<Channel>(&identity, &id)?.id.clone();
+    let id = rest.own_entry::<Channel>(&identity, &id)?.id.clone();
     if let Some(rule) = rest.look(&rest.catalog.shared()).notification_rules.values().find(|rule| rule.channel == id) {
         return Err(ApiError::Conflict(format!("the rule {} tells over this channel", rule.name)));
     }
@@ -106,7 +113,7 @@ pub(crate) async fn test(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<TestAnswer>), ApiError> {
     require_editor(&identity)?;
-    let channel: Arc<Channel> = rest.own_kept(&identity, &id)?;
+    let channel: Arc<Channel> = rest.own_entry(&identity, &id)?;
     let now = now();
     let delivery = Delivery {
         id: new_id("test")?,

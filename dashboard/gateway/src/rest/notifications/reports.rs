@@ -1,7 +1,7 @@
 //! Which summaries are sent by themselves.
 
-use super::super::kept::Kept;
-use super::super::{ApiError, DONE, Rest, RestState, name, require_editor};
+use super::super::kept::{Kept, Owned};
+use super::super::{ApiError, Rest, RestState, name, require_editor};
 use super::new_id;
 use crate::auth::Identity;
 use crate::wire::{ErrorAnswer, ReportEdit, ReportInfo};
@@ -16,11 +16,9 @@ use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, Organisat
 /// Most reports of one organisation: each asks much of history.
 const MAX_REPORTS: usize = 50;
 
-impl Kept for Report {
+impl Owned for Report {
     type Id = ReportId;
     const ONE: &'static str = "report";
-    const MANY: &'static str = "reports";
-    const MOST: usize = MAX_REPORTS;
 
     fn all(catalog: &Catalog) -> &BTreeMap<ReportId, Arc<Self>> {
         &catalog.reports
@@ -29,6 +27,15 @@ impl Kept for Report {
     fn organisation(&self) -> &OrganisationId {
         &self.organisation
     }
+
+    fn key(&self) -> CatalogKey {
+        CatalogKey::Report(self.id.clone())
+    }
+}
+
+impl Kept for Report {
+    const MANY: &'static str = "reports";
+    const MOST: usize = MAX_REPORTS;
 
     fn name(&self) -> &str {
         &self.name
@@ -65,7 +72,7 @@ pub(crate) async fn change(
     Json(edit): Json<ReportEdit>,
 ) -> Result<Json<ReportInfo>, ApiError> {
     require_editor(&identity)?;
-    let id = rest.own_kept::<Report>(&identity, &id)?.id.clone();
+    let id = rest.own_entry::<Report>(&identity, &id)?.id.clone();
     Ok(Json(keep(&rest, &identity, id, edit).await?))
 }
 
@@ -77,9 +84,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
-    let id = rest.own_kept::<Report>(&identity, &id)?.id.clone();
-    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::Report(id))]).await?;
-    Ok(DONE)
+    rest.remove_entry::<Report>(&identity, &id).await
 }
 
 async fn keep(rest: &Rest, identity: &Identity, id: ReportId, edit: ReportEdit) -> Result<ReportInfo, ApiError> {
@@ -87,7 +92,7 @@ async fn keep(rest: &Rest, identity: &Identity, id: ReportId, edit: ReportEdit) 
     let fleet =
         |fleet: &String| rest.own_fleet(identity, fleet).map_err(|_| bad("fleets", format!("there is no fleet {fleet}")));
     let channel = rest
-        .own_kept::<Channel>(identity, &edit.channel)
+        .own_entry::<Channel>(identity, &edit.channel)
         .map_err(|_| bad("channel", format!("there is no channel {}", edit.channel)))?;
     if !matches!(channel.target, Target::Email { .. }) {
         return Err(bad("channel", format!("a report goes by e-mail, not by {}", channel.kind())));

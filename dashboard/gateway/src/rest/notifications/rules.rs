@@ -1,7 +1,7 @@
 //! Which events are told.
 
-use super::super::kept::Kept;
-use super::super::{ApiError, DONE, Rest, RestState, name, require_editor};
+use super::super::kept::{Kept, Owned};
+use super::super::{ApiError, Rest, RestState, name, require_editor};
 use super::new_id;
 use crate::auth::Identity;
 use crate::wire::{ErrorAnswer, NotificationRuleEdit, NotificationRuleInfo, QuietHours};
@@ -13,17 +13,15 @@ use std::sync::Arc;
 use waystream_domain::geofence::{Schedule, ScheduleText};
 use waystream_domain::notify::{Channel, NotificationRule};
 use waystream_domain::{
-    Catalog, CatalogEdit, CatalogEntry, CatalogKey, EventKind, GeofenceId, NotificationRuleId, OrganisationId,
+    Catalog, CatalogEdit, CatalogEntry, CatalogKey, EventKind, Geofence, NotificationRuleId, OrganisationId,
 };
 
 /// Most rules of one organisation: every event is held against all of them.
 const MAX_RULES: usize = 200;
 
-impl Kept for NotificationRule {
+impl Owned for NotificationRule {
     type Id = NotificationRuleId;
     const ONE: &'static str = "rule";
-    const MANY: &'static str = "rules";
-    const MOST: usize = MAX_RULES;
 
     fn all(catalog: &Catalog) -> &BTreeMap<NotificationRuleId, Arc<Self>> {
         &catalog.notification_rules
@@ -32,6 +30,15 @@ impl Kept for NotificationRule {
     fn organisation(&self) -> &OrganisationId {
         &self.organisation
     }
+
+    fn key(&self) -> CatalogKey {
+        CatalogKey::NotificationRule(self.id.clone())
+    }
+}
+
+impl Kept for NotificationRule {
+    const MANY: &'static str = "rules";
+    const MOST: usize = MAX_RULES;
 
     fn name(&self) -> &str {
         &self.name
@@ -68,7 +75,7 @@ pub(crate) async fn change(
     Json(edit): Json<NotificationRuleEdit>,
 ) -> Result<Json<NotificationRuleInfo>, ApiError> {
     require_editor(&identity)?;
-    let id = rest.own_kept::<NotificationRule>(&identity, &id)?.id.clone();
+    let id = rest.own_entry::<NotificationRule>(&identity, &id)?.id.clone();
     Ok(Json(keep(&rest, &identity, id, edit).await?))
 }
 
@@ -80,9 +87,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
-    let id = rest.own_kept::<NotificationRule>(&identity, &id)?.id.clone();
-    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::NotificationRule(id))]).await?;
-    Ok(DONE)
+    rest.remove_entry::<NotificationRule>(&identity, &id).await
 }
 
 async fn keep(
@@ -95,6 +100,10 @@ async fn keep(
     let kind = |kind: &String| EventKind::parse(kind).ok_or_else(|| bad("kinds", format!("{kind:?} is no kind of event")));
     let fleet =
         |fleet: &String| rest.own_fleet(identity, fleet).map_err(|_| bad("fleets", format!("there is no fleet {fleet}")));
+    let geofence = |id: &String| {
+        let own = rest.own_entry::<Geofence>(identity, id).map(|geofence| geofence.id.clone());
+        own.map_err(|_| bad("geofences", format!("there is no geofence {id}")))
+    };
     let quiet_hours = edit.quiet_hours.map(|QuietHours { time_zone, hours, closed }| {
         let schedule = Schedule::try_from(ScheduleText { time_zone, hours, closed });
         schedule.map_err(|wrong| bad("quiet_hours", wrong.trim_start_matches("schedule: ").to_owned()))
@@ -106,11 +115,11 @@ async fn keep(
         enabled: edit.enabled,
         kinds: edit.kinds.iter().map(kind).collect::<Result<_, _>>()?,
         fleets: edit.fleets.iter().map(fleet).collect::<Result<_, _>>()?,
-        geofences: edit.geofences.iter().map(|id| own_geofence(rest, identity, id)).collect::<Result<_, _>>()?,
+        geofences: edit.geofences.iter().map(geofence).collect::<Result<_, _>>()?,
         quiet_hours: quiet_hours.transpose()?,
         at_most_every_min: edit.at_most_every_min,
         channel: rest
-            .own_kept::<Channel>(identity, &edit.channel)
+            .own_entry::<Channel>(identity, &edit.channel)
             .map_err(|_| bad("channel", format!("there is no channel {}", edit.channel)))?
             .id
             .clone(),
@@ -119,16 +128,6 @@ async fn keep(
     let info = info(&rule);
     rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::NotificationRule(rule))]).await?;
     Ok(info)
-}
-
-fn own_geofence(rest: &Rest, identity: &Identity, id: &str) -> Result<GeofenceId, ApiError> {
-    let shared = rest.catalog.shared();
-    let catalog = rest.look(&shared);
-    let found = id.parse().ok().and_then(|id: GeofenceId| catalog.geofences.get(&id));
-    match found.filter(|g| g.organisation == *identity.organisation()) {
-        Some(geofence) => Ok(geofence.id.clone()),
-        None => Err(ApiError::BadRequest(format!("geofences: there is no geofence {id}"))),
-    }
 }
 
 fn info(rule: &NotificationRule) -> NotificationRuleInfo {
