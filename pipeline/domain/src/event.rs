@@ -118,22 +118,6 @@ impl EventKind {
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|k| k.as_str() == name)
     }
-
-    /// Whether somebody may want to be told at once; the others are the everyday life of a fleet.
-    pub const fn is_notable(self) -> bool {
-        !matches!(
-            self,
-            Self::TripStart
-                | Self::TripEnd
-                | Self::Moving
-                | Self::Stopped
-                | Self::IgnitionOn
-                | Self::IgnitionOff
-                | Self::DeviceOnline
-                | Self::DeviceLate
-                | Self::CommandSent
-        )
-    }
 }
 
 /// Deterministic from what happened (device, geofence, kind, fix time): telling it twice tells it once.

@@ -52,9 +52,6 @@ impl Default for Horizon {
 }
 
 impl Horizon {
-    /// Nothing is forgotten: for recorded tracks.
-    pub const UNLIMITED: Self = Self { fixes: usize::MAX, age_ms: i64::MAX, bytes: MOST_BYTES };
-
     fn most_bytes(&self) -> usize {
         self.bytes.min(MOST_BYTES)
     }
