@@ -25,6 +25,9 @@ const BACKOFF: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(150), Duration::from_millis(400), Duration::from_millis(800)];
 /// More rows than these refused by one flush are no fault of the rows: the tables or the server are not as they should be.
 const MAX_REFUSED: usize = 100;
+/// What the server says of lines that it does not understand or that don't fit its table, and of requests that are too large for it. All else is its
+/// own trouble, or that of a proxy, whatever the rows: a full disk is an inner error.
+const OF_ROWS: [&str; 2] = ["code: invalid", "code: request too large"];
 /// Below this a slow server is waited for.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The client itself repeats what the server failed to do for inner reasons, within this time.
@@ -134,19 +137,22 @@ impl Writer {
                 Ok(()) => return Ok(()),
                 Err(e) => e,
             };
-            match failure.code() {
-                ErrorCode::ServerFlushError
-                | ErrorCode::InvalidTimestamp
-                | ErrorCode::InvalidName
-                | ErrorCode::InvalidApiCall
-                | ErrorCode::InvalidUtf8 => return Err(Failure::Refused(failure.msg().to_owned())),
-                _ => match backoff.next() {
-                    Some(wait) => sleep(*wait),
-                    None => {
-                        let at = self.options.base_url();
-                        return Err(Failure::Unavailable(format!("QuestDB at {at} takes no rows: {}", failure.msg())));
-                    }
-                },
+            let is_of_rows = match failure.code() {
+                ErrorCode::ServerFlushError => blames_rows(failure.msg()),
+                ErrorCode::InvalidTimestamp | ErrorCode::InvalidName | ErrorCode::InvalidApiCall | ErrorCode::InvalidUtf8 => {
+                    true
+                }
+                _ => false,
+            };
+            if is_of_rows {
+                return Err(Failure::Refused(failure.msg().to_owned()));
+            }
+            match backoff.next() {
+                Some(wait) => sleep(*wait),
+                None => {
+                    let at = self.options.base_url();
+                    return Err(Failure::Unavailable(format!("QuestDB at {at} takes no rows: {}", failure.msg())));
+                }
             }
         }
     }
@@ -220,6 +226,13 @@ impl Writer {
             true
         })
     }
+}
+
+/// Whether what the server has answered is about the rows. The client gives all answers one code of its own, the server's only in the message,
+/// behind what the server says: `… [id: 7e1c-3, code: invalid, line: 4]`.
+fn blames_rows(message: &str) -> bool {
+    let told = message.rsplit_once(" [").map_or("", |(_, told)| told);
+    OF_ROWS.iter().any(|code| told.contains(code))
 }
 
 /// Partition and offset of each row.
@@ -326,4 +339,62 @@ impl<'a> Columns<'a> {
 /// Times of positions lie in the years 1 to 9999: they fit.
 fn micros(ms: i64) -> TimestampMicros {
     TimestampMicros::new(ms.saturating_mul(1_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Archived;
+    use crate::contract::{at, position};
+    use crate::rows::positions_batch;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+
+    /// A server that answers so whoever writes, and nobody else.
+    fn answering(status: &'static str, body: &'static str) -> QuestDbOptions {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.expect("a connection"));
+                let (mut line, mut length, mut writes) = (String::new(), 0, false);
+                while stream.read_line(&mut line).expect("a head") > 2 {
+                    writes |= line.starts_with("POST");
+                    if let Some(bytes) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                        length = bytes.trim().parse().expect("a number");
+                    }
+                    line.clear();
+                }
+                stream.read_exact(&mut vec![0; length]).expect("a body");
+                let (status, body) = if writes { (status, body) } else { ("404 Not Found", "") };
+                let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
+                let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+                stream.get_mut().write_all(answer.as_bytes()).expect("who asks listens");
+            }
+        });
+        QuestDbOptions { address: ("127.0.0.1".into(), port), ..QuestDbOptions::default() }
+    }
+
+    #[test]
+    fn a_row_that_the_server_can_not_take_now_is_not_to_blame() {
+        let answer = r#"{"code":"not accepting writes","message":"read only","line":1,"errorId":"7e1c-3"}"#;
+        let writer = Writer::new(answering("421 Misdirected Request", answer), Names::new(""));
+        let row = position("355", at("2026-03-04T10:00:00Z"));
+        let written = writer.write(Table::Positions, &positions_batch(&[Archived { partition: 0, offset: 7, row }]), 1);
+        assert!(matches!(&written, Err(StoreError::Unavailable(why)) if why.contains("read only")), "{written:?}");
+    }
+
+    #[test]
+    fn rows_are_to_blame_where_the_server_says_so() {
+        for (message, rows) in [
+            ("Could not flush buffer: error in line 4 [id: 7e1c-3, code: invalid, line: 4]", true),
+            ("Could not flush buffer: buffer is too small [id: 7e1c-4, code: request too large]", true),
+            ("Could not flush buffer: code: invalid [28] [id: 7e1c-5, code: internal error, line: 1]", false),
+            ("Could not flush buffer: table renamed [id: 7e1c-6, code: retry operation]", false),
+            ("Could not flush buffer: <html>[code: invalid]</html>", false),
+            ("Could not flush buffer: ", false),
+        ] {
+            assert_eq!(blames_rows(message), rows, "{message}");
+        }
+    }
 }
