@@ -203,6 +203,28 @@ fn lines_of_code(text: &str) -> usize {
     code.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//") && !line.starts_with('*')).count()
 }
 
+/// Where a crate says itself which programs its tests are, a file that is forgotten would never run.
+#[test]
+fn every_file_of_tests_is_part_of_a_program() {
+    let mut forgotten = Vec::new();
+    for manifest in committed("Cargo.toml") {
+        let settings = fs::read_to_string(&manifest).expect("readable");
+        if !settings.contains("\nautotests = false\n") {
+            continue;
+        }
+        let folder = manifest.with_file_name("tests");
+        let all = fs::read_to_string(folder.join("all.rs")).expect("its tests have one program for all");
+        for path in committed(".rs").into_iter().filter(|path| path.parent() == Some(folder.as_path())) {
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+            let is_part = all.lines().any(|line| line == format!("mod {stem};"));
+            if !is_part && !settings.contains(&format!("\npath = \"tests/{stem}.rs\"\n")) {
+                forgotten.push(name(&path));
+            }
+        }
+    }
+    assert!(forgotten.is_empty(), "in no program: name them in all.rs, or in Cargo.toml: {forgotten:?}");
+}
+
 /// Names in the last column of its tables, in backticks; a path is no test.
 #[test]
 fn every_proof_in_security_md_is_a_test() {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod system;
+use crate::system;
 
 use reqwest::Method;
 use serde_json::{Value, json};

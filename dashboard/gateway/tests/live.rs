@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod system;
+use crate::system;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};

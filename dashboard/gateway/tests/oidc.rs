@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod system;
+use crate::system;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};

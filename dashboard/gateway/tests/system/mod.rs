@@ -1,6 +1,6 @@
 //! A gateway on a real log, catalog and store, as the tests need it. What the dataflow and the archive would write, tests write.
 
-// Every test file is a program of its own and uses a part of this.
+// Each program of tests uses a part of this.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod browser;
