@@ -1,7 +1,7 @@
 //! What was seen to, for those who may know of it.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::{at, fixture, fleet, organisation};
 use waystream_domain::{Acknowledgement, CatalogEdit, CatalogEntry, EventId};

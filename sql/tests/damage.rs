@@ -1,7 +1,7 @@
 //! History of which a part can't be read any more.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::{at, fleet, organisation, position};
 use std::sync::Arc;

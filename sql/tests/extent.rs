@@ -1,7 +1,7 @@
 //! How far history goes, of all and of one scope.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::{at, fixture, position};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Questions that must not be answered, or not with other people's data.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::fixture;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Questions that are answered.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::{at, device, fixture, fleet};
 use datafusion::arrow::array::RecordBatch;

@@ -1,11 +1,8 @@
 //! What is special about the store in QuestDB: refused rows, suspended tables, lost rows, servers that are down.
 
-#[path = "support/questdb.rs"]
-mod questdb;
-
+use crate::server::Server;
 use datafusion::logical_expr::{col, lit};
 use datafusion::prelude::SessionContext;
-use questdb::Server;
 use serde_json::json;
 use std::sync::Arc;
 use waystream_domain::codec::{encode_event, encode_position};

@@ -1,10 +1,7 @@
 //! The store in QuestDB keeps the contract, on a real server.
 
-#[path = "support/questdb.rs"]
-mod questdb;
-
+use crate::server::Server;
 use async_trait::async_trait;
-use questdb::Server;
 use std::sync::Arc;
 use waystream_store::contract::Subject;
 use waystream_store::questdb::{QuestDbOptions, QuestDbStore};

@@ -1,9 +1,6 @@
 //! QuestDB is killed (SIGKILL) at random moments while the archive writes to it: it has exactly the rows of the log.
 
-#[path = "support/questdb.rs"]
-mod questdb;
-
-use questdb::Server;
+use crate::server::Server;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use waystream_domain::EventKind;

@@ -1,9 +1,6 @@
 //! QuestDB behind HAProxy, which encrypts, with a password of its own: who is trusted is written to and read, who is not is told so.
 
-#[path = "support/questdb.rs"]
-mod questdb;
-
-use questdb::{Server, free_port};
+use crate::server::{Server, free_port};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
