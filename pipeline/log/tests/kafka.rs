@@ -1,5 +1,7 @@
 //! What only the log on Kafka has: topics with settings, fenced writers, partitions handed from process to process.
 
+#[path = "support/kafka_contract.rs"]
+mod contract;
 #[path = "support/kafka.rs"]
 mod kafka;
 #[path = "support/shares.rs"]

@@ -1,10 +1,7 @@
-//! The log on a real Kafka keeps the contract.
+//! The log on a real Kafka keeps the contract: on the one that the other tests of it have.
 
-#[path = "support/kafka.rs"]
-mod kafka;
-
+use crate::kafka::Broker;
 use async_trait::async_trait;
-use kafka::Broker;
 use std::sync::Arc;
 use waystream_log::contract::Subject;
 use waystream_log::kafka::{KafkaLog, KafkaOptions};
