@@ -32,14 +32,19 @@ pub(crate) struct Deployment {
 impl Deployment {
     /// Starts the servers and puts these fences into the catalog.
     pub(crate) async fn start(sets: &[&str]) -> Self {
-        let broker = tokio::task::spawn_blocking(Broker::start);
+        Self::start_with_brokers(1, sets).await
+    }
+
+    /// The same with so many nodes of Kafka, each of which has a copy of everything.
+    pub(crate) async fn start_with_brokers(nodes: u16, sets: &[&str]) -> Self {
+        let broker = tokio::task::spawn_blocking(move || Broker::start_cluster(nodes));
         let questdb = tokio::task::spawn_blocking(Server::start);
         let (broker, questdb) = tokio::try_join!(broker, questdb).unwrap();
         let tables = questdb.options();
         let (listening, trackers) = fixed();
         let settings = format!(
             "{listening}[log]\nkind = \"kafka\"\nbrokers = \"{}\"\nprefix = \"{PREFIX}\"\npartitions = 8\n\
-             session_timeout_s = {SESSION_TIMEOUT_S}\n\
+             replication = {nodes}\nsession_timeout_s = {SESSION_TIMEOUT_S}\n\
              [store]\nkind = \"questdb\"\naddress = \"127.0.0.1:{}\"\ntable_prefix = \"{}\"\n",
             broker.address(),
             questdb.http_port(),

@@ -36,9 +36,8 @@ pub struct KafkaOptions {
     pub queue_bytes: usize,
     /// An append that is not answered after this time is told to be indeterminate.
     pub delivery_timeout: Duration,
-    /// Kafka gives up a commit that has been going on for so long; readers wait for it until then if its writer has died.
-    pub transaction_timeout: Duration,
-    /// A member of a group that has not been heard of for so long loses its partitions.
+    /// A member of a group that has not been heard of for so long loses its partitions, and a commit that has been going on for so long
+    /// is given up by Kafka: who takes the partitions over has to wait for both.
     pub session_timeout: Duration,
     /// A member that has to give up partitions gets so long to finish what it has read of them.
     pub hand_over_timeout: Duration,
@@ -95,7 +94,6 @@ impl Default for KafkaOptions {
             linger: Duration::from_millis(5),
             queue_bytes: 64 << 20,
             delivery_timeout: Duration::from_secs(60),
-            transaction_timeout: Duration::from_secs(30),
             session_timeout: Duration::from_secs(10),
             hand_over_timeout: Duration::from_secs(30),
             security: Security::default(),

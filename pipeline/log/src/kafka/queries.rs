@@ -27,8 +27,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 const LOOK_SELDOM: Duration = Duration::from_millis(100);
 const SETTLED_SOON: Duration = Duration::from_secs(1);
 const SETTLED_LATE: Duration = Duration::from_secs(5);
-/// Kafka ends what is older than the transaction timeout; so many of them mean that it doesn't.
-const FORGOTTEN: u32 = 3;
+/// Kafka ends what is older than the session timeout within ten seconds more; so many of them mean that it doesn't.
+const FORGOTTEN: u32 = 6;
 
 /// Which offset of a partition.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +91,7 @@ impl Queries {
             let topic = self.options.topic_name(topic);
             match started.elapsed() {
                 // A coordinator that is without a leader for a moment may forget to end it (Kafka 4.3.1: ARCHITECTURE.md).
-                age if age > self.options.transaction_timeout * FORGOTTEN && told < 2 => {
+                age if age > self.options.session_timeout * FORGOTTEN && told < 2 => {
                     told = 2;
                     tracing::error!(
                         topic,

@@ -222,7 +222,7 @@ impl Worker {
         let mut config = self.options.producer();
         config
             .set("transactional.id", &self.id)
-            .set("transaction.timeout.ms", KafkaOptions::millis(self.options.transaction_timeout))
+            .set("transaction.timeout.ms", KafkaOptions::millis(self.options.session_timeout))
             // All records of a commit are there at once; nothing more comes.
             .set("linger.ms", "0");
         let producer = Transactional::from_config_and_context(&config, Deliveries::default())
@@ -285,7 +285,7 @@ impl Worker {
     }
 
     fn late(&self, started: Instant) -> bool {
-        started.elapsed() > self.options.transaction_timeout
+        started.elapsed() > self.options.session_timeout
     }
 
     /// Gives the open transaction up. False if this producer is of no use any more.

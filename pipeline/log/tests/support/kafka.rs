@@ -107,12 +107,8 @@ impl Broker {
         }
     }
 
-    /// Sends it a signal.
-    pub(crate) fn signal(&self, signal: &str) {
-        self.signal_node(1, signal);
-    }
-
-    fn signal_node(&self, node: u16, signal: &str) {
+    /// Sends one node a signal.
+    pub(crate) fn signal_node(&self, node: u16, signal: &str) {
         let name = if node == 1 { "kafka".to_owned() } else { format!("kafka-{node}") };
         let pid = std::fs::read_to_string(self.folder.join(name).join("pid")).expect("it is running");
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(pid.trim()).status().expect("kill runs");
