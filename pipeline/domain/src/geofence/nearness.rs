@@ -60,6 +60,11 @@ pub(super) fn around_edge(a: Degrees, b: Degrees, by_m: f64) -> Vec<Bounds> {
     }
     let aside = e7(by_m / LEAST_DEGREE_M / farthest.to_radians().cos()) + 1;
     let (west, east) = (e7(a.0.min(b.0)) - aside, e7(a.0.max(b.0)) + aside);
+    on_the_map((west, east), (south, north))
+}
+
+/// A box whose longitudes may lie beyond ±180, 1e-7 degree: one on the map, or two if it reaches over its edge.
+pub(super) fn on_the_map((west, east): (i64, i64), (south, north): (i32, i32)) -> Vec<Bounds> {
     let mut out = Vec::new();
     for turn in [-3_600_000_000, 0, 3_600_000_000] {
         let (west, east) = ((west + turn).max(-1_800_000_000), (east + turn).min(1_800_000_000));

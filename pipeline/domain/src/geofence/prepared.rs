@@ -312,15 +312,7 @@ fn circle_bounds(centre: LatLon, radius_m: f64) -> Vec<Bounds> {
         return vec![[-1_800_000_000, south, 1_800_000_000, north]];
     }
     let reach = e7((angle.sin() / centre.lat_deg().to_radians().cos()).min(1.0).asin().to_degrees());
-    let (west, east) = (lon - reach, lon + reach);
-    let mut out = Vec::new();
-    for turn in [-3_600_000_000, 0, 3_600_000_000] {
-        let (west, east) = ((west + turn).max(-1_800_000_000), (east + turn).min(1_800_000_000));
-        if west <= east {
-            out.push([west as i32, south, east as i32, north]);
-        }
-    }
-    out
+    nearness::on_the_map((lon - reach, lon + reach), (south, north))
 }
 
 #[cfg(test)]
