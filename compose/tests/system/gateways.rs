@@ -190,7 +190,10 @@ async fn what_is_done_on_one_gateway_is_done_on_all() {
     for browser in [&mut on_b, &mut polls_b] {
         browser.until("disconnect").await;
     }
-    eprintln!("sockets on the other gateway were cut after {:?}", signed_out.elapsed());
+    let took = signed_out.elapsed();
+    eprintln!("sockets on the other gateway were cut after {took:?}");
+    // Far more than it takes, also on a busy machine: the figure is what is printed.
+    assert!(took < Duration::from_secs(30), "{took:?}");
     assert_eq!(on_b.until("connect_error").await.args[0], "unauthorised");
 }
 

@@ -3,6 +3,7 @@
 mod entry;
 
 pub use crate::role::Role;
+pub use crate::session::{Session, SessionLimits, SessionUse};
 pub use entry::{CatalogEdit, CatalogEntry, CatalogKey};
 
 use crate::command::Command;
@@ -103,20 +104,6 @@ impl fmt::Debug for User {
     }
 }
 
-/// A signed-in browser. Durable, so that a restart signs nobody out, and shared by all gateways.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Session {
-    /// SHA-256 of the cookie's token, hex: the log never holds a token.
-    pub token_sha256: String,
-    /// Whose.
-    pub user: UserId,
-    /// No longer valid from then on.
-    pub expires_at: Timestamp,
-    /// It began with a link, which is for who has forgotten the password: until then another one may be chosen without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password_until: Option<Timestamp>,
-}
-
 /// A query that the people of an organisation keep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedQuery {
@@ -145,6 +132,8 @@ pub struct Catalog {
     pub users: BTreeMap<UserId, Arc<User>>,
     /// By token hash.
     pub sessions: BTreeMap<String, Arc<Session>>,
+    /// By token hash; also of sessions that have ended.
+    pub session_uses: BTreeMap<String, SessionUse>,
     /// By id.
     pub queries: BTreeMap<QueryId, Arc<SavedQuery>>,
     /// By device, oldest first.
@@ -194,6 +183,7 @@ impl Catalog {
                 CatalogEntry::Geofence(e) => drop(self.geofences.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::User(e) => drop(self.users.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Session(e) => drop(self.sessions.insert(e.token_sha256.clone(), Arc::new(e))),
+                CatalogEntry::SessionUse(e) => drop(self.session_uses.insert(e.token_sha256.clone(), e)),
                 CatalogEntry::Query(e) => drop(self.queries.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Command(e) => self.advance(e),
                 CatalogEntry::Channel(e) => drop(self.channels.insert(e.id.clone(), Arc::new(e))),
@@ -220,6 +210,7 @@ impl Catalog {
                 CatalogKey::Geofence(id) => drop(self.geofences.remove(&id)),
                 CatalogKey::User(id) => drop(self.users.remove(&id)),
                 CatalogKey::Session(hash) => drop(self.sessions.remove(&hash)),
+                CatalogKey::SessionUse(hash) => drop(self.session_uses.remove(&hash)),
                 CatalogKey::Query(id) => drop(self.queries.remove(&id)),
                 CatalogKey::Channel(id) => drop(self.channels.remove(&id)),
                 CatalogKey::NotificationRule(id) => drop(self.notification_rules.remove(&id)),
@@ -259,6 +250,7 @@ impl Catalog {
             CatalogKey::Geofence(id) => self.geofences.contains_key(id),
             CatalogKey::User(id) => self.users.contains_key(id),
             CatalogKey::Session(hash) => self.sessions.contains_key(hash),
+            CatalogKey::SessionUse(hash) => self.session_uses.contains_key(hash),
             CatalogKey::Query(id) => self.queries.contains_key(id),
             CatalogKey::Channel(id) => self.channels.contains_key(id),
             CatalogKey::NotificationRule(id) => self.notification_rules.contains_key(id),
@@ -291,6 +283,7 @@ impl Catalog {
             CatalogKey::Geofence(id) => CatalogEntry::Geofence(self.geofences.get(id)?.as_ref().clone()),
             CatalogKey::User(id) => CatalogEntry::User(self.users.get(id)?.as_ref().clone()),
             CatalogKey::Session(hash) => CatalogEntry::Session(self.sessions.get(hash)?.as_ref().clone()),
+            CatalogKey::SessionUse(hash) => CatalogEntry::SessionUse(self.session_uses.get(hash)?.clone()),
             CatalogKey::Query(id) => CatalogEntry::Query(self.queries.get(id)?.as_ref().clone()),
             CatalogKey::Command(device, id) => CatalogEntry::Command(self.commands.get(device)?.get(id)?.as_ref().clone()),
             CatalogKey::Channel(id) => CatalogEntry::Channel(self.channels.get(id)?.as_ref().clone()),

@@ -33,6 +33,7 @@ mod role;
 mod rules;
 pub mod scram;
 pub mod second_factor;
+mod session;
 mod share;
 mod sign_in;
 mod snapshot;

@@ -1,6 +1,7 @@
 //! Who is asking: the identity that a checked session or API token gives. A session is a random token in a cookie, its hash in
 //! the catalog.
 
+use super::uses::{Used, Uses};
 use super::{random_token, token_hash};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE};
@@ -10,7 +11,7 @@ use std::ops::Deref;
 use std::sync::PoisonError;
 use std::time::Duration;
 use waystream_domain::audit::{Access, session_name};
-use waystream_domain::catalog::{Preferences, Role, Session, User};
+use waystream_domain::catalog::{Preferences, Role, Session, SessionLimits, User};
 use waystream_domain::{
     Actor, ApiToken, Catalog, CatalogEdit, CatalogEntry, CatalogKey, FleetId, OrganisationId, Timestamp, TokenId, TokenScope,
     UserId,
@@ -21,8 +22,6 @@ use waystream_sql::Scope;
 
 /// Name of the cookie.
 pub(crate) const COOKIE_NAME: &str = "waystream_session";
-/// A session ends so long after signing in.
-const VALID_MS: i64 = 30 * 24 * 3_600 * 1_000;
 /// Whoever comes by a link has so long to choose another password without knowing the present one.
 const CHOOSING_MS: i64 = 3_600 * 1_000;
 /// How often it is looked whether an identity still holds: an answer under way goes on no longer than this.
@@ -153,12 +152,15 @@ pub(crate) struct Sessions {
     catalog: CatalogHandle,
     /// Whether cookies may go over TLS only.
     secure: bool,
+    limits: SessionLimits,
+    used: Used,
 }
 
 impl Sessions {
-    /// Sessions of this catalog.
-    pub(crate) fn new(catalog: CatalogHandle, secure: bool) -> Self {
-        Self { catalog, secure }
+    /// Sessions of this catalog, and what has to run for them.
+    pub(crate) fn of_catalog(catalog: CatalogHandle, secure: bool, limits: SessionLimits) -> (Self, Uses) {
+        let (used, uses) = Uses::new(catalog.clone(), limits);
+        (Self { catalog, secure, limits, used }, uses)
     }
 
     /// Whose cookie these headers have; `None` if it is missing, unknown or over its time.
@@ -192,11 +194,15 @@ impl Sessions {
         }
     }
 
-    /// Who a session belongs to, if it is still valid: for connections that live longer than a request.
+    /// Who a session belongs to, if it is still valid: for connections that live longer than a request, too. Who asks is taken for
+    /// somebody who uses it, also for an open map.
     pub(crate) fn identity(&self, session: &str, now: Timestamp) -> Option<SignedIn> {
         let shared = self.catalog.shared();
         let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-        let user = user_of_session(&catalog, session, now)?;
+        let user = user_of_session(&catalog, session, self.limits, now)?;
+        if catalog.is_use_due(session, self.limits, now) {
+            self.used.tell(session);
+        }
         let grant = Grant::Session(session.to_owned());
         Some(SignedIn { identity: Identity::new(user, grant, None), session: session.to_owned() })
     }
@@ -213,7 +219,7 @@ impl Sessions {
         let shared = self.catalog.shared();
         let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
         let user = match &identity.grant {
-            Grant::Session(session) => user_of_session(&catalog, session, now),
+            Grant::Session(session) => user_of_session(&catalog, session, self.limits, now),
             Grant::Token(token) => {
                 let token = catalog.api_tokens.get(token).filter(|token| token.is_valid(now));
                 token.and_then(|token| catalog.users.get(&token.user)).map(|user| user.as_ref())
@@ -227,7 +233,7 @@ impl Sessions {
     }
 
     /// A new session of who has shown this, from this address: the `Set-Cookie` value, and who it is for (`None` if there is no such
-    /// user). Sessions of anybody that are over their time are cleared away.
+    /// user). Sessions of anybody that are over their time are cleared away, and the user's oldest ends if there are too many.
     pub(crate) async fn open(
         &self,
         user: &UserId,
@@ -238,15 +244,19 @@ impl Sessions {
         let token = random_token();
         let hash = token_hash(&token);
         let password_until = matches!(via, Access::Link).then(|| now.plus_millis(CHOOSING_MS));
-        let (user_id, expires_at) = (user.clone(), now.plus_millis(VALID_MS));
+        let (user_id, expires_at) = (user.clone(), now.plus_millis(self.limits.longest_ms));
         let session = Session { token_sha256: hash.clone(), user: user_id, expires_at, password_until };
-        let expired = self.expired(now);
-        if !expired.is_empty() {
-            self.catalog.edit(&Actor::Program { doing: "clearing away what is over its time".into() }, expired).await?;
+        let (over, edits) = {
+            let shared = self.catalog.shared();
+            let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+            (catalog.sessions_over(self.limits, now), catalog.session_edits(session, self.limits, now))
+        };
+        if !over.is_empty() {
+            self.catalog.edit(&Actor::Program { doing: "clearing away what is over its time".into() }, over).await?;
         }
         let by = self.actor(user, via, address);
-        self.catalog.edit(&by, vec![CatalogEdit::Put(CatalogEntry::Session(session))]).await?;
-        Ok((self.set_cookie(&token, VALID_MS / 1_000), self.identity(&hash, now)))
+        self.catalog.edit(&by, edits).await?;
+        Ok((self.set_cookie(&token, self.limits.longest_ms / 1_000), self.identity(&hash, now)))
     }
 
     fn actor(&self, user: &UserId, via: Access, address: IpAddr) -> Actor {
@@ -259,13 +269,6 @@ impl Sessions {
             }
             None => Actor::Nobody { address: Some(address) },
         }
-    }
-
-    fn expired(&self, now: Timestamp) -> Vec<CatalogEdit> {
-        let shared = self.catalog.shared();
-        let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-        let expired = catalog.sessions.values().filter(|s| s.expires_at <= now);
-        expired.map(|s| CatalogEdit::Remove(CatalogKey::Session(s.token_sha256.clone()))).take(1_000).collect()
     }
 
     /// Ends a session; answers the `Set-Cookie` value that removes the cookie.
@@ -337,8 +340,8 @@ fn by_token(catalog: &Catalog, text: &str, now: Timestamp) -> Option<Identity> {
     Some(Identity::new(catalog.users.get(&token.user)?, grant, Some(token.scopes.clone())))
 }
 
-fn user_of_session<'a>(catalog: &'a Catalog, session: &str, now: Timestamp) -> Option<&'a User> {
-    let session = catalog.sessions.get(session).filter(|session| session.expires_at > now)?;
+fn user_of_session<'a>(catalog: &'a Catalog, session: &str, limits: SessionLimits, now: Timestamp) -> Option<&'a User> {
+    let session = catalog.valid_session(session, limits, now)?;
     catalog.users.get(&session.user).map(|user| user.as_ref())
 }
 

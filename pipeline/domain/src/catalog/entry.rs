@@ -1,6 +1,6 @@
 //! The entries of the catalog, and their keys: what edits are made of.
 
-use super::{Device, Fleet, Organisation, SavedQuery, Session, User};
+use super::{Device, Fleet, Organisation, SavedQuery, Session, SessionUse, User};
 use crate::command::Command;
 use crate::device_access::{DeviceAddresses, DeviceToken};
 use crate::erasure::Erasure;
@@ -36,6 +36,8 @@ pub enum CatalogEntry {
     User(User),
     /// A signed-in browser.
     Session(Session),
+    /// When a session was last used.
+    SessionUse(SessionUse),
     /// A query.
     Query(SavedQuery),
     /// Something that a device is told.
@@ -89,6 +91,8 @@ pub enum CatalogKey {
     User(UserId),
     /// A session, by its token's hash.
     Session(String),
+    /// When a session was last used, by its token's hash.
+    SessionUse(String),
     /// A saved query.
     Query(QueryId),
     /// A command. As text `command/id/device`, as ids of devices may have slashes.
@@ -138,6 +142,7 @@ impl CatalogEntry {
             Self::Geofence(g) => CatalogKey::Geofence(g.id.clone()),
             Self::User(u) => CatalogKey::User(u.id.clone()),
             Self::Session(s) => CatalogKey::Session(s.token_sha256.clone()),
+            Self::SessionUse(u) => CatalogKey::SessionUse(u.token_sha256.clone()),
             Self::Query(q) => CatalogKey::Query(q.id.clone()),
             Self::Command(c) => CatalogKey::Command(c.device.clone(), c.id.clone()),
             Self::Channel(c) => CatalogKey::Channel(c.id.clone()),
@@ -169,6 +174,7 @@ impl fmt::Display for CatalogKey {
             Self::Geofence(id) => write!(f, "geofence/{id}"),
             Self::User(id) => write!(f, "user/{id}"),
             Self::Session(hash) => write!(f, "session/{hash}"),
+            Self::SessionUse(hash) => write!(f, "session_use/{hash}"),
             Self::Query(id) => write!(f, "query/{id}"),
             Self::Command(device, id) => write!(f, "command/{id}/{device}"),
             Self::Channel(id) => write!(f, "channel/{id}"),
@@ -204,6 +210,7 @@ impl CatalogKey {
             "geofence" => Self::Geofence(id.parse().ok()?),
             "user" => Self::User(id.parse().ok()?),
             "session" => Self::Session(id.to_owned()),
+            "session_use" => Self::SessionUse(id.to_owned()),
             "query" => Self::Query(id.parse().ok()?),
             "command" => {
                 let (id, device) = id.split_once('/')?;

@@ -39,6 +39,7 @@ impl Hub {
             CatalogKey::User(_) | CatalogKey::Session(_) => self.check_sessions(now),
             CatalogKey::Organisation(_)
             | CatalogKey::Geofence(_)
+            | CatalogKey::SessionUse(_)
             | CatalogKey::Query(_)
             | CatalogKey::Command(..)
             | CatalogKey::Channel(_)
@@ -155,6 +156,7 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         CatalogKey::Organisation(_)
         | CatalogKey::User(_)
         | CatalogKey::Session(_)
+        | CatalogKey::SessionUse(_)
         | CatalogKey::Query(_)
         | CatalogKey::Command(..)
         | CatalogKey::Channel(_)

@@ -1,0 +1,121 @@
+//! How long sessions last, and how many one user has.
+
+#![allow(clippy::unwrap_used)]
+
+mod system;
+
+use serde_json::{Value, json};
+use std::time::Duration;
+use system::browser::Browser;
+use system::user::User;
+use system::{System, at, id, in_ms};
+use waystream_domain::CatalogEntry;
+use waystream_domain::catalog::{SessionLimits, SessionUse};
+use waystream_gateway::GatewayConfig;
+
+const DAY_MS: i64 = 24 * 3_600 * 1_000;
+
+/// The sessions of a user, by the hashes of their tokens.
+fn sessions(system: &System, user: &str) -> Vec<String> {
+    let shared = system.catalog.shared();
+    let known = shared.read().unwrap();
+    let own = known.sessions.values().filter(|session| session.user == id(user));
+    own.map(|session| session.token_sha256.clone()).collect()
+}
+
+/// As if the session was used last so long ago.
+async fn used(system: &System, session: &str, ago_ms: i64) {
+    let used = SessionUse { token_sha256: session.to_owned(), used_at: at(in_ms(-ago_ms)) };
+    system.edit(CatalogEntry::SessionUse(used)).await;
+}
+
+/// Returns when it is written down that a session was used after this moment.
+async fn noted(system: &System, session: &str, after_ms: i64) {
+    let mut edits = system.catalog.subscribe();
+    let used_at = || system.catalog.shared().read().unwrap().session_uses[session].used_at.as_millis();
+    while used_at() <= after_ms {
+        tokio::time::timeout(Duration::from_secs(60), edits.recv()).await.expect("it is written down").unwrap();
+    }
+}
+
+fn everything() -> Value {
+    json!({ "fleets": null, "alerts_after": null })
+}
+
+async fn status(user: &User) -> u16 {
+    user.ask(reqwest::Method::GET, "/api/fleets", None).await.0.as_u16()
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_uses_ends_and_takes_its_sockets_with_it() {
+    let system = System::start().await;
+    let admin = User::sign_in(&system, "admin").await;
+    let session = sessions(&system, "admin").remove(0);
+    let (mut browser, _) = Browser::watching(&system.url, &admin.cookie, "websocket", everything()).await;
+    used(&system, &session, 13 * DAY_MS).await;
+    assert_eq!(status(&admin).await, 200);
+    noted(&system, &session, in_ms(-DAY_MS)).await;
+    used(&system, &session, 14 * DAY_MS).await;
+    assert_eq!(status(&admin).await, 401);
+    browser.until("disconnect").await;
+    assert_eq!(browser.until("connect_error").await.args[0], "unauthorised");
+    // The next who signs in clears it away.
+    User::sign_in(&system, "viewer").await;
+    assert!(sessions(&system, "admin").is_empty());
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn that_a_session_is_used_is_written_down_and_every_gateway_knows() {
+    let system = System::start().await;
+    let admin = User::sign_in(&system, "admin").await;
+    let session = sessions(&system, "admin").remove(0);
+    used(&system, &session, DAY_MS).await;
+    assert_eq!(status(&admin).await, 200);
+    noted(&system, &session, in_ms(-DAY_MS / 2)).await;
+    // What is in the log is known after a restart, and elsewhere.
+    let used_at = |system: &System| system.catalog.shared().read().unwrap().session_uses[&session].used_at;
+    let known = used_at(&system);
+    let system = system.restart(GatewayConfig::default()).await;
+    assert_eq!(used_at(&system), known);
+    let admin = User { url: system.url.clone(), ..admin };
+    assert_eq!(status(&admin).await, 200);
+    // It is no change that somebody would look for.
+    let changes = admin.get("/api/audit").await;
+    assert!(!changes.to_string().contains("session_use"), "{changes}");
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn with_one_browser_too_many_the_oldest_is_signed_out() {
+    let limits = SessionLimits { per_user: 2, ..SessionLimits::default() };
+    let system = System::start_with(GatewayConfig { sessions: limits, ..GatewayConfig::default() }).await;
+    let viewer = User::sign_in(&system, "viewer").await;
+    let first = User::sign_in(&system, "admin").await;
+    let (mut browser, _) = Browser::watching(&system.url, &first.cookie, "websocket", everything()).await;
+    let second = User::sign_in(&system, "admin").await;
+    assert_eq!((status(&first).await, status(&second).await), (200, 200));
+    let third = User::sign_in(&system, "admin").await;
+    assert_eq!((status(&first).await, status(&second).await, status(&third).await), (401, 200, 200));
+    browser.until("disconnect").await;
+    assert_eq!(status(&viewer).await, 200, "of each user");
+    assert_eq!(sessions(&system, "admin").len(), 2);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn the_cookie_lasts_as_long_as_a_session_can() {
+    let limits = SessionLimits::of_days(1, 7, 20);
+    let system = System::start_with(GatewayConfig { sessions: limits, ..GatewayConfig::default() }).await;
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let answer = http.get(system.links.link(&id("admin")).await.unwrap()).send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    assert!(cookie.contains("Max-Age=604800"), "{cookie}");
+    let ends_in_ms = {
+        let shared = system.catalog.shared();
+        let known = shared.read().unwrap();
+        known.sessions.values().next().unwrap().expires_at.as_millis() - in_ms(0)
+    };
+    assert!((6 * DAY_MS..=7 * DAY_MS).contains(&ends_in_ms), "{ends_in_ms}");
+    system.stop().await;
+}
