@@ -335,6 +335,7 @@ impl<'a> Owners<'a> {
             CatalogEntry::FleetOwner(owner) => Some(owner.organisation.clone()),
             CatalogEntry::Erasure(erasure) => erasure.organisation.clone(),
             CatalogEntry::Retention(retention) => Some(retention.organisation.clone()),
+            CatalogEntry::UnknownDeviceRule(rule) => Some(rule.organisation.clone()),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::second_factor::SecondFactor;
 use crate::share::ShareLink;
 use crate::sign_in::SignInLink;
 use crate::transfer::{Handover, Transfer};
-use crate::unknown::UnknownDevice;
+use crate::unknown::{UnknownDevice, UnknownDeviceRule};
 use crate::{
     Acknowledgement, ApiToken, ChannelId, CommandId, DeviceId, EventId, FleetId, FleetRules, GeofenceId, NotificationRuleId,
     OrganisationId, QueryId, ReportId, ShareLinkId, Timestamp, TokenId, UserId,
@@ -170,6 +170,8 @@ pub struct Catalog {
     pub erasures: BTreeMap<DeviceId, Arc<Erasure>>,
     /// By organisation.
     pub retentions: BTreeMap<OrganisationId, Arc<Retention>>,
+    /// By organisation; those without one leave it to the installation.
+    pub unknown_device_rules: BTreeMap<OrganisationId, UnknownDeviceRule>,
 }
 
 impl Catalog {
@@ -202,6 +204,7 @@ impl Catalog {
                 CatalogEntry::DeviceAddresses(e) => drop(self.device_addresses.insert(e.device.clone(), Arc::new(e))),
                 CatalogEntry::Erasure(e) => drop(self.erasures.insert(e.device.clone(), Arc::new(e))),
                 CatalogEntry::Retention(e) => drop(self.retentions.insert(e.organisation.clone(), Arc::new(e))),
+                CatalogEntry::UnknownDeviceRule(e) => drop(self.unknown_device_rules.insert(e.organisation.clone(), e)),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
@@ -229,6 +232,7 @@ impl Catalog {
                 CatalogKey::DeviceAddresses(device) => drop(self.device_addresses.remove(&device)),
                 CatalogKey::Erasure(device) => drop(self.erasures.remove(&device)),
                 CatalogKey::Retention(organisation) => drop(self.retentions.remove(&organisation)),
+                CatalogKey::UnknownDeviceRule(organisation) => drop(self.unknown_device_rules.remove(&organisation)),
                 CatalogKey::Command(device, id) => {
                     if let Some(of_device) = self.commands.get_mut(&device) {
                         of_device.remove(&id);
@@ -271,6 +275,7 @@ impl Catalog {
             CatalogKey::DeviceAddresses(device) => self.device_addresses.contains_key(device),
             CatalogKey::Erasure(device) => self.erasures.contains_key(device),
             CatalogKey::Retention(organisation) => self.retentions.contains_key(organisation),
+            CatalogKey::UnknownDeviceRule(organisation) => self.unknown_device_rules.contains_key(organisation),
         }
     }
 
@@ -311,6 +316,9 @@ impl Catalog {
             }
             CatalogKey::Erasure(device) => CatalogEntry::Erasure(self.erasures.get(device)?.as_ref().clone()),
             CatalogKey::Retention(organisation) => CatalogEntry::Retention(self.retentions.get(organisation)?.as_ref().clone()),
+            CatalogKey::UnknownDeviceRule(organisation) => {
+                CatalogEntry::UnknownDeviceRule(self.unknown_device_rules.get(organisation)?.clone())
+            }
         })
     }
 

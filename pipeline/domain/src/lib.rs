@@ -85,5 +85,5 @@ pub use timestamp::Timestamp;
 pub use token::{ApiToken, NewToken, TokenScope, TokenSecret};
 pub use transfer::{Claim, Handover, Stay, Transfer};
 pub use trip::{Motion, Pause, Stop, Travelled, Trip, TripRules};
-pub use unknown::{MAX_UNKNOWN_DEVICES, UnknownDevice};
+pub use unknown::{MAX_UNKNOWN_DEVICES, UnknownDevice, UnknownDevicePolicy, UnknownDeviceRule};
 pub use vitals::{Speeding, Tank, Vitals};

@@ -163,6 +163,7 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(unknown_devices::list))
         .routes(routes!(unknown_devices::dismiss))
         .routes(routes!(unknown_devices::adopt))
+        .routes(routes!(unknown_devices::policy, unknown_devices::set_policy))
         .routes(routes!(transfers::list))
         .routes(routes!(transfers::offer, transfers::withdraw))
         .routes(routes!(transfers::redeem))

@@ -659,6 +659,20 @@ last_seen: number,
 times: number, };
 
 /**
+ * What happens to a device that nobody has entered.
+ */
+export type UnknownDevicePolicyName = "accept" | "tray" | "refuse";
+
+/**
+ * What the organisation says of devices that would come into its fleets. What the installation refuses it can't let in.
+ */
+export type UnknownDeviceRuleInfo = {
+/**
+ * What happens to them; `null`: as the installation says.
+ */
+policy: UnknownDevicePolicyName | null, };
+
+/**
  * A share link, without its secret.
  */
 export type ShareLinkInfo = {

@@ -104,6 +104,7 @@ impl View {
             CatalogEntry::DeviceAddresses(entry) => json!(entry),
             CatalogEntry::Erasure(entry) => json!(entry),
             CatalogEntry::Retention(entry) => json!(entry),
+            CatalogEntry::UnknownDeviceRule(entry) => json!(entry),
         };
         if let Some(fields) = view.as_object_mut() {
             fields.values_mut().for_each(shorten);

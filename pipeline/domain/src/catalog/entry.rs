@@ -12,7 +12,7 @@ use crate::second_factor::SecondFactor;
 use crate::share::ShareLink;
 use crate::sign_in::SignInLink;
 use crate::transfer::{Handover, Transfer};
-use crate::unknown::UnknownDevice;
+use crate::unknown::{UnknownDevice, UnknownDeviceRule};
 use crate::{
     Acknowledgement, ApiToken, ChannelId, CommandId, DeviceId, EventId, FleetId, GeofenceId, NotificationRuleId,
     OrganisationId, QueryId, ReportId, ShareLinkId, TokenId, UserId,
@@ -74,6 +74,8 @@ pub enum CatalogEntry {
     Erasure(Erasure),
     /// How long history is kept.
     Retention(Retention),
+    /// What happens to devices that nobody has entered.
+    UnknownDeviceRule(UnknownDeviceRule),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -130,6 +132,8 @@ pub enum CatalogKey {
     Erasure(DeviceId),
     /// How long an organisation keeps history.
     Retention(OrganisationId),
+    /// What happens to devices that nobody of an organisation has entered.
+    UnknownDeviceRule(OrganisationId),
 }
 
 impl CatalogEntry {
@@ -161,6 +165,7 @@ impl CatalogEntry {
             Self::DeviceAddresses(a) => CatalogKey::DeviceAddresses(a.device.clone()),
             Self::Erasure(e) => CatalogKey::Erasure(e.device.clone()),
             Self::Retention(r) => CatalogKey::Retention(r.organisation.clone()),
+            Self::UnknownDeviceRule(r) => CatalogKey::UnknownDeviceRule(r.organisation.clone()),
         }
     }
 }
@@ -195,6 +200,7 @@ impl fmt::Display for CatalogKey {
             Self::DeviceAddresses(device) => write!(f, "device_addresses/{device}"),
             Self::Erasure(device) => write!(f, "erasure/{device}"),
             Self::Retention(organisation) => write!(f, "retention/{organisation}"),
+            Self::UnknownDeviceRule(organisation) => write!(f, "unknown_device_rule/{organisation}"),
         }
     }
 }
@@ -236,6 +242,7 @@ impl CatalogKey {
             "device_addresses" => Self::DeviceAddresses(id.parse().ok()?),
             "erasure" => Self::Erasure(id.parse().ok()?),
             "retention" => Self::Retention(id.parse().ok()?),
+            "unknown_device_rule" => Self::UnknownDeviceRule(id.parse().ok()?),
             _ => return None,
         })
     }

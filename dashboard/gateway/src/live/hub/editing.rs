@@ -57,7 +57,8 @@ impl Hub {
             | CatalogKey::FleetOwner(..)
             | CatalogKey::DeviceToken(_)
             | CatalogKey::DeviceAddresses(_)
-            | CatalogKey::Retention(_) => {}
+            | CatalogKey::Retention(_)
+            | CatalogKey::UnknownDeviceRule(_) => {}
         }
         if let Some((organisation, message)) = before
             && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
@@ -174,6 +175,7 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         | CatalogKey::DeviceAddresses(_)
         | CatalogKey::Erasure(_)
         | CatalogKey::Retention(_)
+        | CatalogKey::UnknownDeviceRule(_)
         // Those of a tick are told in one message.
         | CatalogKey::Acknowledgement(_) => None,
     }
