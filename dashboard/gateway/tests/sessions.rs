@@ -119,3 +119,37 @@ async fn the_cookie_lasts_as_long_as_a_session_can() {
     assert!((6 * DAY_MS..=7 * DAY_MS).contains(&ends_in_ms), "{ends_in_ms}");
     system.stop().await;
 }
+
+#[tokio::test]
+async fn behind_tls_no_neighbour_can_plant_a_session() {
+    let system = System::start_with(GatewayConfig { behind_tls: true, ..GatewayConfig::default() }).await;
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let answer = http.get(system.links.link(&id("admin")).await.unwrap()).send().await.unwrap();
+    let set = answer.headers()["set-cookie"].to_str().unwrap();
+    // What browsers ask of a cookie of such a name.
+    assert!(
+        set.starts_with("__Host-") && set.contains("; Secure") && set.contains("; Path=/;") && !set.contains("Domain"),
+        "{set}"
+    );
+    let cookie = set.split(';').next().unwrap().to_owned();
+    let planted = cookie.strip_prefix("__Host-").unwrap().to_owned();
+    for (cookie, is_taken) in [(cookie.clone(), 200), (planted.clone(), 401), (format!("{planted}x; {cookie}"), 200)] {
+        assert_eq!(status(&User { cookie, ..User::nobody(&system) }).await, is_taken);
+    }
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn another_password_ends_other_sessions_and_links_that_wait() {
+    let system = System::start().await;
+    let (admin, elsewhere) = (User::sign_in(&system, "admin").await, User::sign_in(&system, "admin").await);
+    let (waiting, of_viewer) =
+        (system.links.link(&id("admin")).await.unwrap(), system.links.link(&id("viewer")).await.unwrap());
+    let password = json!({ "password": "correct horse battery" });
+    assert_eq!(admin.ask(reqwest::Method::PUT, "/api/session/password", Some(&password)).await.0, 204);
+    assert_eq!((status(&admin).await, status(&elsewhere).await), (200, 401));
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    assert_eq!(http.get(waiting).send().await.unwrap().status(), 401);
+    assert_eq!(http.get(of_viewer).send().await.unwrap().status(), 303);
+    system.stop().await;
+}

@@ -21,7 +21,10 @@ use waystream_log::catalog::CatalogHandle;
 use waystream_sql::Scope;
 
 /// Name of the cookie.
-pub(crate) const COOKIE_NAME: &str = "waystream_session";
+const COOKIE_NAME: &str = "waystream_session";
+/// The same behind TLS. Browsers take a cookie of such a name from this host only and over TLS only (RFC 6265bis, 4.1.3.2): a page on
+/// a neighbouring name, or whoever answers for us without TLS, can't have somebody work in a session of theirs.
+const HOST_COOKIE_NAME: &str = "__Host-waystream_session";
 /// Whoever comes by a link has so long to choose another password without knowing the present one.
 const CHOOSING_MS: i64 = 3_600 * 1_000;
 /// How often it is looked whether an identity still holds: an answer under way goes on no longer than this.
@@ -165,7 +168,7 @@ impl Sessions {
 
     /// Whose cookie these headers have; `None` if it is missing, unknown or over its time.
     pub(crate) fn check(&self, headers: &HeaderMap, now: Timestamp) -> Option<SignedIn> {
-        self.identity(&token_hash(cookie(headers)?), now)
+        self.identity(&token_hash(cookie(headers, self.cookie_name())?), now)
     }
 
     /// Who sent these headers, by token or cookie. Where there is an `Authorization` the cookie says nothing: another site can
@@ -286,7 +289,8 @@ impl Sessions {
         catalog.users.get(identity.user())?.password_hash.clone().filter(|_| !may_be_forgotten)
     }
 
-    /// Keeps a new password hash, and ends the user's other sessions.
+    /// Keeps a new password hash, and ends the user's other sessions and the links that nobody has used: whoever chooses another
+    /// password may do so because somebody else could come in.
     pub(crate) async fn set_password(&self, identity: &SignedIn, hash: String) -> Result<(), LogError> {
         let mut edits = Vec::new();
         {
@@ -298,6 +302,8 @@ impl Sessions {
             }
             let others = catalog.sessions.values().filter(|s| s.user == *identity.user() && s.token_sha256 != identity.session);
             edits.extend(others.map(|s| CatalogEdit::Remove(CatalogKey::Session(s.token_sha256.clone()))));
+            let links = catalog.sign_in_links.values().filter(|link| link.user == *identity.user());
+            edits.extend(links.map(|link| CatalogEdit::Remove(CatalogKey::SignInLink(link.token_sha256.clone()))));
         }
         self.catalog.edit(&identity.actor(), edits).await
     }
@@ -328,9 +334,13 @@ impl Sessions {
         self.scope(identity).only(|fleet| fleets.contains(fleet))
     }
 
+    fn cookie_name(&self) -> &'static str {
+        if self.secure { HOST_COOKIE_NAME } else { COOKIE_NAME }
+    }
+
     fn set_cookie(&self, token: &str, max_age_s: i64) -> String {
-        let secure = if self.secure { "; Secure" } else { "" };
-        format!("{COOKIE_NAME}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={max_age_s}{secure}")
+        let (name, secure) = (self.cookie_name(), if self.secure { "; Secure" } else { "" });
+        format!("{name}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={max_age_s}{secure}")
     }
 }
 
@@ -351,13 +361,13 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 #[cfg(test)]
@@ -368,9 +378,10 @@ mod tests {
     fn the_cookie_is_found_among_others() {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, "a=b; waystream_session=abc; waystream_sessions=d".parse().expect("a header value"));
-        assert_eq!(cookie(&headers), Some("abc"));
+        assert_eq!(cookie(&headers, COOKIE_NAME), Some("abc"));
+        assert_eq!(cookie(&headers, HOST_COOKIE_NAME), None);
         headers.clear();
         headers.append(COOKIE, "waystream_sessions=d".parse().expect("a header value"));
-        assert_eq!(cookie(&headers), None);
+        assert_eq!(cookie(&headers, COOKIE_NAME), None);
     }
 }
