@@ -16,8 +16,8 @@ use std::time::Duration;
 use toml_edit::{DocumentMut, Item, Table, Value};
 use waystream_connectors::ConnectorsConfig;
 use waystream_dataflow::DataflowConfig;
-use waystream_domain::Network;
 use waystream_domain::catalog::SessionLimits;
+use waystream_domain::{Network, OrganisationLimits};
 use waystream_gateway::wire::TileSource;
 use waystream_gateway::{DetailLimits, GatewayConfig, ListenerLimits, OidcConfig, RedisConfig, TILES_PATH};
 use waystream_notify::NotifyConfig;
@@ -119,6 +119,14 @@ pub struct GatewaySection {
     pub session_longest_days: NonZeroU32,
     /// Browsers in which one user may be signed in.
     pub max_sessions_per_user: NonZeroUsize,
+    /// Devices that an organisation may enter.
+    pub max_devices_per_organisation: usize,
+    /// Fleets that it may make.
+    pub max_fleets_per_organisation: usize,
+    /// Geofences that it may draw.
+    pub max_geofences_per_organisation: usize,
+    /// Vertices of all of them together.
+    pub max_geofence_vertices_per_organisation: usize,
     /// Vehicles from which on a browser is told only of what its map shows.
     pub max_fleet_vehicles: usize,
     /// Vehicles on such a map from which on they are counted.
@@ -208,6 +216,12 @@ impl From<GatewaySection> for GatewayConfig {
                 section.session_longest_days.get(),
                 section.max_sessions_per_user.get(),
             ),
+            most: OrganisationLimits {
+                devices: section.max_devices_per_organisation,
+                fleets: section.max_fleets_per_organisation,
+                geofences: section.max_geofences_per_organisation,
+                vertices: section.max_geofence_vertices_per_organisation,
+            },
             limits: ListenerLimits {
                 connections: section.max_connections,
                 per_address: section.max_connections_per_address,

@@ -8,6 +8,7 @@ use crate::wire::TileSource;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use waystream_domain::OrganisationLimits;
 use waystream_domain::catalog::SessionLimits;
 use waystream_tls::{Encryption, TlsFiles};
 
@@ -47,6 +48,8 @@ pub struct GatewayConfig {
     pub requests_per_s: u32,
     /// How long people stay signed in, and in how many browsers.
     pub sessions: SessionLimits,
+    /// How much one organisation may have.
+    pub most: OrganisationLimits,
     /// What a connection may cost.
     pub limits: ListenerLimits,
 }
@@ -75,6 +78,7 @@ impl Default for GatewayConfig {
             operators: true,
             requests_per_s: 500,
             sessions: SessionLimits::default(),
+            most: OrganisationLimits::default(),
             limits: ListenerLimits::default(),
         }
     }

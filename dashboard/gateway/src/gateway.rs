@@ -190,6 +190,7 @@ impl Gateway {
             trails: Trails::default(),
             log: Arc::clone(&log),
             catalog,
+            most: config.most,
             board,
             lists: Lists::default(),
             sql,

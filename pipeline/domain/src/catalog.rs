@@ -126,6 +126,8 @@ pub struct Catalog {
     pub fleets: BTreeMap<FleetId, Arc<Fleet>>,
     /// By id.
     pub devices: BTreeMap<DeviceId, Arc<Device>>,
+    /// Devices in each fleet that has some, as follows from them: there may be a million to count.
+    pub(crate) fleet_sizes: BTreeMap<FleetId, usize>,
     /// By id.
     pub geofences: BTreeMap<GeofenceId, Arc<Geofence>>,
     /// By sign-in name.
@@ -181,7 +183,7 @@ impl Catalog {
             CatalogEdit::Put(entry) => match entry {
                 CatalogEntry::Organisation(e) => drop(self.organisations.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Fleet(e) => self.put_fleet(e),
-                CatalogEntry::Device(e) => drop(self.devices.insert(e.id.clone(), Arc::new(e))),
+                CatalogEntry::Device(e) => self.put_device(e),
                 CatalogEntry::Geofence(e) => drop(self.geofences.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::User(e) => drop(self.users.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Session(e) => drop(self.sessions.insert(e.token_sha256.clone(), Arc::new(e))),
@@ -209,7 +211,7 @@ impl Catalog {
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
                 CatalogKey::Fleet(id) => drop(self.fleets.remove(&id)),
-                CatalogKey::Device(id) => drop(self.devices.remove(&id)),
+                CatalogKey::Device(id) => self.remove_device(&id),
                 CatalogKey::Geofence(id) => drop(self.geofences.remove(&id)),
                 CatalogKey::User(id) => drop(self.users.remove(&id)),
                 CatalogKey::Session(hash) => drop(self.sessions.remove(&hash)),

@@ -28,7 +28,8 @@ pub(super) async fn list(
 
 /// Makes it a device of the organisation: its next message is taken.
 #[utoipa::path(post, path = "/api/unknown-devices/{id}/adopt", request_body = DeviceEdit,
-    responses((status = 201, body = DeviceInfo), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
+    responses((status = 201, body = DeviceInfo), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer)))]
 pub(super) async fn adopt(
     State(rest): State<RestState>,
     Anybody(identity): Anybody,
@@ -44,7 +45,7 @@ pub(super) async fn adopt(
         CatalogEdit::Put(CatalogEntry::Device(device)),
         CatalogEdit::Remove(CatalogKey::UnknownDevice(unknown.id.clone())),
     ];
-    rest.catalog.edit(&identity.actor(), edits).await?;
+    rest.add(&identity, edits).await?;
     Ok((StatusCode::CREATED, Json(info)))
 }
 
