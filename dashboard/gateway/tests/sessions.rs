@@ -4,6 +4,7 @@
 
 mod system;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 use system::browser::Browser;
@@ -43,7 +44,7 @@ fn everything() -> Value {
 }
 
 async fn status(user: &User) -> u16 {
-    user.ask(reqwest::Method::GET, "/api/fleets", None).await.0.as_u16()
+    user.ask(Method::GET, "/api/fleets", None).await.0.as_u16()
 }
 
 #[tokio::test]
@@ -146,10 +147,42 @@ async fn another_password_ends_other_sessions_and_links_that_wait() {
     let (waiting, of_viewer) =
         (system.links.link(&id("admin")).await.unwrap(), system.links.link(&id("viewer")).await.unwrap());
     let password = json!({ "password": "correct horse battery" });
-    assert_eq!(admin.ask(reqwest::Method::PUT, "/api/session/password", Some(&password)).await.0, 204);
+    assert_eq!(admin.ask(Method::PUT, "/api/session/password", Some(&password)).await.0, 204);
     assert_eq!((status(&admin).await, status(&elsewhere).await), (200, 401));
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     assert_eq!(http.get(waiting).send().await.unwrap().status(), 401);
     assert_eq!(http.get(of_viewer).send().await.unwrap().status(), 303);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_that_is_left_signed_in_turns_no_second_factor_on() {
+    const FACTOR: &str = "/api/session/second-factor";
+    let system = System::start().await;
+    let admin = User::sign_in(&system, "admin").await;
+    let password = json!({ "password": "correct horse battery" });
+    assert_eq!(admin.ask(Method::PUT, "/api/session/password", Some(&password)).await.0, 204);
+    let signing_in = reqwest::Client::new().post(format!("{}/api/session", system.url)).header("x-waystream", "1");
+    let answer = signing_in.json(&json!({ "user": "admin", "password": "correct horse battery" })).send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let left_signed_in = User { cookie, ..User::nobody(&system) };
+
+    let secret = left_signed_in.ask(Method::POST, FACTOR, None).await.1["secret"].as_str().unwrap().to_owned();
+    let totp = totp_rs::Builder::new().with_secret(totp_rs::Secret::try_from_base32(&secret).unwrap()).build().unwrap();
+    let turn_on = async |user: &User, present: Option<&str>| {
+        let code = totp.generate(u64::try_from(in_ms(0) / 1_000).unwrap()).to_string();
+        let mut start = json!({ "secret": secret, "code": code });
+        if let Some(present) = present {
+            start["present"] = json!(present);
+        }
+        user.ask(Method::PUT, FACTOR, Some(&start)).await.0.as_u16()
+    };
+    assert_eq!(turn_on(&left_signed_in, None).await, 428);
+    assert_eq!(turn_on(&left_signed_in, Some("a wrong horse")).await, 400);
+    assert_eq!(left_signed_in.get(FACTOR).await["since"], Value::Null);
+    assert_eq!(turn_on(&left_signed_in, Some("correct horse battery")).await, 200);
+    // Whoever has just come by a link may have forgotten it.
+    assert_eq!(admin.ask(Method::DELETE, "/api/users/admin/second-factor", None).await.0, 204);
+    assert_eq!(turn_on(&User::sign_in(&system, "admin").await, None).await, 200);
     system.stop().await;
 }

@@ -303,7 +303,11 @@ secret: string,
 /**
  * What the authenticator shows.
  */
-code: string, };
+code: string,
+/**
+ * The password, where that is asked for (status 428 says so).
+ */
+present?: string, };
 
 /**
  * A code of the authenticator, or a recovery code.
