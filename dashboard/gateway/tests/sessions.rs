@@ -156,7 +156,7 @@ async fn another_password_ends_other_sessions_and_links_that_wait() {
 }
 
 #[tokio::test]
-async fn a_browser_that_is_left_signed_in_turns_no_second_factor_on() {
+async fn a_browser_that_is_left_signed_in_turns_no_second_factor_on_or_off() {
     const FACTOR: &str = "/api/session/second-factor";
     let system = System::start().await;
     let admin = User::sign_in(&system, "admin").await;
@@ -181,8 +181,16 @@ async fn a_browser_that_is_left_signed_in_turns_no_second_factor_on() {
     assert_eq!(turn_on(&left_signed_in, Some("a wrong horse")).await, 400);
     assert_eq!(left_signed_in.get(FACTOR).await["since"], Value::Null);
     assert_eq!(turn_on(&left_signed_in, Some("correct horse battery")).await, 200);
-    // Whoever has just come by a link may have forgotten it.
+
+    // Nor is there another way: owners turn off that of others, and make links for others only.
+    assert_eq!(left_signed_in.ask(Method::DELETE, "/api/users/admin/second-factor", None).await.0, 409);
+    assert_eq!(left_signed_in.ask(Method::POST, "/api/users/admin/link", None).await.0, 409);
+    assert_ne!(left_signed_in.get(FACTOR).await["since"], Value::Null);
+    assert_eq!(left_signed_in.ask(Method::POST, "/api/users/viewer/link", None).await.0, 201);
+
+    // Whoever has just come by a link may have forgotten the one and lost the other.
+    let admin = User::sign_in(&system, "admin").await;
     assert_eq!(admin.ask(Method::DELETE, "/api/users/admin/second-factor", None).await.0, 204);
-    assert_eq!(turn_on(&User::sign_in(&system, "admin").await, None).await, 200);
+    assert_eq!(turn_on(&admin, None).await, 200);
     system.stop().await;
 }

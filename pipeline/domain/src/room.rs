@@ -88,7 +88,7 @@ impl Catalog {
             return Err(Full::Geofences(most.geofences));
         }
         let more = growth.vertices_after.saturating_sub(growth.vertices_before);
-        if !fits(more, most.vertices, &|| self.geofences_of(organisation).map(|fence| vertices(fence)).sum()) {
+        if !fits(more, most.vertices, &|| self.geofences_of(organisation).map(|fence| vertices(fence)).sum::<usize>()) {
             return Err(Full::Vertices(most.vertices));
         }
         Ok(())

@@ -280,13 +280,22 @@ impl Sessions {
         Ok(self.set_cookie("", 0))
     }
 
-    /// The hash of the password that has to be shown before another is chosen; none: there is none, or it may be forgotten.
-    pub(crate) fn password_to_show(&self, identity: &SignedIn, now: Timestamp) -> Option<String> {
+    /// Whether the session began with a link a little while ago: so come those who have forgotten a password, or lost an authenticator.
+    pub(crate) fn has_just_come_by_link(&self, identity: &SignedIn, now: Timestamp) -> bool {
         let shared = self.catalog.shared();
         let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
         let until = catalog.sessions.get(&identity.session).and_then(|session| session.password_until);
-        let may_be_forgotten = until.is_some_and(|until| now < until);
-        catalog.users.get(identity.user())?.password_hash.clone().filter(|_| !may_be_forgotten)
+        until.is_some_and(|until| now < until)
+    }
+
+    /// The hash of the password that has to be shown before another is chosen; none: there is none, or it may be forgotten.
+    pub(crate) fn password_to_show(&self, identity: &SignedIn, now: Timestamp) -> Option<String> {
+        if self.has_just_come_by_link(identity, now) {
+            return None;
+        }
+        let shared = self.catalog.shared();
+        let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+        catalog.users.get(identity.user())?.password_hash.clone()
     }
 
     /// Keeps a new password hash, and ends the user's other sessions and the links that nobody has used: whoever chooses another

@@ -1,7 +1,7 @@
 //! The second factor of whoever is signed in: turned on with an authenticator, turned off with a code.
 
 use super::session::require_present;
-use super::users::own_user;
+use super::users::{own_user, require_somebody_else};
 use super::{ApiError, DONE, RestState};
 use crate::auth::{SecondFactors, SignedIn};
 use crate::listener::Connection;
@@ -78,15 +78,16 @@ pub(super) async fn turn_off(
     Ok(DONE)
 }
 
-/// An owner turns off that of somebody who has lost it.
+/// An owner turns off that of somebody who has lost it; their own within an hour of coming by a link.
 #[utoipa::path(delete, path = "/api/users/{id}/second-factor",
-    responses((status = 204), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
+    responses((status = 204), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
 pub(super) async fn reset(
     State(rest): State<RestState>,
     identity: SignedIn,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let user = own_user(&rest, &identity, &id)?;
+    require_somebody_else(&rest, &identity, &user)?;
     tracing::info!(by = %identity.user(), user = %user.id, "second factor turned off by an owner");
     rest.second_factors.turn_off(&identity.actor(), &user.id).await?;
     Ok(DONE)
