@@ -325,7 +325,7 @@ mod tests {
             broker.keeps_its_secret(&password).err().map(|error| error.to_string())
         };
         let (typed, from_file) = (r#", "password": "secret""#, format!(r#", "password_file": "{}""#, file.display()));
-        for (host, secret) in [("mqtt.example.org", typed), ("192.0.2.1", typed), ("2001:db8::1", &from_file)] {
+        for (host, secret) in [("mqtt.example.org", typed), ("192.0.2.1", typed), ("2001:db8::1", from_file.as_str())] {
             let told = refused(host, secret).unwrap();
             assert!(told.contains(&format!("on its way to {host}:1883")) && told.contains("insecure = true"), "{told}");
             assert!(!told.contains("secret"), "{told}");

@@ -88,11 +88,15 @@ impl Catalog {
         edits
     }
 
-    /// Edits that clear away what is over its time, of whomever, and uses of what has ended.
+    /// Edits that clear away what is over its time, of whomever, and uses of what has ended: not at once, as a session's first use is read
+    /// before the session.
     pub fn sessions_over(&self, limits: SessionLimits, now: Timestamp) -> Vec<CatalogEdit> {
         let over = self.sessions.keys().filter(|hash| self.valid_session(hash, limits, now).is_none());
-        let uses = self.session_uses.keys().filter(|hash| !self.sessions.contains_key(*hash));
-        let uses = uses.map(|hash| CatalogEdit::Remove(CatalogKey::SessionUse(hash.clone())));
+        let is_needless = |used: &&SessionUse| {
+            !self.sessions.contains_key(&used.token_sha256) && now.millis_since(used.used_at) >= limits.idle_ms
+        };
+        let uses = self.session_uses.values().filter(is_needless);
+        let uses = uses.map(|used| CatalogEdit::Remove(CatalogKey::SessionUse(used.token_sha256.clone())));
         over.map(|hash| remove(hash.clone())).chain(uses).take(CLEARED).collect()
     }
 }
@@ -148,7 +152,8 @@ mod tests {
         catalog.apply(remove("a".into()));
         catalog.apply(used("a", 10));
         assert!(valid(&catalog, 20).is_empty() && !catalog.is_use_due("a", LIMITS, at(1_000)));
-        catalog.sessions_over(LIMITS, at(20)).into_iter().for_each(|edit| catalog.apply(edit));
+        assert!(catalog.sessions_over(LIMITS, at(20)).is_empty(), "another gateway may be about to tell of the session");
+        catalog.sessions_over(LIMITS, at(2_410)).into_iter().for_each(|edit| catalog.apply(edit));
         assert!(catalog.session_uses.is_empty());
     }
 
