@@ -151,8 +151,8 @@ pub(super) async fn require_present(
     Ok(())
 }
 
-/// Choose a password; other sessions of the user end, and links that nobody has used. Whoever has one already shows that, unless the session began with a link within the
-/// last hour: who has forgotten a password comes so.
+/// Choose a password; other sessions of the user end, and links that nobody has used. Whoever has one already shows that, unless the
+/// session began with a link within the last hour: who has forgotten a password comes so.
 #[utoipa::path(put, path = "/api/session/password", request_body = NewPassword,
     responses((status = 204), (status = 400, body = ErrorAnswer), (status = 428, body = ErrorAnswer),
         (status = 429, body = ErrorAnswer)))]
