@@ -10,12 +10,14 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml_edit::{DocumentMut, Item, Table, Value};
 use waystream_connectors::ConnectorsConfig;
 use waystream_dataflow::DataflowConfig;
-use waystream_domain::Network;
+use waystream_domain::catalog::SessionLimits;
+use waystream_domain::{Network, OrganisationLimits};
 use waystream_gateway::wire::TileSource;
 use waystream_gateway::{DetailLimits, GatewayConfig, ListenerLimits, OidcConfig, RedisConfig, TILES_PATH};
 use waystream_notify::NotifyConfig;
@@ -111,6 +113,20 @@ pub struct GatewaySection {
     pub trusted_proxies: Vec<Network>,
     /// REST requests a second of one session, token or address.
     pub max_requests_per_s: u32,
+    /// Days without use after which somebody is signed out.
+    pub session_idle_days: NonZeroU32,
+    /// Days after which somebody has to sign in again, however much the session is used.
+    pub session_longest_days: NonZeroU32,
+    /// Browsers in which one user may be signed in.
+    pub max_sessions_per_user: NonZeroUsize,
+    /// Devices that an organisation may enter.
+    pub max_devices_per_organisation: usize,
+    /// Fleets that it may make.
+    pub max_fleets_per_organisation: usize,
+    /// Geofences that it may draw.
+    pub max_geofences_per_organisation: usize,
+    /// Vertices of all of them together.
+    pub max_geofence_vertices_per_organisation: usize,
     /// Vehicles from which on a browser is told only of what its map shows.
     pub max_fleet_vehicles: usize,
     /// Vehicles on such a map from which on they are counted.
@@ -195,6 +211,17 @@ impl From<GatewaySection> for GatewayConfig {
             redis,
             oidc: section.oidc,
             requests_per_s: section.max_requests_per_s,
+            sessions: SessionLimits::of_days(
+                section.session_idle_days.get(),
+                section.session_longest_days.get(),
+                section.max_sessions_per_user.get(),
+            ),
+            most: OrganisationLimits {
+                devices: section.max_devices_per_organisation,
+                fleets: section.max_fleets_per_organisation,
+                geofences: section.max_geofences_per_organisation,
+                vertices: section.max_geofence_vertices_per_organisation,
+            },
             limits: ListenerLimits {
                 connections: section.max_connections,
                 per_address: section.max_connections_per_address,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
 use waystream_log::kafka::{KafkaLog, KafkaOptions, Sasl, Security, Tls};
 use waystream_log::{Keep, Log, Topic};
+use waystream_tls::{Exposed, is_local_host};
 
 /// Which adapter of the log's seam.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -84,6 +85,9 @@ pub struct SaslConfig {
     pub user: String,
     /// A file that has nothing but the password.
     pub password_file: PathBuf,
+    /// Whether to sign in at another machine without TLS.
+    #[serde(default)]
+    pub insecure: bool,
 }
 
 fn default_brokers() -> String {
@@ -158,6 +162,24 @@ impl LogConfig {
 }
 
 impl KafkaConfig {
+    /// Whether nobody else hears the password. That SCRAM does not send it is not enough: what it sends can be guessed at, and who is
+    /// between us and the cluster can speak in our name once we have signed in.
+    fn keeps_its_secret(&self) -> Result<(), Exposed> {
+        let asked = self.sasl.as_ref().is_some_and(|sasl| !sasl.insecure);
+        if !asked || self.tls.is_some() {
+            return Ok(());
+        }
+        let host_of = |broker: &str| -> String {
+            let place = broker.rsplit("://").next().unwrap_or_default();
+            place.rsplit_once(':').map_or(place, |(host, _)| host).to_owned()
+        };
+        let mut brokers = self.brokers.split(',').map(str::trim).filter(|broker| !broker.is_empty());
+        match brokers.find(|broker| !is_local_host(&host_of(broker))) {
+            Some(server) => Err(Exposed { server: server.to_owned(), tls: "tls = {}", setting: "sasl.insecure" }),
+            None => Ok(()),
+        }
+    }
+
     fn options(&self, folder: &Path) -> anyhow::Result<KafkaOptions> {
         let tls = self.tls.as_ref().map(|tls| {
             let identity = match (&tls.certificate, &tls.key) {
@@ -167,6 +189,7 @@ impl KafkaConfig {
             };
             Ok(Tls { ca: tls.ca.clone(), identity })
         });
+        self.keeps_its_secret()?;
         let sasl = self.sasl.as_ref().map(|sasl| {
             let file = &sasl.password_file;
             let password = std::fs::read_to_string(file);
@@ -204,4 +227,39 @@ fn instance(folder: &Path) -> anyhow::Result<String> {
 
 fn days(n: u32) -> Keep {
     Keep::For(Duration::from_secs(u64::from(n) * 24 * 3600))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn nobody_signs_in_at_a_kafka_elsewhere_in_the_open_without_an_explicit_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "secret\n").unwrap();
+        let refused = |brokers: &str, more: &str, insecure: bool| {
+            let sasl = format!("mechanism = 'PLAIN', user = 'me', password_file = '{}', insecure = {insecure}", file.display());
+            let days = "keep_positions_days = 7\nkeep_events_days = 30";
+            let toml = format!("{days}\nbrokers = '{brokers}'\nsasl = {{ {sasl} }}\n{more}");
+            let config: KafkaConfig = toml_edit::de::from_str(&toml).unwrap();
+            config.options(folder.path()).err().map(|error| error.to_string())
+        };
+        for (brokers, server) in [
+            ("kafka:9092", "kafka:9092"),
+            ("127.0.0.1:9092, 192.0.2.1:9092", "192.0.2.1:9092"),
+            ("[2001:db8::1]:9092", "[2001:db8::1]:9092"),
+        ] {
+            let told = refused(brokers, "", false).unwrap();
+            assert!(
+                told.contains(&format!("on its way to {server}: use TLS")) && told.contains("sasl.insecure = true"),
+                "{told}"
+            );
+            assert!(!told.contains("secret"), "{told}");
+            assert_eq!(refused(brokers, "tls = {}", false), None);
+            assert_eq!(refused(brokers, "", true), None);
+        }
+        assert_eq!(refused("localhost:9092,SASL_PLAINTEXT://127.0.0.1:9093,[::1]:9094,", "", false), None);
+    }
 }

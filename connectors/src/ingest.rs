@@ -21,7 +21,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tracing::{error, warn};
 use waystream_domain::catalog::Device;
-use waystream_domain::{Actor, CatalogEdit, CatalogEntry, DeviceId, FleetId, Handover, Position, Timestamp, codec};
+use waystream_domain::{
+    Actor, CatalogEdit, CatalogEntry, DeviceId, FleetId, Handover, Position, Timestamp, UnknownDevicePolicy, codec,
+};
 use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, LogError, Record, Topic};
 
@@ -34,15 +36,24 @@ const MAX_DEVICES: usize = 1_000_000;
 /// Devices are registered one at a time per shard: each once, and thousands of new ones still share the log's fsyncs.
 const REGISTRATION_SHARDS: usize = 64;
 
-/// What happens to a device that is not in the catalog.
+/// What happens to a device that is not in the catalog. Organisations may let in less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownDevices {
     /// It is put into the catalog, in the default fleet.
     #[default]
     Accept,
-    /// Its positions are not taken, and it is told so if its protocol can.
+    /// Its positions are not taken, and it is told so if its protocol can. Its owners see it, and adopt it if they like.
     Refuse,
+}
+
+impl From<UnknownDevices> for UnknownDevicePolicy {
+    fn from(setting: UnknownDevices) -> Self {
+        match setting {
+            UnknownDevices::Accept => Self::Accept,
+            UnknownDevices::Refuse => Self::Tray,
+        }
+    }
 }
 
 /// How fixes are taken.
@@ -212,15 +223,19 @@ impl Ingest {
         if known.is_some() {
             return Ok(known);
         }
-        let reason = match (self.0.options.unknown_devices, self.fleet()) {
-            (_, None) => "a fleet that new devices may not come into",
-            (UnknownDevices::Refuse, Some(fleet)) => {
+        let into = self.fleet().map(|fleet| (self.policy(&fleet), fleet));
+        let reason = match into {
+            None => "a fleet that new devices may not come into",
+            Some((UnknownDevicePolicy::Refuse, _)) => "unknown device",
+            Some((UnknownDevicePolicy::Tray, fleet)) => {
                 let (protocol, address) = (source.protocol, source.peer.map(|peer| peer.ip().to_canonical()));
                 self.0.tray.note(&Refused { device, aliases, fleet: &fleet, protocol, address, at: now() });
                 "unknown device"
             }
-            (UnknownDevices::Accept, Some(_)) if self.devices() >= MAX_DEVICES => "too many devices",
-            (UnknownDevices::Accept, Some(fleet)) => return self.register(source.protocol, device, fleet).await.map(Some),
+            Some((UnknownDevicePolicy::Accept, _)) if self.devices() >= MAX_DEVICES => "too many devices",
+            Some((UnknownDevicePolicy::Accept, fleet)) => {
+                return self.register(source.protocol, device, fleet).await.map(Some);
+            }
         };
         let fault = Fault::new(FaultKind::RefusedDevice, reason);
         self.0.faults.tell(Source { device: Some(device), ..source }, &fault);
@@ -250,6 +265,17 @@ impl Ingest {
         let organisation = |fleet: &FleetId| catalog.fleets.get(fleet).map(|known| &known.organisation);
         let same = organisation(default).is_some() && organisation(default) == organisation(named);
         same.then(|| named.clone())
+    }
+
+    /// What happens to unknown devices that would come into this fleet. Whoever may choose a fleet has chosen it for them.
+    fn policy(&self, fleet: &FleetId) -> UnknownDevicePolicy {
+        let installation = self.0.options.unknown_devices.into();
+        if matches!(self.1, NewDevices::Chosen(_)) {
+            return installation;
+        }
+        let catalog = self.0.catalog.shared();
+        let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
+        catalog.unknown_device_policy(fleet, installation)
     }
 
     /// How fast devices speak.

@@ -10,7 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use waystream_connectors::{ConnectorsConfig, UnknownDevices};
 use waystream_domain::catalog::{Device, Fleet};
-use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, DeviceId, UnknownDevice};
+use waystream_domain::{
+    Actor, CatalogEdit, CatalogEntry, CatalogKey, DeviceId, UnknownDevice, UnknownDevicePolicy, UnknownDeviceRule,
+};
 
 const IMEI: &str = "356307042441013";
 
@@ -78,6 +80,41 @@ async fn who_is_refused_is_noted_and_once_adopted_accepted_at_once() {
     let mut tracker = Tracker::login(system.address("teltonika"), IMEI).await;
     assert_eq!(tracker.report(&data(START_MS, 1)).await.unwrap(), 1);
     assert!(tray(&system).is_empty());
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn an_organisation_may_let_in_less_than_the_installation() {
+    let system = System::start().await;
+    system.enter_fleets("ours", &["default"]).await;
+    let say = async |policy: UnknownDevicePolicy| {
+        let rule = UnknownDeviceRule { organisation: "ours".parse().unwrap(), policy };
+        let edits = vec![CatalogEdit::Put(CatalogEntry::UnknownDeviceRule(rule))];
+        system.catalog.edit(&Actor::CommandLine, edits).await.unwrap();
+    };
+    // Not seen in the tray, though it came before the one that is.
+    say(UnknownDevicePolicy::Refuse).await;
+    report(&system, "unseen").await;
+    say(UnknownDevicePolicy::Tray).await;
+    report(&system, "seen").await;
+    let device = noted(&system, "seen").await;
+    assert_eq!(device.fleet.as_str(), "default");
+    assert_eq!(tray(&system), ["seen"]);
+    // What the installation takes is taken again, and a device that is known stays so.
+    for policy in [UnknownDevicePolicy::Accept, UnknownDevicePolicy::Refuse] {
+        say(policy).await;
+        let mut tracker = Tracker::login(system.address("teltonika"), IMEI).await;
+        assert_eq!(tracker.report(&data(START_MS, 1)).await.unwrap(), 1);
+    }
+    system.stop().await;
+
+    // It can't let in more.
+    let system = refusing().await;
+    let rule = UnknownDeviceRule { organisation: "ours".parse().unwrap(), policy: UnknownDevicePolicy::Accept };
+    let edits = vec![CatalogEdit::Put(CatalogEntry::UnknownDeviceRule(rule))];
+    system.catalog.edit(&Actor::CommandLine, edits).await.unwrap();
+    report(&system, "stranger").await;
+    noted(&system, "stranger").await;
     system.stop().await;
 }
 

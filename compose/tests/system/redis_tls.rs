@@ -84,7 +84,7 @@ async fn a_redis_that_wants_tls_and_a_password_is_used_and_one_that_refuses_is_n
 }
 
 #[test]
-fn no_gateway_sends_a_password_to_another_machine_in_the_open() {
+fn nobody_sends_a_password_to_another_machine_in_the_open() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine.toml");
     let password = folder.path().join("password");
@@ -98,6 +98,18 @@ fn no_gateway_sends_a_password_to_another_machine_in_the_open() {
         (
             settings(&[]) + "[store]\nkind = \"questdb\"\naddress = \"questdb:9000\"\nuser = \"me\"\npassword = \"sesame\"\n",
             "on its way to questdb:9000: use TLS (https://), or set insecure = true",
+        ),
+        (
+            settings(&[])
+                + "[[connectors.brokers]]\nhost = \"mqtt\"\nport = 1883\nclient_id = \"us\"\n\
+                   username = \"me\"\npassword = \"sesame\"\n",
+            "on its way to mqtt:1883: use TLS (tls = {}), or set insecure = true",
+        ),
+        (
+            settings(&[])
+                + "[notify]\nsmtp = { host = \"mail\", port = 25, encryption = \"none\", from = \"us@example.org\", \
+                   user = \"me\", password = \"sesame\" }\n",
+            "notify.smtp.password: others could read the password on its way to mail:25",
         ),
     ] {
         std::fs::write(&file, &settings).unwrap();

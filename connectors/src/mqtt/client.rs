@@ -81,6 +81,7 @@ impl Options {
             None => None,
         };
         let password = broker.password()?;
+        broker.keeps_its_secret(&password)?;
         let credentials = broker.username.as_ref().map(|name| (name, password.reveal()));
         Ok(match broker.version {
             Version::V5 => {

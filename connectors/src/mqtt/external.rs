@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use waystream_domain::Timestamp;
-use waystream_tls::TlsTrust;
+use waystream_tls::{Exposed, TlsTrust, is_local_host};
 
 /// Label of these connections in metrics.
 const LABEL: &str = "mqtt_external";
@@ -63,6 +63,9 @@ pub struct ExternalBroker {
     /// Encryption; none by default.
     #[serde(default)]
     pub tls: Option<TlsTrust>,
+    /// Whether the password may go to another machine without it.
+    #[serde(default)]
+    pub insecure: bool,
 }
 
 impl ExternalBroker {
@@ -78,6 +81,16 @@ impl ExternalBroker {
             },
             (None, None) => Ok(Secret(String::new())),
         }
+    }
+
+    /// Whether nobody else hears the password.
+    pub(super) fn keeps_its_secret(&self, password: &Secret) -> Result<(), ConnectorsError> {
+        let has_one = self.username.is_some() && !password.reveal().is_empty();
+        if !has_one || self.tls.is_some() || self.insecure || is_local_host(&self.host) {
+            return Ok(());
+        }
+        let server = format!("{}:{}", self.host, self.port);
+        Err(ConnectorsError::Broker(Exposed { server, tls: "tls = {}", setting: "insecure" }.to_string()))
     }
 }
 
@@ -291,6 +304,37 @@ impl Ended {
             Self::Refused => "refused",
             Self::NotStored(_) => "not_stored",
             Self::Request => "stopping",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_password_for_a_broker_goes_to_other_machines_only_encrypted_or_by_an_explicit_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "secret\n").unwrap();
+        let refused = |host: &str, more: &str| {
+            let settings = format!(r#"{{"host": "{host}", "port": 1883, "client_id": "us", "username": "us"{more}}}"#);
+            let broker: ExternalBroker = serde_json::from_str(&settings).unwrap();
+            let password = broker.password().unwrap();
+            broker.keeps_its_secret(&password).err().map(|error| error.to_string())
+        };
+        let (typed, from_file) = (r#", "password": "secret""#, format!(r#", "password_file": "{}""#, file.display()));
+        for (host, secret) in [("mqtt.example.org", typed), ("192.0.2.1", typed), ("2001:db8::1", from_file.as_str())] {
+            let told = refused(host, secret).unwrap();
+            assert!(told.contains(&format!("on its way to {host}:1883")) && told.contains("insecure = true"), "{told}");
+            assert!(!told.contains("secret"), "{told}");
+            for more in [format!(r#"{secret}, "insecure": true"#), format!(r#"{secret}, "tls": {{}}"#), String::new()] {
+                assert_eq!(refused(host, &more), None);
+            }
+        }
+        for host in ["localhost", "127.0.0.1", "::1"] {
+            assert_eq!(refused(host, typed), None);
         }
     }
 }

@@ -80,6 +80,7 @@ impl Mosquitto {
             password: None,
             password_file: None,
             tls: None,
+            insecure: false,
         }
     }
 }

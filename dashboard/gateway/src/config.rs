@@ -8,6 +8,8 @@ use crate::wire::TileSource;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use waystream_domain::OrganisationLimits;
+use waystream_domain::catalog::SessionLimits;
 use waystream_tls::{Encryption, TlsFiles};
 
 /// Settings. The default is a dashboard on this machine only, with OpenStreetMap's tiles.
@@ -44,6 +46,10 @@ pub struct GatewayConfig {
     /// REST requests that a session or token may make, or an address that has shown neither; for some seconds more at once. 0: as
     /// many as they like.
     pub requests_per_s: u32,
+    /// How long people stay signed in, and in how many browsers.
+    pub sessions: SessionLimits,
+    /// How much one organisation may have.
+    pub most: OrganisationLimits,
     /// What a connection may cost.
     pub limits: ListenerLimits,
 }
@@ -71,6 +77,8 @@ impl Default for GatewayConfig {
             oidc: None,
             operators: true,
             requests_per_s: 500,
+            sessions: SessionLimits::default(),
+            most: OrganisationLimits::default(),
             limits: ListenerLimits::default(),
         }
     }

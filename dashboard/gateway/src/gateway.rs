@@ -1,6 +1,8 @@
 //! The gateway put together.
 
-use crate::auth::{FIRST_LINK_MS, Links, Origins, Passwords, SecondFactors, Sessions, Shares, Throttle, require_same_origin};
+use crate::auth::{
+    FIRST_LINK_MS, Links, Origins, Passwords, SecondFactors, Sessions, Shares, Throttle, Uses, require_same_origin,
+};
 use crate::config::GatewayConfig;
 use crate::health::{ReadyCheck, alive, operator_routes_for_this_machine};
 use crate::live::{self, Board, BoardPositions, Command, Follow, Hub, HubStart, Kills, Live, SharedBoard, socket_router};
@@ -97,6 +99,7 @@ pub struct Gateway {
     io: SocketIo<Adapter>,
     nodes: Option<Supervisor>,
     links: Links,
+    uses: Uses,
     hub: Hub,
     commands: mpsc::Receiver<Command>,
     log: Arc<dyn Log>,
@@ -149,7 +152,7 @@ impl Gateway {
         let board: SharedBoard = Arc::new(RwLock::new(board));
         sql.serve_latest(Arc::new(BoardPositions(Arc::clone(&board))));
 
-        let sessions = Sessions::new(catalog.clone(), config.is_encrypted());
+        let (sessions, uses) = Sessions::of_catalog(catalog.clone(), config.is_encrypted(), config.sessions);
         let kills = Kills::default();
         let (to_hub, commands) = mpsc::channel(COMMANDS);
         let hub = Hub::new(HubStart {
@@ -187,6 +190,7 @@ impl Gateway {
             trails: Trails::default(),
             log: Arc::clone(&log),
             catalog,
+            most: config.most,
             board,
             lists: Lists::default(),
             sql,
@@ -224,7 +228,7 @@ impl Gateway {
             .layer(CatchPanicLayer::new());
         // Outside of all: also what is refused on the way in has them.
         let router = headers::secure(router, config.tiles.as_ref(), config.is_encrypted());
-        Ok(Self { listener, address, entrance, config, router, io, nodes: supervisor, links, hub, commands, log, follow })
+        Ok(Self { listener, address, entrance, config, router, io, nodes: supervisor, links, uses, hub, commands, log, follow })
     }
 
     /// Where it listens.
@@ -272,8 +276,9 @@ impl Gateway {
             stop.cancel();
             part
         };
-        let ((), (), (), followed, hub_ended) =
-            tokio::join!(serving, closing, nodes, async { watched(following.await) }, async { watched(hub.await) });
+        let uses = self.uses.write_down(stop.clone());
+        let ((), (), (), (), followed, hub_ended) =
+            tokio::join!(serving, closing, nodes, uses, async { watched(following.await) }, async { watched(hub.await) });
         followed?;
         hub_ended?;
         Ok(())

@@ -58,7 +58,7 @@ pub use shares::{NewShareLinkAnswer, NewShareLinkRequest, ShareLinkInfo, SharedP
 pub use sql::{SavedQueryEdit, SavedQueryInfo, SqlAnswer, SqlColumn, SqlRequest};
 pub use tokens::{NewTokenAnswer, NewTokenRequest, TokenInfo, TokenScopeName};
 pub use transfers::{NewTransferAnswer, TransferInfo, TransferRedemption};
-pub use unknown_devices::UnknownDeviceInfo;
+pub use unknown_devices::{UnknownDeviceInfo, UnknownDevicePolicyName, UnknownDeviceRuleInfo};
 pub use users::{NewUserRequest, PreferencesInfo, RoleName, UnitsName, UserEdit, UserInfo, UserLink};
 pub use vehicles::{ListedVehicle, VehicleListAnswer, VehicleListRequest, VehicleSort};
 pub use viewport::{DetailMessage, OnlyRequest, Viewport};

@@ -101,6 +101,7 @@ async fn nobody_reaches_what_is_not_theirs() {
                 "/api/alerts/{id}/acknowledgement" => Some(json!({ "note": "Mine" })),
                 "/api/alerts/acknowledgements" => Some(json!({ "event_ids": [alert], "note": "Mine" })),
                 p if p.starts_with("/api/notifications/reports") => Some(summary.clone()),
+                "/api/unknown-device-policy" => Some(json!({ "policy": "tray" })),
                 p if p.ends_with("/retention") => Some(json!({ "days": 30 })),
                 p if p.ends_with("/addresses") => Some(json!({ "addresses": ["10.0.0.0/8"] })),
                 p if p.ends_with("/share-links") => Some(json!({ "expires_at": in_ms(60_000) })),

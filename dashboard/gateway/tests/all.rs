@@ -24,6 +24,8 @@ mod refusals;
 mod replay;
 mod rest;
 mod retention;
+mod room;
+mod sessions;
 mod shares;
 mod system;
 mod tokens;

@@ -62,3 +62,28 @@ async fn a_refused_device_is_adopted_or_dismissed_by_owners() {
     assert_eq!(admin.get("/api/unknown-devices").await, json!([]));
     system.stop().await;
 }
+
+#[tokio::test]
+async fn owners_say_what_happens_to_devices_that_nobody_has_entered() {
+    let system = System::start().await;
+    let (admin, viewer) = (User::sign_in(&system, "admin").await, User::sign_in(&system, "viewer").await);
+    let other = User::sign_in(&system, "other").await;
+    let path = "/api/unknown-device-policy";
+    let say = async |user: &User, policy: serde_json::Value| {
+        user.ask(Method::PUT, path, Some(&json!({ "policy": policy }))).await.0.as_u16()
+    };
+    assert_eq!((viewer.ask(Method::GET, path, None).await.0.as_u16(), say(&viewer, json!("accept")).await), (403, 403));
+    assert_eq!(admin.get(path).await, json!({ "policy": null }));
+    assert_eq!(say(&admin, json!("sometimes")).await, 422);
+    for policy in [json!("tray"), json!("refuse"), json!("accept")] {
+        assert_eq!(say(&admin, policy.clone()).await, 204);
+        assert_eq!(admin.get(path).await, json!({ "policy": policy }));
+        assert_eq!(other.get(path).await, json!({ "policy": null }), "it is the organisation's");
+    }
+    assert_eq!(say(&admin, json!(null)).await, 204);
+    assert_eq!(admin.get(path).await, json!({ "policy": null }));
+    assert!(system.catalog.shared().read().unwrap().unknown_device_rules.is_empty());
+    let changes = admin.get("/api/audit?kind=unknown_device_rule").await["changes"].clone();
+    assert_eq!((changes.as_array().unwrap().len(), &changes[0]["change"]), (4, &json!("removed")));
+    system.stop().await;
+}

@@ -6,7 +6,7 @@ import type {
   GeofenceCollection, GeofenceFeature, NotificationRuleEdit,
   NewShareLinkAnswer, NewShareLinkRequest, NewTokenAnswer, NewTokenRequest, NewUserRequest, NotificationRuleInfo, PageConfig, PreferencesInfo, RangeAnswer, RecoveryCodes, ReportEdit, ReportInfo,
   SavedQueryEdit, SavedQueryInfo, SecondFactorInfo, SecondFactorProposal, SecondFactorStart, SessionInfo, ShareLinkInfo, SqlAnswer, TokenInfo, TrackAnswer, UserEdit,
-  NewTransferAnswer, TransferInfo, TransferRedemption, UnknownDeviceInfo, UserInfo, UserLink,
+  NewTransferAnswer, TransferInfo, TransferRedemption, UnknownDeviceInfo, UnknownDevicePolicyName, UnknownDeviceRuleInfo, UserInfo, UserLink,
 } from './wire/types';
 
 export class ApiError extends Error {
@@ -96,6 +96,9 @@ export const api = {
   unknownDevices: () => json<UnknownDeviceInfo[]>('GET', address('unknown-devices')),
   adoptUnknownDevice: (device: string, edit: DeviceEdit) => send('POST', address(`unknown-devices/${id(device)}/adopt`), edit),
   dismissUnknownDevice: (device: string) => send('DELETE', address(`unknown-devices/${id(device)}`)),
+  /** Null: as the installation says. */
+  unknownDevicePolicy: async () => (await json<UnknownDeviceRuleInfo>('GET', address('unknown-device-policy'))).policy,
+  setUnknownDevicePolicy: (policy: UnknownDevicePolicyName | null) => send('PUT', address('unknown-device-policy'), { policy }),
   transfers: () => json<TransferInfo[]>('GET', address('transfers')),
   offerDevice: (device: string) => json<NewTransferAnswer>('POST', address(`devices/${id(device)}/transfer`)),
   withdrawOffer: (device: string) => send('DELETE', address(`devices/${id(device)}/transfer`)),

@@ -68,7 +68,7 @@ export const texts = {
 
   people: {
     title: 'People and programs',
-    tabs: { users: 'People', tokens: 'API tokens' },
+    tabs: { users: 'People', tokens: 'API tokens', devices: 'Unknown devices' },
     invite: 'Invite somebody',
     userName: 'Sign-in name',
     role: 'May',
@@ -162,6 +162,12 @@ export const texts = {
     adopt: 'Adopt',
     adopted: (name: string): string => `${name} is adopted. It appears with its next report.`,
     dismiss: 'Dismiss',
+    policy: 'A device that nobody has entered',
+    policies: {
+      '': 'Is treated as the installation says', accept: 'Is taken into the default fleet', tray: 'Is refused, and shown beside the vehicles to be adopted', refuse: 'Is refused, and not shown',
+    },
+    policyHint: 'It counts from the next report on. What the installation refuses is refused whatever is chosen here.',
+    policySaved: 'It counts from now on.',
   },
 
   transfers: {
@@ -559,7 +565,7 @@ export const texts = {
     kind: 'Kind',
     kinds: {
       '': 'All kinds', device: 'Vehicles', fleet: 'Fleets', geofence: 'Geofences', command: 'Commands', user: 'Users', session: 'Sign-ins',
-      api_token: 'API tokens', channel: 'Channels', notification_rule: 'Notification rules', transfer: 'Hand-over of vehicles', delivery: 'Notifications', query: 'SQL queries', organisation: 'Organisation', share_link: 'Share links', device_token: 'Tokens of vehicles', device_addresses: 'Addresses of vehicles',
+      api_token: 'API tokens', channel: 'Channels', notification_rule: 'Notification rules', transfer: 'Hand-over of vehicles', delivery: 'Notifications', query: 'SQL queries', organisation: 'Organisation', share_link: 'Share links', device_token: 'Tokens of vehicles', device_addresses: 'Addresses of vehicles', unknown_device_rule: 'Unknown devices',
       erasure: 'Erased history', retention: 'Time that history is kept',
     } as Record<string, string>,
     things: {
@@ -567,7 +573,7 @@ export const texts = {
       channel: 'channel', notification_rule: 'notification rule', query: 'SQL query', organisation: 'organisation', sign_in_link: 'sign-in link',
       second_factor: 'second factor of', unknown_device: 'refused device', acknowledgement: 'acknowledgement of', share_link: 'share link',
       device_token: 'token of', device_addresses: 'addresses of',
-      transfer: 'hand-over of', erasure: 'erased history of', retention: 'time that history is kept by',
+      transfer: 'hand-over of', erasure: 'erased history of', retention: 'time that history is kept by', unknown_device_rule: 'what happens to unknown devices of',
     } as Record<string, string>,
     user: 'User',
     refresh: 'Refresh',

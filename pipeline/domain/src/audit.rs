@@ -208,6 +208,8 @@ fn is_recorded(by: &Actor, edit: &CatalogEdit) -> bool {
         CatalogEdit::Put(CatalogEntry::Handover(_)) | CatalogEdit::Remove(CatalogKey::Handover(_)) => false,
         // The change of the fleet says it.
         CatalogEdit::Put(CatalogEntry::FleetOwner(_)) | CatalogEdit::Remove(CatalogKey::FleetOwner(..)) => false,
+        // It changes nothing that anybody has or may do.
+        CatalogEdit::Put(CatalogEntry::SessionUse(_)) | CatalogEdit::Remove(CatalogKey::SessionUse(_)) => false,
         CatalogEdit::Put(CatalogEntry::Device(_)) | CatalogEdit::Remove(CatalogKey::Device(_)) => true,
         _ => *by != Actor::Connectors,
     }
@@ -259,6 +261,7 @@ fn shown_to(organisation: Option<&OrganisationId>, by: &Actor) -> Actor {
 fn shown_key(key: &CatalogKey) -> String {
     match key {
         CatalogKey::Session(hash) => format!("session/{}", session_name(hash)),
+        CatalogKey::SessionUse(hash) => format!("session_use/{}", session_name(hash)),
         CatalogKey::SignInLink(hash) => format!("sign_in_link/{}", session_name(hash)),
         key => key.to_string(),
     }
@@ -313,6 +316,7 @@ impl<'a> Owners<'a> {
             CatalogEntry::Geofence(geofence) => Some(geofence.organisation.clone()),
             CatalogEntry::User(user) => Some(user.organisation.clone()),
             CatalogEntry::Session(session) => self.of_user(&session.user),
+            CatalogEntry::SessionUse(used) => self.of_user(&self.known.sessions.get(&used.token_sha256)?.user),
             CatalogEntry::Query(query) => Some(query.organisation.clone()),
             CatalogEntry::Command(command) => self.of_device(&command.device),
             CatalogEntry::Channel(channel) => Some(channel.organisation.clone()),
@@ -331,6 +335,7 @@ impl<'a> Owners<'a> {
             CatalogEntry::FleetOwner(owner) => Some(owner.organisation.clone()),
             CatalogEntry::Erasure(erasure) => erasure.organisation.clone(),
             CatalogEntry::Retention(retention) => Some(retention.organisation.clone()),
+            CatalogEntry::UnknownDeviceRule(rule) => Some(rule.organisation.clone()),
         }
     }
 

@@ -3,6 +3,7 @@
 mod entry;
 
 pub use crate::role::Role;
+pub use crate::session::{Session, SessionLimits, SessionUse};
 pub use entry::{CatalogEdit, CatalogEntry, CatalogKey};
 
 use crate::command::Command;
@@ -16,7 +17,7 @@ use crate::second_factor::SecondFactor;
 use crate::share::ShareLink;
 use crate::sign_in::SignInLink;
 use crate::transfer::{Handover, Transfer};
-use crate::unknown::UnknownDevice;
+use crate::unknown::{UnknownDevice, UnknownDeviceRule};
 use crate::{
     Acknowledgement, ApiToken, ChannelId, CommandId, DeviceId, EventId, FleetId, FleetRules, GeofenceId, NotificationRuleId,
     OrganisationId, QueryId, ReportId, ShareLinkId, Timestamp, TokenId, UserId,
@@ -103,20 +104,6 @@ impl fmt::Debug for User {
     }
 }
 
-/// A signed-in browser. Durable, so that a restart signs nobody out, and shared by all gateways.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Session {
-    /// SHA-256 of the cookie's token, hex: the log never holds a token.
-    pub token_sha256: String,
-    /// Whose.
-    pub user: UserId,
-    /// No longer valid from then on.
-    pub expires_at: Timestamp,
-    /// It began with a link, which is for who has forgotten the password: until then another one may be chosen without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password_until: Option<Timestamp>,
-}
-
 /// A query that the people of an organisation keep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedQuery {
@@ -139,12 +126,16 @@ pub struct Catalog {
     pub fleets: BTreeMap<FleetId, Arc<Fleet>>,
     /// By id.
     pub devices: BTreeMap<DeviceId, Arc<Device>>,
+    /// Devices in each fleet that has some, as follows from them: there may be a million to count.
+    pub(crate) fleet_sizes: BTreeMap<FleetId, usize>,
     /// By id.
     pub geofences: BTreeMap<GeofenceId, Arc<Geofence>>,
     /// By sign-in name.
     pub users: BTreeMap<UserId, Arc<User>>,
     /// By token hash.
     pub sessions: BTreeMap<String, Arc<Session>>,
+    /// By token hash; also of sessions that have ended.
+    pub session_uses: BTreeMap<String, SessionUse>,
     /// By id.
     pub queries: BTreeMap<QueryId, Arc<SavedQuery>>,
     /// By device, oldest first.
@@ -181,6 +172,8 @@ pub struct Catalog {
     pub erasures: BTreeMap<DeviceId, Arc<Erasure>>,
     /// By organisation.
     pub retentions: BTreeMap<OrganisationId, Arc<Retention>>,
+    /// By organisation; those without one leave it to the installation.
+    pub unknown_device_rules: BTreeMap<OrganisationId, UnknownDeviceRule>,
 }
 
 impl Catalog {
@@ -190,10 +183,11 @@ impl Catalog {
             CatalogEdit::Put(entry) => match entry {
                 CatalogEntry::Organisation(e) => drop(self.organisations.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Fleet(e) => self.put_fleet(e),
-                CatalogEntry::Device(e) => drop(self.devices.insert(e.id.clone(), Arc::new(e))),
+                CatalogEntry::Device(e) => self.put_device(e),
                 CatalogEntry::Geofence(e) => drop(self.geofences.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::User(e) => drop(self.users.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Session(e) => drop(self.sessions.insert(e.token_sha256.clone(), Arc::new(e))),
+                CatalogEntry::SessionUse(e) => drop(self.session_uses.insert(e.token_sha256.clone(), e)),
                 CatalogEntry::Query(e) => drop(self.queries.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::Command(e) => self.advance(e),
                 CatalogEntry::Channel(e) => drop(self.channels.insert(e.id.clone(), Arc::new(e))),
@@ -212,14 +206,16 @@ impl Catalog {
                 CatalogEntry::DeviceAddresses(e) => drop(self.device_addresses.insert(e.device.clone(), Arc::new(e))),
                 CatalogEntry::Erasure(e) => drop(self.erasures.insert(e.device.clone(), Arc::new(e))),
                 CatalogEntry::Retention(e) => drop(self.retentions.insert(e.organisation.clone(), Arc::new(e))),
+                CatalogEntry::UnknownDeviceRule(e) => drop(self.unknown_device_rules.insert(e.organisation.clone(), e)),
             },
             CatalogEdit::Remove(key) => match key {
                 CatalogKey::Organisation(id) => drop(self.organisations.remove(&id)),
                 CatalogKey::Fleet(id) => drop(self.fleets.remove(&id)),
-                CatalogKey::Device(id) => drop(self.devices.remove(&id)),
+                CatalogKey::Device(id) => self.remove_device(&id),
                 CatalogKey::Geofence(id) => drop(self.geofences.remove(&id)),
                 CatalogKey::User(id) => drop(self.users.remove(&id)),
                 CatalogKey::Session(hash) => drop(self.sessions.remove(&hash)),
+                CatalogKey::SessionUse(hash) => drop(self.session_uses.remove(&hash)),
                 CatalogKey::Query(id) => drop(self.queries.remove(&id)),
                 CatalogKey::Channel(id) => drop(self.channels.remove(&id)),
                 CatalogKey::NotificationRule(id) => drop(self.notification_rules.remove(&id)),
@@ -238,6 +234,7 @@ impl Catalog {
                 CatalogKey::DeviceAddresses(device) => drop(self.device_addresses.remove(&device)),
                 CatalogKey::Erasure(device) => drop(self.erasures.remove(&device)),
                 CatalogKey::Retention(organisation) => drop(self.retentions.remove(&organisation)),
+                CatalogKey::UnknownDeviceRule(organisation) => drop(self.unknown_device_rules.remove(&organisation)),
                 CatalogKey::Command(device, id) => {
                     if let Some(of_device) = self.commands.get_mut(&device) {
                         of_device.remove(&id);
@@ -259,6 +256,7 @@ impl Catalog {
             CatalogKey::Geofence(id) => self.geofences.contains_key(id),
             CatalogKey::User(id) => self.users.contains_key(id),
             CatalogKey::Session(hash) => self.sessions.contains_key(hash),
+            CatalogKey::SessionUse(hash) => self.session_uses.contains_key(hash),
             CatalogKey::Query(id) => self.queries.contains_key(id),
             CatalogKey::Channel(id) => self.channels.contains_key(id),
             CatalogKey::NotificationRule(id) => self.notification_rules.contains_key(id),
@@ -279,6 +277,7 @@ impl Catalog {
             CatalogKey::DeviceAddresses(device) => self.device_addresses.contains_key(device),
             CatalogKey::Erasure(device) => self.erasures.contains_key(device),
             CatalogKey::Retention(organisation) => self.retentions.contains_key(organisation),
+            CatalogKey::UnknownDeviceRule(organisation) => self.unknown_device_rules.contains_key(organisation),
         }
     }
 
@@ -291,6 +290,7 @@ impl Catalog {
             CatalogKey::Geofence(id) => CatalogEntry::Geofence(self.geofences.get(id)?.as_ref().clone()),
             CatalogKey::User(id) => CatalogEntry::User(self.users.get(id)?.as_ref().clone()),
             CatalogKey::Session(hash) => CatalogEntry::Session(self.sessions.get(hash)?.as_ref().clone()),
+            CatalogKey::SessionUse(hash) => CatalogEntry::SessionUse(self.session_uses.get(hash)?.clone()),
             CatalogKey::Query(id) => CatalogEntry::Query(self.queries.get(id)?.as_ref().clone()),
             CatalogKey::Command(device, id) => CatalogEntry::Command(self.commands.get(device)?.get(id)?.as_ref().clone()),
             CatalogKey::Channel(id) => CatalogEntry::Channel(self.channels.get(id)?.as_ref().clone()),
@@ -318,6 +318,9 @@ impl Catalog {
             }
             CatalogKey::Erasure(device) => CatalogEntry::Erasure(self.erasures.get(device)?.as_ref().clone()),
             CatalogKey::Retention(organisation) => CatalogEntry::Retention(self.retentions.get(organisation)?.as_ref().clone()),
+            CatalogKey::UnknownDeviceRule(organisation) => {
+                CatalogEntry::UnknownDeviceRule(self.unknown_device_rules.get(organisation)?.clone())
+            }
         })
     }
 

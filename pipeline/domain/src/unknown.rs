@@ -1,6 +1,7 @@
-//! Devices that spoke and were refused because the catalog doesn't have them: their owners adopt them from this tray.
+//! Devices that spoke and that the catalog doesn't have: what happens to them, and the tray from which their owners adopt those that were
+//! refused.
 
-use crate::{DeviceId, FleetId, Timestamp};
+use crate::{Catalog, DeviceId, FleetId, OrganisationId, Timestamp};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::net::IpAddr;
@@ -8,6 +9,37 @@ use std::net::IpAddr;
 /// So many are kept in an installation, the oldest give way: every process holds the catalog in memory, and strangers can make
 /// them up.
 pub const MAX_UNKNOWN_DEVICES: usize = 1_000;
+
+/// What happens to a device that nobody has entered. In the order of how little is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownDevicePolicy {
+    /// It is put into the catalog.
+    Accept,
+    /// It is refused, and its owners see it in the tray.
+    Tray,
+    /// It is refused, and nobody is told.
+    Refuse,
+}
+
+/// What an organisation has said of devices that would come into its fleets. No part of the organisation's own entry: whoever gives that
+/// another name would have to bring it along.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnknownDeviceRule {
+    /// Its key.
+    pub organisation: OrganisationId,
+    /// What happens to them, unless the installation lets in less.
+    pub policy: UnknownDevicePolicy,
+}
+
+impl Catalog {
+    /// What happens to an unknown device that would come into this fleet: as the installation says, or the fleet's organisation, whichever
+    /// lets in less.
+    pub fn unknown_device_policy(&self, fleet: &FleetId, installation: UnknownDevicePolicy) -> UnknownDevicePolicy {
+        let rule = self.fleets.get(fleet).and_then(|fleet| self.unknown_device_rules.get(&fleet.organisation));
+        rule.map_or(installation, |rule| rule.policy.max(installation))
+    }
+}
 
 /// A device that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +70,7 @@ pub struct UnknownDevice {
 mod tests {
     use super::*;
     use crate::catalog::{Device, Fleet};
-    use crate::{Catalog, CatalogEdit, CatalogEntry, CatalogKey};
+    use crate::{CatalogEdit, CatalogEntry, CatalogKey};
 
     fn unknown(id: &str, fleet: &str) -> UnknownDevice {
         UnknownDevice {
@@ -62,6 +94,29 @@ mod tests {
         let key = entry.key();
         assert_eq!(key.to_string(), "unknown_device/jane/phone");
         assert_eq!(CatalogKey::parse(&key.to_string()), Some(key));
+    }
+
+    #[test]
+    fn of_installation_and_organisation_counts_who_lets_in_less() {
+        use UnknownDevicePolicy::{Accept, Refuse, Tray};
+        let mut catalog = Catalog::default();
+        let (north, ours) = ("north".parse::<FleetId>().expect("id"), "ours".parse::<OrganisationId>().expect("id"));
+        let nobodys: FleetId = "nobody-s".parse().expect("id");
+        let fleet = Fleet { id: north.clone(), organisation: ours.clone(), name: "N".into(), rules: Default::default() };
+        catalog.apply(CatalogEdit::Put(CatalogEntry::Fleet(fleet)));
+        let of = |catalog: &Catalog, installation| catalog.unknown_device_policy(&north, installation);
+        assert_eq!([Accept, Tray].map(|installation| of(&catalog, installation)), [Accept, Tray]);
+        for (said, counts) in [(Accept, [Accept, Tray]), (Tray, [Tray, Tray]), (Refuse, [Refuse, Refuse])] {
+            let rule = CatalogEntry::UnknownDeviceRule(UnknownDeviceRule { organisation: ours.clone(), policy: said });
+            let key = rule.key();
+            assert_eq!(CatalogKey::parse(&key.to_string()), Some(key.clone()));
+            catalog.apply(CatalogEdit::Put(rule.clone()));
+            assert_eq!(catalog.get(&key), Some(rule));
+            assert_eq!([Accept, Tray].map(|installation| of(&catalog, installation)), counts);
+            assert_eq!(catalog.unknown_device_policy(&nobodys, Accept), Accept);
+            catalog.apply(CatalogEdit::Remove(key));
+        }
+        assert_eq!(of(&catalog, Accept), Accept);
     }
 
     #[test]

@@ -81,6 +81,9 @@ pub struct SmtpConfig {
     /// A file that has nothing but the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
+    /// Whether the password may go to another machine without encryption.
+    #[serde(default)]
+    pub insecure: bool,
 }
 
 fn submission_port() -> u16 {
@@ -127,6 +130,9 @@ pub struct MqttConfig {
     /// Encryption; none by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<MqttTls>,
+    /// Whether the password may go to another machine without it.
+    #[serde(default)]
+    pub insecure: bool,
 }
 
 /// Encryption towards the broker.

@@ -136,12 +136,12 @@ impl TlsClient {
 
 /// A password would go to another machine in the open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("others could read the password on its way to {server}: use TLS ({scheme}://), or set {setting} = true")]
+#[error("others could read the password on its way to {server}: use TLS ({tls}), or set {setting} = true")]
 pub struct Exposed {
     /// Where to.
     pub server: String,
-    /// How an address with TLS begins.
-    pub scheme: &'static str,
+    /// How TLS is asked for there.
+    pub tls: &'static str,
     /// What allows it all the same.
     pub setting: &'static str,
 }

@@ -1,15 +1,17 @@
 //! TLS of our own ports: certificate and key from files, read again when they have changed, and who may do without. And TLS towards
-//! servers of others. And how many connections of a port one sender may have.
+//! servers of others, and one request over it. And how many connections of a port one sender may have.
 //!
 //! A port with TLS also hears those who speak without it, as far as [`Entrance`] lets them: one port serves new devices and old ones.
 
 mod client;
 mod files;
+mod https;
 mod name;
 mod places;
 
 pub use client::{Exposed, TlsClient, TlsTrust, TrustError, is_local_host, trust_system_and};
 pub use files::{TlsError, TlsFiles};
+pub use https::{AskError, Https};
 pub use places::{Place, Places, sender};
 
 use files::LOOK_AGAIN;

@@ -1,6 +1,7 @@
 //! Who is asking: the identity that a checked session or API token gives. A session is a random token in a cookie, its hash in
 //! the catalog.
 
+use super::uses::{Used, Uses};
 use super::{random_token, token_hash};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE};
@@ -10,7 +11,7 @@ use std::ops::Deref;
 use std::sync::PoisonError;
 use std::time::Duration;
 use waystream_domain::audit::{Access, session_name};
-use waystream_domain::catalog::{Preferences, Role, Session, User};
+use waystream_domain::catalog::{Preferences, Role, Session, SessionLimits, User};
 use waystream_domain::{
     Actor, ApiToken, Catalog, CatalogEdit, CatalogEntry, CatalogKey, FleetId, OrganisationId, Timestamp, TokenId, TokenScope,
     UserId,
@@ -20,9 +21,10 @@ use waystream_log::catalog::CatalogHandle;
 use waystream_sql::Scope;
 
 /// Name of the cookie.
-pub(crate) const COOKIE_NAME: &str = "waystream_session";
-/// A session ends so long after signing in.
-const VALID_MS: i64 = 30 * 24 * 3_600 * 1_000;
+const COOKIE_NAME: &str = "waystream_session";
+/// The same behind TLS. Browsers take a cookie of such a name from this host only and over TLS only (RFC 6265bis, 4.1.3.2): a page on
+/// a neighbouring name, or whoever answers for us without TLS, can't have somebody work in a session of theirs.
+const HOST_COOKIE_NAME: &str = "__Host-waystream_session";
 /// Whoever comes by a link has so long to choose another password without knowing the present one.
 const CHOOSING_MS: i64 = 3_600 * 1_000;
 /// How often it is looked whether an identity still holds: an answer under way goes on no longer than this.
@@ -153,17 +155,20 @@ pub(crate) struct Sessions {
     catalog: CatalogHandle,
     /// Whether cookies may go over TLS only.
     secure: bool,
+    limits: SessionLimits,
+    used: Used,
 }
 
 impl Sessions {
-    /// Sessions of this catalog.
-    pub(crate) fn new(catalog: CatalogHandle, secure: bool) -> Self {
-        Self { catalog, secure }
+    /// Sessions of this catalog, and what has to run for them.
+    pub(crate) fn of_catalog(catalog: CatalogHandle, secure: bool, limits: SessionLimits) -> (Self, Uses) {
+        let (used, uses) = Uses::new(catalog.clone(), limits);
+        (Self { catalog, secure, limits, used }, uses)
     }
 
     /// Whose cookie these headers have; `None` if it is missing, unknown or over its time.
     pub(crate) fn check(&self, headers: &HeaderMap, now: Timestamp) -> Option<SignedIn> {
-        self.identity(&token_hash(cookie(headers)?), now)
+        self.identity(&token_hash(cookie(headers, self.cookie_name())?), now)
     }
 
     /// Who sent these headers, by token or cookie. Where there is an `Authorization` the cookie says nothing: another site can
@@ -192,11 +197,15 @@ impl Sessions {
         }
     }
 
-    /// Who a session belongs to, if it is still valid: for connections that live longer than a request.
+    /// Who a session belongs to, if it is still valid: for connections that live longer than a request, too. Who asks is taken for
+    /// somebody who uses it, also for an open map.
     pub(crate) fn identity(&self, session: &str, now: Timestamp) -> Option<SignedIn> {
         let shared = self.catalog.shared();
         let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-        let user = user_of_session(&catalog, session, now)?;
+        let user = user_of_session(&catalog, session, self.limits, now)?;
+        if catalog.is_use_due(session, self.limits, now) {
+            self.used.tell(session);
+        }
         let grant = Grant::Session(session.to_owned());
         Some(SignedIn { identity: Identity::new(user, grant, None), session: session.to_owned() })
     }
@@ -213,7 +222,7 @@ impl Sessions {
         let shared = self.catalog.shared();
         let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
         let user = match &identity.grant {
-            Grant::Session(session) => user_of_session(&catalog, session, now),
+            Grant::Session(session) => user_of_session(&catalog, session, self.limits, now),
             Grant::Token(token) => {
                 let token = catalog.api_tokens.get(token).filter(|token| token.is_valid(now));
                 token.and_then(|token| catalog.users.get(&token.user)).map(|user| user.as_ref())
@@ -227,7 +236,7 @@ impl Sessions {
     }
 
     /// A new session of who has shown this, from this address: the `Set-Cookie` value, and who it is for (`None` if there is no such
-    /// user). Sessions of anybody that are over their time are cleared away.
+    /// user). Sessions of anybody that are over their time are cleared away, and the user's oldest ends if there are too many.
     pub(crate) async fn open(
         &self,
         user: &UserId,
@@ -238,15 +247,19 @@ impl Sessions {
         let token = random_token();
         let hash = token_hash(&token);
         let password_until = matches!(via, Access::Link).then(|| now.plus_millis(CHOOSING_MS));
-        let (user_id, expires_at) = (user.clone(), now.plus_millis(VALID_MS));
+        let (user_id, expires_at) = (user.clone(), now.plus_millis(self.limits.longest_ms));
         let session = Session { token_sha256: hash.clone(), user: user_id, expires_at, password_until };
-        let expired = self.expired(now);
-        if !expired.is_empty() {
-            self.catalog.edit(&Actor::Program { doing: "clearing away what is over its time".into() }, expired).await?;
+        let (over, edits) = {
+            let shared = self.catalog.shared();
+            let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+            (catalog.sessions_over(self.limits, now), catalog.session_edits(session, self.limits, now))
+        };
+        if !over.is_empty() {
+            self.catalog.edit(&Actor::Program { doing: "clearing away what is over its time".into() }, over).await?;
         }
         let by = self.actor(user, via, address);
-        self.catalog.edit(&by, vec![CatalogEdit::Put(CatalogEntry::Session(session))]).await?;
-        Ok((self.set_cookie(&token, VALID_MS / 1_000), self.identity(&hash, now)))
+        self.catalog.edit(&by, edits).await?;
+        Ok((self.set_cookie(&token, self.limits.longest_ms / 1_000), self.identity(&hash, now)))
     }
 
     fn actor(&self, user: &UserId, via: Access, address: IpAddr) -> Actor {
@@ -261,29 +274,32 @@ impl Sessions {
         }
     }
 
-    fn expired(&self, now: Timestamp) -> Vec<CatalogEdit> {
-        let shared = self.catalog.shared();
-        let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-        let expired = catalog.sessions.values().filter(|s| s.expires_at <= now);
-        expired.map(|s| CatalogEdit::Remove(CatalogKey::Session(s.token_sha256.clone()))).take(1_000).collect()
-    }
-
     /// Ends a session; answers the `Set-Cookie` value that removes the cookie.
     pub(crate) async fn close(&self, identity: &SignedIn) -> Result<String, LogError> {
         self.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::Session(identity.session.clone()))]).await?;
         Ok(self.set_cookie("", 0))
     }
 
-    /// The hash of the password that has to be shown before another is chosen; none: there is none, or it may be forgotten.
-    pub(crate) fn password_to_show(&self, identity: &SignedIn, now: Timestamp) -> Option<String> {
+    /// Whether the session began with a link a little while ago: so come those who have forgotten a password, or lost an authenticator.
+    pub(crate) fn has_just_come_by_link(&self, identity: &SignedIn, now: Timestamp) -> bool {
         let shared = self.catalog.shared();
         let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
         let until = catalog.sessions.get(&identity.session).and_then(|session| session.password_until);
-        let may_be_forgotten = until.is_some_and(|until| now < until);
-        catalog.users.get(identity.user())?.password_hash.clone().filter(|_| !may_be_forgotten)
+        until.is_some_and(|until| now < until)
     }
 
-    /// Keeps a new password hash, and ends the user's other sessions.
+    /// The hash of the password that has to be shown before another is chosen; none: there is none, or it may be forgotten.
+    pub(crate) fn password_to_show(&self, identity: &SignedIn, now: Timestamp) -> Option<String> {
+        if self.has_just_come_by_link(identity, now) {
+            return None;
+        }
+        let shared = self.catalog.shared();
+        let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
+        catalog.users.get(identity.user())?.password_hash.clone()
+    }
+
+    /// Keeps a new password hash, and ends the user's other sessions and the links that nobody has used: whoever chooses another
+    /// password may do so because somebody else could come in.
     pub(crate) async fn set_password(&self, identity: &SignedIn, hash: String) -> Result<(), LogError> {
         let mut edits = Vec::new();
         {
@@ -295,6 +311,8 @@ impl Sessions {
             }
             let others = catalog.sessions.values().filter(|s| s.user == *identity.user() && s.token_sha256 != identity.session);
             edits.extend(others.map(|s| CatalogEdit::Remove(CatalogKey::Session(s.token_sha256.clone()))));
+            let links = catalog.sign_in_links.values().filter(|link| link.user == *identity.user());
+            edits.extend(links.map(|link| CatalogEdit::Remove(CatalogKey::SignInLink(link.token_sha256.clone()))));
         }
         self.catalog.edit(&identity.actor(), edits).await
     }
@@ -325,9 +343,13 @@ impl Sessions {
         self.scope(identity).only(|fleet| fleets.contains(fleet))
     }
 
+    fn cookie_name(&self) -> &'static str {
+        if self.secure { HOST_COOKIE_NAME } else { COOKIE_NAME }
+    }
+
     fn set_cookie(&self, token: &str, max_age_s: i64) -> String {
-        let secure = if self.secure { "; Secure" } else { "" };
-        format!("{COOKIE_NAME}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={max_age_s}{secure}")
+        let (name, secure) = (self.cookie_name(), if self.secure { "; Secure" } else { "" });
+        format!("{name}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={max_age_s}{secure}")
     }
 }
 
@@ -337,8 +359,8 @@ fn by_token(catalog: &Catalog, text: &str, now: Timestamp) -> Option<Identity> {
     Some(Identity::new(catalog.users.get(&token.user)?, grant, Some(token.scopes.clone())))
 }
 
-fn user_of_session<'a>(catalog: &'a Catalog, session: &str, now: Timestamp) -> Option<&'a User> {
-    let session = catalog.sessions.get(session).filter(|session| session.expires_at > now)?;
+fn user_of_session<'a>(catalog: &'a Catalog, session: &str, limits: SessionLimits, now: Timestamp) -> Option<&'a User> {
+    let session = catalog.valid_session(session, limits, now)?;
     catalog.users.get(&session.user).map(|user| user.as_ref())
 }
 
@@ -348,13 +370,13 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 #[cfg(test)]
@@ -365,9 +387,10 @@ mod tests {
     fn the_cookie_is_found_among_others() {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, "a=b; waystream_session=abc; waystream_sessions=d".parse().expect("a header value"));
-        assert_eq!(cookie(&headers), Some("abc"));
+        assert_eq!(cookie(&headers, COOKIE_NAME), Some("abc"));
+        assert_eq!(cookie(&headers, HOST_COOKIE_NAME), None);
         headers.clear();
         headers.append(COOKIE, "waystream_sessions=d".parse().expect("a header value"));
-        assert_eq!(cookie(&headers), None);
+        assert_eq!(cookie(&headers, COOKIE_NAME), None);
     }
 }

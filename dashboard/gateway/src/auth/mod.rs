@@ -7,6 +7,7 @@ mod passwords;
 mod second_factor;
 mod shares;
 mod throttle;
+mod uses;
 
 pub(crate) use identity::{Identity, Sessions, SignedIn, Unknown};
 pub(crate) use links::{FIRST_LINK_MS, INVITATION_MS, Links};
@@ -15,6 +16,7 @@ pub(crate) use passwords::{PasswordError, Passwords};
 pub(crate) use second_factor::SecondFactors;
 pub(crate) use shares::{NotShared, SharePlace, SharedVehicle, Shares};
 pub(crate) use throttle::{Attempt, Throttle};
+pub(crate) use uses::Uses;
 
 use sha2::{Digest, Sha256};
 use std::fmt::Write;

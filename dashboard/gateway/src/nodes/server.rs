@@ -90,7 +90,7 @@ impl RedisConfig {
             && open
             && !is_local_host(host)
         {
-            return Err(Exposed { server: info.addr().to_string(), scheme: "rediss", setting: "redis_insecure" }.into());
+            return Err(Exposed { server: info.addr().to_string(), tls: "rediss://", setting: "redis_insecure" }.into());
         }
         let client = Client::open(info.set_redis_settings(settings)).map_err(RedisConfigError::Address)?;
         Ok(Server { client, tls })

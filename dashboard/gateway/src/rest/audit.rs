@@ -25,7 +25,8 @@ pub(super) struct Filter {
     /// Before then.
     to: Option<String>,
     /// Only of this kind of thing: `device`, `fleet`, `geofence`, `user`, `session`, `api_token`, `command`, `channel`,
-    /// `notification_rule`, `delivery`, `query`, `organisation`, `transfer`, `erasure`, `retention`.
+    /// `notification_rule`, `delivery`, `query`, `organisation`, `transfer`, `erasure`, `retention`,
+    /// `unknown_device_rule`.
     kind: Option<String>,
     /// Only those by this user, and sign-ins as this user that failed.
     user: Option<String>,

@@ -101,7 +101,7 @@ pub(super) fn position_info(p: &Position) -> PositionInfo {
 
 /// A new device, or another name or fleet for one.
 #[utoipa::path(put, path = "/api/devices/{id}", request_body = DeviceEdit,
-    responses((status = 200, body = DeviceInfo), (status = 404, body = ErrorAnswer)))]
+    responses((status = 200, body = DeviceInfo), (status = 404, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
 pub(super) async fn change(
     State(rest): State<RestState>,
     Anybody(identity): Anybody,
@@ -120,7 +120,7 @@ pub(super) async fn change(
     }
     let device = Device { id: device_id, fleet, name: name(&edit.name)? };
     let info = DeviceInfo { id: device.id.to_string(), name: device.name.clone(), fleet: device.fleet.to_string() };
-    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Device(device))]).await?;
+    rest.add(&identity, vec![CatalogEdit::Put(CatalogEntry::Device(device))]).await?;
     Ok(Json(info))
 }
 

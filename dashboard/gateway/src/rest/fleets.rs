@@ -42,7 +42,7 @@ pub(super) async fn create(
     }
     let fleet = Fleet { id, organisation: identity.organisation().clone(), name, rules: rules(&edit)?.unwrap_or_default() };
     let info = fleet_info(&fleet);
-    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Fleet(fleet))]).await?;
+    rest.add(&identity, vec![CatalogEdit::Put(CatalogEntry::Fleet(fleet))]).await?;
     Ok((StatusCode::CREATED, Json(info)))
 }
 

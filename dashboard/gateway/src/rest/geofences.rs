@@ -42,7 +42,8 @@ pub(super) async fn list(State(rest): State<RestState>, identity: Identity) -> J
 
 /// A new geofence: one Feature. Its id and version are given by the server.
 #[utoipa::path(post, path = "/api/geofences", request_body = GeofenceFeature,
-    responses((status = 201, body = GeofenceFeature), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
+    responses((status = 201, body = GeofenceFeature), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer)))]
 pub(super) async fn create(
     State(rest): State<RestState>,
     identity: Identity,
@@ -56,7 +57,8 @@ pub(super) async fn create(
 /// Geofences from GeoJSON, KML or well-known text, all or none. Those with the id of one that the organisation has replace it, so what
 /// was exported can be changed and put back; others get new ids.
 #[utoipa::path(post, path = "/api/geofences/import", request_body(content = String, content_type = "text/plain"),
-    responses((status = 200, body = GeofenceCollection), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
+    responses((status = 200, body = GeofenceCollection), (status = 400, body = ErrorAnswer), (status = 404, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer)))]
 pub(super) async fn import(
     State(rest): State<RestState>,
     identity: Identity,
@@ -80,7 +82,7 @@ pub(super) async fn import(
     }
     let features = geofences.iter().map(geofence_feature).collect();
     let edits = geofences.into_iter().map(|geofence| CatalogEdit::Put(CatalogEntry::Geofence(geofence)));
-    rest.catalog.edit(&identity.actor(), edits.collect()).await?;
+    rest.add(&identity, edits.collect()).await?;
     Ok(Json(GeofenceCollection { r#type: "FeatureCollection".into(), features }))
 }
 
@@ -144,7 +146,7 @@ async fn save(
     let Some(mut geofence) = read.into_iter().next() else { return Err(bad("there is no geofence in it".into())) };
     check(rest, identity, &mut geofence)?;
     let saved = geofence_feature(&geofence);
-    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Geofence(geofence))]).await?;
+    rest.add(identity, vec![CatalogEdit::Put(CatalogEntry::Geofence(geofence))]).await?;
     Ok(saved)
 }
 

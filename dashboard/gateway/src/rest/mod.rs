@@ -63,7 +63,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use waystream_domain::{Catalog, DeviceId, FleetId, SharedCatalog, TokenScope};
+use waystream_domain::{Catalog, CatalogEdit, DeviceId, FleetId, OrganisationLimits, SharedCatalog, TokenScope};
 use waystream_log::Log;
 use waystream_log::catalog::CatalogHandle;
 use waystream_sql::SqlEngine;
@@ -99,6 +99,8 @@ pub(crate) struct Rest {
     pub(crate) log: Arc<dyn Log>,
     /// To edit.
     pub(crate) catalog: CatalogHandle,
+    /// How much one organisation may have there.
+    pub(crate) most: OrganisationLimits,
     /// The newest position of every vehicle.
     pub(crate) board: SharedBoard,
     /// Lists of vehicles that were asked for lately.
@@ -163,6 +165,7 @@ pub(crate) fn router(state: RestState) -> Router {
         .routes(routes!(unknown_devices::list))
         .routes(routes!(unknown_devices::dismiss))
         .routes(routes!(unknown_devices::adopt))
+        .routes(routes!(unknown_devices::policy, unknown_devices::set_policy))
         .routes(routes!(transfers::list))
         .routes(routes!(transfers::offer, transfers::withdraw))
         .routes(routes!(transfers::redeem))
@@ -304,6 +307,19 @@ impl From<Unknown> for ApiError {
 impl Rest {
     fn look<'a>(&self, catalog: &'a SharedCatalog) -> RwLockReadGuard<'a, Catalog> {
         catalog.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An error if edits add more than the identity's organisation may have.
+    fn require_room(&self, identity: &Identity, edits: &[CatalogEdit]) -> Result<(), ApiError> {
+        let shared = self.catalog.shared();
+        let room = self.look(&shared).room_for(identity.organisation(), edits, &self.most);
+        room.map_err(|full| ApiError::Conflict(full.to_string()))
+    }
+
+    /// Makes edits that may add to what the identity's organisation has.
+    async fn add(&self, identity: &Identity, edits: Vec<CatalogEdit>) -> Result<(), ApiError> {
+        self.require_room(identity, &edits)?;
+        Ok(self.catalog.edit(&identity.actor(), edits).await?)
     }
 
     /// The fleet of this name, if it is the identity's.

@@ -1,6 +1,7 @@
 //! The second factor of whoever is signed in: turned on with an authenticator, turned off with a code.
 
-use super::users::own_user;
+use super::session::require_present;
+use super::users::{own_user, require_somebody_else};
 use super::{ApiError, DONE, RestState};
 use crate::auth::{SecondFactors, SignedIn};
 use crate::listener::Connection;
@@ -35,17 +36,20 @@ pub(super) async fn propose(identity: SignedIn) -> Result<Json<SecondFactorPropo
     Ok(Json(SecondFactorProposal { secret: proposal.secret, uri: proposal.uri, qr_svg }))
 }
 
-/// Turns it on.
+/// Turns it on. Whoever has a password shows that, unless the session began with a link within the last hour.
 #[utoipa::path(put, path = "/api/session/second-factor", request_body = SecondFactorStart,
-    responses((status = 200, body = RecoveryCodes), (status = 400, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
+    responses((status = 200, body = RecoveryCodes), (status = 400, body = ErrorAnswer), (status = 409, body = ErrorAnswer),
+        (status = 428, body = ErrorAnswer), (status = 429, body = ErrorAnswer)))]
 pub(super) async fn turn_on(
     State(rest): State<RestState>,
+    Extension(connection): Extension<Connection>,
     identity: SignedIn,
     Json(start): Json<SecondFactorStart>,
 ) -> Result<Json<RecoveryCodes>, ApiError> {
     if rest.second_factors.of(identity.user()).is_some() {
         return Err(ApiError::Conflict("a second factor is asked for already: turn it off first".into()));
     }
+    require_present(&rest, &identity, connection.client, start.present).await?;
     let codes = rest.second_factors.turn_on(&identity, &start.secret, &start.code, now()).await?;
     let codes =
         codes.ok_or_else(|| ApiError::BadRequest("code: not what an authenticator with this secret shows now".into()))?;
@@ -74,15 +78,16 @@ pub(super) async fn turn_off(
     Ok(DONE)
 }
 
-/// An owner turns off that of somebody who has lost it.
+/// An owner turns off that of somebody who has lost it; their own within an hour of coming by a link.
 #[utoipa::path(delete, path = "/api/users/{id}/second-factor",
-    responses((status = 204), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
+    responses((status = 204), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer), (status = 409, body = ErrorAnswer)))]
 pub(super) async fn reset(
     State(rest): State<RestState>,
     identity: SignedIn,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let user = own_user(&rest, &identity, &id)?;
+    require_somebody_else(&rest, &identity, &user)?;
     tracing::info!(by = %identity.user(), user = %user.id, "second factor turned off by an owner");
     rest.second_factors.turn_off(&identity.actor(), &user.id).await?;
     Ok(DONE)

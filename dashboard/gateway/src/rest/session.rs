@@ -124,8 +124,35 @@ pub(super) async fn sign_out(State(rest): State<RestState>, identity: SignedIn) 
     Ok((DONE, [(SET_COOKIE, cookie)]).into_response())
 }
 
-/// Choose a password; other sessions of the user end. Whoever has one already shows that, unless the session began with a link within the
-/// last hour: who has forgotten a password comes so.
+/// Whoever has a password has to show it, unless the session began with a link within the last hour: a browser that is left signed in must
+/// not be enough to lock out whose it is.
+pub(super) async fn require_present(
+    rest: &Rest,
+    identity: &SignedIn,
+    address: IpAddr,
+    present: Option<String>,
+) -> Result<(), ApiError> {
+    let Some(known) = rest.sessions.password_to_show(identity, now()) else { return Ok(()) };
+    let user = identity.user();
+    let present = present.ok_or(ApiError::PasswordNeeded)?;
+    let attempt = rest.throttle.attempt(user.as_str(), address, now()).map_err(ApiError::too_many_failures)?;
+    match rest.passwords.verify(present, Some(known)).await {
+        Ok(true) => attempt.undone(),
+        Ok(false) => {
+            attempt.failed(now());
+            tracing::warn!(%user, %address, "the present password was asked for and was wrong");
+            return Err(ApiError::BadRequest("present: the password is wrong".into()));
+        }
+        Err(error) => {
+            attempt.undone();
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}
+
+/// Choose a password; other sessions of the user end, and links that nobody has used. Whoever has one already shows that, unless the
+/// session began with a link within the last hour: who has forgotten a password comes so.
 #[utoipa::path(put, path = "/api/session/password", request_body = NewPassword,
     responses((status = 204), (status = 400, body = ErrorAnswer), (status = 428, body = ErrorAnswer),
         (status = 429, body = ErrorAnswer)))]
@@ -135,23 +162,7 @@ pub(super) async fn set_password(
     identity: SignedIn,
     Json(request): Json<NewPassword>,
 ) -> Result<StatusCode, ApiError> {
-    if let Some(known) = rest.sessions.password_to_show(&identity, now()) {
-        let (user, address) = (identity.user(), connection.client);
-        let present = request.present.ok_or(ApiError::PasswordNeeded)?;
-        let attempt = rest.throttle.attempt(user.as_str(), address, now()).map_err(ApiError::too_many_failures)?;
-        match rest.passwords.verify(present, Some(known)).await {
-            Ok(true) => attempt.undone(),
-            Ok(false) => {
-                attempt.failed(now());
-                tracing::warn!(%user, %address, "another password was to be chosen without the present one");
-                return Err(ApiError::BadRequest("present: the password is wrong".into()));
-            }
-            Err(error) => {
-                attempt.undone();
-                return Err(error.into());
-            }
-        }
-    }
+    require_present(&rest, &identity, connection.client, request.present).await?;
     let hash = rest.passwords.hash(request.password).await?;
     rest.sessions.set_password(&identity, hash).await?;
     Ok(DONE)

@@ -124,10 +124,12 @@ pub(super) async fn redeem(
     if offer.organisation == *organisation {
         return Err(ApiError::Conflict("the device is your organisation's already".into()));
     }
+    let device = Device { id: offer.device.clone(), fleet, name };
+    // Before the offer is claimed, so that it stays good for who makes room.
+    rest.require_room(&identity, &[CatalogEdit::Put(CatalogEntry::Device(device.clone()))])?;
     if !rest.claim(&identity, &offer, at).await? {
         return Err(no_offer());
     }
-    let device = Device { id: offer.device.clone(), fleet, name };
     let info = DeviceInfo { id: device.id.to_string(), name: device.name.clone(), fleet: device.fleet.to_string() };
     let edits = {
         let shared = rest.catalog.shared();

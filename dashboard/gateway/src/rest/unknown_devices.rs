@@ -1,14 +1,15 @@
-//! Devices that were refused because nobody has entered them: owners and installers adopt them, owners dismiss them.
+//! Devices that were refused because nobody has entered them: owners and installers adopt them, owners dismiss them, and say what happens to
+//! such devices.
 
 use super::{Anybody, ApiError, DONE, Rest, RestState, name};
 use crate::auth::Identity;
-use crate::wire::{DeviceEdit, DeviceInfo, ErrorAnswer, UnknownDeviceInfo};
+use crate::wire::{DeviceEdit, DeviceInfo, ErrorAnswer, UnknownDeviceInfo, UnknownDeviceRuleInfo};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use std::sync::Arc;
 use waystream_domain::catalog::{Device, Role};
-use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, UnknownDevice};
+use waystream_domain::{CatalogEdit, CatalogEntry, CatalogKey, UnknownDevice, UnknownDeviceRule};
 
 /// All that the organisation may adopt, the latest first.
 #[utoipa::path(get, path = "/api/unknown-devices",
@@ -27,7 +28,8 @@ pub(super) async fn list(
 
 /// Makes it a device of the organisation: its next message is taken.
 #[utoipa::path(post, path = "/api/unknown-devices/{id}/adopt", request_body = DeviceEdit,
-    responses((status = 201, body = DeviceInfo), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
+    responses((status = 201, body = DeviceInfo), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer)))]
 pub(super) async fn adopt(
     State(rest): State<RestState>,
     Anybody(identity): Anybody,
@@ -43,7 +45,7 @@ pub(super) async fn adopt(
         CatalogEdit::Put(CatalogEntry::Device(device)),
         CatalogEdit::Remove(CatalogKey::UnknownDevice(unknown.id.clone())),
     ];
-    rest.catalog.edit(&identity.actor(), edits).await?;
+    rest.add(&identity, edits).await?;
     Ok((StatusCode::CREATED, Json(info)))
 }
 
@@ -55,14 +57,50 @@ pub(super) async fn dismiss(
     identity: Identity,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    if identity.role() != Role::Owner {
-        return Err(ApiError::Forbidden("only owners dismiss devices".into()));
-    }
+    require_owner(&identity)?;
     let unknown = own(&rest, &identity, &id)?;
     // It stays known as dismissed: removed, it would come back with its next message.
     let dismissed = UnknownDevice { dismissed: true, ..unknown.as_ref().clone() };
     rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::UnknownDevice(dismissed))]).await?;
     Ok(DONE)
+}
+
+/// What happens to devices that nobody has entered and that would come into the organisation's fleets. For owners.
+#[utoipa::path(get, path = "/api/unknown-device-policy",
+    responses((status = 200, body = UnknownDeviceRuleInfo), (status = 403, body = ErrorAnswer)))]
+pub(super) async fn policy(State(rest): State<RestState>, identity: Identity) -> Result<Json<UnknownDeviceRuleInfo>, ApiError> {
+    require_owner(&identity)?;
+    let shared = rest.catalog.shared();
+    let catalog = rest.look(&shared);
+    let rule = catalog.unknown_device_rules.get(identity.organisation());
+    Ok(Json(UnknownDeviceRuleInfo { policy: rule.map(|rule| rule.policy.into()) }))
+}
+
+/// Says what happens to them from the next message on. What the installation refuses is refused all the same. For owners.
+#[utoipa::path(put, path = "/api/unknown-device-policy", request_body = UnknownDeviceRuleInfo,
+    responses((status = 204), (status = 403, body = ErrorAnswer)))]
+pub(super) async fn set_policy(
+    State(rest): State<RestState>,
+    identity: Identity,
+    Json(rule): Json<UnknownDeviceRuleInfo>,
+) -> Result<StatusCode, ApiError> {
+    require_owner(&identity)?;
+    let organisation = identity.organisation().clone();
+    let edit = match rule.policy {
+        Some(policy) => {
+            CatalogEdit::Put(CatalogEntry::UnknownDeviceRule(UnknownDeviceRule { organisation, policy: policy.into() }))
+        }
+        None => CatalogEdit::Remove(CatalogKey::UnknownDeviceRule(organisation)),
+    };
+    rest.catalog.edit(&identity.actor(), vec![edit]).await?;
+    Ok(DONE)
+}
+
+fn require_owner(identity: &Identity) -> Result<(), ApiError> {
+    match identity.role() {
+        Role::Owner => Ok(()),
+        _ => Err(ApiError::Forbidden("only owners dismiss devices, or say what happens to them".into())),
+    }
 }
 
 fn require_adopter(identity: &Identity) -> Result<(), ApiError> {

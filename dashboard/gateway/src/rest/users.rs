@@ -111,15 +111,17 @@ pub(super) async fn remove(
     Ok(DONE)
 }
 
-/// A new link, for who has lost the first one or forgotten a password.
+/// A new link, for who has lost the first one or forgotten a password: for somebody else.
 #[utoipa::path(post, path = "/api/users/{id}/link",
-    responses((status = 201, body = UserLink), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer)))]
+    responses((status = 201, body = UserLink), (status = 403, body = ErrorAnswer), (status = 404, body = ErrorAnswer),
+        (status = 409, body = ErrorAnswer)))]
 pub(super) async fn link(
     State(rest): State<RestState>,
     identity: SignedIn,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<UserLink>), ApiError> {
     let user = own_user(&rest, &identity, &id)?;
+    require_somebody_else(&rest, &identity, &user)?;
     tracing::info!(by = %identity.user(), user = %user.id, "sign-in link made");
     Ok((StatusCode::CREATED, Json(invitation(&rest, &identity.actor(), user.id.clone()).await?)))
 }
@@ -142,6 +144,15 @@ fn require_owner(identity: &SignedIn) -> Result<(), ApiError> {
 pub(super) fn own_user(rest: &Rest, identity: &SignedIn, id: &str) -> Result<Arc<User>, ApiError> {
     require_owner(identity)?;
     rest.own_entry(identity, id)
+}
+
+/// What an owner gives to others without a password or a code, a browser that is left signed in must not give to whoever finds it.
+pub(super) fn require_somebody_else(rest: &Rest, identity: &SignedIn, user: &User) -> Result<(), ApiError> {
+    if user.id != *identity.user() || rest.sessions.has_just_come_by_link(identity, now()) {
+        return Ok(());
+    }
+    let error = "not for yourself, unless you have just come by a sign-in link: another owner makes one, or who has a shell";
+    Err(ApiError::Conflict(error.into()))
 }
 
 /// Somebody has to be able to let others in again.

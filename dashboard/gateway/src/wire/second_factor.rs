@@ -32,6 +32,10 @@ pub struct SecondFactorStart {
     pub secret: String,
     /// What the authenticator shows.
     pub code: String,
+    /// The password, where that is asked for (status 428 says so).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub present: Option<String>,
 }
 
 /// A code of the authenticator, or a recovery code.

@@ -79,6 +79,8 @@ fn the_typescript_types_are_those_of_rust() {
         DeviceTokenAnswer,
         DeviceAddressesEdit,
         UnknownDeviceInfo,
+        UnknownDevicePolicyName,
+        UnknownDeviceRuleInfo,
         ShareLinkInfo,
         NewShareLinkRequest,
         NewShareLinkAnswer,

@@ -1,9 +1,9 @@
-//! Devices that were refused, as their owners see them.
+//! Devices that nobody has entered, as their owners see them, and what happens to them.
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
-use waystream_domain::UnknownDevice;
+use waystream_domain::{UnknownDevice, UnknownDevicePolicy};
 
 /// A device that was refused because nobody has entered it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
@@ -34,6 +34,46 @@ impl From<&UnknownDevice> for UnknownDeviceInfo {
             first_seen: device.first_seen.as_millis(),
             last_seen: device.last_seen.as_millis(),
             times: device.times,
+        }
+    }
+}
+
+/// What happens to a device that nobody has entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownDevicePolicyName {
+    /// It is taken into the installation's default fleet, if that lets it in.
+    Accept,
+    /// It is refused, and its owners see it in the tray.
+    Tray,
+    /// It is refused, and nobody sees it.
+    Refuse,
+}
+
+/// What the organisation says of devices that would come into its fleets. What the installation refuses it can't let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnknownDeviceRuleInfo {
+    /// What happens to them; `null`: as the installation says.
+    pub policy: Option<UnknownDevicePolicyName>,
+}
+
+impl From<UnknownDevicePolicy> for UnknownDevicePolicyName {
+    fn from(policy: UnknownDevicePolicy) -> Self {
+        match policy {
+            UnknownDevicePolicy::Accept => Self::Accept,
+            UnknownDevicePolicy::Tray => Self::Tray,
+            UnknownDevicePolicy::Refuse => Self::Refuse,
+        }
+    }
+}
+
+impl From<UnknownDevicePolicyName> for UnknownDevicePolicy {
+    fn from(policy: UnknownDevicePolicyName) -> Self {
+        match policy {
+            UnknownDevicePolicyName::Accept => Self::Accept,
+            UnknownDevicePolicyName::Tray => Self::Tray,
+            UnknownDevicePolicyName::Refuse => Self::Refuse,
         }
     }
 }

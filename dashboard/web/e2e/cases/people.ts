@@ -68,6 +68,17 @@ it('invites somebody, who signs in by the link and may look', async () => {
   await guest.close();
 });
 
+it('says what happens to devices that nobody has entered', async () => {
+  const dialog = page.getByRole('dialog', { name: 'People and programs' });
+  await dialog.locator('[data-tab=devices]').click();
+  const policy = dialog.getByLabel('A device that nobody has entered');
+  const kept = async (): Promise<unknown> => (await page.request.get(`${system.origin}/api/unknown-device-policy`)).json();
+  for (const chosen of ['tray', '']) {
+    await policy.selectOption(chosen);
+    await expect.poll(kept).toEqual({ policy: chosen === '' ? null : chosen });
+  }
+});
+
 it('makes a token that a program can use until it is deleted', async () => {
   const dialog = page.getByRole('dialog', { name: 'People and programs' });
   await dialog.locator('[data-tab=tokens]').click();

@@ -1,6 +1,6 @@
 /** Turning the second factor on, with an authenticator, and off, with a code. */
 
-import { api, messageOf } from '../api';
+import { ApiError, api, messageOf } from '../api';
 import { time } from '../format';
 import { texts } from '../texts';
 import { field, h, setText } from './dom';
@@ -37,8 +37,15 @@ function turnOn(proposal: { secret: string; qr_svg: string }): void {
   // A picture, so that nothing in it can be more than that.
   const picture = h('img', { class: 'qr', alt: texts.secondFactor.picture, src: `data:image/svg+xml;base64,${btoa(proposal.qr_svg)}` });
   const secret = h('input', { value: proposal.secret, readOnly: true, class: 'secret' });
-  ask([h('p', { class: 'hint' }, texts.secondFactor.scan), picture, field(texts.secondFactor.secret, secret)], texts.secondFactor.turnOn, async (code) => {
-    const { codes } = await api.startSecondFactor({ secret: proposal.secret, code });
+  const present = h('input', { type: 'password', autocomplete: 'current-password' });
+  const asked = field(texts.password.present, present);
+  asked.hidden = true;
+  ask([h('p', { class: 'hint' }, texts.secondFactor.scan), picture, field(texts.secondFactor.secret, secret), asked], texts.secondFactor.turnOn, async (code) => {
+    const { codes } = await api.startSecondFactor({ secret: proposal.secret, code, ...(present.value === '' ? {} : { present: present.value }) }).catch((e: unknown) => {
+      // Who has not come by a link lately has to show it.
+      if (e instanceof ApiError && e.status === 428) asked.hidden = false;
+      throw e;
+    });
     showOnce(texts.secondFactor.codes, codes.join(' '), texts.secondFactor.keep);
   });
 }

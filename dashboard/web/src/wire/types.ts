@@ -303,7 +303,11 @@ secret: string,
 /**
  * What the authenticator shows.
  */
-code: string, };
+code: string,
+/**
+ * The password, where that is asked for (status 428 says so).
+ */
+present?: string, };
 
 /**
  * A code of the authenticator, or a recovery code.
@@ -657,6 +661,20 @@ last_seen: number,
  * How often it was refused until then, at least.
  */
 times: number, };
+
+/**
+ * What happens to a device that nobody has entered.
+ */
+export type UnknownDevicePolicyName = "accept" | "tray" | "refuse";
+
+/**
+ * What the organisation says of devices that would come into its fleets. What the installation refuses it can't let in.
+ */
+export type UnknownDeviceRuleInfo = {
+/**
+ * What happens to them; `null`: as the installation says.
+ */
+policy: UnknownDevicePolicyName | null, };
 
 /**
  * A share link, without its secret.

@@ -9,7 +9,7 @@ use crate::scram::{Key, ScramKeys};
 use crate::second_factor::SecondFactor;
 use crate::{
     Acknowledgement, ApiToken, Claim, DeviceAddresses, DeviceToken, Erasure, EventId, EventKind, NewToken, Retention,
-    ShareLink, SignInLink, TokenScope, Transfer, UnknownDevice,
+    ShareLink, SignInLink, TokenScope, Transfer, UnknownDevice, UnknownDevicePolicy, UnknownDeviceRule,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -174,6 +174,7 @@ fn all() -> Vec<CatalogEntry> {
             problem: None,
         }),
         CatalogEntry::Retention(Retention::none(id("ours"))),
+        CatalogEntry::UnknownDeviceRule(UnknownDeviceRule { organisation: id("ours"), policy: UnknownDevicePolicy::Tray }),
     ]
 }
 

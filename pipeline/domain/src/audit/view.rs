@@ -1,6 +1,6 @@
 //! What is shown of an entry in a record: enough to see what was changed, and no secret.
 
-use crate::catalog::{Session, User};
+use crate::catalog::{Session, SessionUse, User};
 use crate::notify::{Channel, Target};
 use crate::second_factor::SecondFactor;
 use crate::{ApiToken, CatalogEntry, DeviceToken, ShareLink, SignInLink, Transfer};
@@ -42,6 +42,7 @@ impl View {
             CatalogEntry::Session(Session { token_sha256: _, user, expires_at: _, password_until: _ }) => {
                 json!({ "user": user })
             }
+            CatalogEntry::SessionUse(SessionUse { token_sha256: _, used_at }) => json!({ "used_at": used_at }),
             CatalogEntry::ApiToken(ApiToken { id, user, name, scopes, created_at, expires_at, sha256: _, scram: _ }) => json!({
                 "id": id, "user": user, "name": name, "scopes": scopes, "created_at": created_at, "expires_at": expires_at,
             }),
@@ -103,6 +104,7 @@ impl View {
             CatalogEntry::DeviceAddresses(entry) => json!(entry),
             CatalogEntry::Erasure(entry) => json!(entry),
             CatalogEntry::Retention(entry) => json!(entry),
+            CatalogEntry::UnknownDeviceRule(entry) => json!(entry),
         };
         if let Some(fields) = view.as_object_mut() {
             fields.values_mut().for_each(shorten);

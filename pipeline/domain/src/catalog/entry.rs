@@ -1,6 +1,6 @@
 //! The entries of the catalog, and their keys: what edits are made of.
 
-use super::{Device, Fleet, Organisation, SavedQuery, Session, User};
+use super::{Device, Fleet, Organisation, SavedQuery, Session, SessionUse, User};
 use crate::command::Command;
 use crate::device_access::{DeviceAddresses, DeviceToken};
 use crate::erasure::Erasure;
@@ -12,7 +12,7 @@ use crate::second_factor::SecondFactor;
 use crate::share::ShareLink;
 use crate::sign_in::SignInLink;
 use crate::transfer::{Handover, Transfer};
-use crate::unknown::UnknownDevice;
+use crate::unknown::{UnknownDevice, UnknownDeviceRule};
 use crate::{
     Acknowledgement, ApiToken, ChannelId, CommandId, DeviceId, EventId, FleetId, GeofenceId, NotificationRuleId,
     OrganisationId, QueryId, ReportId, ShareLinkId, TokenId, UserId,
@@ -36,6 +36,8 @@ pub enum CatalogEntry {
     User(User),
     /// A signed-in browser.
     Session(Session),
+    /// When a session was last used.
+    SessionUse(SessionUse),
     /// A query.
     Query(SavedQuery),
     /// Something that a device is told.
@@ -72,6 +74,8 @@ pub enum CatalogEntry {
     Erasure(Erasure),
     /// How long history is kept.
     Retention(Retention),
+    /// What happens to devices that nobody has entered.
+    UnknownDeviceRule(UnknownDeviceRule),
 }
 
 /// The key of an entry: its kind and its id. As text `kind/id`, which is the record key in the log.
@@ -89,6 +93,8 @@ pub enum CatalogKey {
     User(UserId),
     /// A session, by its token's hash.
     Session(String),
+    /// When a session was last used, by its token's hash.
+    SessionUse(String),
     /// A saved query.
     Query(QueryId),
     /// A command. As text `command/id/device`, as ids of devices may have slashes.
@@ -126,6 +132,8 @@ pub enum CatalogKey {
     Erasure(DeviceId),
     /// How long an organisation keeps history.
     Retention(OrganisationId),
+    /// What happens to devices that nobody of an organisation has entered.
+    UnknownDeviceRule(OrganisationId),
 }
 
 impl CatalogEntry {
@@ -138,6 +146,7 @@ impl CatalogEntry {
             Self::Geofence(g) => CatalogKey::Geofence(g.id.clone()),
             Self::User(u) => CatalogKey::User(u.id.clone()),
             Self::Session(s) => CatalogKey::Session(s.token_sha256.clone()),
+            Self::SessionUse(u) => CatalogKey::SessionUse(u.token_sha256.clone()),
             Self::Query(q) => CatalogKey::Query(q.id.clone()),
             Self::Command(c) => CatalogKey::Command(c.device.clone(), c.id.clone()),
             Self::Channel(c) => CatalogKey::Channel(c.id.clone()),
@@ -156,6 +165,7 @@ impl CatalogEntry {
             Self::DeviceAddresses(a) => CatalogKey::DeviceAddresses(a.device.clone()),
             Self::Erasure(e) => CatalogKey::Erasure(e.device.clone()),
             Self::Retention(r) => CatalogKey::Retention(r.organisation.clone()),
+            Self::UnknownDeviceRule(r) => CatalogKey::UnknownDeviceRule(r.organisation.clone()),
         }
     }
 }
@@ -169,6 +179,7 @@ impl fmt::Display for CatalogKey {
             Self::Geofence(id) => write!(f, "geofence/{id}"),
             Self::User(id) => write!(f, "user/{id}"),
             Self::Session(hash) => write!(f, "session/{hash}"),
+            Self::SessionUse(hash) => write!(f, "session_use/{hash}"),
             Self::Query(id) => write!(f, "query/{id}"),
             Self::Command(device, id) => write!(f, "command/{id}/{device}"),
             Self::Channel(id) => write!(f, "channel/{id}"),
@@ -189,6 +200,7 @@ impl fmt::Display for CatalogKey {
             Self::DeviceAddresses(device) => write!(f, "device_addresses/{device}"),
             Self::Erasure(device) => write!(f, "erasure/{device}"),
             Self::Retention(organisation) => write!(f, "retention/{organisation}"),
+            Self::UnknownDeviceRule(organisation) => write!(f, "unknown_device_rule/{organisation}"),
         }
     }
 }
@@ -204,6 +216,7 @@ impl CatalogKey {
             "geofence" => Self::Geofence(id.parse().ok()?),
             "user" => Self::User(id.parse().ok()?),
             "session" => Self::Session(id.to_owned()),
+            "session_use" => Self::SessionUse(id.to_owned()),
             "query" => Self::Query(id.parse().ok()?),
             "command" => {
                 let (id, device) = id.split_once('/')?;
@@ -229,6 +242,7 @@ impl CatalogKey {
             "device_addresses" => Self::DeviceAddresses(id.parse().ok()?),
             "erasure" => Self::Erasure(id.parse().ok()?),
             "retention" => Self::Retention(id.parse().ok()?),
+            "unknown_device_rule" => Self::UnknownDeviceRule(id.parse().ok()?),
             _ => return None,
         })
     }

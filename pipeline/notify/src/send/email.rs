@@ -12,6 +12,7 @@ use lettre::transport::smtp::response::{Category, Code, Detail, Severity};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use std::time::{Duration, SystemTime};
 use waystream_domain::notify::{Delivery, Outcome, ReportFormat, headline};
+use waystream_tls::{Exposed, is_local_host};
 
 /// A file that goes along.
 pub(super) struct Attached {
@@ -58,6 +59,12 @@ impl Mailer {
             .tls(tls)
             .timeout(Some(timeout));
         let password = password("smtp", config.password.as_ref(), config.password_file.as_deref())?;
+        let open = config.encryption == Encryption::None && !config.insecure && !is_local_host(&config.host);
+        if password.is_some() && open {
+            let server = format!("{}:{}", config.host, config.port);
+            let exposed = Exposed { server, tls: "encryption = \"starttls\" or \"tls\"", setting: "insecure" };
+            return Err(wrong("password", exposed.to_string()));
+        }
         match (&config.user, password) {
             (Some(user), Some(password)) => builder = builder.credentials(Credentials::new(user.clone(), password.0)),
             (None, None) => {}

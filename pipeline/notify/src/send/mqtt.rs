@@ -7,7 +7,7 @@ use crate::payload;
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, Outgoing, QoS, Transport};
 use std::time::Duration;
 use waystream_domain::notify::{Delivery, Outcome, Topic};
-use waystream_tls::trust_system_and;
+use waystream_tls::{Exposed, is_local_host, trust_system_and};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Largest packet, bytes: an event with all its attributes fits.
@@ -34,6 +34,11 @@ impl Publisher {
         let mut options = MqttOptions::new(&config.client_id, &config.host, config.port);
         options.set_keep_alive(KEEP_ALIVE).set_max_packet_size(MAX_PACKET, MAX_PACKET);
         let password = password("mqtt", config.password.as_ref(), config.password_file.as_deref())?;
+        if password.is_some() && config.tls.is_none() && !config.insecure && !is_local_host(&config.host) {
+            let server = format!("{}:{}", config.host, config.port);
+            let exposed = Exposed { server, tls: "tls = {}", setting: "insecure" };
+            return Err(wrong("password", exposed.to_string()));
+        }
         match (&config.user, password) {
             (Some(user), password) => drop(options.set_credentials(user, password.map_or_else(String::new, |p| p.0))),
             (None, None) => {}

@@ -6,25 +6,16 @@ use crate::NotifyError;
 use crate::config::NotifyConfig;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{Method, Response, StatusCode};
 use ring::hmac;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 use waystream_domain::Timestamp;
 use waystream_domain::notify::{Delivery, Outcome, Secret};
-use waystream_tls::trust_system_and;
-
-/// Largest head of an answer, bytes.
-const MAX_HEAD: usize = 64 << 10;
+use waystream_tls::{AskError, Https};
 
 /// The same for every attempt of a delivery.
 const DELIVERY: &str = "waystream-delivery";
@@ -36,18 +27,15 @@ const SIGNATURE: &str = "waystream-signature";
 #[derive(Debug)]
 pub(super) struct Webhooks {
     allow_private: bool,
-    /// Without certificates there are webhooks all the same, unencrypted ones: why there is no other.
-    tls: Result<Arc<ClientConfig>, String>,
+    https: Https,
 }
 
 impl Webhooks {
     /// Reads certificates.
     pub(super) fn new(config: &NotifyConfig) -> Result<Self, NotifyError> {
-        let tls = match (trust_system_and(config.webhook_ca_file.as_deref()), &config.webhook_ca_file) {
-            (Err(why), Some(_)) => return Err(NotifyError::Settings(format!("webhook_ca_file: {why}"))),
-            (tls, _) => tls.map_err(|why| why.to_string()),
-        };
-        Ok(Self { allow_private: config.allow_private_addresses, tls })
+        let https = Https::new(config.webhook_ca_file.as_deref());
+        let https = https.map_err(|why| NotifyError::Settings(format!("webhook_ca_file: {why}")))?;
+        Ok(Self { allow_private: config.allow_private_addresses, https })
     }
 
     /// Tries once.
@@ -70,32 +58,19 @@ impl Webhooks {
         let url = Url::parse(url).map_err(|e| refused(format_args!("the address is none: {e}")))?;
         let addresses = self.addresses(&url).await?;
         let seconds = now.as_millis().div_euclid(1000).to_string();
-        let host = url.host_str().unwrap_or_default();
-        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(path)
-            .header(HOST, host)
+        let request = Https::request(Method::POST, &url)
             .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, concat!("waystream/", env!("CARGO_PKG_VERSION")))
-            .header(CONNECTION, "close")
             .header(DELIVERY, delivery.id.as_str())
             .header(SIGNATURE, signature(secret, &seconds, &body))
             .header(TIMESTAMP, seconds)
             .body(Full::new(Bytes::from(body)))
             .map_err(|e| refused(format_args!("the address makes no request: {e}")))?;
-
         let stream = connect(&addresses).await.map_err(|e| failed(format_args!("could not connect: {e}")))?;
-        match url.scheme() {
-            "https" => {
-                let tls = self.tls.clone().map_err(failed)?;
-                let name = server_name(&url).ok_or_else(|| refused("the host is no name for TLS"))?;
-                let stream = TlsConnector::from(tls).connect(name, stream).await;
-                exchange(stream.map_err(|e| failed(format_args!("TLS: {e}")))?, request).await
-            }
-            _ => exchange(stream, request).await,
-        }
+        let answer = self.https.ask(&url, stream, request, std::future::ready).await;
+        answer.map_err(|error| match error {
+            AskError::Name => refused(error),
+            error => failed(error),
+        })
     }
 
     /// Where to connect to: every address of the host that we may speak to.
@@ -131,35 +106,6 @@ async fn connect(addresses: &[SocketAddr]) -> std::io::Result<TcpStream> {
         }
     }
     Err(last.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into()))
-}
-
-fn server_name(url: &Url) -> Option<ServerName<'static>> {
-    match url.host()? {
-        Host::Domain(name) => ServerName::try_from(name.to_owned()).ok(),
-        Host::Ipv4(address) => Some(ServerName::IpAddress(std::net::IpAddr::from(address).into())),
-        Host::Ipv6(address) => Some(ServerName::IpAddress(std::net::IpAddr::from(address).into())),
-    }
-}
-
-/// Sends, and waits for the head of the answer.
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    request: Request<Full<Bytes>>,
-) -> Result<Response<hyper::body::Incoming>, Outcome> {
-    let broken = |e: hyper::Error| failed(format_args!("the connection broke: {e}"));
-    let mut builder = hyper::client::conn::http1::Builder::new();
-    builder.max_buf_size(MAX_HEAD);
-    let (mut sender, mut connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let mut answer = std::pin::pin!(sender.send_request(request));
-    tokio::select! {
-        biased;
-        answer = &mut answer => answer.map_err(broken),
-        ended = &mut connection => match ended {
-            // The answer is there, or it says why not.
-            Ok(()) => answer.await.map_err(broken),
-            Err(error) => Err(broken(error)),
-        },
-    }
 }
 
 fn signature(secret: &Secret, seconds: &str, body: &[u8]) -> String {

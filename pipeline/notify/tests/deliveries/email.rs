@@ -40,6 +40,7 @@ pub(crate) fn settings(port: u16) -> NotifyConfig {
         user: None,
         password: None,
         password_file: None,
+        insecure: false,
     };
     NotifyConfig { smtp: Some(smtp), tries: 1_000, longest_pause_s: 1, ..config() }
 }
@@ -120,4 +121,40 @@ fn settings_that_make_no_sense_are_told_by_name_and_no_password_is_shown() {
         SmtpConfig { password: Some(waystream_notify::Password("hunter2".into())), ..settings(25).smtp.unwrap() };
     let shown = format!("{with_password:?} {}", serde_json::to_string(&with_password).unwrap());
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn a_password_for_mail_or_mqtt_goes_to_other_machines_only_encrypted_or_by_an_explicit_word() {
+    let refused = |settings: &str| {
+        let config: NotifyConfig = serde_json::from_str(settings).unwrap();
+        waystream_notify::Notifier::new(config).err().map(|error| error.to_string())
+    };
+    let smtp = |host: &str, more: &str| {
+        let signed_in = r#""from": "us@example.org", "user": "us", "password": "hunter2""#;
+        refused(&format!(r#"{{"smtp": {{"host": "{host}", "port": 25, {signed_in}{more}}}}}"#))
+    };
+    let mqtt = |host: &str, more: &str| {
+        refused(&format!(r#"{{"mqtt": {{"host": "{host}", "port": 25, "user": "us", "password": "hunter2"{more}}}}}"#))
+    };
+    let none = r#", "encryption": "none""#;
+    for host in ["mail.example.org", "192.0.2.1"] {
+        for told in [smtp(host, none), mqtt(host, "")] {
+            let told = told.unwrap();
+            assert!(told.contains(&format!("on its way to {host}:25")) && told.contains("insecure = true"), "{told}");
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+        for told in [
+            smtp(host, ""),
+            smtp(host, r#", "encryption": "tls""#),
+            smtp(host, &format!(r#"{none}, "insecure": true"#)),
+            mqtt(host, r#", "tls": {}"#),
+            mqtt(host, r#", "insecure": true"#),
+        ] {
+            // Certificates are another matter.
+            assert!(told.is_none_or(|told| !told.contains("on its way")), "{host}");
+        }
+    }
+    for host in ["localhost", "127.0.0.1", "::1"] {
+        assert_eq!((smtp(host, none), mqtt(host, "")), (None, None));
+    }
 }

@@ -36,6 +36,7 @@ pub(crate) fn settings(port: u16) -> NotifyConfig {
         password: None,
         password_file: None,
         tls: None,
+        insecure: false,
     };
     NotifyConfig { mqtt: Some(mqtt), tries: 1_000, longest_pause_s: 1, ..config() }
 }

@@ -128,7 +128,7 @@ impl QuestDbOptions {
             return Ok(());
         }
         let (host, port) = &self.address;
-        Err(Exposed { server: format!("{host}:{port}"), scheme: "https", setting: "insecure" })
+        Err(Exposed { server: format!("{host}:{port}"), tls: "https://", setting: "insecure" })
     }
 }
 

@@ -39,6 +39,7 @@ impl Hub {
             CatalogKey::User(_) | CatalogKey::Session(_) => self.check_sessions(now),
             CatalogKey::Organisation(_)
             | CatalogKey::Geofence(_)
+            | CatalogKey::SessionUse(_)
             | CatalogKey::Query(_)
             | CatalogKey::Command(..)
             | CatalogKey::Channel(_)
@@ -56,7 +57,8 @@ impl Hub {
             | CatalogKey::FleetOwner(..)
             | CatalogKey::DeviceToken(_)
             | CatalogKey::DeviceAddresses(_)
-            | CatalogKey::Retention(_) => {}
+            | CatalogKey::Retention(_)
+            | CatalogKey::UnknownDeviceRule(_) => {}
         }
         if let Some((organisation, message)) = before
             && after.as_ref().is_none_or(|(now_of, _)| *now_of != organisation)
@@ -155,6 +157,7 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         CatalogKey::Organisation(_)
         | CatalogKey::User(_)
         | CatalogKey::Session(_)
+        | CatalogKey::SessionUse(_)
         | CatalogKey::Query(_)
         | CatalogKey::Command(..)
         | CatalogKey::Channel(_)
@@ -172,6 +175,7 @@ fn visible(catalog: &Catalog, key: &CatalogKey) -> Option<(OrganisationId, Catal
         | CatalogKey::DeviceAddresses(_)
         | CatalogKey::Erasure(_)
         | CatalogKey::Retention(_)
+        | CatalogKey::UnknownDeviceRule(_)
         // Those of a tick are told in one message.
         | CatalogKey::Acknowledgement(_) => None,
     }

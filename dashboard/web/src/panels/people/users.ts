@@ -23,9 +23,10 @@ export function usersTab(app: App): Tab {
     nameStays: true,
     load: async () => (await api.users()).map((user) => ({ ...user, name: user.id })),
     describe: ({ role, has_password }) => [texts.people.roles[role], ...(has_password ? [] : [texts.people.noPassword])].join(' · '),
-    actions: ({ id }) => [iconButton('link', texts.people.newLink(id), () => {
+    // Whoever is in needs none, and is given none: it would choose another password without the present one.
+    actions: ({ id }) => (id === app.store.now.session.user ? [] : [iconButton('link', texts.people.newLink(id), () => {
       api.linkOfUser(id).then(give(id)).catch(app.report);
-    })],
+    })]),
     save: (id, edit) => (id === null ? api.inviteUser(edit).then(give(edit.id)) : api.changeUser(id, { role: edit.role })),
     remove: api.deleteUser,
     form: (existing) => {
