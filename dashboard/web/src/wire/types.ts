@@ -1041,6 +1041,10 @@ enabled: boolean,
  */
 fleets: Array<string>,
 /**
+ * What has a line of its own.
+ */
+per: "vehicle" | "fleet",
+/**
  * What it is about: the day before, or the week before, Monday to Sunday, which is told on Monday.
  */
 every: "day" | "week",
@@ -1077,6 +1081,10 @@ enabled: boolean,
  * Keys of fleets; none: all.
  */
 fleets: Array<string>,
+/**
+ * What has a line of its own.
+ */
+per: "vehicle" | "fleet",
 /**
  * What it is about: the day before, or the week before, Monday to Sunday, which is told on Monday.
  */
