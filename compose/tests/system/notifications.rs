@@ -242,9 +242,9 @@ async fn a_report_of_each_fleet_comes_by_e_mail_with_the_figures_of_history() {
     system.terminate().unwrap();
     let system = System::start(folder.path(), &settings).unwrap();
     dashboard.delivered(1).await;
-    let new =
-        std::fs::read_dir(maildir.join("new")).unwrap().map(|mail| std::fs::read_to_string(mail.unwrap().path()).unwrap());
-    let [mail] = &new.collect::<Vec<_>>()[..] else { panic!("more than one mail") };
+    let new = std::fs::read_dir(maildir.join("new")).unwrap();
+    let new: Vec<String> = new.map(|mail| std::fs::read_to_string(mail.unwrap().path()).unwrap()).collect();
+    let [mail] = &new[..] else { panic!("not one mail, but {new:?}") };
     // The header line's beginning, as it goes over the wire.
     for part in ["Subject: By fleet: 2", ".csv\"", "ZmxlZXQsbmFtZSx2ZWhpY2xlcyx2ZWhpY2xlc19kcml2ZW4s"] {
         assert!(mail.contains(part), "{part} is not in\n{mail}");
