@@ -221,6 +221,12 @@ impl SqlEngine {
         Rows { receiver, deadline, ended: false, task: AbortOnDropHandle::new(task) }
     }
 
+    /// Runs what blocks, or computes for long, on threads that are behind live tracking like those that answer questions.
+    pub async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, SqlError> {
+        let runtime = self.runtime.as_ref().expect("taken only by drop");
+        runtime.spawn_blocking(work).await.map_err(|e| SqlError::Store(format!("work was given up: {e}")))
+    }
+
     pub(crate) fn deadline(&self) -> Duration {
         self.options.deadline
     }
