@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 /// Whoever has taken so many bytes of an answer goes away.
 const ENOUGH: usize = 1 << 20;
 
+/// What came of a statement that did no harm.
+pub const ANSWERED: &str = "answered";
+
 /// What came of statements, and how often.
 pub type Outcomes = BTreeMap<&'static str, usize>;
 
@@ -104,7 +107,7 @@ impl Asker {
         let request = request.json(&json!({ "query": statement, "format": "json" }));
         let mut answer = request.send().await.context("asking")?;
         let outcome = match answer.status().as_u16() {
-            200 => "answered",
+            200 => ANSWERED,
             400 => "refused as wrong (400)",
             413 => "stopped, or refused as too large (413)",
             429 => "without a turn (429)",
