@@ -13,6 +13,8 @@
 //! - `fanout`: thousands of sockets that watch fleets, of our gateway and of the usual stack's server: deliveries, latency, CPU, memory.
 //! - `scale`: memory of many devices' states, restoring them, a dataflow's start, edits among many geofences and devices.
 //! - `geofence`: the geofence job on the shared workload, exact against its truth: fold alone, whole job, epoch latency.
+//! - `hostile`: a thousand positions a second through one process, without and with SQL that nobody should ask of it: how old positions are when
+//!   sockets take them.
 //! - `sql`: the questions of fleets over ten million positions, of our SQL over files, over QuestDB, and of QuestDB itself; same answers.
 
 pub mod devices;
@@ -22,6 +24,7 @@ pub mod fleet;
 pub mod fleet_days;
 pub mod folded;
 pub mod gateway;
+pub mod hostile;
 pub mod load;
 pub mod log;
 pub mod past;

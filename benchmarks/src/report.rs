@@ -16,6 +16,12 @@ impl Row {
     pub fn new(what: impl Into<String>, figure: impl Into<String>) -> Self {
         Self { what: what.into(), figure: figure.into() }
     }
+
+    /// The same figure under another name.
+    #[must_use]
+    pub fn named(self, what: impl Into<String>) -> Self {
+        Self { what: what.into(), ..self }
+    }
 }
 
 /// Writes the table, with the command and the machine it is for, to standard output.

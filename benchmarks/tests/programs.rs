@@ -49,6 +49,18 @@ fn nothing_is_lost_or_doubled_when_everybody_is_cut_off() {
 }
 
 #[test]
+fn live_tracking_is_measured_beside_hostile_queries() {
+    let sizes =
+        ["--connections", "20", "--sockets", "4", "--fleets", "2", "--seconds", "3", "--askers", "6", "--deadline", "1"];
+    let table = run(env!("CARGO_BIN_EXE_hostile"), &sizes);
+    for row in ["takes it, without | p50 ", "takes it, with | p50 ", "statements refused as wrong (400)", "statements stopped"]
+    {
+        assert!(table.contains(row), "{row}: {table}");
+    }
+    assert!(!table.contains("NaN"), "{table}");
+}
+
+#[test]
 fn idle_connections_are_measured() {
     let table = run(env!("CARGO_BIN_EXE_connectors"), &["--connections", "50", "--idle"]);
     assert!(table.contains("memory of the system for each"), "{table}");

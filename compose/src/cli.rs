@@ -311,8 +311,8 @@ pub struct TraccarArgs {
     /// The organisation.
     #[command(flatten)]
     pub whose: WhoseArgs,
-    /// Folder with its tables as CSV with a header line: tc_devices.csv and, if there are, tc_groups.csv, tc_geofences.csv,
-    /// tc_positions.csv, tc_users.csv, tc_user_device.csv and tc_user_group.csv, gzipped or not.
+    /// Folder with its tables, each with a header line: tc_devices.csv (or .tsv, with tabs as MySQL writes it) and, if there are, tc_groups,
+    /// tc_geofences, tc_positions, tc_users, tc_user_device and tc_user_group, gzipped or not.
     #[arg(value_name = "DIR", required_unless_present = "url", conflicts_with = "url")]
     pub tables: Option<PathBuf>,
     /// Ask the server itself.

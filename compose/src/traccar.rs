@@ -14,7 +14,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
-use waystream_connectors::files::traccar::{self, Row};
+use waystream_connectors::files::traccar::{self, Manner, Row};
 use waystream_connectors::files::{RowFault, TrackPoint, open_plain};
 use waystream_domain::catalog::{Device, Fleet, User};
 use waystream_domain::geofence::{Checks, Defaults, from_geojson};
@@ -153,11 +153,11 @@ impl Source {
     async fn rows(&self, table: &str, needed: bool) -> anyhow::Result<Vec<Result<Row, RowFault>>> {
         match self {
             Self::Tables(folder) => match file(folder, table) {
-                Some(path) => {
+                Some((path, manner)) => {
                     let input = open_plain(&path).with_context(|| format!("could not open {}", path.display()))?;
-                    Ok(traccar::table(input).collect())
+                    Ok(traccar::table(input, manner).collect())
                 }
-                None if needed => anyhow::bail!("there is no tc_{table}.csv in {}", folder.display()),
+                None if needed => anyhow::bail!("there is no tc_{table}.csv or tc_{table}.tsv in {}", folder.display()),
                 None => Ok(Vec::new()),
             },
             Self::Server { client, url, token, .. } => {
@@ -174,9 +174,9 @@ impl Source {
     async fn positions(self, devices: &HashMap<i64, DeviceId>, to: &mpsc::Sender<Vec<TrackPoint>>) -> anyhow::Result<u64> {
         match self {
             Self::Tables(folder) => {
-                let Some(path) = file(&folder, "positions") else { return Ok(0) };
+                let Some(table) = file(&folder, "positions") else { return Ok(0) };
                 let (devices, to) = (devices.clone(), to.clone());
-                tokio::task::spawn_blocking(move || read_positions(&path, &devices, &to)).await.context("reading failed")?
+                tokio::task::spawn_blocking(move || read_positions(&table, &devices, &to)).await.context("reading failed")?
             }
             Self::Server { client, url, token, since } => {
                 let mut left_out = LeftOut::default();
@@ -207,16 +207,22 @@ impl Source {
     }
 }
 
-/// The file of a table, if there is one.
-fn file(folder: &Path, table: &str) -> Option<PathBuf> {
-    ["csv", "csv.gz"].into_iter().map(|ending| folder.join(format!("tc_{table}.{ending}"))).find(|path| path.exists())
+/// The file of a table, if there is one, and how it is written.
+fn file(folder: &Path, table: &str) -> Option<(PathBuf, Manner)> {
+    let manners = [("csv", Manner::Csv), ("csv.gz", Manner::Csv), ("tsv", Manner::Tabs), ("tsv.gz", Manner::Tabs)];
+    let mut files = manners.into_iter().map(|(ending, manner)| (folder.join(format!("tc_{table}.{ending}")), manner));
+    files.find(|(path, _)| path.exists())
 }
 
-fn read_positions(path: &Path, devices: &HashMap<i64, DeviceId>, to: &mpsc::Sender<Vec<TrackPoint>>) -> anyhow::Result<u64> {
+fn read_positions(
+    (path, manner): &(PathBuf, Manner),
+    devices: &HashMap<i64, DeviceId>,
+    to: &mpsc::Sender<Vec<TrackPoint>>,
+) -> anyhow::Result<u64> {
     let mut left_out = LeftOut::default();
     let input = open_plain(path).with_context(|| format!("could not open {}", path.display()))?;
     let mut batch = Vec::with_capacity(BATCH);
-    for row in traccar::table(input) {
+    for row in traccar::table(input, *manner) {
         batch.extend(left_out.taken("positions", row.and_then(|row| traccar::point(&row, devices)))?);
         if batch.len() == BATCH && to.blocking_send(std::mem::take(&mut batch)).is_err() {
             return Ok(left_out.0);

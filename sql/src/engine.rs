@@ -1,22 +1,23 @@
 //! The engine: asks each question on its own threads, within limits, and hands the rows over as they come.
 
 use crate::context::Core;
+use crate::fair::{Place, Places};
 use crate::manner::{Manner, Plain};
 use crate::memory::Memory;
-use crate::{LatestPositions, Scope, SqlError, metrics};
+use crate::{LatestPositions, Scope, SqlError, metrics, priority};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::physical_plan::ExecutionPlan;
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use waystream_domain::SharedCatalog;
+use waystream_domain::{OrganisationId, SharedCatalog};
 use waystream_store::Store;
 
 /// Limits of the engine.
@@ -37,8 +38,14 @@ pub struct SqlOptions {
     pub deadline: Duration,
     /// Most rows that one query returns; the rest is cut off, and the result says so.
     pub max_rows: usize,
-    /// Most queries at once; one more waits for `busy_after`, then is refused.
+    /// By how much these threads are nicer than those that start the engine, for systems whose threads can be so: 0 to 19. What
+    /// they may share is the processor that nobody else needs.
+    pub nice: u8,
+    /// Most queries at once. Where there are several organisations each has its share of them, see [`crate::fair`]; one more waits for
+    /// `busy_after`, then is refused.
     pub queries: usize,
+    /// Most queries of one organisation that wait for a turn; one more is refused at once.
+    pub waiting: usize,
     /// How long a query waits for its turn.
     pub busy_after: Duration,
 }
@@ -53,7 +60,10 @@ impl Default for SqlOptions {
             spill_folder: None,
             deadline: Duration::from_secs(30),
             max_rows: 100_000,
+            // A tenth of what others get who want the same processor.
+            nice: 10,
             queries: 8,
+            waiting: 64,
             busy_after: Duration::from_secs(5),
         }
     }
@@ -63,8 +73,8 @@ impl Default for SqlOptions {
 pub struct SqlEngine {
     pub(crate) core: Arc<Core>,
     options: SqlOptions,
-    turns: Arc<Semaphore>,
-    /// Own threads: a question that computes for seconds must not delay live tracking. `None` only while dropping.
+    turns: Places,
+    /// Own threads, behind all others: a question that computes for seconds must not delay live tracking. `None` only while dropping.
     runtime: Option<Runtime>,
 }
 
@@ -74,15 +84,17 @@ impl SqlEngine {
         let memory = Memory::new(options.memory_bytes, options.spill_bytes, options.spill_folder.as_deref())?;
         // So that they are among the metrics before the first file.
         metrics::spilled(0, 0);
+        let nice = options.nice;
         let runtime = Builder::new_multi_thread()
             .worker_threads(options.threads.max(1))
             .thread_name("sql")
             // Planning recurses: see MAX_OPERATORS.
             .thread_stack_size(32 << 20)
+            .on_thread_start(move || priority::step_back(nice))
             .enable_all()
             .build()?;
         let core = Core { store, catalog, latest: OnceLock::new(), memory, partitions: options.threads.max(1) };
-        let turns = Arc::new(Semaphore::new(options.queries.max(1)));
+        let turns = Places::new(options.queries, options.waiting);
         Ok(Self { core: Arc::new(core), options, turns, runtime: Some(runtime) })
     }
 
@@ -116,7 +128,7 @@ impl SqlEngine {
 
     /// Queries that run now.
     pub fn running(&self) -> usize {
-        self.options.queries.max(1) - self.turns.available_permits()
+        self.turns.held()
     }
 
     /// Runs what was asked.
@@ -131,7 +143,7 @@ impl SqlEngine {
     async fn begin(&self, question: Question) -> Result<QueryResult, SqlError> {
         let Question { scope, sql, max_rows, deadline, manner } = question;
         let started = Instant::now();
-        let turn = self.turn().await?;
+        let turn = self.turn(scope.organisation()).await?;
         let core = self.core.clone();
         let (schema_out, schema) = oneshot::channel();
         let mut rows = self.spawn(Some(deadline), move |out| async move {
@@ -175,13 +187,18 @@ impl SqlEngine {
         Ok(QueryResult { schema, rows, truncated: false })
     }
 
-    pub(crate) async fn turn(&self) -> Result<Turn, SqlError> {
-        match tokio::time::timeout(self.options.busy_after, self.turns.clone().acquire_owned()).await {
-            Ok(Ok(turn)) => {
+    /// Waits until an organisation may run one more query.
+    pub(crate) async fn turn(&self, organisation: &OrganisationId) -> Result<Turn, SqlError> {
+        let alone = self.core.catalog.read().unwrap_or_else(PoisonError::into_inner).organisations.len() <= 1;
+        match self.turns.take(organisation, alone, self.options.busy_after).await {
+            Ok(place) => {
                 metrics::running(1.0);
-                Ok(Turn { _permit: turn })
+                Ok(Turn { _place: place })
             }
-            _ => Err(SqlError::Busy),
+            Err(why) => {
+                metrics::turned_away(why.as_str());
+                Err(SqlError::Busy)
+            }
         }
     }
 
@@ -204,6 +221,12 @@ impl SqlEngine {
         Rows { receiver, deadline, ended: false, task: AbortOnDropHandle::new(task) }
     }
 
+    /// Runs what blocks, or computes for long, on threads that are behind live tracking like those that answer questions.
+    pub async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, SqlError> {
+        let runtime = self.runtime.as_ref().expect("taken only by drop");
+        runtime.spawn_blocking(work).await.map_err(|e| SqlError::Store(format!("work was given up: {e}")))
+    }
+
     pub(crate) fn deadline(&self) -> Duration {
         self.options.deadline
     }
@@ -220,7 +243,7 @@ pub(crate) struct Question {
 
 /// The right to run a query, as long as it is held.
 pub(crate) struct Turn {
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Drop for Turn {

@@ -44,8 +44,8 @@ pub enum SqlError {
     /// It needs more memory (or temporary files) than allowed: ask for less.
     #[error("query needs more memory than allowed: {0}")]
     Memory(String),
-    /// Too many queries at once: try again later.
-    #[error("too many queries at once")]
+    /// Too many queries at once, of the asker's organisation or of all: try again later.
+    #[error("too many queries at once: try again later")]
     Busy,
     /// History can't be read.
     #[error("history can't be read: {0}")]

@@ -10,6 +10,7 @@ mod engine;
 mod error;
 mod events;
 mod extent;
+pub mod fair;
 pub mod functions;
 mod growing;
 mod latest;
@@ -19,6 +20,7 @@ pub mod metrics;
 pub mod output;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod priority;
 mod reading;
 mod scope;
 mod statement;

@@ -16,6 +16,13 @@ pub const SPILL_FILES: &str = "waystream_sql_spill_files_total";
 /// Bytes written to them.
 pub const SPILLED_BYTES: &str = "waystream_sql_spilled_bytes_total";
 
+/// Queries that got no turn; label `why`: `queue_full` (as many of the organisation waited as may), `late` (waited for too long).
+pub const TURNED_AWAY: &str = "waystream_sql_turned_away_total";
+
+pub(crate) fn turned_away(why: &'static str) {
+    metrics::counter!(TURNED_AWAY, "why" => why).increment(1);
+}
+
 pub(crate) fn running(change: f64) {
     metrics::gauge!(RUNNING).increment(change);
 }

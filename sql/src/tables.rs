@@ -4,10 +4,15 @@ use crate::Scope;
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::Result;
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError};
+use waystream_domain::catalog::Device;
 use waystream_domain::geofence::Shape;
 use waystream_domain::geofence::geojson::to_feature;
-use waystream_domain::{Acknowledgement, Geofence, SharedCatalog, Timestamp};
+use waystream_domain::{Acknowledgement, DeviceId, Geofence, SharedCatalog, Timestamp};
+
+/// Devices that are looked at before others may have the catalog.
+const AT_A_TIME: usize = 4_096;
 
 /// Name and contents of each table. Those not `wanted` are there without rows: a catalog may be large.
 pub(crate) fn of_scope(
@@ -15,10 +20,9 @@ pub(crate) fn of_scope(
     scope: &Scope,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Vec<(&'static str, Arc<dyn TableProvider>)>> {
-    let (devices, fleets, geofences, seen) = {
+    let devices = if wanted("devices") { devices_of(catalog, scope) } else { Vec::new() };
+    let (fleets, geofences, seen) = {
         let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
-        let devices: Vec<_> =
-            catalog.devices.values().filter(|d| wanted("devices") && scope.fleets().contains(&d.fleet)).cloned().collect();
         let fleets = catalog.fleets_of(scope.organisation()).filter(|f| scope.fleets().contains(&f.id));
         let fleets: Vec<_> = fleets.cloned().collect();
         let geofences: Vec<_> = catalog.geofences.values().filter(|g| wanted("geofences") && scope.sees(g)).cloned().collect();
@@ -27,7 +31,7 @@ pub(crate) fn of_scope(
         let sees = |a: &Acknowledgement| a.fleet.as_ref().map_or(sees_all, |fleet| scope.fleets().contains(fleet));
         let seen = catalog.acknowledgements_of(scope.organisation()).filter(|a| wanted("acknowledgements") && sees(a));
         let seen: Vec<_> = seen.cloned().collect();
-        (devices, fleets, geofences, seen)
+        (fleets, geofences, seen)
     };
     let radius = |g: &Geofence| match g.shape {
         Shape::Circle { radius_m, .. } => Some(radius_m),
@@ -77,6 +81,24 @@ pub(crate) fn of_scope(
             ])?,
         ),
     ])
+}
+
+/// In pieces: who asks computes behind live tracking, and must not hold up others who need the catalog.
+fn devices_of(catalog: &SharedCatalog, scope: &Scope) -> Vec<Arc<Device>> {
+    let (mut all, mut last) = (Vec::new(), None::<DeviceId>);
+    loop {
+        let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
+        let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut reached = None;
+        for (id, device) in catalog.devices.range::<DeviceId, _>((from, Bound::Unbounded)).take(AT_A_TIME) {
+            if scope.fleets().contains(&device.fleet) {
+                all.push(Arc::clone(device));
+            }
+            reached = Some(id);
+        }
+        let Some(reached) = reached else { return all };
+        last = Some(reached.clone());
+    }
 }
 
 fn texts<T>(rows: &[Arc<T>], f: impl Fn(&T) -> &str) -> ArrayRef {

@@ -281,3 +281,21 @@ async fn memory_rows_and_turns_are_limited() {
     let rows: usize = few.collect().await.unwrap().iter().map(|b| b.num_rows()).sum();
     assert_eq!((rows, few.truncated()), (10, false));
 }
+
+#[tokio::test]
+async fn queries_of_one_organisation_leave_turns_to_others() {
+    const MANY: &str = "SELECT value FROM generate_series(1, 10000000)";
+    let patient = Duration::from_secs(3_600);
+    let f =
+        fixture(SqlOptions { queries: 4, waiting: 1, busy_after: patient, deadline: patient, ..SqlOptions::default() }).await;
+    // Rows that nobody takes keep the turn.
+    let (first, second) = (f.engine.query(&f.acme, MANY).await.unwrap(), f.engine.query(&f.acme, MANY).await.unwrap());
+    let mut third = std::pin::pin!(f.engine.query(&f.acme, "SELECT 1"));
+    assert!(futures::poll!(third.as_mut()).is_pending(), "it waits behind its own");
+    assert!(matches!(f.engine.query(&f.acme, "SELECT 1").await, Err(SqlError::Busy)), "as many wait as may");
+    let mut theirs = f.engine.query(&f.bolt, "SELECT device FROM positions").await.unwrap();
+    let rows: usize = theirs.collect().await.unwrap().iter().map(|b| b.num_rows()).sum();
+    assert_eq!(rows, 500);
+    drop((first, second));
+    third.await.unwrap().collect().await.unwrap();
+}

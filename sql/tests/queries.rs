@@ -8,7 +8,8 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::sync::Arc;
-use waystream_domain::{AttributeValue, Event, EventKind};
+use waystream_domain::catalog::Device;
+use waystream_domain::{AttributeValue, CatalogEdit, CatalogEntry, Event, EventKind};
 use waystream_sql::output::{self, Format};
 use waystream_sql::{Devices, EventFilter, Scope, SqlError, SqlOptions, TrackRequest};
 use waystream_store::{ArchiveBatch, Archived};
@@ -383,4 +384,18 @@ async fn trips_and_stops_are_what_the_dataflow_has_told_last() {
         assert_eq!(csv(&f, &f.acme, sql).await, expected, "{sql}");
         assert_eq!(csv(&f, &f.bolt, sql).await.lines().count(), 1, "{sql}");
     }
+}
+
+#[tokio::test]
+async fn a_large_catalog_is_told_whole() {
+    let f = fixture(SqlOptions::default()).await;
+    // More than are looked at before others may have the catalog, of one organisation between those of another.
+    for n in 0..9_000 {
+        let (id, fleet) = (device(&format!("many-{n:05}")), fleet(if n % 3 == 0 { "north" } else { "east" }));
+        let entry = CatalogEntry::Device(Device { id, fleet, name: "one of many".into() });
+        f.catalog.write().unwrap().apply(CatalogEdit::Put(entry));
+    }
+    let asked = "SELECT count(*) AS n, count(DISTINCT device) AS d FROM devices";
+    assert_eq!(csv(&f, &f.acme, asked).await, "n,d\n3010,3010\n");
+    assert_eq!(csv(&f, &f.bolt, asked).await, "n,d\n6005,6005\n");
 }

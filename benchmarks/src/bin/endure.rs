@@ -29,6 +29,8 @@ const REPORTS_BEFORE: u32 = 2;
 const HUNGRY_AFTER: Duration = Duration::from_secs(3);
 /// Until all sockets have been told something, all trackers are answered, and all is in history.
 const DEADLINE: Duration = Duration::from_secs(120);
+/// Seconds that reading all of history may take.
+const QUERY_S: u64 = 120;
 /// Devices that are named if something of them is lost.
 const NAMED: usize = 10;
 
@@ -97,7 +99,7 @@ async fn run(args: &Args, seed: u64) -> Result<()> {
     let dir = tempfile::tempdir_in(&args.dir)?;
     let beside = std::env::current_exe()?.with_file_name("waystream");
     let binary = args.binary.clone().unwrap_or(beside);
-    let sizes = Sizes { connections: args.connections, sockets: args.sockets, fleets: args.fleets };
+    let sizes = Sizes { connections: args.connections, sockets: args.sockets, fleets: args.fleets, query_s: QUERY_S };
     let mut system = System::start(&binary, dir.path(), args.embedded, sizes).await?;
     system.enrol(sizes).await?;
     let cookie = sign_in(system.link()?).await?;

@@ -35,6 +35,8 @@ pub struct Sizes {
     pub sockets: usize,
     /// Fleets that trackers belong to and sockets watch.
     pub fleets: usize,
+    /// Seconds that a query may take.
+    pub query_s: u64,
 }
 
 /// What runs.
@@ -233,8 +235,9 @@ fn settings_text(trackers: u16, dashboard: SocketAddr, sizes: Sizes, servers: Op
         "[gateway]\naddress = \"{dashboard}\"\nmax_connections = {browsers}\n{}\
          [connectors.limits]\nmax_connections = {devices}\nmax_connections_per_address = {devices}\n\
          [connectors.listeners]\nteltonika = {trackers}\n{listeners}\
-         [sql]\nmax_rows = 100000000\ndeadline_s = 120\n{}",
+         [sql]\nmax_rows = 100000000\ndeadline_s = {}\n{}",
         redis.unwrap_or_default(),
+        sizes.query_s,
         shared.unwrap_or_default(),
     )
 }

@@ -120,7 +120,7 @@ mod tests {
         let write = |name: &str, csv: &str| std::fs::write(folder.path().join(name), csv).unwrap();
         write("tc_groups.csv", "id,name,groupid\n1,All,\n2,Vans,1\n3,Round,4\n4,And round,3\n");
         write("tc_devices.csv", "id,name,uniqueid,groupid\n1,A,van-a,2\n2,B,van-b,1\n3,C,van-c,\n4,D,van-d,3\n");
-        write("tc_user_group.csv", "userid,groupid\n7,1\n8,2\n");
+        write("tc_user_group.tsv", "userid\tgroupid\n7\t1\n8\t2\n");
         write("tc_user_device.csv", "userid,deviceid\n7,3\n8,99\n");
         write("tc_users.csv", "id,email,administrator\n6,boss@example.org,t\n7,office@example.org,f\n8,van@example.org,f\n");
         let source = Source::Tables(folder.path().to_owned());

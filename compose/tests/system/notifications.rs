@@ -1,5 +1,5 @@
 //! A device drives into a geofence, and a web server of somebody else hears of it, across kills: of the one process, and of
-//! notifiers that share the work.
+//! notifiers that share the work. And the figures of history come by e-mail.
 
 use crate::common::{System, free_port, settings};
 use crate::deployment::Deployment;
@@ -209,4 +209,45 @@ async fn notifiers_that_share_the_work_on_kafka_tell_each_arrival_once_though_on
     assert_eq!(until_told_of(WAVES * WAVE).await, listed);
     let all = dashboard.get("/notifications/deliveries?limit=1000").await;
     assert_eq!(all["deliveries"].as_array().unwrap().len(), WAVES * WAVE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_of_each_fleet_comes_by_e_mail_with_the_figures_of_history() {
+    let (port, folder, mails) = (free_port().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (address, maildir) = (format!("127.0.0.1:{port}"), mails.path().join("mail"));
+    // A real SMTP server, which puts what it takes into a Maildir.
+    let mut server = tokio::process::Command::new("aiosmtpd");
+    server.args(["-n", "-l", &address, "-c", "aiosmtpd.handlers.Mailbox"]).arg(&maildir).kill_on_drop(true);
+    let _server = server.spawn().expect("aiosmtpd is installed (Debian: python3-aiosmtpd)");
+    in_time(async {
+        while tokio::net::TcpStream::connect(&address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let smtp = format!(
+        "smtp = {{ host = \"127.0.0.1\", port = {port}, encryption = \"none\", from = \"Fleet <fleet@waystream.example>\" }}\n"
+    );
+    let settings = settings(&[]).replace("127.0.0.1:0", &format!("127.0.0.1:{}", free_port().unwrap())) + PATIENT + &smtp;
+    let system = System::start(folder.path(), &settings).unwrap();
+    let dashboard = Dashboard::of(&system).await;
+    let channel = json!({ "name": "Boss", "type": "email", "to": ["boss@fleet.example"] });
+    let channel = dashboard.post("/notifications/channels", &channel).await["id"].clone();
+    // Due since midnight.
+    let report = json!({
+        "name": "By fleet", "every": "day", "time": "00:00", "time_zone": "UTC", "per": "fleet", "format": "csv", "channel": channel,
+    });
+    dashboard.post("/notifications/reports", &report).await;
+    // A notifier that starts looks at once what is due.
+    system.terminate().unwrap();
+    let system = System::start(folder.path(), &settings).unwrap();
+    dashboard.delivered(1).await;
+    let new = std::fs::read_dir(maildir.join("new")).unwrap();
+    let new: Vec<String> = new.map(|mail| std::fs::read_to_string(mail.unwrap().path()).unwrap()).collect();
+    let [mail] = &new[..] else { panic!("not one mail, but {new:?}") };
+    // The header line's beginning, as it goes over the wire.
+    for part in ["Subject: By fleet: 2", ".csv\"", "ZmxlZXQsbmFtZSx2ZWhpY2xlcyx2ZWhpY2xlc19kcml2ZW4s"] {
+        assert!(mail.contains(part), "{part} is not in\n{mail}");
+    }
+    system.terminate().unwrap();
 }

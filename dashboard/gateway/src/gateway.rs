@@ -30,6 +30,7 @@ use waystream_domain::{Actor, UserId};
 use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, LogError};
 use waystream_sql::SqlEngine;
+use waystream_sql::fair::Places;
 use waystream_tls::{Entrance, Open, TlsError};
 
 /// Commands of sockets that may wait for the hub.
@@ -194,6 +195,7 @@ impl Gateway {
             board,
             lists: Lists::default(),
             sql,
+            exporting: Places::new(rest::EXPORTS, 0),
             exports,
             dashboards: Dashboards(io.clone()),
             page: PageConfig {

@@ -6,11 +6,13 @@ use crate::system;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
 use system::browser::Browser;
 use system::raw::{Packet, Raw};
 use system::user::User;
 use system::{START_MS, System, live, position};
 use waystream_gateway::{DetailLimits, GatewayConfig};
+use waystream_sql::SqlOptions;
 
 /// Longest body and longest message, bytes.
 const MAX_BODY: usize = 8 << 20;
@@ -145,19 +147,70 @@ async fn so_many_replays_are_open_of_one_socket_and_in_all_and_their_places_are_
             }
         }
         if let Some(error) = refused {
-            assert_eq!(error, "too many replays are open");
+            assert_eq!(error, "too many replays of your organisation are open");
             break raw;
         }
         all.push(raw);
         assert!(all.len() <= 16, "there is no limit");
     };
-    assert_eq!(all.len(), 16, "four times so many");
+    assert_eq!(all.len(), 8, "four times so many are half of all");
+    // The other half is for others.
+    let other = system.cookie("other").await;
+    let mut other = Raw::connected(&system.url, &other, "websocket").await;
+    assert_eq!(ask(&mut other, &open_replay(1)).await.unwrap()["ok"], true);
     // Who closes one makes room, and who goes too.
     let close = format!(r#"42["replay",{{"id":{},"action":"close"}}]"#, open[0]);
     all[0].say(&[Packet::text(close)]).await;
     while ask(&mut late, &open_replay(1)).await.unwrap()["ok"] == false {}
     drop(all.pop());
     while ask(&mut late, &open_replay(2)).await.unwrap()["ok"] == false {}
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn an_organisation_that_asks_too_much_is_told_so_and_others_are_answered() {
+    let patient = Duration::from_secs(3_600);
+    let limits = SqlOptions { queries: 2, waiting: 0, busy_after: patient, deadline: patient, ..SqlOptions::default() };
+    let system = System::start_asking(GatewayConfig::default(), limits).await;
+    let (admin, other) = (User::sign_in(&system, "admin").await, User::sign_in(&system, "other").await);
+    let ask = |user: &User, query: &str| {
+        let request = user.http.post(format!("{}/api/sql", user.url)).header("cookie", &user.cookie).header("x-waystream", "1");
+        request.json(&json!({ "query": query, "format": "csv" })).send()
+    };
+    // Rows that nobody takes.
+    let untaken = ask(&admin, "SELECT value FROM generate_series(1, 1000000000000)").await.unwrap();
+    assert_eq!(untaken.status(), 200);
+    let refused = ask(&admin, "SELECT 1").await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (429, "1"));
+    assert!(refused.text().await.unwrap().contains("too many queries at once"));
+    assert_eq!(ask(&other, "SELECT 1").await.unwrap().status(), 200);
+    drop(untaken);
+    while ask(&admin, "SELECT 1").await.unwrap().status() == 429 {}
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn exports_of_one_organisation_leave_places_to_others() {
+    let system = System::start().await;
+    let devices = (10..30).map(|n| position(&format!("v{n}"), "north", 1, 1.0));
+    system.archive(devices.chain([position("theirs", "their", 1, 1.0)]).collect(), Vec::new()).await;
+    let (admin, other) = (User::sign_in(&system, "admin").await, User::sign_in(&system, "other").await);
+    let ask = |user: &User| user.http.get(format!("{}/api/export?format=long", user.url)).header("cookie", &user.cookie).send();
+    // Files that nobody takes.
+    let mut untaken = Vec::new();
+    let refused = loop {
+        let answer = ask(&admin).await.unwrap();
+        if answer.status() != 200 {
+            break answer;
+        }
+        untaken.push(answer);
+        assert!(untaken.len() <= 16, "there is no limit");
+    };
+    assert_eq!((untaken.len(), refused.status().as_u16()), (8, 429));
+    assert!(refused.text().await.unwrap().contains("too many exports of your organisation"));
+    assert_eq!(ask(&other).await.unwrap().bytes().await.unwrap().len(), 1_000_000);
+    drop(untaken.pop());
+    while ask(&admin).await.unwrap().status() == 429 {}
     system.stop().await;
 }
 

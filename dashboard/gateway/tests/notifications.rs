@@ -189,6 +189,7 @@ async fn reports_are_edited_and_each_organisation_has_its_own() {
     let of_report = format!("{path}/{}", made["id"].as_str().unwrap());
     let mut weekly = plain.clone();
     weekly["every"] = json!("week");
+    weekly["per"] = json!("fleet");
     assert_eq!(admin.ask(Method::PUT, &of_report, Some(&weekly)).await.0, 200);
     let mut expected = json!({ "id": made["id"] });
     expected.as_object_mut().unwrap().extend(weekly.as_object().unwrap().clone());
@@ -196,6 +197,7 @@ async fn reports_are_edited_and_each_organisation_has_its_own() {
     for (field, value, beginning) in [
         ("name", json!(""), "a name "),
         ("fleets", json!(["their"]), "fleets: "),
+        ("per", json!("driver"), "per: \"driver\""),
         ("every", json!("hour"), "every: \"hour\""),
         ("time", json!("7 am"), "time: "),
         ("time_zone", json!("Mars"), "time_zone: "),

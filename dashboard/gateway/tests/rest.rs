@@ -236,6 +236,16 @@ async fn the_map_answers_for_the_latest_positions() {
     let asked = json!({ "query": "SELECT device, fleet, lat, ignition FROM latest_positions" });
     let (_, answer) = admin.ask(Method::POST, "/api/sql", Some(&asked)).await;
     assert_eq!(answer["rows"], json!([["a", "north", 10.0, true]]));
+
+    // More than are looked at before others may have the map, in two fleets, and somebody else's between them.
+    for (fleet, many) in [("south", 700), ("their", 300), ("north", 500)] {
+        let moved = (0..many).map(|n| live(&format!("{fleet}-{n}"), fleet, 2, 30.0));
+        system.move_to(fleet, moved.collect()).await;
+    }
+    let asked = json!({ "query": "SELECT fleet, count(DISTINCT device) FROM latest_positions GROUP BY 1 ORDER BY 1" });
+    let all = json!([["north", 501], ["south", 700]]);
+    let told = async { while admin.ask(Method::POST, "/api/sql", Some(&asked)).await.1["rows"] != all {} };
+    tokio::time::timeout(std::time::Duration::from_secs(20), told).await.expect("all of them are told");
     system.stop().await;
 }
 

@@ -184,7 +184,7 @@ async fn cut_off(mut answer: reqwest::Response) {
 
 #[tokio::test]
 async fn answers_under_way_end_with_the_token_or_session_they_were_asked_with() {
-    let limits = SqlOptions { queries: 4, deadline: Duration::from_secs(3_600), ..Default::default() };
+    let limits = SqlOptions { queries: 8, deadline: Duration::from_secs(3_600), ..Default::default() };
     let system = System::start_asking(Default::default(), limits).await;
     let admin = User::sign_in(&system, "admin").await;
     let viewer = User::sign_in(&system, "viewer").await;

@@ -43,10 +43,12 @@ export const texts = {
   },
 
   reports: {
-    none: 'No reports. One sends a summary of each vehicle by e-mail, every day or week; make an e-mail channel first.',
+    none: 'No reports. One sends a summary of each vehicle or fleet by e-mail, every day or week; make an e-mail channel first.',
     create: 'New report',
     channel: 'Sent over',
     about: 'About',
+    per: 'A line for',
+    lines: { vehicle: 'Each vehicle', fleet: 'Each fleet' },
     every: { day: 'The day before', week: 'The week before, on Mondays' },
     time: 'Sent at',
     format: 'Attached as',

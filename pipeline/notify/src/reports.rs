@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
-use waystream_domain::notify::{Period, ReportFormat};
+use waystream_domain::notify::{Per, Period, ReportFormat};
 use waystream_domain::{FleetId, OrganisationId};
 
 /// A report in the making: the file, or why there is none now. Then it is tried again later.
@@ -11,11 +11,13 @@ pub type Making<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Sen
 
 /// Makes the files of reports.
 pub trait Reports: Send + Sync {
-    /// What the vehicles of an organisation did in a period; of all its fleets if none is named. It takes bounded time.
+    /// What the vehicles of an organisation did in a period, a line for each or for each of their fleets; of all its fleets if none is
+    /// named. It takes bounded time.
     fn make<'a>(
         &'a self,
         organisation: &'a OrganisationId,
         fleets: &'a BTreeSet<FleetId>,
+        per: Per,
         period: Period,
         format: ReportFormat,
     ) -> Making<'a>;

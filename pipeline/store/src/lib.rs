@@ -90,6 +90,12 @@ pub enum StoreError {
     Refused(String),
 }
 
+/// The same table for a question whose answer depends on no rows but the newest of each device: of the rows that pass the filters
+/// of a scan, older ones than a device's last by fix time may be left out. `None` if the store can't make use of that.
+pub fn newest_only(table: &Arc<dyn TableProvider>) -> Option<Arc<dyn TableProvider>> {
+    questdb::newest_only(table)
+}
+
 /// The seam. Guarantees:
 ///
 /// - `append` is idempotent. A position is its (device, fix_time): of several versions the one received last is kept, and of

@@ -1,18 +1,20 @@
 //! What is special about the store in QuestDB: refused rows, suspended tables, lost rows, servers that are down.
 
 use crate::server::Server;
-use datafusion::logical_expr::{col, lit};
+use datafusion::logical_expr::{Expr, col, lit, not};
 use datafusion::prelude::SessionContext;
+use datafusion::scalar::ScalarValue;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use waystream_domain::codec::{encode_event, encode_position};
-use waystream_domain::{Erasure, EventKind};
+use waystream_domain::{DeviceId, Erasure, EventKind, Position};
 use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
 use waystream_log::{Log, Record, Topic};
 use waystream_store::archive::again;
 use waystream_store::contract::{Dice, History, at, event, position, positions, read};
 use waystream_store::questdb::{QuestDbOptions, QuestDbStore};
-use waystream_store::{Archived, Store, StoreError};
+use waystream_store::{Archived, Store, StoreError, newest_only, rows};
 
 fn open(options: &QuestDbOptions) -> Arc<QuestDbStore> {
     QuestDbStore::open(options.clone()).expect("opens")
@@ -184,6 +186,70 @@ async fn time_device_fleet_columns_and_limit_are_the_servers_work() {
         "{told}"
     );
     assert!(told.contains("FilterExec") && !told.contains(&format!("FROM {prefix}positions WHERE")), "{told}");
+}
+
+/// Of each device the newest.
+fn newest(positions: impl IntoIterator<Item = Position>) -> BTreeMap<DeviceId, Position> {
+    let mut newest: BTreeMap<DeviceId, Position> = BTreeMap::new();
+    for p in positions {
+        let kept = newest.entry(p.device.clone()).or_insert_with(|| p.clone());
+        if p.fix_time > kept.fix_time {
+            *kept = p;
+        }
+    }
+    newest
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn newest_rows_are_the_servers_work_and_exact_beside_versions_in_memory() {
+    let store = open(&Server::shared().options());
+    let (mut history, mut dice) = (History::default(), Dice::new(25));
+    let time = |text| lit(ScalarValue::TimestampMillisecond(Some(at(text).as_millis()), Some("UTC".into())));
+    type Passes = fn(&Position) -> bool;
+    let cases: [(Vec<Expr>, Passes); 6] = [
+        (vec![], |_| true),
+        (vec![col("fleet").eq(lit("south"))], |p| p.fleet.as_str() == "south"),
+        (vec![col("fleet").eq(lit("north")), col("valid")], |p| p.fleet.as_str() == "north" && p.valid),
+        (vec![col("fix_time").lt(time("2024-03-02T12:00:00Z"))], |p| p.fix_time < at("2024-03-02T12:00:00Z")),
+        (vec![col("device").in_list(vec![lit("device-03"), lit("device-04")], false), not(col("valid"))], |p| {
+            ["device-03", "device-04"].contains(&p.device.as_str()) && !p.valid
+        }),
+        // Not said exactly by the server.
+        (vec![col("lat").gt(lit(45.0))], |p| p.location.lat_deg() > 45.0),
+    ];
+    // All is in memory, all is stored, and then newer versions of stored rows are in memory.
+    for (rows, flushes) in [(100, false), (300, true), (200, false), (100, false), (10, true)] {
+        dice.write(&mut history, rows);
+        history.append_all(store.as_ref()).await;
+        if flushes {
+            store.flush().await.expect("flushes");
+        }
+        let table = newest_only(&store.positions()).expect("it makes a difference");
+        for (filters, passes) in &cases {
+            let batches = read(Arc::clone(&table), filters, None).await;
+            let told = newest(batches.iter().flat_map(|batch| rows::positions_from(batch).expect("positions")));
+            let expected = newest(history.expected_positions().into_iter().filter(|p| passes(p)));
+            assert!(!expected.is_empty(), "{filters:?} would check nothing");
+            assert_eq!(told, expected, "{filters:?}");
+        }
+    }
+    assert!(newest_only(&store.events()).is_none());
+
+    let context = SessionContext::new();
+    context.register_table("newest", newest_only(&store.positions()).expect("a table")).expect("a table");
+    let plan = async |sql: &str| {
+        let rows = context.sql(&format!("EXPLAIN {sql}")).await.expect("plans").collect().await.expect("rows");
+        arrow::util::pretty::pretty_format_batches(&rows).expect("text").to_string()
+    };
+    // All is stored: nothing is undecided.
+    let told =
+        plan("SELECT lat FROM newest WHERE fleet = 'north' AND fix_time >= '2024-03-01T00:00:00Z' AND fix_time < '2024-04-01T00:00:00Z'")
+            .await;
+    assert!(told.contains("SELECT fix_time,device,lat FROM "), "{told}");
+    assert_eq!(told.matches("QuestDbExec").count(), 1, "{told}");
+    assert!(told.contains(" LATEST ON fix_time PARTITION BY device LIMIT "), "{told}");
+    let told = plan("SELECT lat FROM newest WHERE lat > 45").await;
+    assert!(!told.contains("LATEST ON") && told.contains("FilterExec"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

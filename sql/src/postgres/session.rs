@@ -208,7 +208,7 @@ impl Session {
         let Question { scope, sql, deadline, manner, .. } = self.question(text, None)?;
         let types = types.to_vec();
         Ok(async move {
-            let turn = engine.turn().await?;
+            let turn = engine.turn(scope.organisation()).await?;
             let core = engine.core.clone();
             let mut answer = engine.spawn(Some(deadline), move |out| async move {
                 let _turn = turn;

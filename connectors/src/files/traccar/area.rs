@@ -70,12 +70,12 @@ fn number(text: &str) -> Result<f64, Fault> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::table;
+    use super::super::{Manner, table};
     use super::*;
     use waystream_domain::geofence::{Checks, Defaults, from_geojson};
 
     fn areas(csv: &str) -> Vec<Result<Value, String>> {
-        table(csv.as_bytes()).map(|row| geofence(&row.unwrap()).map_err(|e| e.to_string())).collect()
+        table(csv.as_bytes(), Manner::Csv).map(|row| geofence(&row.unwrap()).map_err(|e| e.to_string())).collect()
     }
 
     #[test]

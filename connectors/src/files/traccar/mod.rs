@@ -1,4 +1,4 @@
-//! What a Traccar server knows: its tables as CSV with a header line, or what its REST interface answers. Columns and JSON
+//! What a Traccar server knows: its tables as text with a header line, or what its REST interface answers. Columns and JSON
 //! members are the same but for capital letters.
 //!
 //! Source of names, units and the order of coordinates: Traccar's database schema and OpenAPI description, version 6. Times without
@@ -10,7 +10,7 @@ mod user;
 mod words;
 
 pub use area::geofence;
-pub use rows::{Row, json_rows, table};
+pub use rows::{Manner, Row, json_rows, table};
 pub use user::{User, link, user};
 
 use super::{RowFault, TrackPoint};
@@ -79,7 +79,11 @@ pub fn point(row: &Row, devices: &HashMap<i64, DeviceId>) -> Result<TrackPoint, 
             .ok_or_else(|| Fault::new(FaultKind::BadTime, format_smolstr!("{time:?} is not an ISO 8601 time")))?;
         let needed = |name: &str| row.number(name)?.ok_or_else(|| malformed(format_args!("no {name}")));
         let (lat, lon) = (needed("latitude")?, needed("longitude")?);
-        let mut fix = FixBuilder::valid(row.flag("valid").unwrap_or(true));
+        let valid = match (row.text("valid"), row.flag("valid")) {
+            (Some(text), None) => return Err(malformed(format_args!("valid: {text:?} is neither true nor false"))),
+            (_, flag) => flag.unwrap_or(true),
+        };
+        let mut fix = FixBuilder::valid(valid);
         if let Some(knots) = row.number("speed")? {
             fix.speed_knots(knots);
         }
@@ -125,7 +129,7 @@ mod tests {
 
     #[test]
     fn rows_of_positions_become_fixes_in_our_units_and_words() {
-        let all = points(table(POSITIONS.as_bytes()));
+        let all = points(table(POSITIONS.as_bytes(), Manner::Csv));
         let first = all[0].as_ref().unwrap();
         assert_eq!(first.device.as_str(), "356307042441013");
         let fix = &first.fix;
@@ -148,9 +152,60 @@ mod tests {
 
     #[test]
     fn a_row_that_is_no_fix_is_told_with_its_line() {
-        let all = points(table(POSITIONS.as_bytes()));
+        let all = points(table(POSITIONS.as_bytes(), Manner::Csv));
         assert_eq!(all[1].as_ref().unwrap_err(), "line 3: there is no device 8 (no_device)");
         assert_eq!(all[3].as_ref().unwrap_err(), "line 5: \"yesterday\" is not an ISO 8601 time (bad_time)");
+    }
+
+    /// The same two rows as PostgreSQL's `\copy … CSV HEADER`, H2's `CSVWRITE` and MySQL's client with `--batch` write them: NULL,
+    /// truth, times, line breaks, quotes and backslashes in attributes.
+    const BY_TOOL: [(&str, Manner); 3] = [
+        (
+            "id,deviceid,fixtime,valid,latitude,longitude,altitude,speed,course,address,attributes,accuracy\n\
+             1,7,2024-06-03 04:11:04.5,t,52.1,21.2,110.5,10,90.5,,\"{\"\"ignition\"\":true,\"\"note\"\":\"\"a \\\"\"b\\\"\", c\\\\d\"\"}\",0\n\
+             2,7,2024-06-03 04:12:04,f,52.1,21.2,0,0,0,\"Main St,\nWarsaw\",,0\n",
+            Manner::Csv,
+        ),
+        (
+            "\"ID\",\"DEVICEID\",\"FIXTIME\",\"VALID\",\"LATITUDE\",\"LONGITUDE\",\"ALTITUDE\",\"SPEED\",\"COURSE\",\"ADDRESS\",\"ATTRIBUTES\",\"ACCURACY\"\n\
+             \"1\",\"7\",\"2024-06-03 04:11:04.5\",\"TRUE\",\"52.1\",\"21.2\",\"110.5\",\"10.0\",\"90.5\",,\"{\"\"ignition\"\":true,\"\"note\"\":\"\"a \\\"\"b\\\"\", c\\\\d\"\"}\",\"0.0\"\n\
+             \"2\",\"7\",\"2024-06-03 04:12:04\",\"FALSE\",\"52.1\",\"21.2\",\"0.0\",\"0.0\",\"0.0\",\"Main St,\nWarsaw\",,\"0.0\"\n",
+            Manner::Csv,
+        ),
+        (
+            "id\tdeviceid\tfixtime\tvalid\tlatitude\tlongitude\taltitude\tspeed\tcourse\taddress\tattributes\taccuracy\n\
+             1\t7\t2024-06-03 04:11:04.500\t\u{1}\t52.1\t21.2\t110.5\t10\t90.5\tNULL\t{\"ignition\":true,\"note\":\"a \\\\\"b\\\\\", c\\\\\\\\d\"}\t0\n\
+             2\t7\t2024-06-03 04:12:04\t\\0\t52.1\t21.2\t0\t0\t0\tMain St,\\nWarsaw\tNULL\t0\n",
+            Manner::Tabs,
+        ),
+    ];
+
+    #[test]
+    fn what_each_database_writes_is_the_same_here() {
+        for (text, manner) in BY_TOOL {
+            let all = points(table(text.as_bytes(), manner));
+            let [Ok(first), Ok(second)] = &all[..] else { panic!("{all:?}") };
+            assert_eq!(first.fix.fix_time, Timestamp::parse("2024-06-03T04:11:04.5Z").unwrap());
+            assert_eq!((first.fix.valid, second.fix.valid), (true, false), "{manner:?}");
+            assert_eq!((first.fix.altitude_m, second.fix.attributes.is_empty()), (Some(110.5), true), "{manner:?}");
+            assert_eq!(first.fix.attributes.get("ignition"), Some(&AttributeValue::Bool(true)));
+            let rows: Vec<Row> = table(text.as_bytes(), manner).map(Result::unwrap).collect();
+            let attributes = r#"{"ignition":true,"note":"a \"b\", c\\d"}"#;
+            assert_eq!((rows[0].text("attributes"), rows[0].text("address")), (Some(attributes), None), "{manner:?}");
+            assert_eq!((rows[1].text("attributes"), rows[1].text("address")), (None, Some("Main St,\nWarsaw")), "{manner:?}");
+        }
+    }
+
+    #[test]
+    fn truth_is_read_however_a_database_writes_it() {
+        let cases = [("t", true), ("TRUE", true), ("1", true), ("\u{1}", true), ("0x01", true), ("f", false), ("0", false)];
+        for (written, valid) in cases.into_iter().chain([("\\0", false), ("0x00", false)]) {
+            let text = format!("deviceid\tfixtime\tvalid\tlatitude\tlongitude\r\n7\t2024-06-03 04:11:04\t{written}\t1\t2\r\n");
+            let all = points(table(text.as_bytes(), Manner::Tabs));
+            assert_eq!(all[0].as_ref().unwrap().fix.valid, valid, "{written:?}");
+        }
+        let odd = points(table(&b"deviceid,fixtime,valid,latitude,longitude\n7,2024-06-03,perhaps,1,2\n"[..], Manner::Csv));
+        assert_eq!(odd[0].as_ref().unwrap_err(), "line 2: valid: \"perhaps\" is neither true nor false (malformed)");
     }
 
     #[test]
@@ -159,19 +214,20 @@ mod tests {
             "altitude":110.5,"speed":10.0,"course":90.5,"address":null,"accuracy":0.0,"attributes":{"ignition":true,"power":12.6,
             "hours":7200000,"temp1":-4.5,"io72":3,"alarm":"lowBattery,sos","distance":3.1}}]"#;
         let rest = points(json_rows(answer).unwrap().into_iter().map(Ok));
-        assert_eq!(rest[0], points(table(POSITIONS.as_bytes()))[0]);
+        assert_eq!(rest[0], points(table(POSITIONS.as_bytes(), Manner::Csv))[0]);
         assert!(json_rows("{}").is_err());
     }
 
     #[test]
     fn devices_and_groups_have_names_even_if_none_was_given() {
-        let rows: Vec<Row> =
-            table(&b"id,name,uniqueid,groupid\n7,Van,356307042441013,3\n8,,abc,0\n9,x,,\n"[..]).map(Result::unwrap).collect();
+        let rows: Vec<Row> = table(&b"id,name,uniqueid,groupid\n7,Van,356307042441013,3\n8,,abc,0\n9,x,,\n"[..], Manner::Csv)
+            .map(Result::unwrap)
+            .collect();
         let van = Device { key: 7, id: "356307042441013".parse().unwrap(), name: "Van".into(), group: Some(3) };
         assert_eq!(device(&rows[0]).unwrap(), van);
         assert_eq!(device(&rows[1]).unwrap(), Device { key: 8, id: "abc".parse().unwrap(), name: "abc".into(), group: None });
         assert_eq!(device(&rows[2]).unwrap_err().to_string(), "line 4: identifier is empty (no_device)");
-        let rows: Vec<Row> = table(&b"id,name,groupid\n3,,\n4,Vans,3\n"[..]).map(Result::unwrap).collect();
+        let rows: Vec<Row> = table(&b"id,name,groupid\n3,,\n4,Vans,3\n"[..], Manner::Csv).map(Result::unwrap).collect();
         assert_eq!(group(&rows[0]).unwrap(), Group { key: 3, name: "Group 3".into(), parent: None });
         assert_eq!(group(&rows[1]).unwrap(), Group { key: 4, name: "Vans".into(), parent: Some(3) });
     }

@@ -3,7 +3,7 @@
 use super::super::RowFault;
 use crate::protocol::Fault;
 use crate::readers::malformed;
-use csv::{ReaderBuilder, StringRecord};
+use csv::{ReaderBuilder, StringRecord, Terminator};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -41,8 +41,8 @@ impl Row {
     /// Databases write truth in several ways.
     pub(super) fn flag(&self, name: &str) -> Option<bool> {
         match self.text(name)?.to_ascii_lowercase().as_str() {
-            "true" | "t" | "1" | "\u{1}" => Some(true),
-            "false" | "f" | "0" | "\0" => Some(false),
+            "true" | "t" | "1" | "\u{1}" | "0x01" => Some(true),
+            "false" | "f" | "0" | "\0" | "0x00" => Some(false),
             _ => None,
         }
     }
@@ -53,9 +53,62 @@ impl Row {
     }
 }
 
-/// The rows of a table in CSV (RFC 4180: quotes are doubled) with a header line.
-pub fn table(input: impl Read) -> impl Iterator<Item = Result<Row, RowFault>> {
-    let mut reader = ReaderBuilder::new().flexible(true).from_reader(input);
+/// How a table is written down, with a header line in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// RFC 4180: what has commas, quotes or line breaks stands in quotes, and quotes in it are doubled. So do PostgreSQL and H2.
+    Csv,
+    /// Tabs between columns and a backslash before what would be misread. So do MySQL's client, and PostgreSQL's text format.
+    Tabs,
+}
+
+impl Manner {
+    fn reader<R: Read>(self, input: R) -> csv::Reader<R> {
+        let mut builder = ReaderBuilder::new();
+        builder.flexible(true);
+        if self == Self::Tabs {
+            // MySQL leaves a carriage return in a text as it is.
+            builder.delimiter(b'\t').quoting(false).terminator(Terminator::Any(b'\n'));
+        }
+        builder.from_reader(input)
+    }
+
+    /// The text of a field; `None` for what is empty or NULL.
+    fn text(self, field: &str) -> Option<String> {
+        let field = match self {
+            Self::Csv => field,
+            Self::Tabs => field.strip_suffix('\r').unwrap_or(field),
+        };
+        match (field, self) {
+            ("" | "\\N" | "NULL", _) => None,
+            (field, Self::Csv) => Some(field.to_owned()),
+            (field, Self::Tabs) => Some(without_backslashes(field)),
+        }
+    }
+}
+
+fn without_backslashes(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(next) = chars.next() {
+        plain.push(match next {
+            '\\' => match chars.next() {
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some('0') => '\0',
+                Some(other) => other,
+                None => next,
+            },
+            _ => next,
+        });
+    }
+    plain
+}
+
+/// The rows of a table.
+pub fn table(input: impl Read, manner: Manner) -> impl Iterator<Item = Result<Row, RowFault>> {
+    let mut reader = manner.reader(input);
     let mut record = StringRecord::new();
     let mut names: Option<Vec<String>> = None;
     let mut ended = false;
@@ -79,8 +132,8 @@ pub fn table(input: impl Read) -> impl Iterator<Item = Result<Row, RowFault>> {
         match reader.read_record(&mut record) {
             Ok(true) => {
                 let line = record.position().map_or(0, csv::Position::line);
-                let fields = names.iter().zip(&record).filter(|(_, value)| !matches!(*value, "" | "\\N" | "NULL"));
-                Some(Ok(Row { line, fields: fields.map(|(name, value)| (name.clone(), value.to_owned())).collect() }))
+                let fields = names.iter().zip(&record).filter_map(|(name, field)| Some((name.clone(), manner.text(field)?)));
+                Some(Ok(Row { line, fields: fields.collect() }))
             }
             Ok(false) => {
                 ended = true;

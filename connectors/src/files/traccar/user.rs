@@ -59,7 +59,7 @@ fn says(row: &Row, name: &str) -> Result<bool, Fault> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::{json_rows, table};
+    use super::super::{Manner, json_rows, table};
     use super::*;
 
     /// As PostgreSQL writes the table.
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn users_have_the_role_that_allows_no_more_than_theirs() {
         let all: Vec<Result<User, String>> =
-            table(USERS.as_bytes()).map(|row| user(&row.unwrap()).map_err(|error| error.to_string())).collect();
+            table(USERS.as_bytes(), Manner::Csv).map(|row| user(&row.unwrap()).map_err(|error| error.to_string())).collect();
         let told: Vec<(&str, Role)> = all.iter().flatten().map(|user| (user.id.as_str(), user.role)).collect();
         let expected = [
             ("boss@example.org", Role::Owner),
@@ -102,9 +102,9 @@ mod tests {
             "administrator":false,"disabled":false,"expirationTime":"2024-06-03T04:11:04.000+00:00","deviceLimit":-1,"userLimit":0,
             "deviceReadonly":false,"limitCommands":true,"temporary":false,"password":null}]"#;
         let told = user(&json_rows(answer).unwrap()[0]).unwrap();
-        let row = table(USERS.as_bytes()).nth(4).unwrap().unwrap();
+        let row = table(USERS.as_bytes(), Manner::Csv).nth(4).unwrap().unwrap();
         assert_eq!(told, user(&row).unwrap());
-        let row = table(&b"USERID,DEVICEID\n5,7\n"[..]).next().unwrap().unwrap();
+        let row = table(&b"USERID,DEVICEID\n5,7\n"[..], Manner::Csv).next().unwrap().unwrap();
         assert_eq!(link(&row, "deviceid").unwrap(), (5, 7));
     }
 }

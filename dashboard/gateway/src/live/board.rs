@@ -163,6 +163,12 @@ impl Board {
         (0..).zip(&self.vehicles)
     }
 
+    /// The vehicles of so many slots from one on, as far as there are.
+    pub(crate) fn some(&self, first: usize, count: usize) -> &[Vehicle] {
+        let rest = self.vehicles.get(first..).unwrap_or_default();
+        &rest[..count.min(rest.len())]
+    }
+
     /// Takes a newest position in. A repeat, or one that is older than what is known, changes nothing.
     pub(crate) fn apply(&mut self, live: LivePosition, catalog: &Catalog, now: Timestamp) -> (u32, Update) {
         let link = self.link_of(&live.position, now);

@@ -12,13 +12,14 @@ use loading::{Selection, vehicles_of};
 use player::{Control, Player, Step};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use waystream_domain::{DeviceId, FleetId, SharedCatalog, Timestamp};
+use waystream_sql::fair::{Place, Places};
 use waystream_sql::{Devices, SqlEngine};
 
 /// Replays of one socket at a time.
 const PER_SOCKET: usize = 4;
-/// Replays of all sockets at a time.
+/// Replays of all sockets at a time; where there are several organisations, each has its share.
 const TOTAL: usize = 64;
 /// Devices that may be named in one request, or are in one question to history.
 const MAX_NAMED: usize = 10_000;
@@ -30,13 +31,13 @@ pub(crate) struct ReplayContext {
     sql: Arc<SqlEngine>,
     sessions: Sessions,
     catalog: SharedCatalog,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 impl ReplayContext {
     /// Replays from this history.
     pub(crate) fn new(sql: Arc<SqlEngine>, sessions: Sessions, catalog: SharedCatalog) -> Self {
-        Self { sql, sessions, catalog, places: Arc::new(Semaphore::new(TOTAL)) }
+        Self { sql, sessions, catalog, places: Places::new(TOTAL, 0) }
     }
 }
 
@@ -105,7 +106,7 @@ impl Replays {
         if !identity.role().looks_around() {
             return Err("installers see no history".into());
         }
-        let (place, controls) = self.place(id)?;
+        let (place, controls) = self.place(identity, id)?;
         let selection = self.selection(identity, &wanted)?;
         let (slots, vehicles) =
             vehicles_of(&self.context.sql, &self.context.catalog, &selection).await.map_err(|e| e.to_string())?;
@@ -124,7 +125,8 @@ impl Replays {
     }
 
     /// Taken before anything is looked up: who asks for many at once gets no more. It is free again when nobody listens to its controls.
-    fn place(&self, id: u32) -> Result<(OwnedSemaphorePermit, mpsc::Receiver<Control>), String> {
+    fn place(&self, identity: &Identity, id: u32) -> Result<(Place, mpsc::Receiver<Control>), String> {
+        let alone = self.context.catalog.read().unwrap_or_else(PoisonError::into_inner).organisations.len() <= 1;
         let mut open = self.lock();
         open.retain(|_, sender| !sender.is_closed());
         open.remove(&id);
@@ -132,9 +134,9 @@ impl Replays {
             refused(Refusal::Replays);
             return Err(format!("only {PER_SOCKET} replays can be open at a time"));
         }
-        let place = Arc::clone(&self.context.places).try_acquire_owned().map_err(|_| {
+        let place = self.context.places.try_take(identity.organisation(), alone).ok_or_else(|| {
             refused(Refusal::Replays);
-            "too many replays are open".to_owned()
+            "too many replays of your organisation are open".to_owned()
         })?;
         let (sender, controls) = mpsc::channel(16);
         open.insert(id, sender);

@@ -48,7 +48,7 @@ impl ApiError {
     }
 
     /// All who may work on this do so already.
-    fn busy(error: String) -> Self {
+    pub(super) fn busy(error: String) -> Self {
         refused(Refusal::Busy);
         Self::TooMany(error, 1)
     }

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use utoipa::IntoParams;
 use waystream_domain::{DeviceId, Position, Timestamp};
-use waystream_sql::{Devices, TrackRequest};
+use waystream_sql::{Devices, SqlEngine, TrackRequest};
 
 /// Takes positions, device by device in order of fix time.
 pub trait TrackSink: Send {
@@ -100,6 +100,9 @@ async fn write_tracks(
         Some(format) => (format.name, format.media_type, format.open),
         None => return Err(ApiError::BadRequest(format!("unknown format {format}"))),
     };
+    let alone = rest.look(&rest.catalog.shared()).organisations.len() <= 1;
+    let place = rest.exporting.try_take(identity.organisation(), alone);
+    let place = place.ok_or_else(|| ApiError::busy("too many exports of your organisation at once: try again later".into()))?;
     let scope = rest.sessions.scope(&identity);
     let span = rest.sql.span(&scope, from, to).await?;
     let (from, to) = span.ok_or_else(|| ApiError::NotFound("there is no history".into()))?;
@@ -111,13 +114,14 @@ async fn write_tracks(
     let sessions = rest.sessions.clone();
     let (chunks, received) = mpsc::channel(4);
     let writing = async move {
+        let _place = place;
         let buffer = Buffer::default();
         let mut sink = open(Box::new(buffer.clone()))?;
         for device in devices {
             let request = TrackRequest { devices: Devices::Only(vec![device]), from, to, max_rows: usize::MAX };
             let mut track = rest.sql.track(&scope, request);
             while let Some(batch) = track.next().await.transpose().map_err(io::Error::other)? {
-                sink = aside(sink, move |sink| batch.iter().try_for_each(|position| sink.write(position))).await?;
+                sink = aside(&rest.sql, sink, move |sink| batch.iter().try_for_each(|position| sink.write(position))).await?;
                 let piece = buffer.take();
                 // Formats that gather many rows have nothing to send most of the time; still nobody may take the file any more.
                 if chunks.is_closed() || (!piece.is_empty() && chunks.send(piece).await.is_err()) {
@@ -125,7 +129,7 @@ async fn write_tracks(
                 }
             }
         }
-        drop(aside(sink, |sink| sink.finish()).await?);
+        drop(aside(&rest.sql, sink, |sink| sink.finish()).await?);
         chunks.send(buffer.take()).await.ok();
         io::Result::Ok(())
     };
@@ -148,12 +152,13 @@ async fn write_tracks(
     Ok(([(CONTENT_TYPE, media_type.to_owned()), (CONTENT_DISPOSITION, file)], body).into_response())
 }
 
-/// Off the runtime, which has live tracking to do: a format may compress much at a time.
+/// Off the runtime, which has live tracking to do, and behind it: a format may compress much at a time.
 async fn aside(
+    sql: &SqlEngine,
     mut sink: Box<dyn TrackSink>,
     work: impl FnOnce(&mut dyn TrackSink) -> io::Result<()> + Send + 'static,
 ) -> io::Result<Box<dyn TrackSink>> {
-    let done = tokio::task::spawn_blocking(move || work(sink.as_mut()).map(|()| sink)).await;
+    let done = sql.aside(move || work(sink.as_mut()).map(|()| sink)).await;
     done.map_err(io::Error::other)?
 }
 

@@ -67,11 +67,14 @@ use waystream_domain::{Catalog, CatalogEdit, DeviceId, FleetId, OrganisationLimi
 use waystream_log::Log;
 use waystream_log::catalog::CatalogHandle;
 use waystream_sql::SqlEngine;
+use waystream_sql::fair::Places;
 
 /// Longest request body, bytes: a geofence of 100,000 vertices fits.
 const MAX_BODY: usize = 8 << 20;
 /// The same of signing in, where nobody is known yet.
 const MAX_SIGN_IN: usize = 16 << 10;
+/// Files of tracks that are written at a time; where there are several organisations, each has its share.
+pub(crate) const EXPORTS: usize = 16;
 
 /// What REST needs.
 pub(crate) struct Rest {
@@ -107,6 +110,8 @@ pub(crate) struct Rest {
     pub(crate) lists: Lists,
     /// History.
     pub(crate) sql: Arc<SqlEngine>,
+    /// Of files that are being written.
+    pub(crate) exporting: Places,
     /// For `/api/export`.
     pub(crate) exports: Vec<ExportFormat>,
     /// Everybody who is there, on whatever gateway.

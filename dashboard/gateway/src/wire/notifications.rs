@@ -110,6 +110,10 @@ fn yes() -> bool {
     true
 }
 
+fn vehicle() -> String {
+    "vehicle".to_owned()
+}
+
 /// A summary that is sent by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 pub struct ReportInfo {
@@ -132,6 +136,10 @@ pub struct ReportEdit {
     /// Keys of fleets; none: all.
     #[serde(default)]
     pub fleets: Vec<String>,
+    /// What has a line of its own.
+    #[serde(default = "vehicle")]
+    #[ts(type = "\"vehicle\" | \"fleet\"")]
+    pub per: String,
     /// What it is about: the day before, or the week before, Monday to Sunday, which is told on Monday.
     #[ts(type = "\"day\" | \"week\"")]
     pub every: String,

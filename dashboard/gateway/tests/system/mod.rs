@@ -115,7 +115,7 @@ impl System {
             sql: sql.clone(),
             ready: Vec::new(),
             metrics: None,
-            exports: vec![lines()],
+            exports: vec![lines(), long()],
         };
         let gateway = Gateway::bind(config, parts).await.unwrap();
         let url = format!("http://{}", gateway.local_addr());
@@ -219,6 +219,24 @@ fn lines() -> ExportFormat {
         Ok(Box::new(Lines(out)))
     }
     ExportFormat { name: "lines", media_type: "text/plain", open }
+}
+
+/// A million bytes for every position, so that who takes none holds up the rest.
+fn long() -> ExportFormat {
+    struct Long(Box<dyn Write + Send>);
+    impl TrackSink for Long {
+        fn write(&mut self, _: &Position) -> io::Result<()> {
+            self.0.write_all(&[b'x'; 1_000_000])
+        }
+
+        fn finish(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    fn open(out: Box<dyn Write + Send>) -> io::Result<Box<dyn TrackSink>> {
+        Ok(Box::new(Long(out)))
+    }
+    ExportFormat { name: "long", media_type: "text/plain", open }
 }
 
 pub fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {

@@ -1059,6 +1059,10 @@ enabled: boolean,
  */
 fleets: Array<string>,
 /**
+ * What has a line of its own.
+ */
+per: "vehicle" | "fleet",
+/**
  * What it is about: the day before, or the week before, Monday to Sunday, which is told on Monday.
  */
 every: "day" | "week",
@@ -1095,6 +1099,10 @@ enabled: boolean,
  * Keys of fleets; none: all.
  */
 fleets: Array<string>,
+/**
+ * What has a line of its own.
+ */
+per: "vehicle" | "fleet",
 /**
  * What it is about: the day before, or the week before, Monday to Sunday, which is told on Monday.
  */

@@ -1,6 +1,6 @@
 //! One telling of one event, and what has become of it.
 
-use super::report::{Period, ReportFormat};
+use super::report::{Per, Period, ReportFormat};
 use crate::codec::CodecError;
 use crate::{ChannelId, DeliveryId, Event, EventId, FleetId, NotificationRuleId, OrganisationId, ReportId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,9 @@ pub enum Content {
         /// Whose vehicles; none named: all of the organisation.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         fleets: BTreeSet<FleetId>,
+        /// What has a line of its own.
+        #[serde(default, skip_serializing_if = "Per::is_vehicle")]
+        per: Per,
         /// What it is about.
         period: Period,
         /// Name of the file.

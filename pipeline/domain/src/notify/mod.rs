@@ -14,7 +14,7 @@ mod words;
 pub use channel::{Channel, MAX_RECIPIENTS, Secret, Target, Topic};
 pub use delivery::{Content, Delivery, DeliveryState, Names};
 pub use matching::{MAX_AGE_MS, Matcher, Verdict};
-pub use report::{Every, LATEST_MS, LocalTime, LocalTimeText, Period, Report, ReportFormat};
+pub use report::{Every, LATEST_MS, LocalTime, LocalTimeText, Per, Period, Report, ReportFormat};
 pub use retries::{Outcome, Retries};
 pub use rule::{MAX_EVERY_MIN, NotificationRule};
 pub use words::headline;

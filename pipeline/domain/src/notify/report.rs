@@ -1,4 +1,4 @@
-//! Reports: a summary of a day or a week for every vehicle, which is sent by itself.
+//! Reports: a summary of a day or a week for every vehicle or fleet, which is sent by itself.
 //!
 //! That one is to be sent is a [`Delivery`] whose id follows from the report and the period, so that each is sent once. The figures
 //! are made when it is sent: here it is only known when.
@@ -29,6 +29,9 @@ pub struct Report {
     /// Only vehicles of these; none named: all of the organisation.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub fleets: BTreeSet<FleetId>,
+    /// What has a line of its own.
+    #[serde(default, skip_serializing_if = "Per::is_vehicle")]
+    pub per: Per,
     /// What it is about.
     pub every: Every,
     /// When it is sent: on the day after the one, on the Monday after the week, that it is about.
@@ -61,6 +64,36 @@ impl Every {
             Self::Day => "day",
             Self::Week => "week",
         }
+    }
+}
+
+/// What has a line of its own in a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// A vehicle.
+    #[default]
+    Vehicle,
+    /// A fleet, with what all its vehicles did while they were in it.
+    Fleet,
+}
+
+impl Per {
+    /// Reads `vehicle` or `fleet`.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Vehicle, Self::Fleet].into_iter().find(|per| per.as_str() == name)
+    }
+
+    /// `vehicle` or `fleet`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vehicle => "vehicle",
+            Self::Fleet => "fleet",
+        }
+    }
+
+    pub(super) fn is_vehicle(&self) -> bool {
+        *self == Self::Vehicle
     }
 }
 
@@ -194,6 +227,7 @@ impl Report {
                 report: self.id.clone(),
                 title: format!("{}: {days}", self.name),
                 fleets: self.fleets.clone(),
+                per: self.per,
                 period,
                 file: format!("report-{first}.{}", self.format.as_str()),
                 format: self.format,
@@ -219,6 +253,7 @@ mod tests {
             name: "All vans".into(),
             enabled: true,
             fleets: BTreeSet::new(),
+            per: Per::default(),
             every,
             at: at.try_into().expect("fine"),
             format: ReportFormat::Csv,
@@ -278,6 +313,9 @@ mod tests {
         assert_ne!(first, id(&Report { id: "other".parse().expect("id"), ..daily.clone() }, "2026-11-29T06:00:00Z"));
         let delivery = daily.due(at("2026-11-29T06:00:00Z"), |_| true).expect("due");
         assert_eq!(Delivery::decode(&delivery.encode()).expect("reads"), delivery);
+        let per_fleet = Report { per: Per::Fleet, ..daily }.due(at("2026-11-29T06:00:00Z"), |_| true).expect("due");
+        assert_ne!(per_fleet.content, delivery.content);
+        assert_eq!(Delivery::decode(&per_fleet.encode()).expect("reads"), per_fleet);
     }
 
     #[test]

@@ -69,14 +69,14 @@ impl Senders {
 
     /// The file of a report; `None` for everything else.
     async fn attachment(&self, channel: &Channel, delivery: &Delivery) -> Result<Option<email::Attached>, Outcome> {
-        let Content::Report { fleets, period, file, format, .. } = &delivery.content else { return Ok(None) };
+        let Content::Report { fleets, per, period, file, format, .. } = &delivery.content else { return Ok(None) };
         if !matches!(channel.target, Target::Email { .. }) {
             return Err(refused(format!("a report goes by e-mail, not by {}", channel.kind())));
         }
         let Some(reports) = &self.reports else {
             return Err(refused("this server has no history to report on"));
         };
-        let made = reports.make(&delivery.organisation, fleets, *period, *format).await;
+        let made = reports.make(&delivery.organisation, fleets, *per, *period, *format).await;
         made.map(|bytes| Some(email::Attached { name: file.clone(), format: *format, bytes })).map_err(failed)
     }
 }

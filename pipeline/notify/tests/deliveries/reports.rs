@@ -5,7 +5,7 @@ use crate::email::{free_port, mails, server, settings, to};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use waystream_domain::notify::{DeliveryState, Every, LocalTimeText, Period, Report, ReportFormat, Target};
+use waystream_domain::notify::{DeliveryState, Every, LocalTimeText, Per, Period, Report, ReportFormat, Target};
 use waystream_domain::{CatalogEntry, FleetId, OrganisationId};
 use waystream_notify::{Making, Reports};
 
@@ -20,6 +20,7 @@ impl Reports for Figures {
         &'a self,
         organisation: &'a OrganisationId,
         fleets: &'a BTreeSet<FleetId>,
+        per: Per,
         period: Period,
         format: ReportFormat,
     ) -> Making<'a> {
@@ -27,10 +28,15 @@ impl Reports for Figures {
             let a_day = period.to.millis_since(period.from) == 86_400_000;
             match self.asked.fetch_add(1, Ordering::SeqCst) {
                 0 => Err("too many questions".to_owned()),
-                _ if organisation.as_str() == "o" && fleets.len() == 1 && a_day && format == ReportFormat::Xlsx => {
+                _ if organisation.as_str() == "o"
+                    && fleets.len() == 1
+                    && per == Per::Fleet
+                    && a_day
+                    && format == ReportFormat::Xlsx =>
+                {
                     Ok(b"PK\x03\x04\xff\0".to_vec())
                 }
-                _ => Err(format!("{organisation} {fleets:?} {period:?} {format:?}")),
+                _ => Err(format!("{organisation} {fleets:?} {per:?} {period:?} {format:?}")),
             }
         })
     }
@@ -45,6 +51,7 @@ fn report(channel: &str) -> CatalogEntry {
         name: "All vans".into(),
         enabled: true,
         fleets: BTreeSet::from(["north".parse().unwrap()]),
+        per: Per::Fleet,
         every: Every::Day,
         at: at.try_into().unwrap(),
         format: ReportFormat::Xlsx,

@@ -26,6 +26,8 @@ mod parts;
 mod period;
 mod portable;
 mod scan;
+#[cfg(test)]
+mod start_tests;
 mod thin;
 
 use crate::erased::Erased;
@@ -139,7 +141,8 @@ impl State {
 }
 
 impl ParquetStore {
-    /// Opens the store in a folder, creating it if there is none; one process at a time. Takes time by the number of files, not by their size.
+    /// Opens the store in a folder, creating it if there is none; one process at a time. It reads the manifest, and of the files
+    /// it only asks how long they are.
     pub fn open(folder: &Path, options: ParquetOptions) -> Result<Arc<Self>, StoreError> {
         Self::open_on(folder, options, Disk::default())
     }

@@ -19,6 +19,7 @@ mod filter;
 mod health;
 mod http;
 mod ilp;
+mod newest;
 mod recent;
 mod resolve;
 mod scan;
@@ -33,6 +34,7 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use health::Health;
 use ilp::Writer;
+pub(crate) use newest::newest_only;
 use recent::{State, merge};
 use resolve::{Marks, news, refused};
 use scan::QuestDbTable;
@@ -212,6 +214,7 @@ impl QuestDbStore {
             table,
             recent: state.rows(table).recent(),
             flushed: state.flushed,
+            newest_only: false,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use super::exec::QuestDbExec;
 use super::filter::{self, MAX_BYTES};
+use super::newest;
 use super::recent::Recent;
 use super::schema::{ERASED, FIRST_FLUSH, Tables, Times, USUAL};
 use super::server::NO_LIMIT;
@@ -25,26 +26,60 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 /// One table at one moment. Of a row that is replaced while a query runs, the query may see the new version.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct QuestDbTable {
     pub(crate) tables: Arc<Tables>,
     pub(crate) table: Table,
     pub(crate) recent: Arc<Recent>,
     /// Rows first written by a later flush came later. `None`: all there are.
     pub(crate) flushed: Option<i32>,
+    /// See [`crate::newest_only`].
+    pub(crate) newest_only: bool,
+}
+
+/// Which of the rows that pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// All, or so many.
+    All(i64),
+    /// The newest of each device, by usual fix times.
+    Newest,
 }
 
 impl QuestDbTable {
     /// The question for rows of some times; `conditions` in SQL.
-    fn question(&self, times: Times, columns: &[&str], conditions: &[String], limit: i64) -> String {
+    fn question(&self, times: Times, columns: &[&str], conditions: &[String], which: Which) -> String {
         let mut sql = format!("SELECT {} FROM {}", columns.join(","), self.tables.names.rows(self.table, times));
         // Those that came later, and those that were erased.
         let hidden = [format!("{FIRST_FLUSH} <= {}", self.flushed.unwrap_or(ERASED - 1))];
         for (i, condition) in conditions.iter().chain(&hidden).enumerate() {
             write!(sql, " {} {condition}", if i == 0 { "WHERE" } else { "AND" }).expect("a String takes everything");
         }
+        let limit = match which {
+            Which::All(limit) => limit,
+            Which::Newest => {
+                // Of the rows that pass: conditions come before it.
+                sql.push_str(" LATEST ON fix_time PARTITION BY device");
+                NO_LIMIT
+            }
+        };
         write!(sql, " LIMIT {limit}").expect("a String takes everything");
         sql
+    }
+
+    /// The filters in the server's words, as far as they fit into a request, and whether they say exactly what the filters do.
+    fn conditions(&self, filters: &[Expr]) -> (Vec<String>, bool) {
+        let (schema, mut length) = (self.table.schema(), 0);
+        let all = filters.iter().filter_map(|f| filter::translate(f, &schema));
+        let fitting: Vec<_> = all
+            .filter(|c| {
+                let fits = length + c.sql.len() <= MAX_BYTES;
+                length += if fits { c.sql.len() } else { 0 };
+                fits
+            })
+            .collect();
+        let exact = fitting.len() == filters.len() && fitting.iter().all(|c| c.exact);
+        (fitting.into_iter().map(|c| c.sql).collect(), exact)
     }
 }
 
@@ -66,7 +101,12 @@ impl TableProvider for QuestDbTable {
             length += filter::translate(f, &schema).map_or(0, |c| c.sql.len());
             if length > MAX_BYTES { TableProviderFilterPushDown::Unsupported } else { filter::support(f, &schema) }
         };
-        Ok(filters.iter().map(support).collect())
+        // Which rows are newest depends on all filters: none may be kept from the scan.
+        let told = |support| match support {
+            TableProviderFilterPushDown::Unsupported if self.newest_only => TableProviderFilterPushDown::Inexact,
+            support => support,
+        };
+        Ok(filters.iter().map(support).map(told).collect())
     }
 
     async fn scan(
@@ -78,16 +118,21 @@ impl TableProvider for QuestDbTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = self.table.schema();
         let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
-        let conditions: Vec<_> = filters.iter().filter_map(|f| filter::translate(f, &schema)).collect();
-        let all_exact = conditions.len() == filters.len() && conditions.iter().all(|c| c.exact);
-        let conditions: Vec<String> = conditions.into_iter().map(|c| c.sql).collect();
+        let (conditions, all_exact) = self.conditions(filters);
         let merged = self.recent.merged(self.table)?;
+        let newest = match self.newest_only && all_exact {
+            true => newest::split(state, self.table, filters, merged)?.filter(|split| split.fits_beside(&conditions)),
+            false => None,
+        };
 
         let mut read: BTreeSet<usize> = wanted.iter().copied().collect();
         if merged.is_some() {
             for name in self.table.key().iter().chain(self.table.version()) {
                 read.insert(schema.index_of(name)?);
             }
+        }
+        if newest.is_some() {
+            read.extend([schema.index_of("device")?, schema.index_of("fix_time")?]);
         } else if read.is_empty() {
             // A question asks for something.
             read.insert(schema.index_of("fix_time")?);
@@ -98,14 +143,29 @@ impl TableProvider for QuestDbTable {
         let columns: Vec<usize> = wanted.iter().filter_map(|w| read.iter().position(|r| r == w)).collect();
         // Each row in memory takes the place of at most one that the server gives.
         let in_memory = merged.map_or(0, |m| m.rows.num_rows());
-        let limit = limit.filter(|_| all_exact).and_then(|n| i64::try_from(n.saturating_add(in_memory)).ok());
+        let limit = limit.filter(|_| all_exact && !self.newest_only);
+        let limit = limit.and_then(|n| i64::try_from(n.saturating_add(in_memory)).ok());
+        let all = Which::All(limit.unwrap_or(NO_LIMIT));
 
         let between = filter::fix_times(filters);
         let usual = *between.start() < USUAL.end && *between.end() >= USUAL.start;
         let odd = *between.start() < USUAL.start || *between.end() >= USUAL.end;
         let mut plans: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
-        for (times, _) in [(Times::Usual, usual), (Times::Odd, odd)].into_iter().filter(|(_, wanted)| *wanted) {
-            let sql = self.question(times, &names, &conditions, limit.unwrap_or(NO_LIMIT));
+        let mut questions: Vec<String> = Vec::new();
+        match newest {
+            Some(split) if usual => {
+                let with = |more: Option<String>| conditions.iter().cloned().chain(more).collect::<Vec<_>>();
+                questions.push(self.question(Times::Usual, &names, &with(split.decided), Which::Newest));
+                let undecided = split.undecided.map(|devices| with(Some(devices)));
+                questions.extend(undecided.map(|conditions| self.question(Times::Usual, &names, &conditions, all)));
+            }
+            _ if usual => questions.push(self.question(Times::Usual, &names, &conditions, all)),
+            _ => {}
+        }
+        if odd {
+            questions.push(self.question(Times::Odd, &names, &conditions, all));
+        }
+        for sql in questions {
             let (tables, recent) = (self.tables.clone(), self.recent.clone());
             plans.push(Arc::new(QuestDbExec::new(tables, self.table, sql, asked.clone(), columns.clone(), recent)?));
         }

@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use waystream_domain::notify::{Channel, Every, LocalTime, LocalTimeText, Report, ReportFormat, Target};
+use waystream_domain::notify::{Channel, Every, LocalTime, LocalTimeText, Per, Report, ReportFormat, Target};
 use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, OrganisationId, ReportId};
 
 /// Most reports of one organisation: each asks much of history.
@@ -104,6 +104,7 @@ async fn keep(rest: &Rest, identity: &Identity, id: ReportId, edit: ReportEdit) 
         name: name(&edit.name)?,
         enabled: edit.enabled,
         fleets: edit.fleets.iter().map(fleet).collect::<Result<_, _>>()?,
+        per: Per::parse(&edit.per).ok_or_else(|| bad("per", format!("{:?} is neither vehicle nor fleet", edit.per)))?,
         every: Every::parse(&edit.every).ok_or_else(|| bad("every", format!("{:?} is neither day nor week", edit.every)))?,
         at: LocalTime::try_from(at).map_err(ApiError::BadRequest)?,
         format: ReportFormat::parse(&edit.format)
@@ -124,6 +125,7 @@ fn info(report: &Report) -> ReportInfo {
             name: report.name.clone(),
             enabled: report.enabled,
             fleets: report.fleets.iter().map(ToString::to_string).collect(),
+            per: report.per.as_str().to_owned(),
             every: report.every.as_str().to_owned(),
             time,
             time_zone,
