@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod contract;
 mod cursor;
+mod digest;
 mod erased;
 pub mod erasing;
 mod export;
@@ -88,6 +89,12 @@ pub enum StoreError {
     /// The store is open elsewhere, read only, or made by a newer version: the same call can't succeed.
     #[error("store refused: {0}")]
     Refused(String),
+}
+
+/// The same table for a question whose answer depends on no rows but the newest of each device: of the rows that pass the filters
+/// of a scan, older ones than a device's last by fix time may be left out. `None` if the store can't make use of that.
+pub fn newest_only(table: &Arc<dyn TableProvider>) -> Option<Arc<dyn TableProvider>> {
+    parquet::newest_only(table)
 }
 
 /// The seam. Guarantees:
