@@ -10,13 +10,14 @@ use super::whole;
 use crate::Table;
 use crate::digest::Newest;
 use crate::merge::Keys;
-use arrow::array::{Array, BooleanArray, RecordBatch};
+use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, interleave_record_batch};
 use datafusion::catalog::Session;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::{DFSchema, Result, ScalarValue, internal_datafusion_err};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, col, lit};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use std::collections::BTreeMap;
@@ -88,34 +89,46 @@ impl TableSnapshot {
 }
 
 /// Filters of a scan.
-struct Filters<'a> {
-    state: &'a dyn Session,
-    all: Option<Expr>,
+struct Filters {
+    all: Filter,
+    /// Those that only look at the device.
+    of_device: Filter,
     /// Those that only look at device and fleet.
-    of_whom: Option<Expr>,
+    of_whom: Filter,
     /// Fix times that may pass, milliseconds since 1970, both included.
     fix_times: (i64, i64),
-    schema: DFSchema,
 }
 
-impl<'a> Filters<'a> {
-    fn new(state: &'a dyn Session, filters: &[Expr]) -> Result<Self> {
-        let of_whom = filters.iter().filter(|f| f.column_refs().iter().all(|c| matches!(c.name.as_str(), "device" | "fleet")));
+impl Filters {
+    fn new(state: &dyn Session, filters: &[Expr]) -> Result<Self> {
         let times = filters.iter().filter_map(whole::fix_times);
         Ok(Self {
-            state,
-            all: conjunction(filters.iter().cloned()),
-            of_whom: conjunction(of_whom.cloned()),
+            all: Filter::new(state, filters.iter())?,
+            of_device: Filter::new(state, filters.iter().filter(|f| only_of(f, &["device"])))?,
+            of_whom: Filter::new(state, filters.iter().filter(|f| only_of(f, &["device", "fleet"])))?,
             fix_times: times.fold((i64::MIN, i64::MAX), |(from, to), (first, last)| (from.max(first), to.min(last))),
-            schema: DFSchema::try_from(Table::Positions.schema())?,
         })
+    }
+}
+
+fn only_of(filter: &Expr, columns: &[&str]) -> bool {
+    filter.column_refs().iter().all(|c| columns.contains(&c.name.as_str()))
+}
+
+/// `None`: everything passes.
+struct Filter(Option<Arc<dyn PhysicalExpr>>);
+
+impl Filter {
+    fn new<'a>(state: &dyn Session, all: impl Iterator<Item = &'a Expr>) -> Result<Self> {
+        let schema = DFSchema::try_from(Table::Positions.schema())?;
+        Ok(Self(conjunction(all.cloned()).map(|f| state.create_physical_expr(f, &schema)).transpose()?))
     }
 
     /// Which rows pass.
-    fn pass(&self, filter: Option<&Expr>, rows: &RecordBatch) -> Result<BooleanArray> {
-        let Some(filter) = filter else { return Ok(BooleanArray::from(vec![true; rows.num_rows()])) };
-        let passes = self.state.create_physical_expr(filter.clone(), &self.schema)?.evaluate(rows)?;
-        Ok(as_boolean_array(&passes.into_array(rows.num_rows())?)?.clone())
+    fn pass(&self, rows: &RecordBatch) -> Result<BooleanArray> {
+        let Some(filter) = &self.0 else { return Ok(BooleanArray::from(vec![true; rows.num_rows()])) };
+        let passes = filter.evaluate(rows)?.into_array(rows.num_rows())?;
+        Ok(as_boolean_array(&passes)?.iter().map(|passes| Some(passes == Some(true))).collect())
     }
 }
 
@@ -129,16 +142,16 @@ struct Known {
 }
 
 /// Of each device the newest row, if it passes, sorted by device; and the devices of which only an older one may.
-fn choose(parts: &[Arc<Newest>], filters: &Filters<'_>) -> Result<(RecordBatch, Vec<String>)> {
+fn choose(parts: &[Arc<Newest>], filters: &Filters) -> Result<(RecordBatch, Vec<String>)> {
     let keys: Vec<Keys> = parts.iter().filter_map(|part| Keys::of(Table::Positions, &part.rows)).collect();
     if keys.len() != parts.len() {
         return Err(crate::merge::missing(Table::Positions).into());
     }
     let mut devices: BTreeMap<&str, Known> = BTreeMap::new();
     for (p, (part, own)) in parts.iter().zip(&keys).enumerate() {
-        let of_whom = filters.pass(filters.of_whom.as_ref(), &part.rows)?;
-        for row in 0..part.rows.num_rows() {
-            let is_wanted = part.fleets_differ(row) || (of_whom.is_valid(row) && of_whom.value(row));
+        let (of_device, of_whom) = (filters.of_device.pass(&part.rows)?, filters.of_whom.pass(&part.rows)?);
+        for row in (0..part.rows.num_rows()).filter(|row| of_device.value(*row)) {
+            let is_wanted = part.fleets_differ(row) || of_whom.value(row);
             let here = Known { newest: (p, row), first_fix_time_ms: part.first_fix_time_ms(row), is_wanted };
             match devices.entry(own.device(row)) {
                 Entry::Vacant(new) => {
@@ -159,12 +172,11 @@ fn choose(parts: &[Arc<Newest>], filters: &Filters<'_>) -> Result<(RecordBatch, 
     }
     let batches: Vec<&RecordBatch> = parts.iter().map(|part| &part.rows).collect();
     let rows = interleave_record_batch(&batches, &devices.values().map(|known| known.newest).collect::<Vec<_>>())?;
-    let passes = filters.pass(filters.all.as_ref(), &rows)?;
+    let passes = filters.all.pass(&rows)?;
     let (from, to) = filters.fix_times;
     let undecided = devices.iter().enumerate().filter(|(i, (_, known))| {
         let (part, row) = known.newest;
-        let passed = passes.is_valid(*i) && passes.value(*i);
-        !passed && known.is_wanted && known.first_fix_time_ms <= to && from <= keys[part].fix_time(row)
+        !passes.value(*i) && known.is_wanted && known.first_fix_time_ms <= to && from <= keys[part].fix_time(row)
     });
     let undecided = undecided.map(|(_, (device, _))| (*device).to_owned()).collect();
     Ok((filter_record_batch(&rows, &passes)?, undecided))

@@ -150,10 +150,11 @@ impl TableSnapshot {
         let mut groups = groups(&parts.iter().map(Part::extent).collect::<Vec<_>>());
         let mut counted = 0;
         if wanted.is_empty() {
+            let counter = whole::Counter::new(state, self.table, &filters)?;
             let mut unknown = Vec::new();
             for group in groups {
                 let known = match (group.members.as_slice(), group.clip) {
-                    ([one], None) => whole::count(state, self.table, &parts[*one], &filters)?,
+                    ([one], None) => counter.rows(&parts[*one])?,
                     _ => None,
                 };
                 match known {

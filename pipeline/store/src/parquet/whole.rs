@@ -3,11 +3,12 @@
 use super::part::Part;
 use crate::Table;
 use arrow::array::{Array, ArrayRef, RecordBatch, StringViewArray};
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::physical_expr::PhysicalExpr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,15 +20,7 @@ type Between = (i64, i64);
 pub(super) fn drop_passed(state: &dyn Session, table: Table, parts: &[Part], filters: &mut Vec<Expr>) -> Result<()> {
     let mut needed = Vec::with_capacity(filters.len());
     for filter in filters.drain(..) {
-        let passed = only_of_fleet(&filter) && {
-            let of_fleet = [&filter];
-            let mut all = true;
-            for part in parts {
-                all = all && rows_of_fleets(state, table, part, &of_fleet)?.is_some_and(|rows| rows == part.rows());
-            }
-            all
-        };
-        if !passed {
+        if !only_of_fleet(&filter) || !all_pass(table, parts, &of_fleets(state, table, &filter)?)? {
             needed.push(filter);
         }
     }
@@ -35,15 +28,44 @@ pub(super) fn drop_passed(state: &dyn Session, table: Table, parts: &[Part], fil
     Ok(())
 }
 
-/// How many rows of a part pass, if that is known. The part shares no row with others.
-pub(super) fn count(state: &dyn Session, table: Table, part: &Part, filters: &[Expr]) -> Result<Option<u64>> {
-    let (of_fleet, rest): (Vec<&Expr>, Vec<&Expr>) = filters.iter().partition(|f| only_of_fleet(f));
-    let (first, last) = part.extent().fix_time;
-    let passes = |f: &&Expr| fix_times(f).is_some_and(|(from, to)| from <= first && last <= to);
-    if !rest.iter().all(passes) {
-        return Ok(None);
+fn all_pass(table: Table, parts: &[Part], filter: &Arc<dyn PhysicalExpr>) -> Result<bool> {
+    for part in parts {
+        if rows_of_fleets(table, part, std::slice::from_ref(filter))? != Some(part.rows()) {
+            return Ok(false);
+        }
     }
-    if of_fleet.is_empty() { Ok(Some(part.rows())) } else { rows_of_fleets(state, table, part, &of_fleet) }
+    Ok(true)
+}
+
+/// Counts rows of whole parts.
+pub(super) struct Counter {
+    table: Table,
+    of_fleets: Vec<Arc<dyn PhysicalExpr>>,
+    /// Those that pass; `None` if other filters than of fleet and fix time have to be passed as well.
+    fix_times: Option<Between>,
+}
+
+impl Counter {
+    /// By these filters.
+    pub(super) fn new(state: &dyn Session, table: Table, filters: &[Expr]) -> Result<Self> {
+        let (of_fleet, rest): (Vec<&Expr>, Vec<&Expr>) = filters.iter().partition(|f| only_of_fleet(f));
+        let of_fleets = of_fleet.into_iter().map(|f| of_fleets(state, table, f)).collect::<Result<_>>()?;
+        let fix_times = rest.into_iter().map(fix_times).try_fold((i64::MIN, i64::MAX), |(from, to), passing| {
+            let (first, last) = passing?;
+            Some((from.max(first), to.min(last)))
+        });
+        Ok(Self { table, of_fleets, fix_times })
+    }
+
+    /// How many rows of a part pass, if that is known. The part shares no row with others.
+    pub(super) fn rows(&self, part: &Part) -> Result<Option<u64>> {
+        let (first, last) = part.extent().fix_time;
+        match self.fix_times {
+            Some((from, to)) if from <= first && last <= to => {}
+            _ => return Ok(None),
+        }
+        if self.of_fleets.is_empty() { Ok(Some(part.rows())) } else { rows_of_fleets(self.table, part, &self.of_fleets) }
+    }
 }
 
 /// Fix times that pass a comparison with a constant; `None` if the filter is anything else.
@@ -70,17 +92,24 @@ fn only_of_fleet(filter: &Expr) -> bool {
     !columns.is_empty() && columns.iter().all(|c| c.name == "fleet")
 }
 
+/// The filter, for a batch that has nothing but fleets.
+fn of_fleets(state: &dyn Session, table: Table, filter: &Expr) -> Result<Arc<dyn PhysicalExpr>> {
+    state.create_physical_expr(filter.clone(), &DFSchema::try_from(fleet_alone(table)?)?)
+}
+
+fn fleet_alone(table: Table) -> Result<SchemaRef> {
+    Ok(Arc::new(Schema::new(vec![table.schema().field_with_name("fleet")?.clone()])))
+}
+
 /// Rows whose fleets pass all these filters; `None` if it isn't known which fleets the part has, or the filters fail for one of them.
-fn rows_of_fleets(state: &dyn Session, table: Table, part: &Part, filters: &[&Expr]) -> Result<Option<u64>> {
+fn rows_of_fleets(table: Table, part: &Part, filters: &[Arc<dyn PhysicalExpr>]) -> Result<Option<u64>> {
     let Some(fleets) = part.fleets(table)? else { return Ok(None) };
-    let schema = Arc::new(Schema::new(vec![table.schema().field_with_name("fleet")?.clone()]));
     let names: ArrayRef = Arc::new(StringViewArray::from_iter_values(fleets.keys()));
-    let names = RecordBatch::try_new(schema.clone(), vec![names])?;
-    let schema = DFSchema::try_from(schema)?;
+    let names = RecordBatch::try_new(fleet_alone(table)?, vec![names])?;
     let mut passing: BTreeMap<usize, u64> = fleets.values().copied().enumerate().collect();
     for filter in filters {
-        let passes = state.create_physical_expr((*filter).clone(), &schema)?.evaluate(&names);
-        let Ok(passes) = passes.and_then(|passes| passes.into_array(names.num_rows())) else { return Ok(None) };
+        let passes = filter.evaluate(&names).and_then(|passes| passes.into_array(names.num_rows()));
+        let Ok(passes) = passes else { return Ok(None) };
         let passes = as_boolean_array(&passes)?;
         passing.retain(|i, _| passes.is_valid(*i) && passes.value(*i));
     }
