@@ -13,7 +13,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -59,8 +59,11 @@ impl Newest {
         let mut columns = self.rows.columns().to_vec();
         columns.push(Arc::new(self.first_fix_time_ms.clone()));
         columns.push(Arc::new(self.fleets_differ.clone()));
-        let properties = WriterProperties::builder().set_compression(Compression::LZ4_RAW).build();
-        let mut writer = ArrowWriter::try_new(Vec::new(), STORED.clone(), Some(properties))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::LZ4_RAW)
+            .set_statistics_enabled(EnabledStatistics::None)
+            .set_offset_index_disabled(true);
+        let mut writer = ArrowWriter::try_new(Vec::new(), STORED.clone(), Some(properties.build()))?;
         writer.write(&RecordBatch::try_new(STORED.clone(), columns)?)?;
         writer.into_inner()
     }
