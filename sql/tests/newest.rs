@@ -111,21 +111,18 @@ async fn every_way_to_ask_for_newest_rows_gives_what_all_rows_give() {
             let one = "SELECT device, fix_time AS t, lat FROM positions WHERE device = 'r3' ORDER BY fix_time DESC LIMIT 1";
             assert_eq!(csv(&f, scope, one).await, expected, "{name}, round {round}");
             let counted = csv(&f, scope, "SELECT count(*) AS n FROM positions").await;
-            let summed = csv(&f, scope, "SELECT sum(CASE WHEN lat > 0 THEN 1 ELSE 1 END) AS n FROM positions").await;
+            let summed = csv(&f, scope, "SELECT sum(length(device) / length(device)) AS n FROM positions").await;
             assert_eq!(counted, summed, "{name}, round {round}");
         }
         match round {
             0 => {
                 f.store.flush().await.unwrap();
             }
-            1 => {
+            _ => {
                 let until = at("2030-01-01T00:00:00Z");
                 let device = device("r0");
                 let erasure = Erasure { device, organisation: None, fleets: None, until, done_at: None, problem: None };
                 f.store.erase(&erasure).await.unwrap();
-            }
-            _ => {
-                f.store.flush().await.unwrap();
                 f.store.maintain(at("2026-04-01T00:00:00Z")).await.unwrap();
             }
         }

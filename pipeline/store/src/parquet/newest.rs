@@ -42,10 +42,12 @@ impl TableSnapshot {
         }
         // Parts left out have no version of a row whose device and time pass.
         let parts = self.parts(state, filters).await?;
-        let Some(newest) = self.newest_of(parts).await? else { return Ok(None) };
-        if newest.is_empty() {
+        let (_, to) = fix_times(filters);
+        if parts.iter().all(|part| to < part.extent().fix_time.1) {
+            // Nothing is there, or the question is about a time that all have gone past.
             return Ok(None);
         }
+        let Some(newest) = self.newest_of(parts).await? else { return Ok(None) };
         // A filter may fail for a row that a plain scan leaves out before it comes to that filter.
         let Ok((rows, undecided)) = choose(&newest, &Filters::new(state, filters)?) else { return Ok(None) };
         if undecided.len() > MAX_UNDECIDED {
@@ -101,14 +103,19 @@ struct Filters {
 
 impl Filters {
     fn new(state: &dyn Session, filters: &[Expr]) -> Result<Self> {
-        let times = filters.iter().filter_map(whole::fix_times);
         Ok(Self {
             all: Filter::new(state, filters.iter())?,
             of_device: Filter::new(state, filters.iter().filter(|f| only_of(f, &["device"])))?,
             of_whom: Filter::new(state, filters.iter().filter(|f| only_of(f, &["device", "fleet"])))?,
-            fix_times: times.fold((i64::MIN, i64::MAX), |(from, to), (first, last)| (from.max(first), to.min(last))),
+            fix_times: fix_times(filters),
         })
     }
+}
+
+/// Fix times that may pass all filters.
+fn fix_times(filters: &[Expr]) -> (i64, i64) {
+    let times = filters.iter().filter_map(whole::fix_times);
+    times.fold((i64::MIN, i64::MAX), |(from, to), (first, last)| (from.max(first), to.min(last)))
 }
 
 fn only_of(filter: &Expr, columns: &[&str]) -> bool {
