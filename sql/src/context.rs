@@ -53,6 +53,8 @@ impl Core {
         options.sql_parser.dialect = statement::DIALECT;
         options.sql_parser.collect_spans = true;
         options.execution.parquet.pushdown_filters = true;
+        // Files of older programs have some. Rows are sorted by device: the bounds of row groups and pages tell as much without reading on.
+        options.execution.parquet.bloom_filter_on_read = false;
         options.execution.sort_spill_reservation_bytes = self.memory.sort_bytes(self.partitions);
         // Several sorts side by side take all the memory there is for merging their files, and then who merges their rows has
         // none; with one, a sort of any size ends well. Reading and filtering before it stay side by side.

@@ -94,7 +94,7 @@ pub enum StoreError {
 /// The same table for a question whose answer depends on no rows but the newest of each device: of the rows that pass the filters
 /// of a scan, older ones than a device's last by fix time may be left out. `None` if the store can't make use of that.
 pub fn newest_only(table: &Arc<dyn TableProvider>) -> Option<Arc<dyn TableProvider>> {
-    parquet::newest_only(table)
+    crate::parquet::newest_only(table)
 }
 
 /// The seam. Guarantees:

@@ -1,8 +1,8 @@
 //! One Parquet file: how it is laid out, written, checked, read back, and removed once nobody reads it.
 //!
-//! Rows are sorted by the table's key, so that a device's day lies together: row groups of 131,072 rows, pages of 8,192 with an index, a
-//! bloom filter on device. Coordinates are split into byte streams, times and offsets are deltas; both suit the compressor. Between the
-//! last row group and the footer positions have the newest row of each device once more: see [`crate::digest`].
+//! Rows are sorted by the table's key, so that a device's day lies together: row groups of 131,072 rows, pages of 8,192 with an index.
+//! Coordinates are split into byte streams, times and offsets are deltas; both suit the compressor. Between the last row group and the
+//! footer positions have the newest row of each device once more: see [`crate::digest`].
 
 use super::disk::{Disk, DiskFile, checksum};
 use super::lately::Lately;
@@ -29,8 +29,6 @@ use tracing::{error, warn};
 const GROUP_ROWS: usize = 131_072;
 /// Rows per page: the least that is read of a column.
 const PAGE_ROWS: usize = 8_192;
-/// Expected devices per row group, for the size of its bloom filter.
-const GROUP_DEVICES: u64 = 4_096;
 
 const UNCHECKED: u8 = 0;
 const GOOD: u8 = 1;
@@ -309,9 +307,7 @@ fn properties(table: Table, level: u32) -> WriterProperties {
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(1_024)
         .set_statistics_enabled(EnabledStatistics::Page)
-        .set_sorting_columns(Some(sorting.collect()))
-        .set_column_bloom_filter_enabled(ColumnPath::from("device"), true)
-        .set_column_bloom_filter_max_ndv(ColumnPath::from("device"), GROUP_DEVICES);
+        .set_sorting_columns(Some(sorting.collect()));
     for (names, encoding) in [
         (&["lat", "lon"][..], Encoding::BYTE_STREAM_SPLIT),
         (&["fix_time", "received_at", "log_offset"], Encoding::DELTA_BINARY_PACKED),
