@@ -26,7 +26,7 @@ const UNBOUNDED: [&str; 9] =
 /// The one that works with a function of the question's own, once for each element.
 const UNBOUNDED_OF_ELEMENTS: &str = "array_transform";
 
-/// Tables that stand for themselves. Who names no others is not kept waiting until questions over them are planned.
+/// Tables that are no questions over others. Who names only such is not kept waiting until all there is has been planned.
 const PLAIN: [&str; 6] = ["positions", "events", "devices", "fleets", "geofences", "acknowledgements"];
 
 /// What the tables are in.
@@ -109,16 +109,22 @@ impl Core {
     }
 
     async fn register_tables(&self, context: &SessionContext, scope: &Scope, wanted: &HashSet<String>) -> Result<()> {
-        let rows = |table| in_fleets(self.provider(table), table, scope);
-        let positions = attributes::with_columns(rows(Table::Positions)?, context)?.build()?;
-        let events = rows(Table::Events)?.project(EVENT_COLUMNS.map(col))?.build()?;
-        for (table, plan) in [(Table::Positions, positions), (Table::Events, events)] {
-            context.register_table(table.name(), Arc::new(ViewTable::new(plan, None)))?;
+        let only_plain = !wanted.is_empty() && wanted.iter().all(|name| PLAIN.contains(&name.as_str()));
+        let needed = |name: &str| !only_plain || wanted.contains(name);
+        for table in Table::ALL.into_iter().filter(|table| needed(table.name())) {
+            let rows = in_fleets(self.provider(table), table, scope)?;
+            let rows = match table {
+                Table::Positions => attributes::with_columns(rows, context)?,
+                Table::Events => rows.project(EVENT_COLUMNS.map(col))?,
+            };
+            context.register_table(table.name(), Arc::new(ViewTable::new(rows.build()?, None)))?;
         }
         for (name, provider) in tables::of_scope(&self.catalog, scope, |name| wanted.contains(name))? {
-            context.register_table(name, provider)?;
+            if needed(name) {
+                context.register_table(name, provider)?;
+            }
         }
-        if !wanted.is_empty() && wanted.iter().all(|name| PLAIN.contains(&name.as_str())) {
+        if only_plain {
             return Ok(());
         }
         let state = context.state();
