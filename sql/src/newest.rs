@@ -142,7 +142,7 @@ fn origin_of<'a>(expr: &Expr, plan: &'a LogicalPlan) -> Option<&'a str> {
     let Expr::Column(column) = bare(expr) else { return None };
     let index = plan.schema().maybe_index_of_column(column)?;
     match plan {
-        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => Some(scan.projected_schema.field(index).name()),
+        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => Some(scan.projected_schema.field(index).name().as_str()),
         LogicalPlan::SubqueryAlias(alias) => {
             let (table, field) = alias.input.schema().qualified_field(index);
             origin_of(&Expr::Column(Column::new(table.cloned(), field.name())), &alias.input)

@@ -4,14 +4,16 @@
 //! so which version is kept is known. If it passes the filters, it is what was asked for. If it doesn't, an older row may, and of
 //! that device all rows are read. That is needed where a question is about a former time, or about what is seldom so.
 
+use super::lately::Lately;
 use super::part::Part;
 use super::scan::{TableSnapshot, in_memory};
 use super::whole;
 use crate::Table;
 use crate::digest::Newest;
-use crate::merge::Keys;
-use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::{filter_record_batch, interleave_record_batch};
+use crate::memory::compact_texts;
+use crate::merge::{Keys, missing};
+use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{filter_record_batch, interleave_record_batch, take_record_batch};
 use datafusion::catalog::Session;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::{DFSchema, Result, ScalarValue, internal_datafusion_err};
@@ -20,8 +22,8 @@ use datafusion::logical_expr::{Expr, col, lit};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use tracing::warn;
 
@@ -47,9 +49,16 @@ impl TableSnapshot {
             // Nothing is there, or the question is about a time that all have gone past.
             return Ok(None);
         }
-        let Some(newest) = self.newest_of(parts).await? else { return Ok(None) };
+        let filters = filters.to_vec();
+        let (find_by, folder) = (Filters::new(state, &filters)?, self.folder.clone());
+        // Gone when nobody waits for the answer any more.
+        let waiting = Arc::new(());
+        let waits = Arc::downgrade(&waiting);
+        let found = tokio::task::spawn_blocking(move || find(parts, &find_by, &folder.lately, || waits.strong_count() > 0));
+        let found = found.await.map_err(|e| internal_datafusion_err!("{e}"))?;
+        drop(waiting);
         // A filter may fail for a row that a plain scan leaves out before it comes to that filter.
-        let Ok((rows, undecided)) = choose(&newest, &Filters::new(state, filters)?) else { return Ok(None) };
+        let Ok(Some((rows, undecided))) = found else { return Ok(None) };
         if undecided.len() > MAX_UNDECIDED {
             return Ok(None);
         }
@@ -58,36 +67,38 @@ impl TableSnapshot {
             return Ok(Some(decided));
         }
         let devices = undecided.into_iter().map(|device| lit(ScalarValue::Utf8View(Some(device)))).collect();
-        let filters = filters.iter().cloned().chain([col("device").in_list(devices, false)]).collect();
+        let filters = filters.into_iter().chain([col("device").in_list(devices, false)]).collect();
         Ok(Some(UnionExec::try_new(vec![decided, self.all(state, filters, wanted).await?])?))
     }
+}
 
-    /// Those of all parts; `None` if a part doesn't have them.
-    async fn newest_of(&self, parts: Vec<Part>) -> Result<Option<Vec<Arc<Newest>>>> {
-        let folder = self.folder.clone();
-        let read = move || -> Result<Option<Vec<Arc<Newest>>>> {
-            let mut all = Vec::with_capacity(parts.len());
-            for part in parts {
-                let newest = match &part {
-                    Part::Run(run) => run.digest(Table::Positions)?.newest.clone(),
-                    Part::File(file) => file.newest(&folder.lately).unwrap_or_else(|e| {
-                        warn!(
-                            path = file.entry.path,
-                            error = &e as &dyn std::error::Error,
-                            "newest rows of a file can't be read"
-                        );
-                        // If it is damaged, the plain scan leaves it out.
-                        file.check_again();
-                        None
-                    }),
-                };
-                let Some(newest) = newest else { return Ok(None) };
-                all.push(newest);
-            }
-            Ok(Some(all))
+/// Of each device the newest row, if it passes, sorted by device; and the devices of which only an older one may. `None` if a part doesn't
+/// know its newest rows, or nobody waits any more. Blocks.
+fn find(
+    mut parts: Vec<Part>,
+    filters: &Filters,
+    lately: &Lately,
+    is_awaited: impl Fn() -> bool,
+) -> Result<Option<(RecordBatch, Vec<String>)>> {
+    // So that most of what the first ones say is the last word, and little of the others has to be kept.
+    parts.sort_by_key(|part| Reverse(part.extent().fix_time.1));
+    let mut found = Found::default();
+    for part in parts {
+        let newest = match &part {
+            Part::Run(run) => run.digest(Table::Positions)?.newest.clone(),
+            Part::File(file) => file.newest(lately).unwrap_or_else(|e| {
+                warn!(path = file.entry.path, error = &e as &dyn std::error::Error, "newest rows can't be read");
+                // If it is damaged, the plain scan leaves it out.
+                file.check_again();
+                None
+            }),
         };
-        tokio::task::spawn_blocking(read).await.map_err(|e| internal_datafusion_err!("{e}"))?
+        match newest.filter(|_| is_awaited()) {
+            Some(newest) => found.add(&newest, filters)?,
+            None => return Ok(None),
+        }
     }
+    found.decide(filters).map(Some)
 }
 
 /// Filters of a scan.
@@ -141,50 +152,78 @@ impl Filter {
 
 /// What is known of a device.
 struct Known {
-    /// Its newest row: of which part, and which there.
+    /// Its newest row: in which of the batches that are held, and where there.
     newest: (usize, usize),
     first_fix_time_ms: i64,
     /// One of its rows may be of a fleet that passes.
     is_wanted: bool,
 }
 
-/// Of each device the newest row, if it passes, sorted by device; and the devices of which only an older one may.
-fn choose(parts: &[Arc<Newest>], filters: &Filters) -> Result<(RecordBatch, Vec<String>)> {
-    let keys: Vec<Keys> = parts.iter().filter_map(|part| Keys::of(Table::Positions, &part.rows)).collect();
-    if keys.len() != parts.len() {
-        return Err(crate::merge::missing(Table::Positions).into());
-    }
-    let mut devices: BTreeMap<&str, Known> = BTreeMap::new();
-    for (p, (part, own)) in parts.iter().zip(&keys).enumerate() {
+/// What some of the parts have said.
+#[derive(Default)]
+struct Found {
+    devices: BTreeMap<String, Known>,
+    held: Vec<(RecordBatch, Keys)>,
+}
+
+impl Found {
+    /// One more part.
+    fn add(&mut self, part: &Newest, filters: &Filters) -> Result<()> {
+        let keys = keys_of(&part.rows)?;
         let (of_device, of_whom) = (filters.of_device.pass(&part.rows)?, filters.of_whom.pass(&part.rows)?);
+        let mut taken: Vec<u32> = Vec::new();
         for row in (0..part.rows.num_rows()).filter(|row| of_device.value(*row)) {
+            let newest = (self.held.len(), taken.len());
             let is_wanted = part.fleets_differ(row) || of_whom.value(row);
-            let here = Known { newest: (p, row), first_fix_time_ms: part.first_fix_time_ms(row), is_wanted };
-            match devices.entry(own.device(row)) {
-                Entry::Vacant(new) => {
-                    new.insert(here);
+            let first_fix_time_ms = part.first_fix_time_ms(row);
+            match self.devices.get_mut(keys.device(row)) {
+                None => {
+                    let known = Known { newest, first_fix_time_ms, is_wanted };
+                    self.devices.insert(keys.device(row).to_owned(), known);
                 }
-                Entry::Occupied(known) => {
-                    let known = known.into_mut();
-                    let (other, at) = known.newest;
-                    let order = own.compare(row, &keys[other], at).then_with(|| own.compare_version(row, &keys[other], at));
-                    if order.is_gt() {
-                        known.newest = here.newest;
+                Some(known) => {
+                    known.first_fix_time_ms = known.first_fix_time_ms.min(first_fix_time_ms);
+                    known.is_wanted |= is_wanted;
+                    let (other, at) = (&self.held[known.newest.0].1, known.newest.1);
+                    if keys.compare(row, other, at).then_with(|| keys.compare_version(row, other, at)).is_le() {
+                        continue;
                     }
-                    known.first_fix_time_ms = known.first_fix_time_ms.min(here.first_fix_time_ms);
-                    known.is_wanted |= here.is_wanted;
+                    known.newest = newest;
                 }
             }
+            taken.push(row as u32);
         }
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let rows = match taken.len() == part.rows.num_rows() {
+            true => part.rows.clone(),
+            false => compact_texts(&take_record_batch(&part.rows, &UInt32Array::from(taken))?)?,
+        };
+        let keys = keys_of(&rows)?;
+        self.held.push((rows, keys));
+        Ok(())
     }
-    let batches: Vec<&RecordBatch> = parts.iter().map(|part| &part.rows).collect();
-    let rows = interleave_record_batch(&batches, &devices.values().map(|known| known.newest).collect::<Vec<_>>())?;
-    let passes = filters.all.pass(&rows)?;
-    let (from, to) = filters.fix_times;
-    let undecided = devices.iter().enumerate().filter(|(i, (_, known))| {
-        let (part, row) = known.newest;
-        !passes.value(*i) && known.is_wanted && known.first_fix_time_ms <= to && from <= keys[part].fix_time(row)
-    });
-    let undecided = undecided.map(|(_, (device, _))| (*device).to_owned()).collect();
-    Ok((filter_record_batch(&rows, &passes)?, undecided))
+
+    /// There are no more parts.
+    fn decide(self, filters: &Filters) -> Result<(RecordBatch, Vec<String>)> {
+        let batches: Vec<&RecordBatch> = self.held.iter().map(|(rows, _)| rows).collect();
+        if batches.is_empty() {
+            return Ok((RecordBatch::new_empty(Table::Positions.schema()), Vec::new()));
+        }
+        let rows = interleave_record_batch(&batches, &self.devices.values().map(|known| known.newest).collect::<Vec<_>>())?;
+        let passes = filters.all.pass(&rows)?;
+        let (from, to) = filters.fix_times;
+        let undecided = self.devices.iter().enumerate().filter(|(i, (_, known))| {
+            let (batch, row) = known.newest;
+            let last_fix_time_ms = self.held[batch].1.fix_time(row);
+            !passes.value(*i) && known.is_wanted && known.first_fix_time_ms <= to && from <= last_fix_time_ms
+        });
+        let undecided = undecided.map(|(_, (device, _))| device.clone()).collect();
+        Ok((filter_record_batch(&rows, &passes)?, undecided))
+    }
+}
+
+fn keys_of(rows: &RecordBatch) -> Result<Keys> {
+    Ok(Keys::of(Table::Positions, rows).ok_or_else(|| missing(Table::Positions))?)
 }
