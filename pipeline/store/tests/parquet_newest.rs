@@ -97,7 +97,7 @@ async fn newest_rows_are_the_same_whatever_is_left_out() {
     }
 }
 
-/// Six hours of five devices, each in one fleet but the last, which changes it; some rows are told late and some twice.
+/// Six hours of five devices, each in one fleet but the last, which changes it.
 fn hours(from: Timestamp) -> Vec<Position> {
     let mut rows = Vec::new();
     for device in 0..5 {

@@ -220,7 +220,8 @@ impl Found {
             !passes.value(*i) && known.is_wanted && known.first_fix_time_ms <= to && from <= last_fix_time_ms
         });
         let undecided = undecided.map(|(_, (device, _))| device.clone()).collect();
-        Ok((filter_record_batch(&rows, &passes)?, undecided))
+        // Not with the texts of all that has been looked at.
+        Ok((compact_texts(&filter_record_batch(&rows, &passes)?)?, undecided))
     }
 }
 
