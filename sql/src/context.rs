@@ -109,7 +109,8 @@ impl Core {
     }
 
     async fn register_tables(&self, context: &SessionContext, scope: &Scope, wanted: &HashSet<String>) -> Result<()> {
-        let only_plain = !wanted.is_empty() && wanted.iter().all(|name| PLAIN.contains(&name.as_str()));
+        let is_plain = |name: &str| PLAIN.contains(&name) || (name == "latest_positions" && self.latest.get().is_some());
+        let only_plain = !wanted.is_empty() && wanted.iter().all(|name| is_plain(name));
         let needed = |name: &str| !only_plain || wanted.contains(name);
         for table in Table::ALL.into_iter().filter(|table| needed(table.name())) {
             let rows = in_fleets(self.provider(table), table, scope)?;
@@ -124,7 +125,7 @@ impl Core {
                 context.register_table(name, provider)?;
             }
         }
-        if only_plain {
+        if only_plain && !wanted.contains("latest_positions") {
             return Ok(());
         }
         let state = context.state();
@@ -134,6 +135,9 @@ impl Core {
             None => state.create_logical_plan(latest::FROM_HISTORY).await?,
         };
         context.register_table("latest_positions", Arc::new(ViewTable::new(latest, None)))?;
+        if only_plain {
+            return Ok(());
+        }
         for (name, sql) in views::VIEWS {
             let plan = context.state().create_logical_plan(sql).await?;
             context.register_table(name, Arc::new(ViewTable::new(plan, None)))?;
