@@ -3,6 +3,7 @@
 use crate::functions::{Gaps, JourneysTable, Zones};
 use crate::manner::Manner;
 use crate::memory::Memory;
+use crate::newest::NewestRows;
 use crate::{Flaw, LatestPositions, Scope, SqlError, attributes, functions, growing, latest, statement, tables, views};
 #[cfg(feature = "postgres")]
 use datafusion::arrow::datatypes::SchemaRef;
@@ -24,6 +25,9 @@ const UNBOUNDED: [&str; 9] =
     ["repeat", "lpad", "rpad", "range", "generate_series", "array_repeat", "array_resize", "list_repeat", "levenshtein"];
 /// The one that works with a function of the question's own, once for each element.
 const UNBOUNDED_OF_ELEMENTS: &str = "array_transform";
+
+/// Tables that are no questions over others. Who names only such is not kept waiting until all there is has been planned.
+const PLAIN: [&str; 6] = ["positions", "events", "devices", "fleets", "geofences", "acknowledgements"];
 
 /// What the tables are in.
 pub(crate) const CATALOG: &str = "waystream";
@@ -49,6 +53,8 @@ impl Core {
         options.sql_parser.dialect = statement::DIALECT;
         options.sql_parser.collect_spans = true;
         options.execution.parquet.pushdown_filters = true;
+        // Files of older programs have some. Rows are sorted by device: the bounds of row groups and pages tell as much without reading on.
+        options.execution.parquet.bloom_filter_on_read = false;
         options.execution.sort_spill_reservation_bytes = self.memory.sort_bytes(self.partitions);
         // Several sorts side by side take all the memory there is for merging their files, and then who merges their rows has
         // none; with one, a sort of any size ends well. Reading and filtering before it stay side by side.
@@ -57,6 +63,7 @@ impl Core {
         UNBOUNDED.iter().for_each(|name| context.deregister_udf(name));
         context.deregister_higher_order_function(UNBOUNDED_OF_ELEMENTS);
         growing::look_after(&mut context)?;
+        context.add_optimizer_rule(Arc::new(NewestRows));
         Ok(context)
     }
 
@@ -102,14 +109,24 @@ impl Core {
     }
 
     async fn register_tables(&self, context: &SessionContext, scope: &Scope, wanted: &HashSet<String>) -> Result<()> {
-        let rows = |table| in_fleets(self.provider(table), table, scope);
-        let positions = attributes::with_columns(rows(Table::Positions)?, context)?.build()?;
-        let events = rows(Table::Events)?.project(EVENT_COLUMNS.map(col))?.build()?;
-        for (table, plan) in [(Table::Positions, positions), (Table::Events, events)] {
-            context.register_table(table.name(), Arc::new(ViewTable::new(plan, None)))?;
+        let is_plain = |name: &str| PLAIN.contains(&name) || (name == "latest_positions" && self.latest.get().is_some());
+        let only_plain = !wanted.is_empty() && wanted.iter().all(|name| is_plain(name));
+        let needed = |name: &str| !only_plain || wanted.contains(name);
+        for table in Table::ALL.into_iter().filter(|table| needed(table.name())) {
+            let rows = in_fleets(self.provider(table), table, scope)?;
+            let rows = match table {
+                Table::Positions => attributes::with_columns(rows, context)?,
+                Table::Events => rows.project(EVENT_COLUMNS.map(col))?,
+            };
+            context.register_table(table.name(), Arc::new(ViewTable::new(rows.build()?, None)))?;
         }
         for (name, provider) in tables::of_scope(&self.catalog, scope, |name| wanted.contains(name))? {
-            context.register_table(name, provider)?;
+            if needed(name) {
+                context.register_table(name, provider)?;
+            }
+        }
+        if only_plain && !wanted.contains("latest_positions") {
+            return Ok(());
         }
         let state = context.state();
         let latest = match self.latest.get() {
@@ -118,6 +135,9 @@ impl Core {
             None => state.create_logical_plan(latest::FROM_HISTORY).await?,
         };
         context.register_table("latest_positions", Arc::new(ViewTable::new(latest, None)))?;
+        if only_plain {
+            return Ok(());
+        }
         for (name, sql) in views::VIEWS {
             let plan = context.state().create_logical_plan(sql).await?;
             context.register_table(name, Arc::new(ViewTable::new(plan, None)))?;

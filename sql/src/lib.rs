@@ -17,6 +17,7 @@ mod latest;
 mod manner;
 mod memory;
 pub mod metrics;
+mod newest;
 pub mod output;
 #[cfg(feature = "postgres")]
 pub mod postgres;

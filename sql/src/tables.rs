@@ -25,12 +25,13 @@ pub(crate) fn of_scope(
         let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
         let fleets = catalog.fleets_of(scope.organisation()).filter(|f| scope.fleets().contains(&f.id));
         let fleets: Vec<_> = fleets.cloned().collect();
-        let geofences: Vec<_> = catalog.geofences.values().filter(|g| wanted("geofences") && scope.sees(g)).cloned().collect();
+        let geofences = wanted("geofences").then(|| catalog.geofences.values()).into_iter().flatten();
+        let geofences: Vec<_> = geofences.filter(|g| scope.sees(g)).cloned().collect();
         // Those from before their fleets were noted are for who sees all fleets.
         let sees_all = catalog.fleets_of(scope.organisation()).all(|f| scope.fleets().contains(&f.id));
         let sees = |a: &Acknowledgement| a.fleet.as_ref().map_or(sees_all, |fleet| scope.fleets().contains(fleet));
-        let seen = catalog.acknowledgements_of(scope.organisation()).filter(|a| wanted("acknowledgements") && sees(a));
-        let seen: Vec<_> = seen.cloned().collect();
+        let seen = wanted("acknowledgements").then(|| catalog.acknowledgements_of(scope.organisation())).into_iter().flatten();
+        let seen: Vec<_> = seen.filter(|a| sees(a)).cloned().collect();
         (fleets, geofences, seen)
     };
     let radius = |g: &Geofence| match g.shape {

@@ -7,4 +7,5 @@ mod common;
 mod damage;
 mod extent;
 mod hostile;
+mod newest;
 mod queries;

@@ -35,15 +35,15 @@ async fn a_file_that_can_t_be_read_is_left_out_of_the_next_query() {
     let scope = Scope::of_organisation(organisation("acme"), &catalog);
     let count = async || {
         let mut out = Vec::new();
-        let result = engine.query(&scope, "SELECT count(*) AS n FROM positions").await?;
+        let result = engine.query(&scope, "SELECT count(*) AS n, max(lat) AS lat FROM positions").await?;
         output::write(result, Format::Csv, &mut out).await?;
         Ok::<_, SqlError>(String::from_utf8(out).unwrap())
     };
-    assert_eq!(count().await.unwrap(), "n\n2\n");
+    assert_eq!(count().await.unwrap(), "n,lat\n2,52.0\n");
     std::fs::write(&first, "").unwrap();
     let failed = count().await.unwrap_err();
     assert!(matches!(failed, SqlError::Store(_)), "{failed}");
     let damage = store.damage();
     assert!(damage.len() == 1 && damage[0].contains("1 rows"), "{damage:?}");
-    assert_eq!(count().await.unwrap(), "n\n1\n");
+    assert_eq!(count().await.unwrap(), "n,lat\n1,52.0\n");
 }

@@ -171,7 +171,7 @@ async fn depth_and_length_are_bounded() {
 async fn a_query_without_end_is_stopped() {
     let f = fixture(SqlOptions { deadline: Duration::from_millis(500), threads: 2, ..SqlOptions::default() }).await;
     for sql in [
-        "SELECT count(*) FROM positions a, positions b, positions c, positions d",
+        "SELECT sum(a.lat * b.lat * c.lat * d.lat) FROM positions a, positions b, positions c, positions d",
         "SELECT sum(value) FROM generate_series(1, 1000000000000)",
         "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
         "SELECT count(*) FROM generate_series(1, 10000000000) a JOIN generate_series(1, 10000000000) b ON a.value % 2 = b.value % 2",

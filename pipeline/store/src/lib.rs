@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod contract;
 mod cursor;
+mod digest;
 mod erased;
 pub mod erasing;
 mod export;
@@ -93,7 +94,7 @@ pub enum StoreError {
 /// The same table for a question whose answer depends on no rows but the newest of each device: of the rows that pass the filters
 /// of a scan, older ones than a device's last by fix time may be left out. `None` if the store can't make use of that.
 pub fn newest_only(table: &Arc<dyn TableProvider>) -> Option<Arc<dyn TableProvider>> {
-    questdb::newest_only(table)
+    parquet::newest_only(table).or_else(|| questdb::newest_only(table))
 }
 
 /// The seam. Guarantees:

@@ -1,12 +1,13 @@
 //! Recent rows: sorted runs in memory, merged with one another as they grow in number.
 
 use crate::Table;
+use crate::digest::Digest;
 use crate::merge::{Keys, MergeBatches};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute;
 use arrow::datatypes::{DataType, Int64Type, TimestampMillisecondType};
 use arrow::error::ArrowError;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// So many runs of one size are merged into one of the next.
 const FAN_IN: usize = 8;
@@ -55,13 +56,24 @@ pub(crate) struct Run {
     pub(crate) bytes: usize,
     /// How often its rows have been merged.
     tier: u32,
+    /// Made when it is first asked for.
+    digest: OnceLock<Digest>,
 }
 
 impl Run {
     /// `None` if there are no rows.
     pub(crate) fn new(table: Table, sorted: RecordBatch, tier: u32) -> Option<Arc<Self>> {
         let bounds = Bounds::of(table, &sorted)?;
-        Some(Arc::new(Self { bytes: sorted.get_array_memory_size(), bounds, rows: sorted, tier }))
+        Some(Arc::new(Self { bytes: sorted.get_array_memory_size(), bounds, rows: sorted, tier, digest: OnceLock::new() }))
+    }
+
+    /// What is kept of its rows beside them.
+    pub(crate) fn digest(&self, table: Table) -> Result<&Digest, ArrowError> {
+        if let Some(digest) = self.digest.get() {
+            return Ok(digest);
+        }
+        let digest = Digest::of(table, &self.rows)?;
+        Ok(self.digest.get_or_init(|| digest))
     }
 }
 
@@ -83,7 +95,7 @@ pub(crate) fn push(table: Table, runs: &mut Vec<Arc<Run>>, new: Arc<Run>) -> Res
 }
 
 /// Text columns refer to the buffers of all the batches they came from: copies the texts together, so that those are freed.
-fn compact_texts(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn compact_texts(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let columns = rows.columns().iter().map(|c| match c.data_type() {
         DataType::Utf8View => Arc::new(AsArray::as_string_view(c).gc()) as Arc<dyn Array>,
         _ => c.clone(),

@@ -4,6 +4,7 @@ mod archive;
 mod mangled;
 mod parquet_contract;
 mod parquet_files;
+mod parquet_newest;
 mod questdb;
 mod questdb_contract;
 mod questdb_kill;

@@ -1,10 +1,13 @@
 //! One Parquet file: how it is laid out, written, checked, read back, and removed once nobody reads it.
 //!
-//! Rows are sorted by the table's key, so that a device's day lies together: row groups of 131,072 rows, pages of 8,192 with an index, a
-//! bloom filter on device. Coordinates are split into byte streams, times and offsets are deltas; both suit the compressor.
+//! Rows are sorted by the table's key, so that a device's day lies together: row groups of 131,072 rows, pages of 8,192 with an index.
+//! Coordinates are split into byte streams, times and offsets are deltas; both suit the compressor. Between the last row group and the
+//! footer positions have the newest row of each device once more: see [`crate::digest`].
 
 use super::disk::{Disk, DiskFile, checksum};
-use super::manifest::{FileEntry, Thinned};
+use super::lately::Lately;
+use super::manifest::{FileEntry, Section, Thinned};
+use crate::digest::{Digester, Newest};
 use crate::memory::Bounds;
 use crate::{StoreError, Table, metrics};
 use arrow::array::RecordBatch;
@@ -16,17 +19,16 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::{error, warn};
 
 /// Rows per row group.
 const GROUP_ROWS: usize = 131_072;
 /// Rows per page: the least that is read of a column.
 const PAGE_ROWS: usize = 8_192;
-/// Expected devices per row group, for the size of its bloom filter.
-const GROUP_DEVICES: u64 = 4_096;
 
 const UNCHECKED: u8 = 0;
 const GOOD: u8 = 1;
@@ -41,6 +43,8 @@ pub(crate) struct DataFile {
     state: AtomicU8,
     obsolete: AtomicBool,
     thinned: Mutex<Option<Thinned>>,
+    /// Read lately.
+    newest: Mutex<Option<Arc<Newest>>>,
 }
 
 impl DataFile {
@@ -60,7 +64,7 @@ impl DataFile {
     /// A file that has just been written, with its checksum taken on the way.
     fn written(entry: FileEntry, path: PathBuf, disk: Disk) -> Self {
         let (state, obsolete, thinned) = (AtomicU8::new(GOOD), AtomicBool::new(false), Mutex::new(entry.thinned));
-        Self { entry, path, disk, state, obsolete, thinned }
+        Self { entry, path, disk, state, obsolete, thinned, newest: Mutex::default() }
     }
 
     /// Its rows are left out of tables.
@@ -115,6 +119,43 @@ impl DataFile {
         reader.with_projection(columns).build()
     }
 
+    /// The newest row of each of its devices; `None` if the file doesn't have them beside the others. Blocks.
+    pub(crate) fn newest(self: &Arc<Self>, lately: &Lately) -> io::Result<Option<Arc<Newest>>> {
+        let Some(section) = self.entry.newest else { return Ok(None) };
+        if let Some(newest) = &*self.kept_newest() {
+            return Ok(Some(newest.clone()));
+        }
+        let newest = Arc::new(self.read_newest(section)?);
+        if self.kept_newest().replace(newest.clone()).is_none() {
+            lately.add(Arc::downgrade(self), newest.bytes());
+        }
+        Ok(Some(newest))
+    }
+
+    fn read_newest(&self, section: Section) -> io::Result<Newest> {
+        let bad = || io::Error::new(io::ErrorKind::InvalidData, "its newest rows are not what was written");
+        if section.at.checked_add(section.bytes).is_none_or(|end| end > self.entry.bytes) {
+            return Err(bad());
+        }
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(section.at))?;
+        let mut bytes = vec![0; section.bytes as usize];
+        file.read_exact(&mut bytes)?;
+        if crc32fast::hash(&bytes) != section.crc32 {
+            return Err(bad());
+        }
+        Newest::decode(bytes.into()).map_err(io::Error::other)
+    }
+
+    fn kept_newest(&self) -> MutexGuard<'_, Option<Arc<Newest>>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// They take memory.
+    pub(crate) fn forget_newest(&self) {
+        *self.kept_newest() = None;
+    }
+
     /// When it was last looked into for rows past their time.
     pub(crate) fn thinned(&self) -> Option<Thinned> {
         *self.thinned.lock().unwrap_or_else(PoisonError::into_inner)
@@ -167,6 +208,7 @@ pub(crate) struct FileWriter {
     writer: ArrowWriter<DiskFile>,
     bounds: Option<Bounds>,
     rows: u64,
+    digester: Digester,
 }
 
 impl FileWriter {
@@ -177,13 +219,15 @@ impl FileWriter {
         let file = disk.create(&path).map_err(|e| StoreError::Unavailable(format!("could not create {relative}: {e}")))?;
         let writer = ArrowWriter::try_new(file, new.table.schema(), Some(properties(new.table, new.level)))
             .map_err(|e| unwritten(&relative, &e))?;
-        Ok(Self { new, relative, path, disk: disk.clone(), writer, bounds: None, rows: 0 })
+        let digester = Digester::new(new.table);
+        Ok(Self { new, relative, path, disk: disk.clone(), writer, bounds: None, rows: 0, digester })
     }
 
     /// Further rows, in order of the key.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         let Some(bounds) = Bounds::of(self.new.table, batch) else { return Ok(()) };
         self.writer.write(batch).map_err(|e| unwritten(&self.relative, &e))?;
+        self.digester.add(batch).map_err(|e| unwritten(&self.relative, &e.into()))?;
         self.rows += batch.num_rows() as u64;
         match &mut self.bounds {
             Some(all) => all.extend(bounds),
@@ -202,7 +246,10 @@ impl FileWriter {
     }
 
     /// Makes it durable (but for its folder). `None` if it has no rows: then it isn't worth keeping.
-    pub(crate) fn finish(self) -> Result<Option<DataFile>, StoreError> {
+    pub(crate) fn finish(mut self) -> Result<Option<DataFile>, StoreError> {
+        let digest = self.digester.finish().map_err(|e| unwritten(&self.relative, &e.into()))?;
+        let newest = digest.newest.as_deref().map(|newest| append(&mut self.writer, newest));
+        let newest = newest.transpose().map_err(|e| unwritten(&self.relative, &e))?;
         let file = self.writer.into_inner().map_err(|e| unwritten(&self.relative, &e))?;
         let (bytes, crc32) =
             file.finish().map_err(|e| StoreError::Unavailable(format!("could not write {}: {e}", self.relative)))?;
@@ -225,9 +272,20 @@ impl FileWriter {
             device: bounds.device,
             last_offset: bounds.last_offset,
             thinned: None,
+            fleets: digest.fleets,
+            newest,
         };
         Ok(Some(DataFile::written(entry, self.path, self.disk)))
     }
+}
+
+/// Behind the rows that were written.
+fn append(writer: &mut ArrowWriter<DiskFile>, newest: &Newest) -> Result<Section, ParquetError> {
+    writer.flush()?;
+    let encoded = newest.encode()?;
+    let at = writer.bytes_written() as u64;
+    writer.write_all(&encoded)?;
+    Ok(Section { at, bytes: encoded.len() as u64, crc32: crc32fast::hash(&encoded) })
 }
 
 fn unwritten(path: &str, error: &ParquetError) -> StoreError {
@@ -249,9 +307,7 @@ fn properties(table: Table, level: u32) -> WriterProperties {
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_write_batch_size(1_024)
         .set_statistics_enabled(EnabledStatistics::Page)
-        .set_sorting_columns(Some(sorting.collect()))
-        .set_column_bloom_filter_enabled(ColumnPath::from("device"), true)
-        .set_column_bloom_filter_max_ndv(ColumnPath::from("device"), GROUP_DEVICES);
+        .set_sorting_columns(Some(sorting.collect()));
     for (names, encoding) in [
         (&["lat", "lon"][..], Encoding::BYTE_STREAM_SPLIT),
         (&["fix_time", "received_at", "log_offset"], Encoding::DELTA_BINARY_PACKED),

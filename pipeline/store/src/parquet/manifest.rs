@@ -25,6 +25,15 @@ pub(crate) struct Thinned {
     pub(crate) at_ms: i64,
 }
 
+/// Part of a file that holds something else than its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Section {
+    /// Where it begins.
+    pub(crate) at: u64,
+    pub(crate) bytes: u64,
+    pub(crate) crc32: u32,
+}
+
 /// One Parquet file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FileEntry {
@@ -47,6 +56,12 @@ pub(crate) struct FileEntry {
     /// `None`: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) thinned: Option<Thinned>,
+    /// Rows of each fleet; `None`: there are too many fleets, or an older program wrote the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fleets: Option<BTreeMap<String, u64>>,
+    /// Where the newest row of each device lies once more, together with the others'; `None`: nowhere, as in files of older programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) newest: Option<Section>,
 }
 
 /// Contents of the manifest.

@@ -13,15 +13,19 @@
 //! keep the files they began with until they are done.
 
 mod compact;
+mod count_exec;
 #[cfg(test)]
 mod crash_tests;
 mod disk;
 mod erase;
 mod file;
 mod housekeeping;
+mod lately;
 mod manifest;
 mod merge_exec;
+mod newest;
 mod overlap;
+mod part;
 mod parts;
 mod period;
 mod portable;
@@ -29,6 +33,7 @@ mod scan;
 #[cfg(test)]
 mod start_tests;
 mod thin;
+mod whole;
 
 use crate::erased::Erased;
 use crate::memory::{self, Run};
@@ -42,6 +47,7 @@ use disk::Disk;
 use file::DataFile;
 use manifest::Manifest;
 use parts::Parts;
+pub(crate) use scan::newest_only;
 use scan::{Folder, TableSnapshot};
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};

@@ -4,20 +4,22 @@
 //! projection pushed into the Parquet reader. Only parts whose bounds of device *and* fix time overlap are merged; there, filters on
 //! anything but the key wait until after the merge, because an older version must not pass where the kept one does not.
 
+use super::count_exec::CountExec;
 use super::file::DataFile;
+use super::lately::Lately;
 use super::merge_exec::MergeExec;
-use super::overlap::{Extent, Group, groups};
+use super::overlap::{Group, groups};
+use super::part::{Extents, Part};
 use super::parts::Parts;
+use super::whole;
 use crate::Table;
-use crate::memory::Run;
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMillisecondArray, UInt64Array};
+use arrow::array::RecordBatch;
 use arrow::compute::{SortOptions, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::cast::as_boolean_array;
-use datafusion::common::pruning::PruningStatistics;
-use datafusion::common::{Column, DFSchema, Result, ScalarValue, internal_datafusion_err};
+use datafusion::common::{DFSchema, Result, ScalarValue, internal_datafusion_err};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
@@ -35,7 +37,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,6 +58,7 @@ const RUN_ROWS: usize = 8_192;
 pub(crate) struct Folder {
     url: ObjectStoreUrl,
     files: Arc<dyn ObjectStore>,
+    pub(super) lately: Lately,
 }
 
 impl Folder {
@@ -64,23 +67,31 @@ impl Folder {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let url = ObjectStoreUrl::parse(format!("waystream-store://{number}"))?;
-        Ok(Self { url, files: Arc::new(LocalFileSystem::new_with_prefix(path)?) })
+        Ok(Self { url, files: Arc::new(LocalFileSystem::new_with_prefix(path)?), lately: Lately::default() })
     }
 }
 
 /// One table at one moment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TableSnapshot {
-    table: Table,
+    pub(super) table: Table,
     parts: Arc<Parts>,
-    folder: Arc<Folder>,
+    pub(super) folder: Arc<Folder>,
     keep_from_ms: i64,
+    /// See [`crate::newest_only`].
+    newest_only: bool,
 }
 
 impl TableSnapshot {
     /// Rows with fix times before `keep_from_ms` (milliseconds since 1970) are left out.
     pub(crate) fn new(table: Table, parts: Arc<Parts>, folder: Arc<Folder>, keep_from_ms: i64) -> Self {
-        Self { table, parts, folder, keep_from_ms }
+        Self { table, parts, folder, keep_from_ms, newest_only: false }
+    }
+
+    /// The same, where newest rows are enough; `None` if that makes no difference.
+    fn newest_only(&self) -> Option<Self> {
+        let matters = self.table == Table::Positions && !self.newest_only;
+        matters.then(|| Self { newest_only: true, ..self.clone() })
     }
 
     /// What leaves out rows past retention, which files of several days may still have.
@@ -90,7 +101,7 @@ impl TableSnapshot {
     }
 
     /// Parts that may hold rows which pass the filters, without those that are damaged.
-    async fn parts(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Part>> {
+    pub(super) async fn parts(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Part>> {
         let files = self.parts.files.iter().filter(|f| !f.is_damaged()).cloned().map(Part::File);
         let mut parts: Vec<Part> = files.chain(self.parts.runs.iter().cloned().map(Part::Run)).collect();
         let schema = self.table.schema();
@@ -124,6 +135,79 @@ impl TableSnapshot {
     fn only_of_key(&self, filter: &Expr) -> bool {
         filter.column_refs().iter().all(|c| self.table.key().contains(&c.name.as_str()))
     }
+
+    /// All rows that pass the filters, or as many as there are where no column is wanted.
+    pub(super) async fn all(
+        &self,
+        state: &dyn Session,
+        mut filters: Vec<Expr>,
+        wanted: &[usize],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        // The reader goes by this order: most rows fail by device or time, and to look at those costs least.
+        filters.sort_by_key(|f| !self.only_of_key(f));
+        let parts = self.parts(state, &filters).await?;
+        whole::drop_passed(state, self.table, &parts, &mut filters)?;
+        let mut groups = groups(&parts.iter().map(Part::extent).collect::<Vec<_>>());
+        let mut counted = 0;
+        if wanted.is_empty() {
+            let counter = whole::Counter::new(state, self.table, &filters)?;
+            let mut unknown = Vec::new();
+            for group in groups {
+                let known = match (group.members.as_slice(), group.clip) {
+                    ([one], None) => counter.rows(&parts[*one])?,
+                    _ => None,
+                };
+                match known {
+                    Some(rows) => counted += rows,
+                    None => unknown.push(group),
+                }
+            }
+            groups = unknown;
+        }
+        let counted: Option<Arc<dyn ExecutionPlan>> =
+            (counted > 0).then(|| Arc::new(CountExec::new(counted)) as Arc<dyn ExecutionPlan>);
+        match counted {
+            None => self.rows(state, &parts, &groups, &filters, wanted),
+            Some(counted) if groups.is_empty() => Ok(counted),
+            Some(counted) => UnionExec::try_new(vec![counted, self.rows(state, &parts, &groups, &filters, wanted)?]),
+        }
+    }
+
+    /// The rows of these groups.
+    fn rows(
+        &self,
+        state: &dyn Session,
+        parts: &[Part],
+        groups: &[Group],
+        filters: &[Expr],
+        wanted: &[usize],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = self.table.schema();
+        let mut names: BTreeSet<&str> = filters.iter().flat_map(|f| f.column_refs()).map(|c| c.name.as_str()).collect();
+        if groups.iter().any(|g| g.members.len() > 1) {
+            names.extend(self.table.key().iter().chain(self.table.version()));
+        }
+        let mut read: BTreeSet<usize> = wanted.iter().copied().collect();
+        for name in names {
+            read.insert(schema.index_of(name)?);
+        }
+        let reader = Reader::new(state, self.table, &self.folder, read.into_iter().collect())?;
+        let plan = reader.read(parts, groups, filters, |f| self.only_of_key(f))?;
+
+        if reader.columns == wanted {
+            return Ok(plan);
+        }
+        let expressions = wanted.iter().map(|i| {
+            let name = schema.field(*i).name();
+            Ok((expressions::col(name, &plan.schema())?, name.clone()))
+        });
+        Ok(Arc::new(ProjectionExec::try_new(expressions.collect::<Result<Vec<_>>>()?, plan)?))
+    }
+}
+
+/// See [`crate::newest_only`].
+pub(crate) fn newest_only(table: &Arc<dyn TableProvider>) -> Option<Arc<dyn TableProvider>> {
+    Some(Arc::new(table.downcast_ref::<TableSnapshot>()?.newest_only()?))
 }
 
 /// The files that a plan reads, each once.
@@ -141,79 +225,6 @@ pub(crate) fn files_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<Arc<DataFile>> {
     files.sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
     files.dedup_by(|a, b| a.entry.path == b.entry.path);
     files
-}
-
-/// A file, or a run in memory.
-#[derive(Debug, Clone)]
-enum Part {
-    File(Arc<DataFile>),
-    Run(Arc<Run>),
-}
-
-impl Part {
-    fn extent(&self) -> Extent<'_> {
-        match self {
-            Self::File(f) => Extent { fix_time: f.entry.fix_time, device: (&f.entry.device.0, &f.entry.device.1) },
-            Self::Run(r) => Extent { fix_time: r.bounds.fix_time, device: (&r.bounds.device.0, &r.bounds.device.1) },
-        }
-    }
-
-    fn last_offset(&self) -> i64 {
-        match self {
-            Self::File(f) => f.entry.last_offset,
-            Self::Run(r) => r.bounds.last_offset,
-        }
-    }
-}
-
-/// What pruning may know of parts.
-struct Extents<'a>(&'a [Part]);
-
-impl Extents<'_> {
-    fn times(&self, bound: impl Fn((i64, i64)) -> i64) -> ArrayRef {
-        let times = self.0.iter().map(|p| bound(p.extent().fix_time));
-        Arc::new(TimestampMillisecondArray::from_iter_values(times).with_timezone("UTC"))
-    }
-
-    fn devices<'a>(&'a self, bound: impl Fn((&'a str, &'a str)) -> &'a str) -> ArrayRef {
-        Arc::new(StringViewArray::from_iter_values(self.0.iter().map(|p| bound(p.extent().device))))
-    }
-}
-
-impl PruningStatistics for Extents<'_> {
-    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
-        match column.name.as_str() {
-            "fix_time" => Some(self.times(|t| t.0)),
-            "device" => Some(self.devices(|d| d.0)),
-            // The least offset is kept from pruning: `log_offset <= x` must not hide the newest version.
-            _ => None,
-        }
-    }
-
-    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
-        match column.name.as_str() {
-            "fix_time" => Some(self.times(|t| t.1)),
-            "device" => Some(self.devices(|d| d.1)),
-            "log_offset" => Some(Arc::new(Int64Array::from_iter_values(self.0.iter().map(Part::last_offset)))),
-            _ => None,
-        }
-    }
-
-    fn num_containers(&self) -> usize {
-        self.0.len()
-    }
-
-    fn null_counts(&self, _: &Column) -> Option<ArrayRef> {
-        Some(Arc::new(UInt64Array::from(vec![0; self.0.len()])))
-    }
-
-    fn row_counts(&self) -> Option<ArrayRef> {
-        None
-    }
-
-    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<arrow::array::BooleanArray> {
-        None
-    }
 }
 
 #[async_trait]
@@ -245,30 +256,13 @@ impl TableProvider for TableSnapshot {
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let filters: Vec<Expr> = filters.iter().cloned().chain(self.kept()).collect();
-        let parts = self.parts(state, &filters).await?;
-        let groups = groups(&parts.iter().map(Part::extent).collect::<Vec<_>>());
-        let schema = self.table.schema();
-        let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
-
-        let mut names: BTreeSet<&str> = filters.iter().flat_map(|f| f.column_refs()).map(|c| c.name.as_str()).collect();
-        if groups.iter().any(|g| g.members.len() > 1) {
-            names.extend(self.table.key().iter().chain(self.table.version()));
+        let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.table.schema().fields().len()).collect());
+        if self.newest_only
+            && let Some(newest) = self.newest(state, &filters, &wanted).await?
+        {
+            return Ok(newest);
         }
-        let mut read: BTreeSet<usize> = wanted.iter().copied().collect();
-        for name in names {
-            read.insert(schema.index_of(name)?);
-        }
-        let reader = Reader::new(state, self.table, &self.folder, read.into_iter().collect())?;
-        let plan = reader.read(&parts, &groups, &filters, |f| self.only_of_key(f))?;
-
-        if reader.columns == wanted {
-            return Ok(plan);
-        }
-        let expressions = wanted.iter().map(|i| {
-            let name = schema.field(*i).name();
-            Ok((expressions::col(name, &plan.schema())?, name.clone()))
-        });
-        Ok(Arc::new(ProjectionExec::try_new(expressions.collect::<Result<Vec<_>>>()?, plan)?))
+        self.all(state, filters, &wanted).await
     }
 }
 
@@ -395,13 +389,20 @@ impl<'a> Reader<'a> {
     }
 
     fn runs(&self, runs: &[RecordBatch]) -> Result<Arc<dyn ExecutionPlan>> {
-        let slices = |rows: &RecordBatch| -> Vec<RecordBatch> {
-            (0..rows.num_rows()).step_by(RUN_ROWS).map(|i| rows.slice(i, RUN_ROWS.min(rows.num_rows() - i))).collect()
-        };
-        let partitions: Vec<_> = runs.iter().map(slices).collect();
-        let source = MemorySourceConfig::try_new(&partitions, self.table.schema(), Some(self.columns.clone()))?;
-        Ok(DataSourceExec::from_data_source(source.try_with_sort_information(vec![self.sorted.clone()])?))
+        in_memory(self.table, runs, &self.columns)
     }
+}
+
+/// Some columns of rows in memory, each batch sorted by the table's key.
+pub(super) fn in_memory(table: Table, runs: &[RecordBatch], columns: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
+    let slices = |rows: &RecordBatch| -> Vec<RecordBatch> {
+        (0..rows.num_rows()).step_by(RUN_ROWS).map(|i| rows.slice(i, RUN_ROWS.min(rows.num_rows() - i))).collect()
+    };
+    let partitions: Vec<_> = runs.iter().map(slices).collect();
+    let schema = table.schema();
+    let sorted = sorted_by_key(table, &schema)?;
+    let source = MemorySourceConfig::try_new(&partitions, schema, Some(columns.to_vec()))?;
+    Ok(DataSourceExec::from_data_source(source.try_with_sort_information(vec![sorted])?))
 }
 
 fn time(ms: i64) -> Expr {

@@ -1,0 +1,230 @@
+//! A table as it is read where of each device only the newest row is wanted: from the newest rows that every part has beside its others.
+//!
+//! A device's newest row is the newest of those that the parts have of it: other versions of that row are the newest ones of their parts too,
+//! so which version is kept is known. If it passes the filters, it is what was asked for. If it doesn't, an older row may, and of
+//! that device all rows are read. That is needed where a question is about a former time, or about what is seldom so.
+
+use super::lately::Lately;
+use super::part::Part;
+use super::scan::{TableSnapshot, in_memory};
+use super::whole;
+use crate::Table;
+use crate::digest::Newest;
+use crate::memory::compact_texts;
+use crate::merge::{Keys, missing};
+use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{filter_record_batch, interleave_record_batch, take_record_batch};
+use datafusion::catalog::Session;
+use datafusion::common::cast::as_boolean_array;
+use datafusion::common::{DFSchema, Result, ScalarValue, internal_datafusion_err};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, col, lit};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::union::UnionExec;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tracing::warn;
+
+/// Of so many devices all rows are read; if there are more, a plain scan of all is better.
+const MAX_UNDECIDED: usize = 200;
+
+impl TableSnapshot {
+    /// Of each device the newest row that passes the filters, and perhaps others. `None` if a plain scan is better.
+    pub(super) async fn newest(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+        wanted: &[usize],
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if filters.iter().flat_map(Expr::column_refs).any(|c| c.name.starts_with("log_")) {
+            // By these, parts are left out that may have the version which is kept.
+            return Ok(None);
+        }
+        // Parts left out have no version of a row whose device and time pass.
+        let parts = self.parts(state, filters).await?;
+        let (_, to) = fix_times(filters);
+        if parts.iter().all(|part| to < part.extent().fix_time.1) {
+            // Nothing is there, or the question is about a time that all have gone past.
+            return Ok(None);
+        }
+        let filters = filters.to_vec();
+        let (find_by, folder) = (Filters::new(state, &filters)?, self.folder.clone());
+        // Gone when nobody waits for the answer any more.
+        let waiting = Arc::new(());
+        let waits = Arc::downgrade(&waiting);
+        let found = tokio::task::spawn_blocking(move || find(parts, &find_by, &folder.lately, || waits.strong_count() > 0));
+        let found = found.await.map_err(|e| internal_datafusion_err!("{e}"))?;
+        drop(waiting);
+        // A filter may fail for a row that a plain scan leaves out before it comes to that filter.
+        let Ok(Some((rows, undecided))) = found else { return Ok(None) };
+        if undecided.len() > MAX_UNDECIDED {
+            return Ok(None);
+        }
+        let decided = in_memory(self.table, &[rows], wanted)?;
+        if undecided.is_empty() {
+            return Ok(Some(decided));
+        }
+        let devices = undecided.into_iter().map(|device| lit(ScalarValue::Utf8View(Some(device)))).collect();
+        let filters = filters.into_iter().chain([col("device").in_list(devices, false)]).collect();
+        Ok(Some(UnionExec::try_new(vec![decided, self.all(state, filters, wanted).await?])?))
+    }
+}
+
+/// Of each device the newest row, if it passes, sorted by device; and the devices of which only an older one may. `None` if a part doesn't
+/// know its newest rows, or nobody waits any more. Blocks.
+fn find(
+    mut parts: Vec<Part>,
+    filters: &Filters,
+    lately: &Lately,
+    is_awaited: impl Fn() -> bool,
+) -> Result<Option<(RecordBatch, Vec<String>)>> {
+    // So that most of what the first ones say is the last word, and little of the others has to be kept.
+    parts.sort_by_key(|part| Reverse(part.extent().fix_time.1));
+    let mut found = Found::default();
+    for part in parts {
+        let newest = match &part {
+            Part::Run(run) => run.digest(Table::Positions)?.newest.clone(),
+            Part::File(file) => file.newest(lately).unwrap_or_else(|e| {
+                warn!(path = file.entry.path, error = &e as &dyn std::error::Error, "newest rows can't be read");
+                // If it is damaged, the plain scan leaves it out.
+                file.check_again();
+                None
+            }),
+        };
+        match newest.filter(|_| is_awaited()) {
+            Some(newest) => found.add(&newest, filters)?,
+            None => return Ok(None),
+        }
+    }
+    found.decide(filters).map(Some)
+}
+
+/// Filters of a scan.
+struct Filters {
+    all: Filter,
+    /// Those that only look at the device.
+    of_device: Filter,
+    /// Those that only look at device and fleet.
+    of_whom: Filter,
+    /// Fix times that may pass, milliseconds since 1970, both included.
+    fix_times: (i64, i64),
+}
+
+impl Filters {
+    fn new(state: &dyn Session, filters: &[Expr]) -> Result<Self> {
+        Ok(Self {
+            all: Filter::new(state, filters.iter())?,
+            of_device: Filter::new(state, filters.iter().filter(|f| only_of(f, &["device"])))?,
+            of_whom: Filter::new(state, filters.iter().filter(|f| only_of(f, &["device", "fleet"])))?,
+            fix_times: fix_times(filters),
+        })
+    }
+}
+
+/// Fix times that may pass all filters.
+fn fix_times(filters: &[Expr]) -> (i64, i64) {
+    let times = filters.iter().filter_map(whole::fix_times);
+    times.fold((i64::MIN, i64::MAX), |(from, to), (first, last)| (from.max(first), to.min(last)))
+}
+
+fn only_of(filter: &Expr, columns: &[&str]) -> bool {
+    filter.column_refs().iter().all(|c| columns.contains(&c.name.as_str()))
+}
+
+/// `None`: everything passes.
+struct Filter(Option<Arc<dyn PhysicalExpr>>);
+
+impl Filter {
+    fn new<'a>(state: &dyn Session, all: impl Iterator<Item = &'a Expr>) -> Result<Self> {
+        let schema = DFSchema::try_from(Table::Positions.schema())?;
+        Ok(Self(conjunction(all.cloned()).map(|f| state.create_physical_expr(f, &schema)).transpose()?))
+    }
+
+    /// Which rows pass.
+    fn pass(&self, rows: &RecordBatch) -> Result<BooleanArray> {
+        let Some(filter) = &self.0 else { return Ok(BooleanArray::from(vec![true; rows.num_rows()])) };
+        let passes = filter.evaluate(rows)?.into_array(rows.num_rows())?;
+        Ok(as_boolean_array(&passes)?.iter().map(|passes| Some(passes == Some(true))).collect())
+    }
+}
+
+/// What is known of a device.
+struct Known {
+    /// Its newest row: in which of the batches that are held, and where there.
+    newest: (usize, usize),
+    first_fix_time_ms: i64,
+    /// One of its rows may be of a fleet that passes.
+    is_wanted: bool,
+}
+
+/// What some of the parts have said.
+#[derive(Default)]
+struct Found {
+    devices: BTreeMap<String, Known>,
+    held: Vec<(RecordBatch, Keys)>,
+}
+
+impl Found {
+    /// One more part.
+    fn add(&mut self, part: &Newest, filters: &Filters) -> Result<()> {
+        let keys = keys_of(&part.rows)?;
+        let (of_device, of_whom) = (filters.of_device.pass(&part.rows)?, filters.of_whom.pass(&part.rows)?);
+        let mut taken: Vec<u32> = Vec::new();
+        for row in (0..part.rows.num_rows()).filter(|row| of_device.value(*row)) {
+            let newest = (self.held.len(), taken.len());
+            let is_wanted = part.fleets_differ(row) || of_whom.value(row);
+            let first_fix_time_ms = part.first_fix_time_ms(row);
+            match self.devices.get_mut(keys.device(row)) {
+                None => {
+                    let known = Known { newest, first_fix_time_ms, is_wanted };
+                    self.devices.insert(keys.device(row).to_owned(), known);
+                }
+                Some(known) => {
+                    known.first_fix_time_ms = known.first_fix_time_ms.min(first_fix_time_ms);
+                    known.is_wanted |= is_wanted;
+                    let (other, at) = (&self.held[known.newest.0].1, known.newest.1);
+                    if keys.compare(row, other, at).then_with(|| keys.compare_version(row, other, at)).is_le() {
+                        continue;
+                    }
+                    known.newest = newest;
+                }
+            }
+            taken.push(row as u32);
+        }
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let rows = match taken.len() == part.rows.num_rows() {
+            true => part.rows.clone(),
+            false => compact_texts(&take_record_batch(&part.rows, &UInt32Array::from(taken))?)?,
+        };
+        let keys = keys_of(&rows)?;
+        self.held.push((rows, keys));
+        Ok(())
+    }
+
+    /// There are no more parts.
+    fn decide(self, filters: &Filters) -> Result<(RecordBatch, Vec<String>)> {
+        let batches: Vec<&RecordBatch> = self.held.iter().map(|(rows, _)| rows).collect();
+        if batches.is_empty() {
+            return Ok((RecordBatch::new_empty(Table::Positions.schema()), Vec::new()));
+        }
+        let rows = interleave_record_batch(&batches, &self.devices.values().map(|known| known.newest).collect::<Vec<_>>())?;
+        let passes = filters.all.pass(&rows)?;
+        let (from, to) = filters.fix_times;
+        let undecided = self.devices.iter().enumerate().filter(|(i, (_, known))| {
+            let (batch, row) = known.newest;
+            let last_fix_time_ms = self.held[batch].1.fix_time(row);
+            !passes.value(*i) && known.is_wanted && known.first_fix_time_ms <= to && from <= last_fix_time_ms
+        });
+        let undecided = undecided.map(|(_, (device, _))| device.clone()).collect();
+        // Not with the texts of all that has been looked at.
+        Ok((compact_texts(&filter_record_batch(&rows, &passes)?)?, undecided))
+    }
+}
+
+fn keys_of(rows: &RecordBatch) -> Result<Keys> {
+    Ok(Keys::of(Table::Positions, rows).ok_or_else(|| missing(Table::Positions))?)
+}
