@@ -36,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) latest: OnceLock<Arc<dyn LatestPositions>>,
     pub(crate) memory: Memory,
     pub(crate) partitions: usize,
+    /// Held once more by every open stream of fixes.
+    pub(crate) fix_streams: Arc<()>,
 }
 
 impl Core {

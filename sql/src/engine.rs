@@ -81,7 +81,8 @@ impl SqlEngine {
             .thread_stack_size(32 << 20)
             .enable_all()
             .build()?;
-        let core = Core { store, catalog, latest: OnceLock::new(), memory, partitions: options.threads.max(1) };
+        let (latest, partitions) = (OnceLock::new(), options.threads.max(1));
+        let core = Core { store, catalog, latest, memory, partitions, fix_streams: Arc::default() };
         let turns = Arc::new(Semaphore::new(options.queries.max(1)));
         Ok(Self { core: Arc::new(core), options, turns, runtime: Some(runtime) })
     }
