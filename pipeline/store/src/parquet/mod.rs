@@ -21,6 +21,7 @@ mod file;
 mod housekeeping;
 mod manifest;
 mod merge_exec;
+mod order;
 mod overlap;
 mod parts;
 mod period;

@@ -6,6 +6,7 @@
 
 use super::file::DataFile;
 use super::merge_exec::MergeExec;
+use super::order::times_first;
 use super::overlap::{Extent, Group, groups};
 use super::parts::Parts;
 use crate::Table;
@@ -244,7 +245,7 @@ impl TableProvider for TableSnapshot {
         filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let filters: Vec<Expr> = filters.iter().cloned().chain(self.kept()).collect();
+        let filters = times_first(filters.iter().cloned().chain(self.kept()));
         let parts = self.parts(state, &filters).await?;
         let groups = groups(&parts.iter().map(Part::extent).collect::<Vec<_>>());
         let schema = self.table.schema();
