@@ -11,6 +11,7 @@
 //! - `gateway`: the gateway with a simulated fleet behind it, for browsers (`browser/map.mjs`, `browser/replay.mjs`) and sockets to be
 //!   measured against.
 //! - `fanout`: thousands of sockets that watch fleets, of our gateway and of the usual stack's server: deliveries, latency, CPU, memory.
+//! - `replay`: a day of many vehicles replayed to one client without a browser: positions a second, and what each costs the server.
 //! - `scale`: memory of many devices' states, restoring them, a dataflow's start, edits among many geofences and devices.
 //! - `geofence`: the geofence job on the shared workload, exact against its truth: fold alone, whole job, epoch latency.
 //! - `hostile`: a thousand positions a second through one process, without and with SQL that nobody should ask of it: how old positions are when
@@ -31,8 +32,10 @@ pub mod past;
 pub mod process;
 pub mod processes;
 pub mod questions;
+pub mod replayed;
 pub mod report;
 pub mod scale;
+pub mod served;
 pub mod start;
 pub mod system;
 pub mod teltonika;

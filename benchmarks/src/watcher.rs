@@ -75,7 +75,7 @@ impl Watcher {
     }
 
     /// The next message that is not about the connection itself.
-    async fn message(&mut self) -> Result<Message> {
+    pub(crate) async fn message(&mut self) -> Result<Message> {
         loop {
             match self.socket.next().await.context("the server has closed it")?? {
                 Message::Text(text) => match text.as_bytes() {
@@ -89,7 +89,8 @@ impl Watcher {
         }
     }
 
-    async fn say(&mut self, text: String) -> Result<()> {
+    /// Sends a packet of Socket.IO.
+    pub(crate) async fn say(&mut self, text: String) -> Result<()> {
         Ok(self.socket.send(Message::text(text)).await?)
     }
 }

@@ -84,6 +84,13 @@ fn the_geofence_job_is_exact() {
 }
 
 #[test]
+fn a_replay_is_measured() {
+    let sizes = ["--vehicles", "200", "--hours", "1", "--speeds", "1000", "--seconds", "5"];
+    let table = run(env!("CARGO_BIN_EXE_replay"), &sizes);
+    assert!(table.contains("| x1000: positions/s |") && table.contains("positions/s on a busy core"), "{table}");
+}
+
+#[test]
 fn what_is_restored_at_scale_is_what_was_saved() {
     let sizes = ["--devices", "1500", "--fences", "500", "--kinds", "road,liverpool_bus"];
     let table = run(env!("CARGO_BIN_EXE_scale"), &sizes);

@@ -11,6 +11,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, TableReference};
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::context::SQLOptions;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -40,11 +41,12 @@ pub(crate) struct Core {
     pub(crate) latest: OnceLock<Arc<dyn LatestPositions>>,
     pub(crate) memory: Memory,
     pub(crate) partitions: usize,
+    /// Held once more by every open stream of fixes.
+    pub(crate) fix_streams: Arc<()>,
 }
 
 impl Core {
-    /// A context of its own for one question.
-    fn context(&self, scope: &Scope) -> Result<SessionContext> {
+    fn config(&self) -> SessionConfig {
         let mut config = SessionConfig::new()
             .with_information_schema(true)
             .with_default_catalog_and_schema(CATALOG, SCHEMA)
@@ -59,7 +61,12 @@ impl Core {
         // Several sorts side by side take all the memory there is for merging their files, and then who merges their rows has
         // none; with one, a sort of any size ends well. Reading and filtering before it stay side by side.
         options.optimizer.repartition_sorts = false;
-        let mut context = SessionContext::new_with_config_rt(config, self.memory.of(scope.organisation())?);
+        config
+    }
+
+    /// A context of its own for one question.
+    fn context(&self, scope: &Scope) -> Result<SessionContext> {
+        let mut context = SessionContext::new_with_config_rt(self.config(), self.memory.of(scope.organisation())?);
         UNBOUNDED.iter().for_each(|name| context.deregister_udf(name));
         context.deregister_higher_order_function(UNBOUNDED_OF_ELEMENTS);
         growing::look_after(&mut context)?;
@@ -67,10 +74,13 @@ impl Core {
         Ok(context)
     }
 
-    /// All columns of a table of the store, rows of the scope's fleets only.
+    /// All columns of a table of the store, rows of the scope's fleets only. For questions of our own, in which nothing is called by its
+    /// name: several hundred functions need not be registered for a vehicle's day.
     pub(crate) fn rows(&self, scope: &Scope, table: Table) -> Result<DataFrame> {
         let plan = in_fleets(self.provider(table), table, scope)?.build()?;
-        Ok(DataFrame::new(self.context(scope)?.state(), plan))
+        let runtime = self.memory.of(scope.organisation())?;
+        let state = SessionStateBuilder::new().with_config(self.config()).with_runtime_env(runtime).build();
+        Ok(DataFrame::new(state, plan))
     }
 
     fn provider(&self, table: Table) -> Arc<dyn TableProvider> {

@@ -93,7 +93,8 @@ impl SqlEngine {
             .on_thread_start(move || priority::step_back(nice))
             .enable_all()
             .build()?;
-        let core = Core { store, catalog, latest: OnceLock::new(), memory, partitions: options.threads.max(1) };
+        let (latest, partitions) = (OnceLock::new(), options.threads.max(1));
+        let core = Core { store, catalog, latest, memory, partitions, fix_streams: Arc::default() };
         let turns = Places::new(options.queries, options.waiting);
         Ok(Self { core: Arc::new(core), options, turns, runtime: Some(runtime) })
     }

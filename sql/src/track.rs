@@ -3,10 +3,12 @@
 use crate::context::Core;
 use crate::engine::Rows;
 use crate::extent::between;
+use crate::walk::{Kept, Walk};
 use crate::{Scope, SqlEngine, SqlError};
 use datafusion::logical_expr::{Expr, col, lit};
+use datafusion::prelude::DataFrame;
 use waystream_domain::{DeviceId, FleetId, Position, Timestamp};
-use waystream_store::{Table, rows};
+use waystream_store::{POSITION_COLUMNS, Table, rows};
 
 /// Whose positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,31 +47,33 @@ impl TrackStream {
     }
 }
 
-/// Rows that one step aims at: enough to keep a replay busy, few enough to be sorted in memory while a hundred replays are open.
-const STEP_ROWS: usize = 20_000;
+/// Rows that a piece of history aims at: enough to keep whoever reads busy, few enough to be sorted in memory while a hundred tracks are
+/// open.
+const AIM_ROWS: usize = 20_000;
 
-/// Rows that one step may have; should its time hold more, it is tried again with less time.
-const MAX_STEP_ROWS: usize = 4 * STEP_ROWS;
+/// Rows that a piece may have; should its time hold more, it ends earlier.
+const MOST_ROWS: usize = 4 * AIM_ROWS;
 
-/// How much less. A step may have grown over a silence of months, so it shrinks fast.
-const SHRINK: i64 = 8;
+/// How much more time is tried at once: attributes may make rows of any size.
+const GROW: f64 = 4.0;
 
 /// Positions per batch that comes out.
 const BATCH_ROWS: usize = 4_096;
 
 impl SqlEngine {
-    /// Positions of a scope in order of fix time. History is walked in steps of time that adapt to how dense it is.
+    /// Positions of a scope in order of fix time. History is walked in pieces of time that adapt to how dense it is.
     pub fn track(&self, scope: &Scope, request: TrackRequest) -> TrackStream {
         let (core, scope) = (self.core.clone(), scope.clone());
         let rows = self.spawn(None, move |out| async move {
             let mut left = request.max_rows;
-            let mut from = request.from;
             // A few devices have few rows in a day; a fleet may have many in a minute.
-            let mut step_ms: i64 =
+            let first_ms =
                 if matches!(&request.devices, Devices::Only(some) if some.len() <= 16) { 86_400_000 } else { 60_000 };
-            while left > 0 && from <= request.to {
-                let to = from.plus_millis(step_ms - 1).min(request.to);
-                let (mut rows, covered) = step(&core, &scope, &request.devices, (from, to)).await?;
+            let mut walk = Walk::new((request.from, request.to), first_ms);
+            while left > 0
+                && let Some(range) = walk.piece()
+            {
+                let (mut rows, covered) = piece(&core, &scope, &request.devices, range).await?;
                 rows.truncate(left);
                 let count = rows.len();
                 left -= count;
@@ -79,12 +83,7 @@ impl SqlEngine {
                         return Ok(());
                     }
                 }
-                if covered >= request.to {
-                    break;
-                }
-                let factor = if count == 0 { 16.0 } else { (STEP_ROWS as f64 / count as f64).clamp(0.1, 4.0) };
-                step_ms = ((covered.millis_since(from) + 1) as f64 * factor).max(1_000.0) as i64;
-                from = covered.plus_millis(1);
+                walk.covered(covered, count, AIM_ROWS, GROW);
             }
             Ok(())
         });
@@ -92,53 +91,41 @@ impl SqlEngine {
     }
 }
 
-/// Positions from one time on, sorted, and the time up to which they are complete: `to`, or less if there are too many until then.
-async fn step(
+/// Positions from one time on, sorted, and the time up to which they are complete.
+///
+/// They are sorted here: the engine's own way to the first rows of an order counts a shared buffer once per batch that points into it, so
+/// that a few thousand rows can be more than all of its memory.
+async fn piece(
     core: &Core,
     scope: &Scope,
     devices: &Devices,
-    (from, to): (Timestamp, Timestamp),
+    range: (Timestamp, Timestamp),
 ) -> Result<(Vec<Position>, Timestamp), SqlError> {
-    let mut covered = to;
-    let mut positions = loop {
-        // All of one millisecond must come, however many they are.
-        let most = (covered > from).then_some(MAX_STEP_ROWS);
-        match within(core, scope, devices, (from, covered), most).await? {
-            Some(positions) => break positions,
-            None => covered = from.plus_millis(covered.millis_since(from) / SHRINK),
-        }
-    };
+    let mut kept = Kept::new(range, MOST_ROWS, |p: &Position| p.fix_time);
+    let mut batches = core.read(seen(core, scope, devices, range)?.select(POSITION_COLUMNS.map(col))?).await?;
+    while let Some(batch) = batches.next().await? {
+        kept.extend(rows::positions_from(&batch).map_err(|e| SqlError::Store(e.to_string()))?);
+    }
+    let (mut positions, covered) = kept.finish();
     positions.sort_by(|a, b| (a.fix_time, &a.device).cmp(&(b.fix_time, &b.device)));
     Ok((positions, covered))
 }
 
-/// Positions of a range of time in any order; `None` if there are more than `most`.
-///
-/// They are sorted by whoever asked: the engine's own way to the first rows of an order counts a shared buffer once per batch that
-/// points into it, so that a few thousand rows can be more than all of its memory.
-async fn within(
+/// Rows of some devices from one time to another, both included.
+pub(crate) fn seen(
     core: &Core,
     scope: &Scope,
     devices: &Devices,
-    (from, to): (Timestamp, Timestamp),
-    most: Option<usize>,
-) -> Result<Option<Vec<Position>>, SqlError> {
-    let mut all = between(core.rows(scope, Table::Positions)?, (from, to))?;
-    if let Some(condition) = condition(devices) {
-        all = all.filter(condition)?;
-    }
-    let mut batches = core.read(all).await?;
-    let mut positions = Vec::new();
-    while let Some(batch) = batches.next().await? {
-        positions.extend(rows::positions_from(&batch).map_err(|e| SqlError::Store(e.to_string()))?);
-        if most.is_some_and(|most| positions.len() > most) {
-            return Ok(None);
-        }
-    }
-    Ok(Some(positions))
+    range: (Timestamp, Timestamp),
+) -> Result<DataFrame, SqlError> {
+    let all = between(core.rows(scope, Table::Positions)?, range)?;
+    Ok(match condition(devices) {
+        Some(condition) => all.filter(condition)?,
+        None => all,
+    })
 }
 
-pub(crate) fn condition(devices: &Devices) -> Option<Expr> {
+fn condition(devices: &Devices) -> Option<Expr> {
     match devices {
         Devices::All => None,
         Devices::Fleet(fleet) => Some(col("fleet").eq(lit(fleet.as_str()))),

@@ -1,23 +1,22 @@
 //! Who reported in a range of time, and where everybody was last in it.
 
 use crate::context::Core;
-use crate::events::time;
-use crate::track::condition;
-use crate::{Devices, Scope, SqlEngine, SqlError};
-use datafusion::arrow::array::{AsArray, RecordBatch};
+use crate::fixes::{COLUMNS, Columns, Key, out_of_range, primitive, text};
+use crate::track::seen;
+use crate::{Devices, Fix, FixRequest, Scope, SqlEngine, SqlError};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::TimestampMillisecondType;
-use datafusion::functions_aggregate::expr_fn::{max, min};
-use datafusion::logical_expr::{JoinType, col};
-use datafusion::prelude::DataFrame;
-use waystream_domain::{DeviceId, FleetId, Position, Timestamp};
-use waystream_store::{Table, rows};
+use datafusion::logical_expr::col;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use waystream_domain::{DeviceId, FleetId, Timestamp};
 
 /// A device that has positions in a range of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reporter {
     /// Which.
     pub device: DeviceId,
-    /// Its fleet then.
+    /// Its fleet then; of several the last one by name.
     pub fleet: FleetId,
     /// Fix time of its first position in that range.
     pub first: Timestamp,
@@ -33,67 +32,90 @@ impl SqlEngine {
     ) -> Result<Vec<Reporter>, SqlError> {
         let (core, scope, devices) = (self.core.clone(), scope.clone(), devices.clone());
         let mut answer = self.spawn(Some(self.deadline()), move |out| async move {
-            let grouped = seen(&core, &scope, &devices, range)?
-                .aggregate(vec![col("device")], vec![max(col("fleet")).alias("fleet"), min(col("fix_time")).alias("first")])?;
-            let mut all = Vec::new();
-            for batch in grouped.collect().await? {
-                all.extend(reporters_from(&batch).ok_or_else(|| SqlError::Store("devices can't be read back".into()))?);
+            let rows = seen(&core, &scope, &devices, range)?.select(["device", "fleet", "fix_time"].map(col))?;
+            let mut batches = core.read(rows).await?;
+            let mut all = BTreeMap::new();
+            while let Some(batch) = batches.next().await? {
+                report(&batch, &mut all)?;
             }
-            all.sort_by(|a, b| a.device.cmp(&b.device));
+            let all: Vec<Reporter> = all.into_values().collect();
             out.send(Ok(all)).await.ok();
             Ok(())
         });
         answer.next().await.unwrap_or_else(|| Ok(Vec::new()))
     }
 
-    /// Of each device its last valid position from one time to another (both included), in any order.
-    pub async fn newest(
-        &self,
-        scope: &Scope,
-        devices: &Devices,
-        range: (Timestamp, Timestamp),
-    ) -> Result<Vec<Position>, SqlError> {
-        let (core, scope, devices) = (self.core.clone(), scope.clone(), devices.clone());
+    /// Of each device asked for its last fix in the range asked for, in any order.
+    pub async fn last_fixes(&self, scope: &Scope, request: FixRequest) -> Result<Vec<Fix>, SqlError> {
+        let (core, scope) = (self.core.clone(), scope.clone());
         let mut answer = self.spawn(Some(self.deadline()), move |out| async move {
-            let seen = seen(&core, &scope, &devices, range)?.filter(col("valid"))?;
-            let newest = seen
-                .clone()
-                .aggregate(vec![col("device")], vec![max(col("fix_time")).alias("newest_time")])?
-                .select(vec![col("device").alias("newest_device"), col("newest_time")])?;
-            // What is kept in memory is the left side, a row a device.
-            let keys = (["newest_device", "newest_time"], ["device", "fix_time"]);
-            let last = newest.join(seen, JoinType::RightSemi, &keys.0, &keys.1, None)?;
-            let mut positions = Vec::new();
-            for batch in last.collect().await? {
-                positions.extend(rows::positions_from(&batch).map_err(|e| SqlError::Store(e.to_string()))?);
-            }
-            out.send(Ok(positions)).await.ok();
+            let last: Vec<Fix> = last_fixes(&core, &scope, &request).await?.into_iter().flatten().collect();
+            out.send(Ok(last)).await.ok();
             Ok(())
         });
         answer.next().await.unwrap_or_else(|| Ok(Vec::new()))
     }
 }
 
-fn seen(core: &Core, scope: &Scope, devices: &Devices, (from, to): (Timestamp, Timestamp)) -> Result<DataFrame, SqlError> {
-    let all =
-        core.rows(scope, Table::Positions)?.filter(col("fix_time").gt_eq(time(from)).and(col("fix_time").lt_eq(time(to))))?;
-    Ok(match condition(devices) {
-        Some(condition) => all.filter(condition)?,
-        None => all,
-    })
+/// By device. Rows come once, whatever they are many of: only the last of each device's that lie together are looked at.
+async fn last_fixes(core: &Core, scope: &Scope, request: &FixRequest) -> Result<Vec<Option<Fix>>, SqlError> {
+    let mut last: Vec<Option<Fix>> = vec![None; request.roster.len()];
+    let rows = seen(core, scope, &request.devices, (request.from, request.to))?.select(COLUMNS.map(col))?;
+    let mut batches = core.read(rows).await?;
+    while let Some(batch) = batches.next().await? {
+        let columns = Columns::of(&batch)?;
+        let mut newest: Vec<Key> = Vec::new();
+        for key in columns.keys(&request.roster) {
+            let key = key?;
+            match newest.last_mut() {
+                Some(same) if same.device == key.device => {
+                    if same.fix_time < key.fix_time {
+                        *same = key;
+                    }
+                }
+                _ => newest.push(key),
+            }
+        }
+        for key in newest {
+            let known = &mut last[key.device as usize];
+            if known.is_none_or(|known| known.fix_time < key.fix_time) {
+                *known = Some(columns.fix(key, request.marks)?);
+            }
+        }
+    }
+    Ok(last)
 }
 
-fn reporters_from(batch: &RecordBatch) -> Option<Vec<Reporter>> {
-    let device = batch.column_by_name("device")?.as_string_view_opt()?;
-    let fleet = batch.column_by_name("fleet")?.as_string_view_opt()?;
-    let first = batch.column_by_name("first")?.as_primitive_opt::<TimestampMillisecondType>()?;
-    (0..batch.num_rows())
-        .map(|i| {
-            Some(Reporter {
-                device: DeviceId::new(device.value(i)).ok()?,
-                fleet: FleetId::new(fleet.value(i)).ok()?,
-                first: Timestamp::from_millis(first.value(i))?,
-            })
-        })
-        .collect()
+/// Takes the rows of a batch in. Those of a device lie together, so each device is looked up once.
+fn report(batch: &RecordBatch, all: &mut BTreeMap<DeviceId, Reporter>) -> Result<(), SqlError> {
+    let (device, fleet) = (text(batch, "device")?, text(batch, "fleet")?);
+    let fix_time = primitive::<TimestampMillisecondType>(batch, "fix_time")?;
+    let mut at = 0;
+    while at < batch.num_rows() {
+        let id = device.value(at);
+        let (mut first_ms, mut of) = (fix_time.value(at), fleet.value(at));
+        at += 1;
+        while at < batch.num_rows() && device.value(at) == id {
+            first_ms = first_ms.min(fix_time.value(at));
+            of = of.max(fleet.value(at));
+            at += 1;
+        }
+        let unread = |e| SqlError::Store(format!("devices can't be read back: {e}"));
+        let first = Timestamp::from_millis(first_ms).ok_or_else(|| out_of_range("fix_time"))?;
+        let (device, fleet) = (DeviceId::new(id).map_err(unread)?, FleetId::new(of).map_err(unread)?);
+        match all.entry(device) {
+            Entry::Vacant(place) => {
+                let device = place.key().clone();
+                place.insert(Reporter { device, fleet, first });
+            }
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.first = known.first.min(first);
+                if known.fleet < fleet {
+                    known.fleet = fleet;
+                }
+            }
+        }
+    }
+    Ok(())
 }

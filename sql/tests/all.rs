@@ -6,6 +6,7 @@ mod acknowledgements;
 mod common;
 mod damage;
 mod extent;
+mod fixes;
 mod hostile;
 mod newest;
 mod queries;

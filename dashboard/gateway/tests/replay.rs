@@ -6,11 +6,14 @@ use crate::system;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Instant;
 use system::browser::{Browser, frame};
 use system::user::User;
 use system::{START_MS, System, device, event, live, position};
+use waystream_domain::{LatLon, Position};
 use waystream_gateway::wire::frame::{FrameKind, flags};
+use waystream_store::Store;
 
 #[tokio::test]
 async fn history_is_replayed_by_its_own_clock_with_its_alerts() {
@@ -255,5 +258,78 @@ async fn a_replay_ends_with_the_session_that_opened_it() {
     browser.until("connect").await;
     assert_eq!(admin.ask(Method::DELETE, "/api/users/viewer", None).await.0, 204);
     browser.until("disconnect").await;
+    system.stop().await;
+}
+
+/// Every frame tells of each vehicle the newest stored position that the clock has passed since the frame before, and of no other.
+#[tokio::test]
+async fn what_is_replayed_is_what_is_stored_at_any_speed() {
+    let system = System::start().await;
+    let mut stored: BTreeMap<u32, BTreeMap<i64, i32>> = BTreeMap::new();
+    let [mut in_time, mut late, mut again] = [(); 3].map(|()| Vec::new());
+    for vehicle in 0..150 {
+        for n in 0..90 {
+            let mut p = position(&format!("v{vehicle:03}"), "north", 0, 10.0 + f64::from(n) / 1e3);
+            let time_ms = i64::from(1_000 * n + 7 * vehicle);
+            p.fix_time = p.fix_time.plus_millis(time_ms);
+            p.received_at = p.fix_time;
+            p.valid = n % 10 != 4;
+            if n % 7 == 3 {
+                again.push(Position { received_at: p.received_at.plus_millis(60_000), ..p.clone() });
+                p.location = LatLon::new(-50.0, 0.0).unwrap();
+            }
+            if p.valid {
+                stored.entry(vehicle as u32).or_default().insert(time_ms, 10_000_000 + 1_000 * n);
+            }
+            let into = if (n + vehicle) % 5 == 0 { &mut late } else { &mut in_time };
+            into.push(p);
+        }
+    }
+    for part in [in_time, late, again] {
+        system.archive(part, Vec::new()).await;
+        system.store.flush().await.unwrap();
+    }
+    let cookie = system.cookie("admin").await;
+    let mut browser = Browser::open(&system.url, &cookie, "websocket");
+    browser.until("connect").await;
+    for (id, speed) in [(1, 40.0), (2, 250.0), (3, 1_000.0)] {
+        let (from, to) = (20_000, 80_000);
+        let open = json!({ "id": id, "action": "open", "from": START_MS + from, "to": START_MS + to, "speed": speed });
+        let answer = browser.ask(json!(["replay", open])).await;
+        assert_eq!(answer["slots"].as_array().unwrap().len(), 150, "{answer}");
+        browser.emit(json!(["replay", { "id": id, "action": "play" }])).await;
+        // What is passed since the beginning of history, then since the frame before. Parts of a frame have one clock.
+        let (mut before, mut clock, mut seen) = (i64::MIN, from, BTreeMap::new());
+        let check = |before: i64, clock: i64, seen: &BTreeMap<u32, i32>| {
+            let passed = stored.iter().filter_map(|(slot, rows)| {
+                let (_, lat) = rows.range(before.saturating_add(1)..=clock).next_back()?;
+                Some((*slot, *lat))
+            });
+            assert_eq!(*seen, passed.collect::<BTreeMap<_, _>>(), "x{speed}, from {before} to {clock}");
+        };
+        loop {
+            let said = browser.next().await;
+            match said.event.as_str() {
+                "r" => {
+                    let frame = frame(&said.args[1]);
+                    if frame.t0_ms - START_MS != clock {
+                        check(before, clock, &seen);
+                        (before, clock) = (clock, frame.t0_ms - START_MS);
+                        seen.clear();
+                    }
+                    for r in &frame.records {
+                        assert_eq!(seen.insert(r.slot, r.lat_e6), None, "nobody is told of twice");
+                        let exact_ms = stored[&r.slot].range(..=clock).next_back().map(|(time_ms, _)| START_MS + time_ms);
+                        assert!(exact_ms.is_some_and(|exact_ms| (0..10).contains(&(r.fix_time_ms - exact_ms))));
+                    }
+                }
+                "replay_state" if said.args[0]["done"] == true => break,
+                _ => {}
+            }
+        }
+        check(before, clock, &seen);
+        assert!(clock <= to);
+        browser.emit(json!(["replay", { "id": id, "action": "close" }])).await;
+    }
     system.stop().await;
 }

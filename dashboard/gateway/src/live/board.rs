@@ -3,13 +3,13 @@
 use super::motion::Motion;
 use super::occupancy::Occupancy;
 use super::recent::RecentEvents;
+use super::record::frame_record;
 use crate::wire::SlotRow;
-use crate::wire::frame::{FrameRecord, SPEED_UNKNOWN, status};
+use crate::wire::frame::FrameRecord;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use waystream_domain::{
-    AttributeValue, Catalog, DeviceId, DeviceState, Event, EventId, EventKind, FleetId, GeofenceId, LivePosition, Position,
-    Timestamp, units,
+    Catalog, DeviceId, DeviceState, Event, EventId, EventKind, FleetId, GeofenceId, LivePosition, Position, Timestamp,
 };
 
 /// Exits of a vehicle that are remembered, so that a correction of the time before is known as such.
@@ -357,35 +357,6 @@ impl Board {
     pub(crate) fn row(&self, slot: u32) -> SlotRow {
         let v = self.vehicle(slot);
         (slot, v.device.to_string(), v.name.clone(), v.fleet.to_string())
-    }
-}
-
-/// A position as it goes into a frame.
-pub(crate) fn frame_record(slot: u32, p: &Position, motion: Motion, link: Link) -> FrameRecord {
-    let e6 = |e7: i32| (f64::from(e7) / 10.0).round() as i32;
-    let is_on = |name: &str| matches!(p.attributes.get(name), Some(AttributeValue::Bool(true)));
-    let link_bits = match link {
-        Link::Online => 0,
-        Link::Late => status::LATE,
-        Link::Offline => status::OFFLINE,
-    };
-    let bit = |on: bool, bit: u8| if on { bit } else { 0 };
-    FrameRecord {
-        slot,
-        lat_e6: e6(p.location.lat_e7()),
-        lon_e6: e6(p.location.lon_e7()),
-        // A cast of a float saturates; the highest value that is a speed is one below "unknown".
-        speed: motion
-            .speed_mps
-            .map_or(SPEED_UNKNOWN, |v| ((units::kmh_from_mps(v) * 10.0).round() as u16).min(SPEED_UNKNOWN - 1)),
-        course: motion.course_deg.map_or(0, |c| ((c.rem_euclid(360.0) * 256.0 / 360.0).round() as u16 % 256) as u8),
-        fix_time_ms: p.fix_time.as_millis(),
-        status: link_bits
-            | bit(is_on("ignition"), status::IGNITION)
-            | bit(motion.moving, status::MOVING)
-            | bit(p.valid, status::VALID)
-            | bit(is_on("charging"), status::CHARGING)
-            | bit(p.attributes.get("alarm").is_some(), status::ALARM),
     }
 }
 

@@ -16,6 +16,7 @@ mod motion;
 mod occupancy;
 mod outbox;
 mod recent;
+mod record;
 #[cfg(test)]
 mod sight;
 mod sockets;
@@ -25,15 +26,16 @@ mod window;
 
 pub(crate) use alerts::{alert, device_name};
 pub use area::DetailLimits;
+pub(crate) use board::Board;
 pub use board::LinkLimits;
-pub(crate) use board::{Board, Link, frame_record};
 pub(crate) use feed::{Follow, follow, start};
 pub(crate) use hub::{Command, Hub, HubStart, SharedBoard};
 pub(crate) use kills::Kills;
 pub(crate) use latest::BoardPositions;
 pub(crate) use listing::{Listed, Ranks, Wanted, list, listed_vehicle};
-pub(crate) use motion::Motion;
+pub(crate) use motion::{Motion, Told};
 pub(crate) use outbox::taken;
+pub(crate) use record::record;
 pub(crate) use sockets::{Live, socket_router};
 
 pub(crate) use crate::wire::cells::Look;

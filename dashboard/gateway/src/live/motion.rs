@@ -1,6 +1,6 @@
 //! How a vehicle moves: as it says, or else as its last two fixes tell.
 
-use waystream_domain::{AttributeValue, Position, bearing_deg, haversine_m};
+use waystream_domain::{AttributeValue, LatLon, Position, Timestamp, bearing_deg, haversine_m};
 
 /// From this speed on a vehicle moves, unless it says itself whether it does. Receivers at rest report up to about 0.5 m/s.
 const MOVING_MPS: f32 = 1.0;
@@ -25,34 +25,55 @@ pub(crate) struct Motion {
     pub(crate) moving: bool,
 }
 
+/// What one fix tells of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told {
+    /// When and where.
+    pub(crate) at: (Timestamp, LatLon),
+    /// Over ground.
+    pub(crate) speed_mps: Option<f32>,
+    /// Clockwise from true north.
+    pub(crate) course_deg: Option<f32>,
+    /// Whether it moves, if the tracker says so itself.
+    pub(crate) moving: Option<bool>,
+}
+
 impl Motion {
     /// At a position, by itself and by the one before it.
     pub(crate) fn at(position: &Position, before: Option<&Position>) -> Self {
-        let told = match position.attributes.get("motion") {
+        let moving = match position.attributes.get("motion") {
             Some(AttributeValue::Bool(moving)) => Some(*moving),
             _ => None,
         };
-        let (mut speed_mps, mut course_deg) = (position.speed_mps, position.course_deg);
-        if let (None, Some((by_fixes, towards))) = (speed_mps, before.and_then(|before| between(before, position))) {
+        let at = (position.fix_time, position.location);
+        let told = Told { at, speed_mps: position.speed_mps, course_deg: position.course_deg, moving };
+        Self::of(&told, before.map(|before| (before.fix_time, before.location)))
+    }
+
+    /// At a fix, by itself and by when and where the one before it was.
+    pub(crate) fn of(told: &Told, before: Option<(Timestamp, LatLon)>) -> Self {
+        let (mut speed_mps, mut course_deg) = (told.speed_mps, told.course_deg);
+        if let (None, Some((by_fixes, towards))) = (speed_mps, before.and_then(|before| between(before, told.at))) {
             speed_mps = Some(by_fixes);
             course_deg = course_deg.or(towards);
         }
-        Self { speed_mps, course_deg, moving: told.unwrap_or_else(|| speed_mps.is_some_and(|v| v >= MOVING_MPS)) }
+        let moving = told.moving.unwrap_or_else(|| speed_mps.is_some_and(|v| v >= MOVING_MPS));
+        Self { speed_mps, course_deg, moving }
     }
 }
 
 /// Speed, m/s, and course, degrees, from one fix to the next; no course without a way.
-fn between(before: &Position, after: &Position) -> Option<(f32, Option<f32>)> {
-    let elapsed_ms = after.fix_time.millis_since(before.fix_time);
+fn between(before: (Timestamp, LatLon), after: (Timestamp, LatLon)) -> Option<(f32, Option<f32>)> {
+    let elapsed_ms = after.0.millis_since(before.0);
     if !(1..=LONGEST_MS).contains(&elapsed_ms) {
         return None;
     }
-    let way_m = haversine_m(before.location, after.location);
+    let way_m = haversine_m(before.1, after.1);
     if way_m < SHORTEST_M {
         return Some((0.0, None));
     }
     let speed_mps = way_m * 1000.0 / elapsed_ms as f64;
-    (speed_mps <= FASTEST_MPS).then(|| (speed_mps as f32, Some(bearing_deg(before.location, after.location) as f32)))
+    (speed_mps <= FASTEST_MPS).then(|| (speed_mps as f32, Some(bearing_deg(before.1, after.1) as f32)))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod loading;
 mod player;
+mod shown;
 
 use crate::auth::{Identity, Sessions};
 use crate::metrics::{Refusal, refused};
@@ -21,7 +22,7 @@ use waystream_sql::{Devices, SqlEngine};
 const PER_SOCKET: usize = 4;
 /// Replays of all sockets at a time; where there are several organisations, each has its share.
 const TOTAL: usize = 64;
-/// Devices that may be named in one request, or are in one question to history.
+/// Devices that may be named in one request.
 const MAX_NAMED: usize = 10_000;
 /// Slowest and fastest clock.
 const SPEEDS: std::ops::RangeInclusive<f64> = 0.1..=1_000.0;

@@ -1,7 +1,8 @@
 //! One replay: a clock, the positions it has reached, and the frames that tell them.
 
 use super::loading::{Loaded, Selection, Vehicles, load};
-use crate::live::{Link, Motion, frame_record, taken};
+use super::shown::shown;
+use crate::live::taken;
 use crate::metrics as names;
 use crate::nodes::SocketRef;
 use crate::wire::frame::{FrameBuilder, FrameHead, FrameKind, FrameRecord, flags};
@@ -13,8 +14,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use waystream_domain::{Attributes, DeviceId, Position, SharedCatalog, Timestamp};
-use waystream_sql::{SqlEngine, SqlError, TrackStream};
+use waystream_domain::{DeviceId, SharedCatalog, Timestamp};
+use waystream_sql::{Fix, FixStream, SqlEngine, SqlError};
 
 /// Time between frames.
 const TICK: Duration = Duration::from_millis(100);
@@ -49,6 +50,23 @@ pub(crate) enum Step {
     NextFix(Option<DeviceId>),
 }
 
+/// Whose next fix is waited for.
+enum Whose {
+    Nobodys,
+    Anybodys,
+    Of(u32),
+}
+
+impl Whose {
+    fn is_it(&self, slot: u32) -> bool {
+        match self {
+            Self::Nobodys => false,
+            Self::Anybodys => true,
+            Self::Of(one) => *one == slot,
+        }
+    }
+}
+
 /// What waits for its turn to be sent.
 enum Outgoing {
     Frame(u32, Bytes),
@@ -61,7 +79,7 @@ pub(crate) struct Player {
     id: u32,
     socket: SocketRef,
     selection: Selection,
-    vehicles: Arc<Vehicles>,
+    vehicles: Vehicles,
     clock: Timestamp,
     /// Of the clock, what is less than a millisecond.
     rest_ms: f64,
@@ -70,10 +88,10 @@ pub(crate) struct Player {
     playing: bool,
     /// Is taken when the client has taken what was told before.
     step: Option<Step>,
-    track: Option<TrackStream>,
-    /// The newest position shown of every vehicle, without attributes.
-    shown: BTreeMap<DeviceId, Position>,
-    ahead: VecDeque<Position>,
+    stream: Option<FixStream>,
+    /// The newest fix shown of every vehicle, by slot.
+    shown: Vec<Option<Fix>>,
+    ahead: VecDeque<Fix>,
     alerts: VecDeque<AlertEvent>,
     outgoing: VecDeque<Outgoing>,
     in_flight: VecDeque<u32>,
@@ -85,19 +103,20 @@ impl Player {
     /// A player that stands at the beginning.
     pub(crate) fn new(id: u32, socket: SocketRef, selection: Selection, vehicles: Vehicles, speed: f64) -> Self {
         let clock = selection.from;
-        let (shown, ahead, alerts, outgoing, in_flight) = Default::default();
+        let (ahead, alerts, outgoing, in_flight) = Default::default();
+        let shown = vec![None; vehicles.roster.len()];
         Self {
             id,
             socket,
             selection,
-            vehicles: Arc::new(vehicles),
+            vehicles,
             clock,
             rest_ms: 0.0,
             ticked_at: Instant::now(),
             speed,
             playing: false,
             step: None,
-            track: None,
+            stream: None,
             shown,
             ahead,
             alerts,
@@ -127,10 +146,10 @@ impl Player {
         catalog: &SharedCatalog,
         controls: &mut mpsc::Receiver<Control>,
     ) -> Result<(), SqlError> {
-        let (selection, vehicles) = (self.selection.clone(), Arc::clone(&self.vehicles));
+        let (selection, vehicles) = (self.selection.clone(), self.vehicles.clone());
         let loading_from = |at: Timestamp| -> BoxFuture<'static, Result<Loaded, SqlError>> {
             let (sql, catalog, selection, vehicles) =
-                (Arc::clone(sql), Arc::clone(catalog), selection.clone(), Arc::clone(&vehicles));
+                (Arc::clone(sql), Arc::clone(catalog), selection.clone(), vehicles.clone());
             async move { load(&sql, &catalog, &selection, &vehicles, at).await }.boxed()
         };
         let mut loading = Some(loading_from(self.clock));
@@ -214,14 +233,14 @@ impl Player {
     }
 
     fn start_from(&mut self, loaded: Loaded) {
-        self.track = Some(loaded.track);
+        self.stream = Some(loaded.stream);
         self.alerts = loaded.alerts;
         self.ahead.clear();
         self.rest_ms = 0.0;
         self.clock = loaded.at;
         self.ticked_at = Instant::now();
-        self.shown.clear();
-        self.frames(FrameKind::Snapshot, loaded.positions);
+        self.shown.fill(None);
+        self.frames(FrameKind::Snapshot, loaded.fixes);
         self.tell_state();
         self.send();
     }
@@ -249,28 +268,34 @@ impl Player {
             Step::To(moment) => (*moment).clamp(self.clock, self.selection.to),
             Step::NextFix(_) => self.selection.to,
         };
+        let whose = match step {
+            Step::To(_) => Whose::Nobodys,
+            Step::NextFix(None) => Whose::Anybodys,
+            Step::NextFix(Some(device)) => self.vehicles.roster.place(device.as_str()).map_or(Whose::Nobodys, Whose::Of),
+        };
         let mut moved = BTreeMap::new();
         loop {
-            while self.ahead.front().is_some_and(|p| p.fix_time <= target) {
-                let Some(position) = self.ahead.pop_front() else { break };
-                if !position.valid {
-                    continue;
+            while let Some(fix) = self.ahead.front().copied().filter(|fix| fix.fix_time <= target) {
+                self.ahead.pop_front();
+                if whose.is_it(fix.device) {
+                    target = fix.fix_time;
                 }
-                if matches!(step, Step::NextFix(whose) if whose.as_ref().is_none_or(|d| *d == position.device)) {
-                    target = position.fix_time;
-                }
-                moved.insert(position.device.clone(), position);
+                moved.insert(fix.device, fix);
             }
-            let Some(track) = self.track.as_mut().filter(|_| self.ahead.is_empty()) else { break };
-            match track.next().await.transpose()? {
-                Some(batch) => self.ahead.extend(batch),
-                None => self.track = None,
+            let Some(stream) = self.stream.as_mut().filter(|_| self.ahead.is_empty()) else { break };
+            let waiting = Instant::now();
+            let next = stream.next().await.transpose()?;
+            // Waiting is not played time, also if it is for history.
+            self.ticked_at += waiting.elapsed();
+            match next {
+                Some(batch) => self.ahead = batch.into(),
+                None => self.stream = None,
             }
         }
         self.clock = target;
         self.ticks += 1;
         if !moved.is_empty() {
-            self.frames(FrameKind::Delta, moved);
+            self.frames(FrameKind::Delta, moved.into_values());
         }
         while self.alerts.front().is_some_and(|a| a.fix_time <= target.as_millis()) {
             self.outgoing.extend(self.alerts.pop_front().map(|alert| Outgoing::Alert(Box::new(alert))));
@@ -283,15 +308,15 @@ impl Player {
         Ok(())
     }
 
-    fn frames(&mut self, kind: FrameKind, positions: BTreeMap<DeviceId, Position>) {
-        let mut records: Vec<FrameRecord> = Vec::with_capacity(positions.len());
-        for (device, position) in positions {
-            let Some(slot) = self.vehicles.get(&device).map(|v| v.slot) else { continue };
-            let motion = Motion::at(&position, self.shown.get(&device));
-            records.push(frame_record(slot, &position, motion, Link::Online));
-            self.shown.insert(device, Position { attributes: Attributes::default(), ..position });
-        }
-        records.sort_by_key(|r| r.slot);
+    /// In order of their slots.
+    fn frames(&mut self, kind: FrameKind, fixes: impl IntoIterator<Item = Fix>) {
+        let records: Vec<FrameRecord> = fixes
+            .into_iter()
+            .map(|fix| {
+                let before = self.shown[fix.device as usize].replace(fix);
+                shown(&fix, before.as_ref())
+            })
+            .collect();
         let mut rest = records.as_slice();
         loop {
             let mut builder = FrameBuilder::new(self.clock.as_millis());

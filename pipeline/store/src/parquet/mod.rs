@@ -24,6 +24,7 @@ mod lately;
 mod manifest;
 mod merge_exec;
 mod newest;
+mod order;
 mod overlap;
 mod part;
 mod parts;

@@ -8,6 +8,7 @@ use super::count_exec::CountExec;
 use super::file::DataFile;
 use super::lately::Lately;
 use super::merge_exec::MergeExec;
+use super::order::times_first;
 use super::overlap::{Group, groups};
 use super::part::{Extents, Part};
 use super::parts::Parts;
@@ -255,7 +256,7 @@ impl TableProvider for TableSnapshot {
         filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let filters: Vec<Expr> = filters.iter().cloned().chain(self.kept()).collect();
+        let filters = times_first(filters.iter().cloned().chain(self.kept()));
         let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.table.schema().fields().len()).collect());
         if self.newest_only
             && let Some(newest) = self.newest(state, &filters, &wanted).await?

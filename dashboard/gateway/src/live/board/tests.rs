@@ -1,6 +1,7 @@
 //! Tests of the board, and positions for tests of others.
 
 use super::*;
+use crate::wire::frame::status;
 use waystream_domain::catalog::Device;
 use waystream_domain::{CatalogEdit, CatalogEntry, LatLon};
 
