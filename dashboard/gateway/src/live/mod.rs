@@ -6,6 +6,7 @@ mod board;
 mod client;
 mod client_cells;
 mod counted;
+mod early;
 mod feed;
 mod hub;
 mod index;
