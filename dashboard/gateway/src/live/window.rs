@@ -53,6 +53,11 @@ impl Window {
         }
     }
 
+    /// Bytes in flight.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// How long a frame has been waiting for its acknowledgement.
     pub(crate) fn waiting(&self, now: Now) -> Duration {
         if self.in_flight.is_empty() { Duration::ZERO } else { now.up.saturating_sub(self.waiting_since) }

@@ -3,9 +3,9 @@
 use super::seats::{Followed, Part, Parts, Shown, Watched};
 use super::{Client, Hub, Message, Now, TOO_FAR};
 use crate::live::board::Board;
-use crate::live::client::{ClientView, Outgoing};
+use crate::live::client::ClientView;
 use crate::live::outbox::taken;
-use crate::live::view::View;
+use crate::live::view::{Outgoing, View};
 use crate::metrics as names;
 use crate::nodes::SocketRef;
 use socketioxide::socket::Sid;
@@ -82,7 +82,7 @@ impl Sending<'_> {
         let Some(tick) = view.tick(self.board, self.now.wall, &mut || advance(seq)) else { return };
         for sid in sockets {
             let Some(client) = self.clients.get_mut(sid) else { continue };
-            let direct = client.window.take_tick(&tick, view);
+            let direct = client.window.take_tick(&tick);
             if !direct.is_empty() && direct.iter().all(|o| send(&client.socket, o)) {
                 self.sent += direct.len() as u64;
                 client.window.tick_sent(&tick, view, self.now);
@@ -171,7 +171,7 @@ impl Followed {
     /// Ends the tick of the followed vehicles.
     fn tick(&mut self, socket: &SocketRef, board: &Board, now: Now, next_seq: &mut impl FnMut() -> u32) -> u64 {
         let Some(tick) = self.view.tick(board, now.wall, next_seq) else { return 0 };
-        let direct = self.window.take_tick(&tick, &self.view);
+        let direct = self.window.take_tick(&tick);
         if !direct.is_empty() && direct.iter().all(|o| send(socket, o)) {
             self.window.tick_sent(&tick, &self.view, now);
             return direct.len() as u64;
