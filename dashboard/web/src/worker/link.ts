@@ -145,11 +145,11 @@ export class Link {
     if (this.socket.connected) this.socket.emit('inside', { on });
   }
 
-  /** The newest frame, which was so long: it stands for all before it. */
-  ack(seq: number, bytes: number): void {
+  /** The newest frame, which was so long: it stands for all before it. The server sends more of a snapshot only when it hears of what it has sent. */
+  ack(seq: number, bytes: number, ofSnapshot: boolean): void {
     this.unacknowledged += bytes;
     this.newest = seq;
-    if (this.unacknowledged >= ACK_AFTER_BYTES || performance.now() - this.acknowledgedAt >= ACK_EVERY_MS) this.acknowledge();
+    if (ofSnapshot || this.unacknowledged >= ACK_AFTER_BYTES || performance.now() - this.acknowledgedAt >= ACK_EVERY_MS) this.acknowledge();
     else this.acknowledging ??= setTimeout(() => this.acknowledge(), ACK_EVERY_MS);
   }
 
