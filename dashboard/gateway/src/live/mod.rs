@@ -1,5 +1,6 @@
 //! The live map: from the log to every socket that watches.
 
+mod acked;
 mod alerts;
 mod area;
 mod board;
@@ -21,6 +22,7 @@ mod recent;
 mod sight;
 mod sockets;
 mod tiles;
+mod turns;
 mod view;
 mod window;
 
