@@ -17,7 +17,7 @@ const READ_BYTES: usize = 8 * 1024;
 /// What a message of ours with a part of a snapshot begins with; it is acknowledged at once.
 const SNAPSHOT: [u8; 2] = [0x46, 0x10];
 /// Frames are acknowledged so often, or when so many bytes have come, as the dashboard does.
-const ACK_EVERY: Duration = Duration::from_millis(250);
+const ACK_EVERY: Duration = Duration::from_millis(500);
 const ACK_AFTER_BYTES: usize = 8 * 1024;
 
 /// Whom a client speaks with.

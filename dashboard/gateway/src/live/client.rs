@@ -32,7 +32,7 @@ const SNAPSHOT_FRAMES: usize = 12;
 /// leaves it with a buffer of that size for as long as it lasts, so new vehicles go out in small pieces there.
 const SMALL_VIEW: usize = 3_000;
 /// With so many bytes in flight the next piece waits.
-const PIECES_BYTES: usize = 16 * 1024;
+const PIECES_BYTES: usize = 8 * 1024;
 
 /// See the module.
 #[derive(Debug)]

@@ -55,7 +55,7 @@ const WATCH_AGAIN_MS = 5_000;
 /** A replay that is not open by then never will be: the server gives up long before. */
 const OPEN_AT_MOST_MS = 120_000;
 /** Frames are acknowledged so often, or when so much has come: the server lets small ones go ahead for about twice as long. */
-const ACK_EVERY_MS = 250;
+const ACK_EVERY_MS = 500;
 const ACK_AFTER_BYTES = 8_192;
 
 export class Link {
