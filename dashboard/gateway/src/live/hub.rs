@@ -17,7 +17,7 @@ use super::feed::News;
 use super::kills::Kills;
 use super::outbox::{Message, Outbox};
 use super::tiles::Tiles;
-use super::turns::{STEP, Turns};
+use super::turns::{Turns, next_due};
 use super::view::ViewKey;
 use crate::auth::{Sessions, SignedIn};
 use crate::nodes::{AckSender, SocketRef};
@@ -210,12 +210,16 @@ impl Hub {
         mut news: mpsc::Receiver<News>,
         cancel: CancellationToken,
     ) -> Result<(), LogError> {
-        let mut tick = tokio::time::interval(STEP);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut due = tokio::time::Instant::now();
+        let mut turn = std::pin::pin!(tokio::time::sleep_until(due));
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
-                _ = tick.tick() => self.tick(self.now()),
+                () = turn.as_mut() => {
+                    self.tick(self.now());
+                    due = next_due(due, tokio::time::Instant::now());
+                    turn.as_mut().reset(due);
+                }
                 Some(command) = commands.recv() => self.command(command, self.now()),
                 news = news.recv() => match news {
                     Some(news) => self.news(news, self.now()),

@@ -2,13 +2,14 @@
 //! a tick long, and then nothing would be written for the other half.
 
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Time between two frames of a view.
 const TICK: Duration = Duration::from_millis(100);
 /// Turns in that time.
 const TURNS: u8 = 20;
 /// Time from one turn to the next.
-pub(crate) const STEP: Duration = Duration::from_micros(TICK.as_micros() as u64 / TURNS as u64);
+const STEP: Duration = Duration::from_micros(TICK.as_micros() as u64 / TURNS as u64);
 
 /// Counts turns, and rounds of them: each view has its turn once a round.
 #[derive(Debug, Default)]
@@ -40,6 +41,13 @@ impl Turns {
     }
 }
 
+/// When the turn comes that follows one which was due then. A late turn delays no other: each view is told as often as it should be. But
+/// where a whole round is late there is more to do than can be done, and views are told less often.
+pub(crate) fn next_due(due: Instant, now: Instant) -> Instant {
+    let next = due + STEP;
+    if next + TICK < now { now + STEP } else { next }
+}
+
 /// The turn with the least to do, for one more view: of all views their turns and how many sockets they have.
 pub(crate) fn calmest(views: impl IntoIterator<Item = (u8, usize)>) -> u8 {
     let mut loads = [0; TURNS as usize];
@@ -66,6 +74,20 @@ mod tests {
         assert_eq!(seen, vec![6; usize::from(TURNS)]);
         assert_eq!(first_of_third, 2);
         assert_eq!(STEP * u32::from(TURNS), TICK);
+    }
+
+    #[test]
+    fn what_is_late_is_made_up_for_within_a_round_and_not_beyond() {
+        let start = Instant::now();
+        let mut due = start;
+        // One that is late by seven turns, and the others in time.
+        for turn in 1..=40 {
+            let late = if turn == 10 { 7 * STEP } else { Duration::ZERO };
+            due = next_due(due, due + late);
+        }
+        assert_eq!(due, start + 40 * STEP);
+        let now = due + 2 * TICK;
+        assert_eq!(next_due(due, now), now + STEP);
     }
 
     #[test]
