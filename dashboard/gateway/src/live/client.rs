@@ -79,10 +79,12 @@ impl ClientView {
         let told = self.told(from);
         let stays = |slot: &u32| to.is_known(*slot, to.ticked());
         let stale = self.stale.iter().chain(&self.gone).copied();
-        let stale = stale.chain(from.moved_since(self.since, self.known)).chain(from.just_left(self.known));
+        let stale = stale.chain(from.moved_since(self.since, self.known)).chain(from.just_left(0..self.known));
         self.stale = stale.filter(|slot| told.contains(slot) && stays(slot)).collect();
         // Whoever has another name since the last tick goes and comes again with it.
-        self.missing = to.joined(0, to.ticked()).filter(|slot| !told.contains(slot) || from.is_renamed(*slot)).collect();
+        let new = to.joined(0, to.ticked()).filter(|slot| !told.contains(slot) || from.is_renamed(*slot));
+        // Who has just left is missing too: when that is told, it is no news for this client.
+        self.missing = new.chain(to.just_left(0..to.ticked()).filter(|slot| !told.contains(slot))).collect();
         self.gone = told.into_iter().filter(|slot| !stays(slot) || from.is_renamed(*slot)).collect();
         self.known = to.ticked();
         (self.since, self.pass) = (to.ticks(), None);
@@ -92,7 +94,7 @@ impl ClientView {
 
     /// Who is on the client's map, up to date or not.
     fn told(&self, view: &View) -> BTreeSet<u32> {
-        let known = view.joined(0, self.known).chain(view.just_left(self.known));
+        let known = view.joined(0, self.known).chain(view.just_left(0..self.known));
         known.filter(|slot| !self.missing.contains(slot)).chain(self.gone.iter().copied()).collect()
     }
 
@@ -166,8 +168,12 @@ impl ClientView {
             self.window.sent(outgoing.seq, outgoing.bytes(), now);
             match done {
                 Done::Gone(last) => self.gone = self.gone.split_off(&last.saturating_add(1)),
-                Done::Missing(last) => self.missing = self.missing.split_off(&last.saturating_add(1)),
+                Done::Missing(last) => {
+                    let known = self.known;
+                    self.missing.retain(|&slot| slot > last || !view.is_known(slot, known));
+                }
                 Done::Known(known) => {
+                    self.missing.extend(view.just_left(self.known..known));
                     self.known = known;
                     if self.snapshot_end.is_some_and(|end| end <= known) {
                         self.snapshot_end = None;
@@ -198,14 +204,14 @@ impl ClientView {
         };
         let waits = view.ticked() <= SMALL_VIEW && self.window.bytes() >= PIECES_BYTES;
         let records = (view.ticked() / SNAPSHOT_FRAMES).clamp(FEW_RECORDS, SNAPSHOT_RECORDS);
-        self.missing.retain(|&slot| view.is_known(slot, self.known));
-        let has_new = !self.missing.is_empty() || self.snapshot_end.is_some() || self.known < view.ticked();
+        // Whoever has just left stays missing until the tick that tells of it, or it would be taken for somebody who has been told.
+        let here = self.missing.iter().copied().filter(|&slot| view.is_known(slot, self.known));
+        let some: BTreeSet<u32> = here.take(records).collect();
+        let has_new = !some.is_empty() || self.snapshot_end.is_some() || self.known < view.ticked();
         if has_new && waits {
             return None;
         }
-        if !self.missing.is_empty() {
-            let some: BTreeSet<u32> = self.missing.iter().copied().take(records).collect();
-            let last = *some.last()?;
+        if let Some(&last) = some.last() {
             return Some((with_rows(some, kind, flags), Done::Missing(last)));
         }
         if self.snapshot_end.is_some() || self.known < view.ticked() {
@@ -343,6 +349,21 @@ mod tests {
             self.receive(sent);
         }
 
+        /// Between two ticks.
+        fn catch_up(&mut self) {
+            let Self { client, view, board, seq, .. } = self;
+            let mut sent = Vec::new();
+            let mut next = || {
+                *seq += 1;
+                *seq
+            };
+            client.catch_up(view, board, NOW, &mut next, |o| {
+                sent.push(o.clone());
+                true
+            });
+            self.receive(sent);
+        }
+
         fn acknowledge_all(&mut self) {
             if let Some(&last) = self.unacknowledged.last() {
                 self.client.acknowledge(last, NOW);
@@ -403,24 +424,29 @@ mod tests {
         scene.view.join(2);
         // A client that comes in the midst of a tick, and is sent its snapshot at once.
         scene.client = ClientView::new(&scene.view, NOW);
-        let Scene { client, view, board, seq, .. } = &mut scene;
-        let mut sent = Vec::new();
-        client.catch_up(
-            view,
-            board,
-            NOW,
-            &mut || {
-                *seq += 1;
-                *seq
-            },
-            |o| {
-                sent.push(o.clone());
-                true
-            },
-        );
-        scene.receive(sent);
+        scene.catch_up();
         scene.view.leave(2);
         scene.settle();
+    }
+
+    #[test]
+    fn who_leaves_before_a_client_is_told_of_it_is_not_told_to_be_gone() {
+        let mut scene = Scene::new(3);
+        scene.settle();
+        scene.client = ClientView::new(&scene.view, NOW);
+        (scene.rows, scene.seen) = (BTreeSet::new(), BTreeMap::new());
+        scene.view.leave(1);
+        scene.catch_up();
+        scene.settle();
+        assert_eq!(scene.rows, BTreeSet::from([0, 2]));
+        // The same where it comes from another view.
+        let mut to = View::of(0..3);
+        to.leave(1);
+        scene.client.move_to(&scene.view, &to);
+        scene.view = to;
+        scene.catch_up();
+        scene.settle();
+        assert_eq!(scene.rows, BTreeSet::from([0, 2]));
     }
 
     #[test]
