@@ -190,6 +190,12 @@ async fn how_many_vehicles_are_inside_of_a_geofence_is_told_to_whoever_asks_and_
     // An edited geofence may be another one.
     system.edit(geofence("Old yard", "yard", "ours")).await;
     all.until_so(|b| b.inside.last() == Some(&told(true, json!([["yard", 1]])))).await;
+    // The event of one whose first position comes later.
+    let alerts = all.alerts.len();
+    system.happen(&event("c", "south", 0)).await;
+    all.until_so(|b| b.alerts.len() == alerts + 1).await;
+    system.move_to("south", vec![live("c", "south", 1, 1.0)]).await;
+    all.until_so(|b| b.inside.last() == Some(&told(false, json!([["yard", 2]])))).await;
     system.stop().await;
 }
 
