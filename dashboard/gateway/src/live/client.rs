@@ -29,7 +29,7 @@ const FEW_RECORDS: usize = 80;
 /// A snapshot is about so many frames, if it can be.
 const SNAPSHOT_FRAMES: usize = 12;
 /// Views of so many vehicles are small, and thousands of sockets may begin with them at once. What is written to a connection in one go
-/// leaves it with a buffer of that size for as long as it lasts, so new vehicles go out in small pieces there.
+/// leaves it with a buffer of that size for as long as it lasts, so snapshots go out in small pieces there.
 const SMALL_VIEW: usize = 3_000;
 /// With so many bytes in flight the next piece waits.
 const PIECES_BYTES: usize = 8 * 1024;
@@ -202,15 +202,14 @@ impl ClientView {
             let slots = (!some.is_empty()).then(|| slots_message(some, board));
             Outgoing { slots, seq: head.seq, frame }
         };
-        let waits = view.ticked() <= SMALL_VIEW && self.window.bytes() >= PIECES_BYTES;
+        // What comes of a snapshot is acknowledged at once, and nothing else is.
+        if self.snapshot_end.is_some() && view.ticked() <= SMALL_VIEW && self.window.bytes() >= PIECES_BYTES {
+            return None;
+        }
         let records = (view.ticked() / SNAPSHOT_FRAMES).clamp(FEW_RECORDS, SNAPSHOT_RECORDS);
         // Whoever has just left stays missing until the tick that tells of it, or it would be taken for somebody who has been told.
         let here = self.missing.iter().copied().filter(|&slot| view.is_known(slot, self.known));
         let some: BTreeSet<u32> = here.take(records).collect();
-        let has_new = !some.is_empty() || self.snapshot_end.is_some() || self.known < view.ticked();
-        if has_new && waits {
-            return None;
-        }
         if let Some(&last) = some.last() {
             return Some((with_rows(some, kind, flags), Done::Missing(last)));
         }
