@@ -24,8 +24,9 @@ use waystream_store::parquet::{ParquetOptions, ParquetStore};
 /// Catalog entries and states written at a time.
 const BATCH: usize = 10_000;
 
-/// Runs until standard input ends. Prints the address first; then for each line read a sign-in link of a user who sees all.
-pub async fn serve(dir: &Path, listen: SocketAddr, sizes: Sizes, history: Past) -> Result<()> {
+/// Runs until standard input ends. Prints the address first; then for each line read a sign-in link of a user who sees all. `parked`:
+/// nobody moves, so what it comes to need is its sockets'.
+pub async fn serve(dir: &Path, listen: SocketAddr, sizes: Sizes, history: Past, parked: bool) -> Result<()> {
     let log = EmbeddedLog::open(&dir.join("log"), EmbeddedOptions::default())?;
     let store = ParquetStore::open(&dir.join("store"), ParquetOptions::default())?;
     past::fill(store.as_ref(), sizes, history, now()).await.context("history")?;
@@ -83,7 +84,7 @@ pub async fn serve(dir: &Path, listen: SocketAddr, sizes: Sizes, history: Past) 
     let (address, links) = (gateway.local_addr(), gateway.sign_in_links());
     let (of_gateway, of_fleet, into) = (stop.clone(), stop.clone(), log.clone());
     tasks.spawn(async move { Ok(gateway.run(of_gateway).await?) });
-    tasks.spawn(async move {
+    let moving = async move {
         let mut tick = tokio::time::interval(Duration::from_secs(1) / u32::try_from(sizes.hz)?);
         while !of_fleet.is_cancelled() {
             tick.tick().await;
@@ -91,8 +92,11 @@ pub async fn serve(dir: &Path, listen: SocketAddr, sizes: Sizes, history: Past) 
             let records = snapshots.iter().map(|s| Record::new(s.fleet.as_str().to_owned(), encode_snapshot(s)));
             into.append(Topic::Snapshots, records.collect()).await?;
         }
-        Ok(())
-    });
+        Ok::<_, anyhow::Error>(())
+    };
+    if !parked {
+        tasks.spawn(moving);
+    }
 
     writeln!(std::io::stdout(), "http://{address}")?;
     let mut orders = BufReader::new(tokio::io::stdin()).lines();

@@ -14,8 +14,10 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 /// Small, as there are thousands of clients.
 const READ_BYTES: usize = 8 * 1024;
 
+/// What a message of ours with a part of a snapshot begins with; it is acknowledged at once.
+const SNAPSHOT: [u8; 2] = [0x46, 0x10];
 /// Frames are acknowledged so often, or when so many bytes have come, as the dashboard does.
-const ACK_EVERY: Duration = Duration::from_millis(250);
+const ACK_EVERY: Duration = Duration::from_millis(500);
 const ACK_AFTER_BYTES: usize = 8 * 1024;
 
 /// Whom a client speaks with.
@@ -64,7 +66,8 @@ impl Watcher {
         loop {
             let Message::Binary(bytes) = self.message().await? else { continue };
             self.unacknowledged += bytes.len();
-            let due = self.unacknowledged >= ACK_AFTER_BYTES || self.acknowledged_at.elapsed() >= ACK_EVERY;
+            let is_waited_for = self.unacknowledged >= ACK_AFTER_BYTES || bytes.starts_with(&SNAPSHOT);
+            let due = is_waited_for || self.acknowledged_at.elapsed() >= ACK_EVERY;
             if self.acknowledges && due {
                 (self.unacknowledged, self.acknowledged_at) = (0, Instant::now());
                 let seq = bytes.get(8..12).and_then(|seq| seq.try_into().ok()).map(u32::from_le_bytes).context("no frame")?;

@@ -16,6 +16,8 @@ use waystream_benchmarks::watcher::{Server, sign_in};
 /// A fleet's vehicles: each moves once a second, so every tenth of a second a hundred have.
 const VEHICLES_PER_FLEET: usize = 1000;
 const HZ: usize = 10;
+/// Until a server that produces has filled its caches.
+const WARM: Duration = Duration::from_secs(10);
 
 /// Measures how many sockets can be told of moving fleets.
 #[derive(Debug, Parser)]
@@ -66,7 +68,7 @@ async fn measure(name: &str, args: &Args, clients: usize) -> Result<Vec<Row>> {
     let dir = tempfile::tempdir_in(&args.dir)?;
     let start = async |produces: bool| match &args.peer {
         Some(folder) if name == "Node" => peer(folder, args.fleets, produces),
-        _ => ours(dir.path(), args.fleets).await,
+        _ => ours(dir.path(), args.fleets, produces).await,
     };
     let crowd = |running: &Running| Clients {
         server: running.server.clone(),
@@ -89,6 +91,8 @@ async fn measure(name: &str, args: &Args, clients: usize) -> Result<Vec<Row>> {
     drop(running);
 
     let running = start(true).await?;
+    // What a server comes to need of itself is not its sockets'.
+    tokio::time::sleep(WARM).await;
     let before = running.usage()?;
     let mut watching = match Crowd::connect(crowd(&running), true).await {
         Ok(watching) => watching,
@@ -152,11 +156,14 @@ impl Drop for Running {
 }
 
 /// The program `gateway` beside this one, with a cookie of its owner.
-async fn ours(dir: &Path, fleets: usize) -> Result<Running> {
+async fn ours(dir: &Path, fleets: usize, produces: bool) -> Result<Running> {
     let program = std::env::current_exe()?.with_file_name("gateway");
     let mut command = Command::new(&program);
     command.args(["--vehicles", &(fleets * VEHICLES_PER_FLEET).to_string(), "--fleets", &fleets.to_string()]);
     command.args(["--hz", &HZ.to_string()]).arg("--dir").arg(dir);
+    if !produces {
+        command.arg("--parked");
+    }
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

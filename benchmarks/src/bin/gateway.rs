@@ -33,6 +33,9 @@ struct Args {
     /// In history each has reported once in so many seconds.
     #[arg(long, default_value_t = 45)]
     history_period: usize,
+    /// Nobody moves.
+    #[arg(long)]
+    parked: bool,
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -43,8 +46,8 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let Args { vehicles, period, fleets, hz, history_hours, history_period, listen, dir } = Args::parse();
+    let Args { vehicles, period, fleets, hz, history_hours, history_period, parked, listen, dir } = Args::parse();
     let dir = tempfile::tempdir_in(dir)?;
     let history = Past { hours: history_hours, period_s: history_period };
-    serve(dir.path(), listen, Sizes { vehicles, fleets, hz, period_s: period }, history).await
+    serve(dir.path(), listen, Sizes { vehicles, fleets, hz, period_s: period }, history, parked).await
 }

@@ -6,11 +6,13 @@ use crate::system;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use system::browser::Browser;
 use system::raw::{Packet, Raw};
 use system::user::User;
 use system::{START_MS, System, live, position};
+use waystream_gateway::wire::frame::{Frame, decode_frame};
 use waystream_gateway::{DetailLimits, GatewayConfig};
 use waystream_sql::SqlOptions;
 
@@ -254,5 +256,50 @@ async fn so_many_connections_are_served_and_who_comes_later_waits_for_a_place() 
     drop(first);
     assert!(ask(&mut late.await.unwrap(), WATCH).await.is_some());
     assert!(ask(&mut second, WATCH).await.is_some());
+    system.stop().await;
+}
+
+/// The frame that tells that a vehicle is at this latitude; it is acknowledged.
+async fn frame_with(raw: &mut Raw, lat: f64) -> Frame {
+    loop {
+        let Some(packet) = raw.hear().await else { panic!("it is cut") };
+        let Packet::Binary(bytes) = packet else { continue };
+        let frame = decode_frame(&bytes).unwrap();
+        if frame.records.iter().any(|r| f64::from(r.lat_e6) == lat * 1e6) {
+            raw.say(&[Packet::text(format!(r#"42["ack",{}]"#, frame.head.seq))]).await;
+            return frame;
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_sockets_share_a_frame_and_the_next_have_another_that_says_the_same() {
+    let system = System::start().await;
+    let cookie = system.cookie("admin").await;
+    system.move_to("north", vec![live("a", "north", 1, 1.0)]).await;
+    let mut sockets = Vec::new();
+    for _ in 0..201 {
+        let mut raw = Raw::connected(&system.url, &cookie, "websocket").await;
+        raw.say(&[Packet::text(WATCH)]).await;
+        frame_with(&mut raw, 1.0).await;
+        sockets.push(raw);
+    }
+    system.move_to("north", vec![live("a", "north", 2, 2.0)]).await;
+    let mut frames = BTreeMap::new();
+    for raw in &mut sockets {
+        let frame = frame_with(raw, 2.0).await;
+        *frames.entry(frame.head.seq).or_insert(0) += 1;
+    }
+    assert_eq!(frames.values().copied().collect::<BTreeSet<_>>(), BTreeSet::from([1, 200]));
+    // Who goes makes room, and who watches again stays where it is.
+    drop(sockets.remove(0));
+    for raw in &mut sockets {
+        assert!(ask(raw, WATCH).await.is_some_and(|told| told.get("error").is_none_or(Value::is_null)));
+        frame_with(raw, 2.0).await;
+    }
+    system.move_to("north", vec![live("a", "north", 3, 3.0)]).await;
+    for raw in &mut sockets {
+        frame_with(raw, 3.0).await;
+    }
     system.stop().await;
 }

@@ -190,6 +190,12 @@ async fn how_many_vehicles_are_inside_of_a_geofence_is_told_to_whoever_asks_and_
     // An edited geofence may be another one.
     system.edit(geofence("Old yard", "yard", "ours")).await;
     all.until_so(|b| b.inside.last() == Some(&told(true, json!([["yard", 1]])))).await;
+    // The event of one whose first position comes later.
+    let alerts = all.alerts.len();
+    system.happen(&event("c", "south", 0)).await;
+    all.until_so(|b| b.alerts.len() == alerts + 1).await;
+    system.move_to("south", vec![live("c", "south", 1, 1.0)]).await;
+    all.until_so(|b| b.inside.last() == Some(&told(false, json!([["yard", 2]])))).await;
     system.stop().await;
 }
 
@@ -270,12 +276,12 @@ async fn a_slow_client_gets_the_newest_state_in_one_frame() {
         quick.until_so(|b| b.map.get("a") == Some(&(n as f64))).await;
     }
     assert!(quick.frames >= 30);
-    // The snapshot, eight small ones that it did not acknowledge, and no more until it does.
-    slow.until_so(|b| b.frames == 9).await;
-    assert!(slow.map["a"] < 10.0);
+    // The snapshot, twelve small ones that it did not acknowledge, and no more until it does.
+    slow.until_so(|b| b.frames == 13).await;
+    assert!(slow.map["a"] < 14.0);
     slow.command(json!({ "acknowledge": true })).await;
     slow.until_so(|b| b.map["a"] == 30.0 && b.map["b"] == -30.0).await;
-    assert_eq!(slow.frames, 10, "one frame tells the newest state");
+    assert_eq!(slow.frames, 14, "one frame tells the newest state");
     system.stop().await;
 }
 

@@ -1,5 +1,6 @@
 //! The newest position of every vehicle, and the slot table: dense numbers that stand for vehicles in frames.
 
+use super::early::Early;
 use super::motion::Motion;
 use super::occupancy::Occupancy;
 use super::recent::RecentEvents;
@@ -89,13 +90,14 @@ pub(crate) struct Board {
     names: u64,
     /// What happened last.
     recent: RecentEvents,
+    early: Early,
 }
 
 impl Board {
     /// Nothing seen yet. `epoch` tells this board's slots from those of other runs.
     pub(crate) fn new(epoch: u32, limits: LinkLimits) -> Self {
-        let (by_device, vehicles, counts, occupancy, recent) = Default::default();
-        Self { epoch, limits, by_device, vehicles, counts, occupancy, names: 0, recent }
+        let (by_device, vehicles, counts, occupancy, recent, early) = Default::default();
+        Self { epoch, limits, by_device, vehicles, counts, occupancy, names: 0, recent, early }
     }
 
     /// See [`Self::new`].
@@ -192,6 +194,7 @@ impl Board {
                 motion,
                 link,
             });
+            self.catch_up_with_events(slot, catalog);
             return (slot, Update::Placed);
         };
         let vehicle = &mut self.vehicles[slot as usize];
@@ -208,6 +211,15 @@ impl Board {
         vehicle.link = link;
         self.recount(slot, before.as_ref(), after.as_ref());
         (slot, if placed { Update::Placed } else { Update::Moved })
+    }
+
+    /// What has happened to a vehicle before its first position was seen, as far as it was this organisation's.
+    fn catch_up_with_events(&mut self, slot: u32, catalog: &Catalog) {
+        let vehicle = &self.vehicles[slot as usize];
+        let (events, fleet) = (self.early.take(&vehicle.device), vehicle.fleet.clone());
+        for event in events.iter().filter(|event| !changes_hands(catalog, &event.fleet, &fleet)) {
+            self.cross(slot, event);
+        }
     }
 
     /// Takes in what the dataflow remembered of a device, at start.
@@ -241,7 +253,14 @@ impl Board {
     /// Keeps [`Vehicle::inside`] by what happened since. Corrections of the past change it only as far as they are the last word.
     pub(crate) fn note_event(&mut self, event: &Event) {
         self.remember(&event.id, &event.fleet);
-        let (Some(&slot), Some(geofence)) = (self.by_device.get(&event.device), &event.geofence) else { return };
+        match self.by_device.get(&event.device) {
+            Some(&slot) => self.cross(slot, event),
+            None => self.early.note(event),
+        }
+    }
+
+    fn cross(&mut self, slot: u32, event: &Event) {
+        let Some(geofence) = &event.geofence else { return };
         let Vehicle { inside, left, fleet, removed, .. } = &mut self.vehicles[slot as usize];
         let at = event.fix_time;
         let find = |list: &[(GeofenceId, Timestamp)]| list.iter().position(|(id, _)| id == geofence);

@@ -1,17 +1,15 @@
 //! One socket's side of a view: an acknowledgement window, and what to send when it opens. Pure: time and frames are arguments.
 //!
 //! While the window is open a socket gets the frames that all sockets of its view share. When it is closed (the client is slow),
-//! the vehicles that change are only noted; when it opens again, one frame tells where they are then. So a client that was slow
-//! is at the newest state at once, and never costs more memory than a note per vehicle.
+//! nothing happens but that the view goes on; when it opens again, one frame tells where everything is that has moved since the last
+//! tick that the client was told of, and all who are behind since the same tick share that frame too. So a client that was slow is at
+//! the newest state at once, and costs no memory but for who has left meanwhile.
 
 use super::board::Board;
-use super::view::{TickFrames, View, encode_some, removed_frames, slots_message};
+use super::view::{Outgoing, TickFrames, View, encode_some, removed_frames, slots_message};
 use super::window::Window;
-use crate::wire::SlotsMessage;
-use crate::wire::frame::{FrameHead, FrameKind, MAX_REMOVED, flags};
-use bytes::Bytes;
+use crate::wire::frame::{FrameHead, FrameKind, MAX_REMOVED, flags, renumbered};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 use waystream_domain::Timestamp;
 
@@ -26,21 +24,15 @@ pub(crate) struct Now {
 
 /// Vehicles in one frame of a snapshot at most: the longest records of so many fit.
 const SNAPSHOT_RECORDS: usize = 2_000;
-/// In that of a small view, of which thousands of sockets may begin at once: what one frame took stays with its connection.
-const FEW_RECORDS: usize = 200;
+/// And no fewer, if there are so many.
+const FEW_RECORDS: usize = 80;
 /// A snapshot is about so many frames, if it can be.
-const SNAPSHOT_FRAMES: usize = 8;
-
-/// Something to send: perhaps rows of the slot table, then a frame.
-#[derive(Debug, Clone)]
-pub(crate) struct Outgoing {
-    /// To be sent first.
-    pub(crate) slots: Option<Arc<SlotsMessage>>,
-    /// The frame's number.
-    pub(crate) seq: u32,
-    /// The frame.
-    pub(crate) frame: Bytes,
-}
+const SNAPSHOT_FRAMES: usize = 12;
+/// Views of so many vehicles are small, and thousands of sockets may begin with them at once. What is written to a connection in one go
+/// leaves it with a buffer of that size for as long as it lasts, so snapshots go out in small pieces there.
+const SMALL_VIEW: usize = 3_000;
+/// With so many bytes in flight the next piece waits.
+const PIECES_BYTES: usize = 8 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -52,8 +44,13 @@ pub(crate) struct ClientView {
     snapshot_end: Option<usize>,
     /// After a change of the view: who is in it and has not been told of.
     missing: BTreeSet<u32>,
-    dirty: BTreeSet<u32>,
+    /// After a change of the view: whose newest move in the view before has not been told.
+    stale: BTreeSet<u32>,
     gone: BTreeSet<u32>,
+    /// Every move up to this tick of the view has been told.
+    since: u64,
+    /// What came after it has been told of the slots before the second number, as of a tick that is the first.
+    pass: Option<(u64, u32)>,
 }
 
 impl ClientView {
@@ -64,8 +61,10 @@ impl ClientView {
             known: 0,
             snapshot_end: Some(view.ticked()),
             missing: BTreeSet::new(),
-            dirty: BTreeSet::new(),
+            stale: BTreeSet::new(),
             gone: BTreeSet::new(),
+            since: view.ticks(),
+            pass: None,
         }
     }
 
@@ -79,19 +78,23 @@ impl ClientView {
     pub(crate) fn move_to(&mut self, from: &View, to: &View) {
         let told = self.told(from);
         let stays = |slot: &u32| to.is_known(*slot, to.ticked());
-        let stale = self.dirty.iter().chain(&self.gone).copied().chain(from.unsaid(self.known));
-        self.dirty = stale.filter(|slot| told.contains(slot) && stays(slot)).collect();
+        let stale = self.stale.iter().chain(&self.gone).copied();
+        let stale = stale.chain(from.moved_since(self.since, self.known)).chain(from.just_left(0..self.known));
+        self.stale = stale.filter(|slot| told.contains(slot) && stays(slot)).collect();
         // Whoever has another name since the last tick goes and comes again with it.
-        self.missing = to.joined(0, to.ticked()).filter(|slot| !told.contains(slot) || from.is_renamed(*slot)).collect();
+        let new = to.joined(0, to.ticked()).filter(|slot| !told.contains(slot) || from.is_renamed(*slot));
+        // Who has just left is missing too: when that is told, it is no news for this client.
+        self.missing = new.chain(to.just_left(0..to.ticked()).filter(|slot| !told.contains(slot))).collect();
         self.gone = told.into_iter().filter(|slot| !stays(slot) || from.is_renamed(*slot)).collect();
         self.known = to.ticked();
+        (self.since, self.pass) = (to.ticks(), None);
         // A snapshot that has begun has to end, or the client waits for it for ever.
         self.snapshot_end = self.snapshot_end.map(|_| to.ticked());
     }
 
     /// Who is on the client's map, up to date or not.
     fn told(&self, view: &View) -> BTreeSet<u32> {
-        let known = view.joined(0, self.known).chain(view.just_left(self.known));
+        let known = view.joined(0, self.known).chain(view.just_left(0..self.known));
         known.filter(|slot| !self.missing.contains(slot)).chain(self.gone.iter().copied()).collect()
     }
 
@@ -107,11 +110,13 @@ impl ClientView {
 
     /// Whether it knows everything that the view has.
     pub(crate) fn is_up_to_date(&self, view: &View) -> bool {
-        self.known == view.ticked() && !self.is_behind()
+        self.known == view.ticked() && self.since == view.ticks() && !self.has_begun()
     }
 
-    fn is_behind(&self) -> bool {
-        self.snapshot_end.is_some() || !self.missing.is_empty() || !self.dirty.is_empty() || !self.gone.is_empty()
+    /// Whether there is something that it has been told in part only.
+    fn has_begun(&self) -> bool {
+        let in_part = self.snapshot_end.is_some() || self.pass.is_some();
+        in_part || !self.missing.is_empty() || !self.stale.is_empty() || !self.gone.is_empty()
     }
 
     /// After [`View::compact`], which is for clients that are up to date only.
@@ -119,33 +124,30 @@ impl ClientView {
         self.known = view.ticked();
     }
 
-    /// Takes a tick's frames: to be sent as they are, or, if the client is behind, nothing but notes.
-    pub(crate) fn take_tick(&mut self, tick: &TickFrames, view: &View) -> Vec<Outgoing> {
-        let behind = self.known < tick.start || self.is_behind() || !self.window.has_room(tick.frames.len());
-        if behind {
-            self.dirty.extend(tick.changed.iter().filter(|&&slot| view.is_known(slot, self.known)));
+    /// A tick's frames, to be sent as they are; none if the client is behind: it is told later.
+    pub(crate) fn take_tick<'t>(&mut self, tick: &'t TickFrames) -> &'t [Outgoing] {
+        let is_behind = self.known < tick.start || self.since + 1 < tick.number || self.has_begun();
+        if is_behind || !self.window.has_room(tick.frames.len()) {
             for (&slot, &place) in &tick.left {
                 if place < self.known && !self.missing.remove(&slot) {
                     self.gone.insert(slot);
                 }
             }
-            return Vec::new();
+            return &[];
         }
-        let mut slots = tick.slots.clone();
-        tick.frames.iter().map(|(seq, frame)| Outgoing { slots: slots.take(), seq: *seq, frame: frame.clone() }).collect()
+        &tick.frames
     }
 
     /// The tick's frames have all been sent.
     pub(crate) fn tick_sent(&mut self, tick: &TickFrames, view: &View, now: Now) {
-        for (seq, frame) in &tick.frames {
-            self.window.sent(*seq, frame.len(), now);
+        for outgoing in &tick.frames {
+            self.window.sent(outgoing.seq, outgoing.bytes(), now);
         }
-        self.known = view.ticked();
+        (self.known, self.since) = (view.ticked(), tick.number);
     }
 
-    /// The tick's frames could not be sent: they become notes.
+    /// The tick's frames could not be sent: it is told later.
     pub(crate) fn tick_refused(&mut self, tick: &TickFrames) {
-        self.dirty.extend(&tick.changed);
         self.gone.extend(tick.left.keys());
     }
 
@@ -163,17 +165,23 @@ impl ClientView {
             if !send(&outgoing) {
                 return;
             }
-            self.window.sent(outgoing.seq, outgoing.frame.len(), now);
+            self.window.sent(outgoing.seq, outgoing.bytes(), now);
             match done {
                 Done::Gone(last) => self.gone = self.gone.split_off(&last.saturating_add(1)),
-                Done::Missing(last) => self.missing = self.missing.split_off(&last.saturating_add(1)),
+                Done::Missing(last) => {
+                    let known = self.known;
+                    self.missing.retain(|&slot| slot > last || !view.is_known(slot, known));
+                }
                 Done::Known(known) => {
+                    self.missing.extend(view.just_left(self.known..known));
                     self.known = known;
                     if self.snapshot_end.is_some_and(|end| end <= known) {
                         self.snapshot_end = None;
                     }
                 }
-                Done::Dirty(last) => self.dirty = self.dirty.split_off(&last.saturating_add(1)),
+                Done::Stale(last) => self.stale = self.stale.split_off(&last.saturating_add(1)),
+                Done::Moved(at, Some(next)) => self.pass = Some((at, next)),
+                Done::Moved(at, None) => (self.since, self.pass) = (at, None),
             }
         }
     }
@@ -194,11 +202,15 @@ impl ClientView {
             let slots = (!some.is_empty()).then(|| slots_message(some, board));
             Outgoing { slots, seq: head.seq, frame }
         };
+        // What comes of a snapshot is acknowledged at once, and nothing else is.
+        if self.snapshot_end.is_some() && view.ticked() <= SMALL_VIEW && self.window.bytes() >= PIECES_BYTES {
+            return None;
+        }
         let records = (view.ticked() / SNAPSHOT_FRAMES).clamp(FEW_RECORDS, SNAPSHOT_RECORDS);
-        self.missing.retain(|&slot| view.is_known(slot, self.known));
-        if !self.missing.is_empty() {
-            let some: BTreeSet<u32> = self.missing.iter().copied().take(records).collect();
-            let last = *some.last()?;
+        // Whoever has just left stays missing until the tick that tells of it, or it would be taken for somebody who has been told.
+        let here = self.missing.iter().copied().filter(|&slot| view.is_known(slot, self.known));
+        let some: BTreeSet<u32> = here.take(records).collect();
+        if let Some(&last) = some.last() {
             return Some((with_rows(some, kind, flags), Done::Missing(last)));
         }
         if self.snapshot_end.is_some() || self.known < view.ticked() {
@@ -207,14 +219,24 @@ impl ClientView {
             let last = if self.snapshot_end == Some(to) { flags::LAST } else { 0 };
             return Some((with_rows(view.joined(self.known, to).collect(), kind, flags | last), Done::Known(to)));
         }
-        self.dirty.retain(|&slot| view.is_known(slot, self.known));
-        if self.dirty.is_empty() {
-            return None;
+        self.stale.retain(|&slot| view.is_known(slot, self.known));
+        if !self.stale.is_empty() {
+            let head = FrameHead { kind: FrameKind::Delta, flags, epoch, seq: next_seq() };
+            let (taken, frame) = encode_some(self.stale.iter().map(|&slot| board.record(slot)), now.wall, &head);
+            let last = *self.stale.iter().nth(taken.checked_sub(1)?)?;
+            return Some((Outgoing { slots: None, seq: head.seq, frame }, Done::Stale(last)));
         }
-        let head = FrameHead { kind: FrameKind::Delta, flags, epoch, seq: next_seq() };
-        let (taken, frame) = encode_some(self.dirty.iter().map(|&slot| board.record(slot)), now.wall, &head);
-        let last = *self.dirty.iter().nth(taken.checked_sub(1)?)?;
-        Some((Outgoing { slots: None, seq: head.seq, frame }, Done::Dirty(last)))
+        while self.since < view.ticks() {
+            let (at, from) = self.pass.unwrap_or((view.ticks(), 0));
+            if let Some(late) = view.late(self.since, from, board, now.wall) {
+                let seq = next_seq();
+                let outgoing = Outgoing { slots: None, seq, frame: renumbered(&late.frame, seq) };
+                return Some((outgoing, Done::Moved(at, late.last.checked_add(1).filter(|_| late.has_more))));
+            }
+            // Whoever has moved has left.
+            (self.since, self.pass) = (at, None);
+        }
+        None
     }
 }
 
@@ -223,7 +245,9 @@ enum Done {
     Gone(u32),
     Missing(u32),
     Known(usize),
-    Dirty(u32),
+    Stale(u32),
+    /// What has moved up to a tick, of the slots before one; none: of all.
+    Moved(u64, Option<u32>),
 }
 
 #[cfg(test)]
@@ -250,6 +274,8 @@ mod tests {
         rows: BTreeSet<u32>,
         last_flags: usize,
         frames: usize,
+        records: usize,
+        bytes: usize,
     }
 
     impl Scene {
@@ -263,7 +289,8 @@ mod tests {
             view.tick(&board, at(0), &mut || 0);
             let client = ClientView::new(&view, NOW);
             let (unacknowledged, seen, rows) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-            Self { board, view, client, seq: 0, position_seq: 1, unacknowledged, seen, rows, last_flags: 0, frames: 0 }
+            let (seq, position_seq, last_flags, frames, records, bytes) = (0, 1, 0, 0, 0, 0);
+            Self { board, view, client, seq, position_seq, unacknowledged, seen, rows, last_flags, frames, records, bytes }
         }
 
         fn shift(&mut self, slot: u32, lat: f64) {
@@ -275,11 +302,13 @@ mod tests {
 
         fn receive(&mut self, outgoing: Vec<Outgoing>) {
             for o in outgoing {
+                self.bytes += o.bytes();
                 if let Some(slots) = &o.slots {
                     self.rows.extend(slots.slots.iter().map(|row| row.0));
                 }
                 let frame = decode_frame(&o.frame).expect("our own frame");
                 self.last_flags += usize::from(frame.head.flags & flags::LAST != 0);
+                self.records += frame.records.len();
                 for r in frame.records {
                     assert!(self.rows.contains(&r.slot), "a row comes before its slot is used");
                     if frame.head.kind == FrameKind::Removed {
@@ -302,10 +331,10 @@ mod tests {
             };
             let mut sent = Vec::new();
             if let Some(tick) = self.view.tick(&self.board, at(0), &mut next) {
-                let direct = self.client.take_tick(&tick, &self.view);
+                let direct = self.client.take_tick(&tick);
                 if takes && !direct.is_empty() {
                     self.client.tick_sent(&tick, &self.view, NOW);
-                    sent = direct;
+                    sent = direct.to_vec();
                 } else if !direct.is_empty() {
                     self.client.tick_refused(&tick);
                 }
@@ -316,6 +345,21 @@ mod tests {
                     true
                 });
             }
+            self.receive(sent);
+        }
+
+        /// Between two ticks.
+        fn catch_up(&mut self) {
+            let Self { client, view, board, seq, .. } = self;
+            let mut sent = Vec::new();
+            let mut next = || {
+                *seq += 1;
+                *seq
+            };
+            client.catch_up(view, board, NOW, &mut next, |o| {
+                sent.push(o.clone());
+                true
+            });
             self.receive(sent);
         }
 
@@ -345,13 +389,29 @@ mod tests {
     fn a_snapshot_comes_first_in_frames_within_the_window() {
         let mut scene = Scene::new(9_000);
         scene.tick(true);
-        assert_eq!((scene.frames, scene.seen.len()), (4, 4_500));
+        assert_eq!((scene.frames, scene.seen.len()), (3, 2_250));
         scene.shift(8_999, 5.0);
         scene.shift(0, 6.0);
         scene.tick(true);
-        assert_eq!(scene.frames, 4);
+        assert_eq!(scene.frames, 3);
         scene.settle();
         assert_eq!(scene.last_flags, 1);
+    }
+
+    #[test]
+    fn the_snapshot_of_a_small_view_goes_out_in_small_pieces() {
+        let mut scene = Scene::new(1_000);
+        let mut turns = 0;
+        while !scene.client.is_up_to_date(&scene.view) {
+            scene.acknowledge_all();
+            let before = scene.bytes;
+            scene.tick(true);
+            // What was in flight when the last piece went, and that piece.
+            assert!(scene.bytes - before <= PIECES_BYTES + 8 * 1024, "{} bytes in one go", scene.bytes - before);
+            turns += 1;
+        }
+        assert!((2..=12).contains(&turns), "{turns} turns");
+        scene.check();
     }
 
     #[test]
@@ -363,24 +423,29 @@ mod tests {
         scene.view.join(2);
         // A client that comes in the midst of a tick, and is sent its snapshot at once.
         scene.client = ClientView::new(&scene.view, NOW);
-        let Scene { client, view, board, seq, .. } = &mut scene;
-        let mut sent = Vec::new();
-        client.catch_up(
-            view,
-            board,
-            NOW,
-            &mut || {
-                *seq += 1;
-                *seq
-            },
-            |o| {
-                sent.push(o.clone());
-                true
-            },
-        );
-        scene.receive(sent);
+        scene.catch_up();
         scene.view.leave(2);
         scene.settle();
+    }
+
+    #[test]
+    fn who_leaves_before_a_client_is_told_of_it_is_not_told_to_be_gone() {
+        let mut scene = Scene::new(3);
+        scene.settle();
+        scene.client = ClientView::new(&scene.view, NOW);
+        (scene.rows, scene.seen) = (BTreeSet::new(), BTreeMap::new());
+        scene.view.leave(1);
+        scene.catch_up();
+        scene.settle();
+        assert_eq!(scene.rows, BTreeSet::from([0, 2]));
+        // The same where it comes from another view.
+        let mut to = View::of(0..3);
+        to.leave(1);
+        scene.client.move_to(&scene.view, &to);
+        scene.view = to;
+        scene.catch_up();
+        scene.settle();
+        assert_eq!(scene.rows, BTreeSet::from([0, 2]));
     }
 
     #[test]
@@ -406,6 +471,55 @@ mod tests {
         scene.acknowledge_all();
         scene.tick(true);
         assert_eq!(scene.frames, before + WINDOW + 1);
+        scene.check();
+    }
+
+    #[test]
+    fn a_client_that_is_far_behind_is_told_of_each_vehicle_once_however_many_frames_that_takes() {
+        let mut scene = Scene::new(12_000);
+        scene.settle();
+        // Full, so that what moves from now on waits.
+        for step in 1..=WINDOW {
+            scene.shift(0, step as f64);
+            scene.tick(true);
+        }
+        for slot in 0..12_000 {
+            scene.shift(slot, 20.0);
+        }
+        scene.tick(true);
+        scene.shift(5, 30.0);
+        scene.tick(true);
+        let told = |scene: &mut Scene| {
+            let before = scene.records;
+            scene.acknowledge_all();
+            scene.tick(true);
+            scene.records - before
+        };
+        let mut all = 0;
+        while !scene.client.is_up_to_date(&scene.view) {
+            all += told(&mut scene);
+        }
+        assert_eq!(all, 12_000);
+        scene.check();
+        // One that moves when the first part has been told is told again, and no other.
+        for step in 1..=WINDOW {
+            scene.shift(0, step as f64);
+            scene.tick(true);
+        }
+        for slot in 0..12_000 {
+            scene.shift(slot, 40.0);
+        }
+        scene.tick(true);
+        let (board, view) = (&scene.board, &scene.view);
+        let part = view.late(view.ticks() - 1, 0, board, NOW.wall).expect("all are late");
+        scene.client.pass = Some((view.ticks(), part.last + 1));
+        scene.seen.extend((0..=part.last).map(|slot| (slot, 40_000_000)));
+        scene.shift(1, 50.0);
+        let mut all = 0;
+        while !scene.client.is_up_to_date(&scene.view) {
+            all += told(&mut scene);
+        }
+        assert_eq!(all, 12_000 - (part.last as usize + 1) + 1);
         scene.check();
     }
 

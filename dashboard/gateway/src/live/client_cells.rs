@@ -1,8 +1,9 @@
 //! One socket's side of counted cells: which it has, as of when, and what to send next. Pure: time and frames are arguments.
 
 use super::area::Area;
-use super::client::{Now, Outgoing};
+use super::client::Now;
 use super::tiles::Tiles;
+use super::view::Outgoing;
 use super::window::Window;
 use crate::wire::Viewport;
 use crate::wire::cells::{CellRecord, cells_frame};

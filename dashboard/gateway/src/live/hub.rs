@@ -7,6 +7,7 @@ mod seats;
 mod sending;
 mod watching;
 
+use super::acked::Acked;
 use super::alerts::alert;
 use super::area::DetailLimits;
 use super::board::{Board, Update, is_over};
@@ -16,6 +17,7 @@ use super::feed::News;
 use super::kills::Kills;
 use super::outbox::{Message, Outbox};
 use super::tiles::Tiles;
+use super::turns::{Turns, next_due};
 use super::view::ViewKey;
 use crate::auth::{Sessions, SignedIn};
 use crate::nodes::{AckSender, SocketRef};
@@ -34,8 +36,6 @@ use waystream_log::catalog::CatalogHandle;
 use waystream_log::{Log, LogError};
 use waystream_sql::EventCursor;
 
-/// Time between delta frames.
-const TICK: Duration = Duration::from_millis(100);
 /// Missed alerts told at a time.
 const PAGE: usize = 256;
 /// Live alerts that may wait while missed ones are being told.
@@ -65,8 +65,8 @@ pub(crate) enum Command {
     Only(Sid, Option<FleetId>),
     /// Whether it wants to be told of how many vehicles are inside of each geofence.
     Inside(Sid, bool),
-    /// A frame has arrived.
-    Acknowledge(Sid, u32),
+    /// A frame has arrived, and that was waited for.
+    Acknowledged(Sid),
     /// The socket is gone.
     Leave(Sid),
     /// The socket must go.
@@ -101,6 +101,7 @@ struct Client {
     follow: Vec<DeviceId>,
     window: ClientView,
     cells: ClientCells,
+    acked: Arc<Acked>,
     followed: Option<Followed>,
     inside: Inside,
     outbox: Outbox,
@@ -129,7 +130,7 @@ pub(crate) struct Hub {
     cursor: EventCursor,
     views: HashMap<u64, Watched>,
     /// Views that show a fleet; forgotten whenever views or fleets change.
-    views_of_fleet: HashMap<FleetId, Vec<u64>>,
+    views_of_fleet: HashMap<FleetId, Arc<[u64]>>,
     /// Every socket, whatever it has asked for, and whose it is: it goes with the session.
     sockets: HashMap<Sid, (SocketRef, SignedIn)>,
     /// Those that watch.
@@ -141,7 +142,7 @@ pub(crate) struct Hub {
     started: Instant,
     seq: u32,
     next_id: u64,
-    ticks: u64,
+    turns: Turns,
     cut_after: Duration,
     commands: mpsc::Sender<Command>,
 }
@@ -196,7 +197,7 @@ impl Hub {
             started: Instant::now(),
             seq: 0,
             next_id: 0,
-            ticks: 0,
+            turns: Turns::default(),
             cut_after,
             commands,
         }
@@ -209,12 +210,16 @@ impl Hub {
         mut news: mpsc::Receiver<News>,
         cancel: CancellationToken,
     ) -> Result<(), LogError> {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut due = tokio::time::Instant::now();
+        let mut turn = std::pin::pin!(tokio::time::sleep_until(due));
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
-                _ = tick.tick() => self.tick(self.now()),
+                () = turn.as_mut() => {
+                    self.tick(self.now());
+                    due = next_due(due, tokio::time::Instant::now());
+                    turn.as_mut().reset(due);
+                }
                 Some(command) = commands.recv() => self.command(command, self.now()),
                 news = news.recv() => match news {
                     Some(news) => self.news(news, self.now()),
@@ -247,9 +252,9 @@ impl Hub {
                 }
             }
             Command::Watch { socket, identity, request, ack } => self.watch(socket, identity, request, ack, now),
-            Command::Acknowledge(sid, seq) => {
+            Command::Acknowledged(sid) => {
                 if let Some(client) = self.clients.get_mut(&sid) {
-                    client.acknowledge(seq, now);
+                    client.take_acknowledged(now);
                     self.catch_up(sid, now);
                 }
             }
@@ -322,20 +327,21 @@ impl Hub {
 
     // Views
 
-    fn views_of(&mut self, fleet: &FleetId) -> &[u64] {
-        if !self.views_of_fleet.contains_key(fleet) {
-            let organisation = self.organisation_of(fleet);
-            let shown = |w: &Watched| organisation.as_ref().is_some_and(|o| w.key.shows(o, fleet));
-            let views = self.views.iter().filter(|(_, w)| shown(w)).map(|(id, _)| *id).collect();
-            self.views_of_fleet.insert(fleet.clone(), views);
+    fn views_of(&mut self, fleet: &FleetId) -> Arc<[u64]> {
+        if let Some(views) = self.views_of_fleet.get(fleet) {
+            return Arc::clone(views);
         }
-        &self.views_of_fleet[fleet]
+        let organisation = self.organisation_of(fleet);
+        let shown = |w: &Watched| organisation.as_ref().is_some_and(|o| w.key.shows(o, fleet));
+        let views: Arc<[u64]> = self.views.iter().filter(|(_, w)| shown(w)).map(|(id, _)| *id).collect();
+        self.views_of_fleet.insert(fleet.clone(), Arc::clone(&views));
+        views
     }
 
     fn touch(&mut self, slot: u32, board: &Board) {
         let vehicle = board.vehicle(slot);
-        for id in self.views_of(&vehicle.fleet).to_vec() {
-            if let Some(watched) = self.views.get_mut(&id) {
+        for id in self.views_of(&vehicle.fleet).iter() {
+            if let Some(watched) = self.views.get_mut(id) {
                 watched.touch(slot, board);
             }
         }
@@ -349,7 +355,7 @@ impl Hub {
     /// Puts a vehicle into the views that show its fleet, and takes it out of all others.
     fn place(&mut self, slot: u32, board: &Board, now: Now) {
         let vehicle = board.vehicle(slot);
-        let shown = if vehicle.removed { Vec::new() } else { self.views_of(&vehicle.fleet).to_vec() };
+        let shown = if vehicle.removed { Arc::default() } else { self.views_of(&vehicle.fleet) };
         for (id, watched) in &mut self.views {
             if shown.contains(id) { watched.place(slot, board) } else { watched.remove(slot) }
         }

@@ -1,11 +1,13 @@
 //! The live map: from the log to every socket that watches.
 
+mod acked;
 mod alerts;
 mod area;
 mod board;
 mod client;
 mod client_cells;
 mod counted;
+mod early;
 mod feed;
 mod hub;
 mod index;
@@ -21,6 +23,7 @@ mod record;
 mod sight;
 mod sockets;
 mod tiles;
+mod turns;
 mod view;
 mod window;
 

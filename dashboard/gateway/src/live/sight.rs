@@ -3,9 +3,10 @@
 use super::area::Area;
 use super::board::tests::{at, live};
 use super::board::{Board, LinkLimits};
-use super::client::{ClientView, Now, Outgoing};
+use super::client::{ClientView, Now};
 use super::client_cells::{ClientCells, PartBeat};
 use super::tiles::{Spot, Tiles};
+use super::view::Outgoing;
 use super::window::WINDOW;
 use crate::wire::Viewport;
 use crate::wire::cells::{CELLS_PER_TILE, CellSum, decode_cells};
@@ -195,7 +196,7 @@ impl Scene {
             let view = area.view_mut(part).expect("entered");
             let Some(tick) = view.tick(board, now.wall, &mut next) else { continue };
             for socket in sockets.iter_mut().filter(|s| s.part == *part) {
-                let direct = socket.window.take_tick(&tick, view);
+                let direct = socket.window.take_tick(&tick);
                 if direct.is_empty() {
                     continue;
                 }

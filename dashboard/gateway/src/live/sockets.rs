@@ -1,5 +1,6 @@
 //! Socket.IO: who may connect, and what each event of a browser does. The same code for WebSocket and long polling.
 
+use super::acked::Acked;
 use super::hub::Command;
 use super::kills::Kills;
 use super::tiles::Tiles;
@@ -10,12 +11,15 @@ use crate::now;
 use crate::replay::{ReplayContext, Replays};
 use crate::wire::{FollowRequest, InsideRequest, OnlyRequest, ReplayAck, ReplayRequest, Viewport, WatchAnswer, WatchRequest};
 use axum::Router;
+use axum::extract::{OriginalUri, Request};
+use axum::http::HeaderValue;
 use socketioxide::extract::TryData;
 use socketioxide::handler::ConnectHandler;
 use socketioxide::{ParserConfig, SocketIo};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
+use tower::util::MapRequest;
 use waystream_domain::FleetId;
 
 /// Packets that may wait in one socket's queue: few, because what waits there gets old.
@@ -67,7 +71,23 @@ pub(crate) async fn socket_router(live: Live, nodes: Nodes) -> (Router, SocketIo
     let connected = async move |socket: SocketRef| on_connect(&socket, &live).await;
     let ready = io.ns("/", connected.with(may_connect)).await;
     ready.expect("the name of the namespace is fine, and the way to other gateways does not fail");
-    (Router::new().route_service("/socket.io/", service), io)
+    (Router::new().route_service("/socket.io/", MapRequest::new(service, with_own_memory)), io)
+}
+
+/// Headers and address of a request are slices of the buffer that its connection was read into, and Socket.IO keeps those of the first
+/// request for as long as the socket lasts: with each idle socket that whole buffer of 8 KiB. Copied they keep nothing else.
+fn with_own_memory(mut request: Request) -> Request {
+    // The router's copy of the address; nobody asks for it from here on.
+    request.extensions_mut().remove::<OriginalUri>();
+    if let Ok(own) = request.uri().to_string().parse() {
+        *request.uri_mut() = own;
+    }
+    for value in request.headers_mut().values_mut() {
+        if let Ok(own) = HeaderValue::from_bytes(value.as_bytes()) {
+            *value = own;
+        }
+    }
+    request
 }
 
 async fn on_connect(socket: &SocketRef, live: &Live) {
@@ -96,9 +116,12 @@ impl Live {
 fn hear(socket: &SocketRef, live: &Live, identity: &SignedIn) {
     let replays = Arc::new(Replays::new(Arc::clone(&live.replay)));
     let busy = Arc::new(Semaphore::new(MAX_BUSY));
-    let context = Context { live: live.clone(), session: identity.session().to_owned(), busy, replays };
+    let acked = Arc::new(Acked::default());
+    socket.extensions.insert(Arc::clone(&acked));
+    // One for all handlers: each is copied for every message.
+    let context = Arc::new(Context { live: live.clone(), session: identity.session().to_owned(), busy, acked, replays });
 
-    let on = context.clone();
+    let on = Arc::clone(&context);
     socket.on("watch", async move |socket: SocketRef, TryData(request): TryData<WatchRequest>, ack: AckSender| {
         let Some((_busy, identity)) = on.enter(&socket) else { return };
         match request {
@@ -111,21 +134,21 @@ fn hear(socket: &SocketRef, live: &Live, identity: &SignedIn) {
             }
         }
     });
-    let on = context.clone();
+    let on = Arc::clone(&context);
     socket.on("viewport", async move |socket: SocketRef, TryData(viewport): TryData<Viewport>| {
         let Some(_busy) = on.busy(&socket) else { return };
         if let Some(tiles) = viewport.ok().as_ref().and_then(Tiles::new) {
             on.tell(Command::Viewport(socket.id, tiles)).await;
         }
     });
-    let on = context.clone();
+    let on = Arc::clone(&context);
     socket.on("follow", async move |socket: SocketRef, TryData(request): TryData<FollowRequest>| {
         let Some(_busy) = on.busy(&socket) else { return };
         if let Ok(FollowRequest { devices }) = request {
             on.tell(Command::Follow(socket.id, devices)).await;
         }
     });
-    let on = context.clone();
+    let on = Arc::clone(&context);
     socket.on("only", async move |socket: SocketRef, TryData(request): TryData<OnlyRequest>| {
         let Some(_busy) = on.busy(&socket) else { return };
         // What is no id is no fleet, and changes nothing.
@@ -133,28 +156,30 @@ fn hear(socket: &SocketRef, live: &Live, identity: &SignedIn) {
             on.tell(Command::Only(socket.id, fleet)).await;
         }
     });
-    let on = context.clone();
+    let on = Arc::clone(&context);
     socket.on("inside", async move |socket: SocketRef, TryData(request): TryData<InsideRequest>| {
         let Some(_busy) = on.busy(&socket) else { return };
         if let Ok(InsideRequest { on: wanted }) = request {
             on.tell(Command::Inside(socket.id, wanted)).await;
         }
     });
-    let on = context.clone();
+    let on = Arc::clone(&context);
     socket.on("ack", async move |socket: SocketRef, TryData(seq): TryData<u32>| {
-        let Some(_busy) = on.busy(&socket) else { return };
-        if let Ok(seq) = seq {
-            on.tell(Command::Acknowledge(socket.id, seq)).await;
+        if !seq.is_ok_and(|seq| on.acked.say(seq)) {
+            return;
+        }
+        if let Some(_busy) = on.busy(&socket) {
+            on.tell(Command::Acknowledged(socket.id)).await;
         }
     });
-    let on = context.clone();
+    let on = Arc::clone(&context);
     socket.on("replay", async move |socket: SocketRef, TryData(request): TryData<ReplayRequest>, ack: AckSender| {
         let Some((_busy, identity)) = on.enter(&socket) else { return };
         if let Ok(request) = request {
             on.replays.act(socket, &identity, request, ack).await;
         }
     });
-    let on = context.clone();
+    let on = Arc::clone(&context);
     socket.on("replay_ack", async move |socket: SocketRef, TryData(ack): TryData<ReplayAck>| {
         let Some(_busy) = on.busy(&socket) else { return };
         if let Ok(ack) = ack {
@@ -168,11 +193,11 @@ fn hear(socket: &SocketRef, live: &Live, identity: &SignedIn) {
     });
 }
 
-#[derive(Clone)]
 struct Context {
     live: Live,
     session: String,
     busy: Arc<Semaphore>,
+    acked: Arc<Acked>,
     replays: Arc<Replays>,
 }
 
@@ -204,5 +229,30 @@ impl Context {
 
     async fn tell(&self, command: Command) {
         self.live.tell(command).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::http::Uri;
+    use axum::http::header::COOKIE;
+    use bytes::Bytes;
+
+    #[test]
+    fn what_is_kept_of_a_request_keeps_nothing_of_what_its_connection_was_read_into() {
+        let read = Bytes::from(b"/socket.io/?EIO=4 cookie: waystream=abc".to_vec());
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = Uri::from_maybe_shared(read.slice(..17)).expect("an address");
+        let cookie = HeaderValue::from_maybe_shared(read.slice(26..)).expect("a value");
+        request.headers_mut().insert(COOKIE, cookie);
+        let address = OriginalUri(request.uri().clone());
+        request.extensions_mut().insert(address);
+        assert!(!read.is_unique());
+        let request = with_own_memory(request);
+        assert!(read.is_unique(), "it is still held");
+        assert_eq!(*request.uri(), "/socket.io/?EIO=4");
+        assert_eq!(request.headers()[COOKIE], "waystream=abc");
     }
 }

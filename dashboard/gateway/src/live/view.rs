@@ -5,7 +5,9 @@ use super::board::Board;
 use crate::wire::SlotsMessage;
 use crate::wire::frame::{FrameBuilder, FrameHead, FrameKind, FrameRecord, MAX_REMOVED, removed_frame};
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 use waystream_domain::{FleetId, OrganisationId, Timestamp};
 
@@ -25,12 +27,43 @@ impl ViewKey {
     }
 }
 
+/// Something to send: perhaps rows of the slot table, then a frame.
+#[derive(Debug, Clone)]
+pub(crate) struct Outgoing {
+    /// To be sent first.
+    pub(crate) slots: Option<Arc<SlotsMessage>>,
+    /// The frame's number.
+    pub(crate) seq: u32,
+    /// The frame.
+    pub(crate) frame: Bytes,
+}
+
+/// What a row of the slot table takes beside its texts, about.
+const ROW_BYTES: usize = 16;
+
+impl Outgoing {
+    /// What goes out with it, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let rows = self.slots.iter().flat_map(|message| &message.slots);
+        let texts = rows.map(|(_, device, name, fleet)| device.len() + name.len() + fleet.len() + ROW_BYTES);
+        self.frame.len() + texts.sum::<usize>()
+    }
+}
+
 /// See the module. A vehicle joins at a place in [`View::joins`], which only grows: a socket knows all up to its own place.
 #[derive(Debug, Default)]
 pub(crate) struct View {
     joins: Vec<u32>,
+    /// Of each place, the number of the tick that tells of its vehicle's newest move; zero: none has. So what a socket is behind with
+    /// follows from the tick up to which it has been told, and nothing has to be noted for it.
+    moved: Vec<u64>,
     place: HashMap<u32, usize>,
-    changed: BTreeSet<u32>,
+    /// Who has moved since the last tick, once; some of them may have left.
+    changed: Vec<u32>,
+    /// Number of the last tick that had something to tell.
+    ticks: u64,
+    /// What was encoded since then for whoever is behind, by the tick since when and the first slot.
+    late: RefCell<HashMap<(u64, u32), Option<LateFrame>>>,
     renamed: BTreeSet<u32>,
     /// Who left since the last tick, with the place before.
     left: BTreeMap<u32, usize>,
@@ -41,18 +74,27 @@ pub(crate) struct View {
 /// What one tick brought, ready to send.
 #[derive(Debug, Default)]
 pub(crate) struct TickFrames {
-    /// Rows of the slot table to send first: of vehicles that joined or have another name or fleet.
-    pub(crate) slots: Option<Arc<SlotsMessage>>,
-    /// Those of them that have another name or fleet: for sockets that can't take the frames.
+    /// Rows of the slot table of vehicles that have another name or fleet: for sockets that can't take the frames.
     pub(crate) renamed: Option<Arc<SlotsMessage>>,
-    /// Frames with their `seq`, in order.
-    pub(crate) frames: Vec<(u32, Bytes)>,
-    /// Vehicles that moved, not those that joined.
-    pub(crate) changed: BTreeSet<u32>,
+    /// Frames in order; with the first go the rows of vehicles that joined or have another name or fleet.
+    pub(crate) frames: Vec<Outgoing>,
+    /// See [`View::ticks`].
+    pub(crate) number: u64,
     /// Vehicles that left, with the places they had.
     pub(crate) left: BTreeMap<u32, usize>,
     /// Joins before this tick: a socket that knows all of them can take the frames.
     pub(crate) start: usize,
+}
+
+/// A frame for sockets that are behind. It has no number yet: each gives it one of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct LateFrame {
+    /// The highest slot in it.
+    pub(crate) last: u32,
+    /// Whether there are more, above that.
+    pub(crate) has_more: bool,
+    /// The frame.
+    pub(crate) frame: Bytes,
 }
 
 impl View {
@@ -89,14 +131,40 @@ impl View {
         self.joined(0, self.joins.len())
     }
 
-    /// Who has moved or left since the last tick, of the first `known` joins: their sockets have not heard of it yet.
-    pub(crate) fn unsaid(&self, known: usize) -> impl Iterator<Item = u32> {
-        self.changed.iter().copied().filter(move |&slot| self.is_known(slot, known)).chain(self.just_left(known))
+    /// Number of the last tick that had something to tell.
+    pub(crate) fn ticks(&self) -> u64 {
+        self.ticks
     }
 
-    /// Who has left since the last tick, of the first `known` joins.
-    pub(crate) fn just_left(&self, known: usize) -> impl Iterator<Item = u32> {
-        self.left.iter().filter(move |(_, place)| **place < known).map(|(&slot, _)| slot)
+    /// Who has moved since a tick, of the first `known` joins; also what the next tick is to tell.
+    pub(crate) fn moved_since(&self, tick: u64, known: usize) -> impl Iterator<Item = u32> {
+        let places = (0..).zip(self.joins.iter().zip(&self.moved)).take(known);
+        let moved = places.filter(move |(place, (slot, moved))| **moved > tick && self.place.get(slot) == Some(place));
+        moved.map(|(_, (&slot, _))| slot)
+    }
+
+    /// What a socket that knows all joins has to be told of that has moved since a tick, of the slots from one on: as it was when the
+    /// first asked for it, and the same for all who do until the next tick.
+    pub(crate) fn late(&self, since: u64, from: u32, board: &Board, now: Timestamp) -> Option<LateFrame> {
+        if since >= self.ticks {
+            return None;
+        }
+        let mut late = self.late.borrow_mut();
+        late.entry((since, from)).or_insert_with(|| self.encode_late(since, from, board, now)).clone()
+    }
+
+    fn encode_late(&self, since: u64, from: u32, board: &Board, now: Timestamp) -> Option<LateFrame> {
+        let mut slots: Vec<u32> = self.moved_since(since, self.tick_start).filter(|&slot| slot >= from).collect();
+        slots.sort_unstable();
+        let head = FrameHead { kind: FrameKind::Delta, flags: self.flags, epoch: board.epoch(), seq: 0 };
+        let (taken, frame) = encode_some(slots.iter().map(|&slot| board.record(slot)), now, &head);
+        let last = *slots.get(taken.checked_sub(1)?)?;
+        Some(LateFrame { last, has_more: taken < slots.len(), frame })
+    }
+
+    /// Who has left since the last tick, of these joins.
+    pub(crate) fn just_left(&self, joins: Range<usize>) -> impl Iterator<Item = u32> {
+        self.left.iter().filter(move |(_, place)| joins.contains(*place)).map(|(&slot, _)| slot)
     }
 
     /// Whether its name or fleet has changed since the last tick.
@@ -124,22 +192,26 @@ impl View {
         if !self.shows(slot) {
             self.place.insert(slot, self.joins.len());
             self.joins.push(slot);
+            self.moved.push(0);
         }
     }
 
     /// Takes a vehicle out.
     pub(crate) fn leave(&mut self, slot: u32) {
         if let Some(place) = self.place.remove(&slot).filter(|&place| place < self.tick_start) {
-            self.changed.remove(&slot);
             self.renamed.remove(&slot);
             self.left.insert(slot, place);
+            // A socket that has not been told of it yet has no row for it.
+            self.late.get_mut().clear();
         }
     }
 
     /// A vehicle moved or changed its status.
     pub(crate) fn touch(&mut self, slot: u32) {
-        if self.is_known(slot, self.tick_start) {
-            self.changed.insert(slot);
+        let Some(&place) = self.place.get(&slot) else { return };
+        if place < self.tick_start && self.moved[place] <= self.ticks {
+            self.moved[place] = self.ticks + 1;
+            self.changed.push(slot);
         }
     }
 
@@ -153,21 +225,29 @@ impl View {
     /// Ends a tick: what happened since the last, as frames. `None` if nothing happened.
     pub(crate) fn tick(&mut self, board: &Board, now: Timestamp, next_seq: &mut impl FnMut() -> u32) -> Option<TickFrames> {
         let start = std::mem::replace(&mut self.tick_start, self.joins.len());
-        let joined: BTreeSet<u32> = self.joined(start, self.joins.len()).collect();
-        let changed = std::mem::take(&mut self.changed);
+        let joined: Vec<u32> = self.joined(start, self.joins.len()).collect();
+        let mut changed = std::mem::take(&mut self.changed);
         let renamed = std::mem::take(&mut self.renamed);
         let left = std::mem::take(&mut self.left);
         if joined.is_empty() && changed.is_empty() && renamed.is_empty() && left.is_empty() {
             return None;
         }
-        let rows: BTreeSet<u32> = joined.union(&renamed).copied().collect();
-        let all: Vec<u32> = joined.union(&changed).copied().collect();
+        self.ticks += 1;
+        self.late.get_mut().clear();
+        if !left.is_empty() {
+            changed.retain(|&slot| self.is_known(slot, start));
+        }
+        let rows: BTreeSet<u32> = joined.iter().chain(&renamed).copied().collect();
         let gone: Vec<u32> = left.keys().copied().collect();
+        let mut all = changed;
+        all.extend(joined);
+        all.sort_unstable();
         let mut frames = removed_frames(&gone, (board.epoch(), self.flags), now, next_seq);
         frames.extend(delta_frames(&all, board, self.flags, now, next_seq));
-        let slots = (!rows.is_empty()).then(|| slots_message(rows, board));
+        let mut slots = (!rows.is_empty()).then(|| slots_message(rows, board));
         let renamed = (!renamed.is_empty()).then(|| slots_message(renamed, board));
-        Some(TickFrames { slots, renamed, frames, changed, left, start })
+        let frames = frames.into_iter().map(|(seq, frame)| Outgoing { slots: slots.take(), seq, frame }).collect();
+        Some(TickFrames { renamed, frames, number: self.ticks, left, start })
     }
 
     /// Forgets places of vehicles that have left, once they are the most. Only while every socket knows all joins; their place
@@ -176,7 +256,9 @@ impl View {
         if self.joins.len() < 1_024 || self.joins.len() < 2 * self.place.len() || self.tick_start != self.joins.len() {
             return false;
         }
-        self.joins = self.joined(0, self.joins.len()).collect();
+        let stays = |place: &usize| self.place.get(&self.joins[*place]) == Some(place);
+        (self.joins, self.moved) =
+            (0..self.joins.len()).filter(stays).map(|place| (self.joins[place], self.moved[place])).unzip();
         self.place = self.joins.iter().enumerate().map(|(place, &slot)| (slot, place)).collect();
         self.tick_start = self.joins.len();
         true
@@ -262,16 +344,16 @@ mod tests {
         [2, 0, 1].into_iter().for_each(|slot| view.join(slot));
         view.touch(1);
         let tick = view.tick(&board, at(1_000), &mut next).expect("vehicles joined");
-        assert_eq!(tick.slots.expect("rows").slots.len(), 3);
-        let frames: Vec<Frame> = tick.frames.iter().map(|(_, f)| decode_frame(f).expect("ours")).collect();
+        assert_eq!(tick.frames[0].slots.as_ref().expect("rows").slots.len(), 3);
+        let frames: Vec<Frame> = tick.frames.iter().map(|o| decode_frame(&o.frame).expect("ours")).collect();
         assert_eq!((frames.len(), slots(&frames[0])), (1, vec![0, 1, 2]));
         view.touch(1);
         view.leave(2);
         view.join(3);
         view.leave(3);
         let tick = view.tick(&board, at(1_000), &mut next).expect("one moved");
-        let frames: Vec<Frame> = tick.frames.iter().map(|(_, f)| decode_frame(f).expect("ours")).collect();
-        assert!(tick.slots.is_none());
+        let frames: Vec<Frame> = tick.frames.iter().map(|o| decode_frame(&o.frame).expect("ours")).collect();
+        assert!(tick.frames.iter().all(|o| o.slots.is_none()));
         assert_eq!(frames[0].head.kind, FrameKind::Removed);
         assert_eq!((slots(&frames[0]), slots(&frames[1])), (vec![2], vec![1]));
         assert!(view.tick(&board, at(1_000), &mut next).is_none());
@@ -292,8 +374,50 @@ mod tests {
             })
             .expect("vehicles joined");
         assert!(tick.frames.len() > 1);
-        let all: Vec<u32> = tick.frames.iter().flat_map(|(_, f)| slots(&decode_frame(f).expect("ours"))).collect();
+        let all: Vec<u32> = tick.frames.iter().flat_map(|o| slots(&decode_frame(&o.frame).expect("ours"))).collect();
         assert_eq!(all, (0..20_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn all_who_are_behind_since_a_tick_are_told_the_same_which_is_encoded_once() {
+        let mut board = board(10_000);
+        let mut view = View::of(0..10_000);
+        let mut seq = 1;
+        let mut drive = |view: &mut View, board: &mut Board, slots: Range<u32>| {
+            seq += 1;
+            for slot in slots {
+                board.apply(live(&format!("d{slot}"), "f", seq, 1.0, seq as f64), &Catalog::default(), at(1_000));
+                view.touch(slot);
+            }
+            view.tick(board, at(1_000), &mut || 0).expect("some moved");
+        };
+        drive(&mut view, &mut board, 0..10_000);
+        drive(&mut view, &mut board, 3..5);
+        drive(&mut view, &mut board, 4..6);
+        let late = |view: &View, since, from| view.late(since, from, &board, at(1_000));
+        let (one, other) = (late(&view, 1, 0).expect("some are late"), late(&view, 1, 0).expect("some are late"));
+        assert_eq!(one.frame.as_ptr(), other.frame.as_ptr());
+        assert_eq!(slots(&decode_frame(&one.frame).expect("ours")), [3, 4, 5]);
+        assert_eq!((one.last, one.has_more), (5, false));
+        assert_eq!(slots(&decode_frame(&late(&view, 2, 0).expect("some").frame).expect("ours")), [4, 5]);
+        assert!(late(&view, 3, 0).is_none() && late(&view, 1, 6).is_none());
+        // More than one frame holds: who comes back for more gets what follows.
+        let mut told = Vec::new();
+        let mut from = 0;
+        loop {
+            let part = late(&view, 0, from).expect("there is more");
+            told.extend(slots(&decode_frame(&part.frame).expect("ours")));
+            from = part.last + 1;
+            if !part.has_more {
+                break;
+            }
+        }
+        assert_eq!(told, (0..10_000).collect::<Vec<_>>());
+        // Who has left since is not told of any more, though that has not been told.
+        view.leave(4);
+        assert_eq!(slots(&decode_frame(&late(&view, 1, 0).expect("some").frame).expect("ours")), [3, 5]);
+        view.tick(&board, at(1_000), &mut || 0).expect("one left");
+        assert_eq!(slots(&decode_frame(&late(&view, 1, 0).expect("some").frame).expect("ours")), [3, 5]);
     }
 
     #[test]

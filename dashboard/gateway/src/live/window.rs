@@ -4,8 +4,9 @@ use super::client::Now;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Frames in flight at most, if they are small.
-pub(crate) const WINDOW: usize = 8;
+/// Frames in flight at most, if they are small: as many as come in the time after which browsers acknowledge them, and in as much again for
+/// the way there and back.
+pub(crate) const WINDOW: usize = 12;
 /// Frames of any size.
 const LARGE: usize = 3;
 /// With so many bytes in flight frames are not small: where a connection is slow, what waits on it gets old.
@@ -51,6 +52,11 @@ impl Window {
             self.bytes -= bytes;
             self.waiting_since = now.up;
         }
+    }
+
+    /// Bytes in flight.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How long a frame has been waiting for its acknowledgement.

@@ -34,6 +34,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 pub const MAX_FRAME_BYTES: usize = 64 * 1024;
 /// Bytes before the columns.
 pub const HEADER_BYTES: usize = 32;
+/// Where a frame has its number.
+const SEQ_AT: usize = 8;
 const MAGIC: u8 = 0x46;
 const VERSION: u8 = 1;
 /// `speed` of a vehicle that doesn't report one.
@@ -228,6 +230,13 @@ pub fn removed_frame(slots: &[u32], t0_ms: i64, head: &FrameHead) -> Bytes {
 /// Slots that surely fit into one `removed` frame.
 pub const MAX_REMOVED: usize = (MAX_FRAME_BYTES - HEADER_BYTES) / 5;
 
+/// The same frame under another number: for who is told what others are told, among frames of its own.
+pub(crate) fn renumbered(frame: &Bytes, seq: u32) -> Bytes {
+    let mut copy = BytesMut::from(&frame[..]);
+    copy[SEQ_AT..SEQ_AT + 4].copy_from_slice(&seq.to_le_bytes());
+    copy.freeze()
+}
+
 fn zigzag(v: i64) -> u64 {
     ((v << 1) ^ (v >> 63)) as u64
 }
@@ -284,7 +293,7 @@ pub(super) fn take_header(bytes: &[u8]) -> Result<Header<'_>, FrameError> {
     if header[0] != MAGIC {
         return Err(FrameError::Unknown);
     }
-    let head = FrameHead { kind, flags: u16::from_le_bytes([header[2], header[3]]), epoch: u32_at(4), seq: u32_at(8) };
+    let head = FrameHead { kind, flags: u16::from_le_bytes([header[2], header[3]]), epoch: u32_at(4), seq: u32_at(SEQ_AT) };
     let t0_ms = f64::from_le_bytes(header[12..20].try_into().expect("eight bytes of the header")) as i64;
     let n = u32_at(20) as usize;
     // A record has at least one byte.
@@ -391,6 +400,14 @@ mod tests {
         assert_eq!(frame.records, records);
         assert_eq!((frame.head.seq, frame.head.epoch, frame.t0_ms), (77, 9, 1_700_000_000_000));
         assert_eq!(frame.head.flags, flags::DT | flags::STATUS);
+    }
+
+    #[test]
+    fn a_frame_under_another_number_says_the_same() {
+        let frame = encode(&[record(5, 1, 2, 30)], &HEAD);
+        let (was, is) = (decode_frame(&frame).expect("ours"), decode_frame(&renumbered(&frame, 0xDEAD_BEEF)).expect("ours"));
+        assert_eq!((is.head.seq, is.records, is.t0_ms), (0xDEAD_BEEF, was.records, was.t0_ms));
+        assert_eq!(is.head, FrameHead { seq: 0xDEAD_BEEF, ..was.head });
     }
 
     #[test]

@@ -55,7 +55,7 @@ const WATCH_AGAIN_MS = 5_000;
 /** A replay that is not open by then never will be: the server gives up long before. */
 const OPEN_AT_MOST_MS = 120_000;
 /** Frames are acknowledged so often, or when so much has come: the server lets small ones go ahead for about twice as long. */
-const ACK_EVERY_MS = 250;
+const ACK_EVERY_MS = 500;
 const ACK_AFTER_BYTES = 8_192;
 
 export class Link {
@@ -145,11 +145,11 @@ export class Link {
     if (this.socket.connected) this.socket.emit('inside', { on });
   }
 
-  /** The newest frame, which was so long: it stands for all before it. */
-  ack(seq: number, bytes: number): void {
+  /** The newest frame, which was so long: it stands for all before it. The server sends more of a snapshot only when it hears of what it has sent. */
+  ack(seq: number, bytes: number, ofSnapshot: boolean): void {
     this.unacknowledged += bytes;
     this.newest = seq;
-    if (this.unacknowledged >= ACK_AFTER_BYTES || performance.now() - this.acknowledgedAt >= ACK_EVERY_MS) this.acknowledge();
+    if (ofSnapshot || this.unacknowledged >= ACK_AFTER_BYTES || performance.now() - this.acknowledgedAt >= ACK_EVERY_MS) this.acknowledge();
     else this.acknowledging ??= setTimeout(() => this.acknowledge(), ACK_EVERY_MS);
   }
 

@@ -1,7 +1,7 @@
 /** The map worker: owns the socket and all positions, answers the page, draws on request. */
 
 import { Easel } from './easel';
-import { FrameFault, Ft1Decoder, SPEED_UNKNOWN, type FrameHeader } from './ft1';
+import { FrameFault, Ft1Decoder, KIND_SNAPSHOT, SPEED_UNKNOWN, type FrameHeader } from './ft1';
 import { Link } from './link';
 import { Listing, askAt, listedOf, requestOf, rowsOf, type Ask } from './listing';
 import { Live } from './live';
@@ -107,7 +107,7 @@ function connect(origin: string, base: string, alertsAfter: string | null): void
       const frame = decode(bytes);
       if (!frame) return;
       live.frame(decoder, frame, Date.now());
-      link?.ack(frame.seq, bytes.length);
+      link?.ack(frame.seq, bytes.length, frame.kind === KIND_SNAPSHOT);
       wake();
     },
     slots: (message) => {

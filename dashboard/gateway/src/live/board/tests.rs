@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::wire::frame::status;
-use waystream_domain::catalog::Device;
+use waystream_domain::catalog::{Device, Fleet};
 use waystream_domain::{CatalogEdit, CatalogEntry, LatLon};
 
 pub(crate) fn at(ms: i64) -> Timestamp {
@@ -126,6 +126,44 @@ fn who_is_inside_counts_where_the_vehicle_is() {
     board.note_event(&told(true, 40, false));
     board.note_event(&told(false, 50, false));
     assert_eq!(counts(&board), [0, 0]);
+}
+
+#[test]
+fn who_enters_before_its_first_position_is_seen_is_counted_once_it_is() {
+    let mut board = Board::new(1, LinkLimits::default());
+    board.note_event(&told(true, 10, false));
+    assert_eq!(counted(&board, "f"), 0);
+    board.take_occupied();
+    board.apply(live("a", "f", 1, 1.0, 2.0), &Catalog::default(), at(0));
+    assert_eq!((counted(&board, "f"), board.take_occupied().len()), (1, 1));
+    board.note_event(&told(false, 20, false));
+    assert_eq!(counted(&board, "f"), 0);
+    // In order, and once.
+    let mut board = Board::new(1, LinkLimits::default());
+    [told(true, 10, false), told(false, 20, false), told(true, 30, false)].iter().for_each(|event| board.note_event(event));
+    board.apply(live("a", "f", 1, 1.0, 2.0), &Catalog::default(), at(0));
+    board.apply(live("a", "f", 2, 1.0, 2.0), &Catalog::default(), at(0));
+    let inside: Vec<i64> = board.vehicle(0).inside.iter().map(|(_, since)| since.as_millis()).collect();
+    assert_eq!((inside, counted(&board, "f")), (vec![30], 1));
+}
+
+#[test]
+fn what_happened_under_a_former_owner_is_nothing_to_the_next() {
+    let mut catalog = Catalog::default();
+    for (fleet, organisation) in [("f", "theirs"), ("g", "ours")] {
+        catalog.apply(CatalogEdit::Put(CatalogEntry::Fleet(Fleet {
+            id: fleet.parse().expect("id"),
+            organisation: organisation.parse().expect("id"),
+            name: fleet.into(),
+            rules: Default::default(),
+        })));
+    }
+    let device = Device { id: "a".parse().expect("id"), fleet: "g".parse().expect("id"), name: "Van".into() };
+    catalog.apply(CatalogEdit::Put(CatalogEntry::Device(device)));
+    let mut board = Board::new(1, LinkLimits::default());
+    board.note_event(&told(true, 10, false));
+    board.apply(live("a", "g", 1, 1.0, 2.0), &catalog, at(0));
+    assert!(board.vehicle(0).inside.is_empty());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::live::board::{Board, Vehicle};
 use crate::live::client::ClientView;
 use crate::live::client_cells::PartBeat;
 use crate::live::tiles::{Spot, Tiles};
+use crate::live::turns::calmest;
 use crate::live::view::{View, ViewKey};
 use crate::wire::DetailMessage;
 use crate::wire::frame::flags;
@@ -19,6 +20,9 @@ use waystream_domain::{DeviceId, FleetId};
 const KEEP_AREA: Duration = Duration::from_secs(60);
 /// Fleets that are told of by what the map shows are told of whole again below so many hundredths of the limit.
 const CALM_PERCENT: usize = 90;
+/// Sockets that share a view of all vehicles. More would have their frames written in one go, and the last of them wait for all others;
+/// so they have another view of the same, which has its turn at another time.
+const SHARING: usize = 200;
 /// Vehicles that a socket may follow.
 const MAX_FOLLOWED: usize = 16;
 
@@ -27,6 +31,8 @@ pub(super) struct Watched {
     pub(super) key: ViewKey,
     pub(super) shown: Shown,
     pub(super) sockets: HashSet<Sid>,
+    /// When frames of it go out.
+    pub(super) turn: u8,
     /// Since when nobody has.
     idle_since: Option<Duration>,
 }
@@ -139,9 +145,16 @@ impl Hub {
         !vehicle.removed && self.catalog.fleets.get(&vehicle.fleet).is_some_and(|f| key.shows(&f.organisation, &f.id))
     }
 
-    fn find_view(&self, key: &ViewKey, in_parts: bool) -> Option<u64> {
-        let same = |w: &Watched| w.key == *key && matches!(w.shown, Shown::Parts(_)) == in_parts;
-        self.views.iter().find(|(_, w)| same(w)).map(|(id, _)| *id)
+    fn views_that_show<'h>(&'h self, key: &'h ViewKey, in_parts: bool) -> impl Iterator<Item = (u64, &'h Watched)> {
+        let same = move |w: &Watched| w.key == *key && matches!(w.shown, Shown::Parts(_)) == in_parts;
+        self.views.iter().filter(move |(_, w)| same(w)).map(|(id, w)| (*id, w))
+    }
+
+    /// A view for one more socket, or for one that has its seat in view `now_in`: it stays there if it can.
+    fn find_view(&self, key: &ViewKey, in_parts: bool, now_in: Option<u64>) -> Option<u64> {
+        let views = self.views_that_show(key, in_parts);
+        let free = views.filter(|(id, w)| in_parts || Some(*id) == now_in || w.sockets.len() < SHARING);
+        free.map(|(id, _)| id).max_by_key(|id| Some(*id) == now_in)
     }
 
     /// Whether the vehicles are so many that browsers are told of those in sight only.
@@ -150,7 +163,7 @@ impl Hub {
         let fleets = self.catalog.fleets_of(&key.organisation).filter(|f| key.shows(&f.organisation, &f.id));
         let count: usize = fleets.map(|f| board.vehicles_in(&f.id)).sum();
         let limit = self.detail.fleet_vehicles;
-        count > if self.find_view(key, true).is_some() { limit * CALM_PERCENT / 100 } else { limit }
+        count > if self.views_that_show(key, true).next().is_some() { limit * CALM_PERCENT / 100 } else { limit }
     }
 
     /// Of what is watched, one fleet; nothing if that is none of them, so that nobody can have areas made of names.
@@ -160,11 +173,18 @@ impl Hub {
         ViewKey { organisation: watched.organisation.clone(), fleets: Some(fleets) }
     }
 
-    /// Where a socket sits that watches this, and where that is in parts perhaps `only` a fleet of it. Its view exists from then on.
-    pub(super) fn seat_for(&mut self, watched: &ViewKey, only: Option<&FleetId>, viewport: Option<Tiles>) -> Seat {
+    /// Where a socket sits that watches this, and where that is in parts perhaps `only` a fleet of it; its seat until now is `old`. Its
+    /// view exists from then on.
+    pub(super) fn seat_for(
+        &mut self,
+        watched: &ViewKey,
+        only: Option<&FleetId>,
+        viewport: Option<Tiles>,
+        old: Option<Seat>,
+    ) -> Seat {
         let part = viewport.filter(|_| self.is_large(watched));
         let key = only.filter(|_| part.is_some()).map_or_else(|| watched.clone(), |fleet| self.only(watched, fleet));
-        if let Some(view) = self.find_view(&key, part.is_some()) {
+        if let Some(view) = self.find_view(&key, part.is_some(), old.map(|seat| seat.view)) {
             return Seat { view, part };
         }
         let board = self.board.read().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +199,8 @@ impl Hub {
         drop(board);
         self.next_id += 1;
         let idle_since = Some(self.started.elapsed());
-        self.views.insert(self.next_id, Watched { key, shown, sockets: HashSet::new(), idle_since });
+        let turn = calmest(self.views.values().map(|w| (w.turn, w.sockets.len())));
+        self.views.insert(self.next_id, Watched { key, shown, sockets: HashSet::new(), turn, idle_since });
         self.views_of_fleet.clear();
         Seat { view: self.next_id, part }
     }
@@ -211,7 +232,7 @@ impl Hub {
     pub(super) fn reseat(&mut self, sid: Sid, now: Now) {
         let Some(Client { seat: old, viewport, watched, only, .. }) = self.clients.get(&sid) else { return };
         let (old, viewport, watched, only) = (*old, *viewport, watched.clone(), only.clone());
-        let new = self.seat_for(&watched, only.as_ref(), viewport);
+        let new = self.seat_for(&watched, only.as_ref(), viewport, Some(old));
         if new == old {
             return;
         }

@@ -3,36 +3,40 @@
 use super::seats::{Followed, Part, Parts, Shown, Watched};
 use super::{Client, Hub, Message, Now, TOO_FAR};
 use crate::live::board::Board;
-use crate::live::client::{ClientView, Outgoing};
+use crate::live::client::ClientView;
 use crate::live::outbox::taken;
-use crate::live::view::View;
+use crate::live::view::{Outgoing, View};
 use crate::metrics as names;
 use crate::nodes::SocketRef;
 use socketioxide::socket::Sid;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
-/// Ticks between two looks at what changes by the mere passing of time: links and sessions.
-const SWEEP_TICKS: u64 = 50;
-/// Ticks between two frames of counted cells, and between two looks at who is inside of geofences.
-const BEAT_TICKS: u64 = 10;
+/// Rounds between two looks at what changes by the mere passing of time: links and sessions.
+const SWEEP_ROUNDS: u64 = 50;
+/// Rounds between two frames of counted cells, and between two looks at who is inside of geofences.
+const BEAT_ROUNDS: u64 = 10;
 
 impl Hub {
+    /// A turn: the views that have theirs tell what has changed.
     pub(super) fn tick(&mut self, now: Now) {
-        self.ticks += 1;
-        self.tell_acknowledged();
-        if self.ticks.is_multiple_of(SWEEP_TICKS) {
-            self.sweep(now);
+        self.turns.advance();
+        if self.turns.is_first() {
+            self.tell_acknowledged();
+            if self.turns.is_round(SWEEP_ROUNDS) {
+                self.sweep(now);
+            }
         }
         let board = self.shared_board();
         let board = board.read().unwrap_or_else(PoisonError::into_inner);
         let (seq, clients) = (&mut self.seq, &mut self.clients);
         let mut sending = Sending { board: &board, now, seq, clients, sent: 0, merged: 0, too_far: Vec::new() };
-        for watched in self.views.values_mut() {
+        let turn = self.turns.turn();
+        for watched in self.views.values_mut().filter(|w| w.turn == turn) {
             match &mut watched.shown {
                 Shown::All(view) => sending.vehicles(view, &watched.sockets),
                 Shown::Parts(parts) => {
-                    if self.ticks.is_multiple_of(BEAT_TICKS) {
+                    if self.turns.is_round(BEAT_ROUNDS) {
                         sending.beat(parts);
                     }
                     for (part, Part { sockets, .. }) in &parts.parts {
@@ -49,7 +53,7 @@ impl Hub {
         metrics::counter!(names::FRAMES_MERGED).increment(merged);
         too_far.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
         drop(board);
-        if self.ticks.is_multiple_of(BEAT_TICKS) {
+        if self.turns.is_first() && self.turns.is_round(BEAT_ROUNDS) {
             self.tell_inside();
         }
     }
@@ -82,7 +86,8 @@ impl Sending<'_> {
         let Some(tick) = view.tick(self.board, self.now.wall, &mut || advance(seq)) else { return };
         for sid in sockets {
             let Some(client) = self.clients.get_mut(sid) else { continue };
-            let direct = client.window.take_tick(&tick, view);
+            client.take_acknowledged(self.now);
+            let direct = client.window.take_tick(&tick);
             if !direct.is_empty() && direct.iter().all(|o| send(&client.socket, o)) {
                 self.sent += direct.len() as u64;
                 client.window.tick_sent(&tick, view, self.now);
@@ -138,6 +143,7 @@ impl Sending<'_> {
         let seq = &mut *self.seq;
         for sid in &watched.sockets {
             let Some(client) = self.clients.get_mut(sid) else { continue };
+            client.take_acknowledged(self.now);
             client.flush(self.now);
             if let Some(followed) = &mut client.followed {
                 self.sent += followed.tick(&client.socket, self.board, self.now, &mut || advance(seq));
@@ -171,7 +177,7 @@ impl Followed {
     /// Ends the tick of the followed vehicles.
     fn tick(&mut self, socket: &SocketRef, board: &Board, now: Now, next_seq: &mut impl FnMut() -> u32) -> u64 {
         let Some(tick) = self.view.tick(board, now.wall, next_seq) else { return 0 };
-        let direct = self.window.take_tick(&tick, &self.view);
+        let direct = self.window.take_tick(&tick);
         if !direct.is_empty() && direct.iter().all(|o| send(socket, o)) {
             self.window.tick_sent(&tick, &self.view, now);
             return direct.len() as u64;
@@ -198,8 +204,24 @@ impl Client {
         }
     }
 
-    /// Cells come first, and go only when their vehicles are there: nobody sees an empty map.
+    /// Sends what the socket is behind with. Until it knows all its acknowledgements are waited for.
     fn catch_up(&mut self, watched: &Watched, board: &Board, now: Now, next_seq: &mut impl FnMut() -> u32) -> u64 {
+        let mut sent = self.send_missing(watched, board, now, next_seq);
+        let is_plain = self.seat.part.is_none() && self.followed.is_none();
+        let knows_all = watched.view(self.seat.part).is_none_or(|view| self.window.is_up_to_date(view));
+        if is_plain && knows_all {
+            return sent;
+        }
+        self.acked.wait();
+        // Said before it was waited for.
+        if self.take_acknowledged(now) {
+            sent += self.send_missing(watched, board, now, next_seq);
+        }
+        sent
+    }
+
+    /// Cells come first, and go only when their vehicles are there: nobody sees an empty map.
+    fn send_missing(&mut self, watched: &Watched, board: &Board, now: Now, next_seq: &mut impl FnMut() -> u32) -> u64 {
         let Self { socket, window, cells, followed, seat, .. } = self;
         let Some(view) = watched.view(seat.part) else { return 0 };
         let mut sent = 0;
@@ -225,13 +247,16 @@ impl Client {
         vehicles.chain([self.cells.waiting(now)]).max().unwrap_or_default()
     }
 
-    /// Whatever stream the frame was of: no two have the same number.
-    pub(super) fn acknowledge(&mut self, seq: u32, now: Now) {
+    /// Takes over what the browser has said that it has; whether it has said something. Whatever stream the frame was of: no two have the
+    /// same number.
+    pub(super) fn take_acknowledged(&mut self, now: Now) -> bool {
+        let Some(seq) = self.acked.take() else { return false };
         self.window.acknowledge(seq, now);
         self.cells.acknowledge(seq, now);
         if let Some(followed) = &mut self.followed {
             followed.window.acknowledge(seq, now);
         }
+        true
     }
 }
 

@@ -56,7 +56,8 @@ impl Hub {
             Err(error) => return refuse(ack, format!("only: {error}")),
         };
         let key = ViewKey { organisation: identity.organisation().clone(), fleets };
-        let seat = self.seat_for(&key, only.as_ref(), viewport);
+        let old = self.clients.get(&socket.id).map(|client| client.seat);
+        let seat = self.seat_for(&key, only.as_ref(), viewport, old);
         let shown = key.fleets.as_ref().unwrap_or(&own).iter().map(ToString::to_string).collect();
         let cursor = after.as_ref().unwrap_or(&self.cursor).to_string();
         let answer = WatchAnswer { epoch, fleets: shown, whole: seat.part.is_none(), cursor, error: None };
@@ -67,7 +68,6 @@ impl Hub {
         let sid = socket.id;
         self.next_id += 1;
         let watch = self.next_id;
-        let old = self.clients.get(&sid).map(|client| client.seat);
         if old != Some(seat) {
             self.enter(seat, sid);
         }
@@ -83,6 +83,7 @@ impl Hub {
             }
             None => {
                 let (inside, outbox) = (Inside::asked(request.inside, identity.role()), Outbox::of(identity.role()));
+                let acked = socket.extensions.get().unwrap_or_default();
                 let client = Client {
                     socket,
                     identity,
@@ -93,6 +94,7 @@ impl Hub {
                     follow: Vec::new(),
                     window: ClientView::new(view, now),
                     cells: ClientCells::default(),
+                    acked,
                     followed: None,
                     inside,
                     outbox,
