@@ -1,6 +1,7 @@
 /** Dark, small, without sight, without WebSocket, without a server. */
 
 import { expect, it } from 'vitest';
+import { PAD } from '../../src/map/hold';
 import { PANEL_NAMES } from '../../src/state';
 import { seriousFindings, seriousInEachTheme } from '../axe';
 import { proxyWithoutWebSocket } from '../proxy';
@@ -14,7 +15,7 @@ it('is usable in the dark and on a phone', async () => {
   await shot('8-dark');
   await page.getByRole('button', { name: 'Light mode' }).click();
   await page.setViewportSize({ width: 390, height: 780 });
-  await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>('.vehicle-canvas')?.width === 390 + 128);
+  await page.waitForFunction((width) => document.querySelector<HTMLCanvasElement>('.vehicle-canvas')?.width === width, 390 + 2 * PAD);
   await shot('9-phone');
   await page.setViewportSize({ width: 1280, height: 800 });
 });
