@@ -22,8 +22,8 @@ it('is usable in the dark and on a phone', async () => {
 
 it('can be used by everybody: no serious finding in any panel, light and dark', async () => {
   const findings: string[] = [];
-  const look = async (where: string): Promise<void> => {
-    findings.push(...(await seriousFindings(page)).map((finding) => `${where}: ${finding}`));
+  const look = async (where: string, colours: boolean): Promise<void> => {
+    findings.push(...(await seriousFindings(page, 'html', colours)).map((finding) => `${where}: ${finding}`));
   };
   await panel('vehicles');
   await page.locator('.vehicle-row:visible').first().click();
@@ -31,7 +31,7 @@ it('can be used by everybody: no serious finding in any panel, light and dark', 
   for (const theme of ['light', 'dark']) {
     for (const name of PANEL_NAMES) {
       await panel(name);
-      await look(`${name}, ${theme}`);
+      await look(`${name}, ${theme}`, theme === 'dark');
     }
     await page.getByRole('button', { name: /(Dark|Light) mode/ }).click();
   }
