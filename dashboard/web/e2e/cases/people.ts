@@ -61,8 +61,8 @@ it('invites somebody, who signs in by the link and may look', async () => {
   await card.getByText('Protocol').waitFor();
   expect(await card.getByRole('button', { name: /Rename|Share|Hand over|Send a command/ }).count()).toBe(0);
   await hers.locator('[data-panel=fences]').click();
-  await hers.getByRole('button', { name: 'Export' }).waitFor();
-  expect(await hers.getByRole('button', { name: 'Import' }).count()).toBe(0);
+  await hers.getByRole('button', { name: 'Export GeoJSON' }).waitFor();
+  expect(await hers.getByRole('button', { name: 'Import', exact: true }).count()).toBe(0);
   await hers.getByRole('button', { name: 'Account' }).click();
   await hers.getByText('anna (viewer)').waitFor();
   await askForCodes(hers);
