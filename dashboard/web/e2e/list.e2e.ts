@@ -1,4 +1,4 @@
-/** Tens of thousands of vehicles in the list: each can be come to. Real binary, real browser. */
+/** Thousands of vehicles in the list: each can be come to. Real binary, real browser. */
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,8 +7,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { FLAGS, SHOTS, enter } from './browser';
 import { System } from './system';
 
-/** The harness of the live map has more, in a build that is optimised. */
-const VEHICLES = 30_000;
+/** Hundreds of times what is in sight. A unit test orders 100,000, and the harness of the live map has as many, in a build that is optimised. */
+const VEHICLES = 8_000;
 /** Until as many reports are taken in, by a build that is not optimised. */
 const START_MS = 300_000;
 /** As in the stylesheet. */
@@ -71,11 +71,11 @@ it('opens the last one, and finds one of them by its name', async () => {
   await row(VEHICLES - 1).click();
   const card = page.getByRole('complementary', { name: 'Vehicle details' });
   await card.locator('.card-title').filter({ hasText: device(VEHICLES - 1) }).waitFor();
-  await page.locator('[data-search]').fill(device(12_345));
+  await page.locator('[data-search]').fill(device(6_789));
   await page.waitForFunction(() => window.waystream?.stats?.matching === 1);
-  await row(12_345).waitFor();
+  await row(6_789).waitFor();
   // A list of one begins at its beginning.
-  expect(await isInSight(12_345)).toBe(true);
+  expect(await isInSight(6_789)).toBe(true);
   await page.locator('[data-search]').fill('');
   await page.waitForFunction((n) => window.waystream?.stats?.matching === n, VEHICLES);
   await row(0).waitFor();

@@ -6,6 +6,7 @@ import { chromium, type Browser, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import type { SqlAnswer } from '../src/wire/types';
 import { FLAGS, PASSWORD, SHOTS } from './browser';
+import { Mail } from './mail';
 import { System } from './system';
 
 export { PASSWORD };
@@ -13,6 +14,7 @@ export { PASSWORD };
 export const FENCE = 'Test yard';
 export const VEHICLES = 400;
 
+export let mail: Mail;
 export let system: System;
 export let browser: Browser;
 export let page: Page;
@@ -56,7 +58,8 @@ export const mapPixels = (of = '.vehicle-canvas'): Promise<number> => page.evalu
 
 beforeAll(async () => {
   await mkdir(SHOTS, { recursive: true });
-  system = await System.create();
+  mail = await Mail.start();
+  system = await System.create(mail.settings);
   await system.start('demo', '--vehicles', String(VEHICLES), '--history', '20');
   browser = await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: FLAGS });
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'light' });
@@ -70,6 +73,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close();
   await system?.destroy();
+  await mail?.stop();
 });
 
 afterEach(async ({ task }) => {

@@ -12,7 +12,8 @@ const START_MS = 120_000;
 const OSMAND = /127\.\d+\.\d+\.\d+:5055/;
 const LINK = /https?:\/\/\S+\/sign-in\?token=[\w-]+/;
 
-async function freePort(): Promise<number> {
+/** One that nobody listens on. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

@@ -1,6 +1,7 @@
 /** Dark, small, without sight, without WebSocket, without a server. */
 
 import { expect, it } from 'vitest';
+import { PAD } from '../../src/map/hold';
 import { PANEL_NAMES } from '../../src/state';
 import { seriousFindings, seriousInEachTheme } from '../axe';
 import { proxyWithoutWebSocket } from '../proxy';
@@ -14,15 +15,15 @@ it('is usable in the dark and on a phone', async () => {
   await shot('8-dark');
   await page.getByRole('button', { name: 'Light mode' }).click();
   await page.setViewportSize({ width: 390, height: 780 });
-  await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>('.vehicle-canvas')?.width === 390 + 128);
+  await page.waitForFunction((width) => document.querySelector<HTMLCanvasElement>('.vehicle-canvas')?.width === width, 390 + 2 * PAD);
   await shot('9-phone');
   await page.setViewportSize({ width: 1280, height: 800 });
 });
 
 it('can be used by everybody: no serious finding in any panel, light and dark', async () => {
   const findings: string[] = [];
-  const look = async (where: string): Promise<void> => {
-    findings.push(...(await seriousFindings(page)).map((finding) => `${where}: ${finding}`));
+  const look = async (where: string, colours: boolean): Promise<void> => {
+    findings.push(...(await seriousFindings(page, 'html', colours)).map((finding) => `${where}: ${finding}`));
   };
   await panel('vehicles');
   await page.locator('.vehicle-row:visible').first().click();
@@ -30,7 +31,7 @@ it('can be used by everybody: no serious finding in any panel, light and dark', 
   for (const theme of ['light', 'dark']) {
     for (const name of PANEL_NAMES) {
       await panel(name);
-      await look(`${name}, ${theme}`);
+      await look(`${name}, ${theme}`, theme === 'dark');
     }
     await page.getByRole('button', { name: /(Dark|Light) mode/ }).click();
   }

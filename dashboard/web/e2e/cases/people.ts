@@ -55,6 +55,14 @@ it('invites somebody, who signs in by the link and may look', async () => {
   await hers.locator('dialog input[type=password]').fill('a password of her own');
   await hers.getByRole('button', { name: 'Save' }).click();
   await hers.waitForFunction(() => (window.waystream?.stats?.count ?? 0) > 0, null, { timeout: 60_000 });
+  // Who looks is offered nothing that would be refused.
+  await hers.locator('.vehicle-row:visible').first().click();
+  const card = hers.getByRole('complementary', { name: 'Vehicle details' });
+  await card.getByText('Protocol').waitFor();
+  expect(await card.getByRole('button', { name: /Rename|Share|Hand over|Send a command/ }).count()).toBe(0);
+  await hers.locator('[data-panel=fences]').click();
+  await hers.getByRole('button', { name: 'Export GeoJSON' }).waitFor();
+  expect(await hers.getByRole('button', { name: 'Import', exact: true }).count()).toBe(0);
   await hers.getByRole('button', { name: 'Account' }).click();
   await hers.getByText('anna (viewer)').waitFor();
   await askForCodes(hers);

@@ -47,6 +47,24 @@ it('tells what happened to a vehicle, and at once what it is told', async () => 
   await close();
 });
 
+it('replays a trip that the details list, from before its start until after its end', async () => {
+  const [[device, started, ended]] = await ask('SELECT device, started_at, ended_at FROM trips WHERE ended_at IS NOT NULL ORDER BY started_at DESC, device LIMIT 1');
+  const [start, end] = [started, ended].map((time) => Date.parse(String(time)));
+  await open(String(device));
+  await card().locator(`[data-trip="${start}"]`).getByRole('button').click();
+  await page.waitForFunction(() => window.waystream?.replay?.count === 1, null, { timeout: 60_000 });
+  const { from, to } = await page.evaluate(() => window.waystream?.replay ?? { from: 0, to: 0 });
+  expect(from).toBeLessThan(start);
+  expect(to).toBeGreaterThan(end);
+  // That trip, and not all that is known.
+  expect(to - from).toBeLessThanOrEqual(end - start + 120_001);
+  await card().getByText('In the replay', { exact: true }).waitFor();
+  await page.getByRole('region', { name: 'Replay controls' }).getByRole('button', { name: 'Close' }).click();
+  await page.waitForFunction(() => window.waystream?.replay === null);
+  await panel('vehicles');
+  await close();
+});
+
 it('takes a command back that waits for its vehicle, and says what is wrong with one', async () => {
   // Over HTTP nothing can be told: it waits.
   const [[device]] = await ask("SELECT device FROM latest_positions WHERE protocol = 'osmand' ORDER BY device LIMIT 1");

@@ -5,7 +5,7 @@ import type { Topology } from 'topojson-specification';
 import atlas from 'world-atlas/countries-50m.json?url';
 import { latOf, lonOf, mercatorX, mercatorY } from '../worker/mercator';
 import type { Theme } from '../worker/protocol';
-import { earthOf, tileBox, type Earth, type Path } from './outlines';
+import { earthOf, tileBox, trace, type Earth, type Path } from './outlines';
 import { paintInto } from './picture';
 
 const COLOURS: Record<Theme, { sea: string; land: string; coast: string; border: string; grid: string }> = {
@@ -65,19 +65,7 @@ export class EarthLayer extends L.GridLayer {
     if (coords.y < 0 || coords.y >= tiles) return;
     const visible = (box: Path['box'], shift: number): boolean =>
       box[2] + shift >= x0 && box[0] + shift <= x1 && box[3] >= y0 && box[1] <= y1;
-    const trace = (path: Path, shift: number): void => {
-      const { points } = path;
-      let px = Infinity, py = Infinity;
-      for (let i = 0; i < points.length; i += 2) {
-        const x = (points[i] + shift - x0) * scale, y = (points[i + 1] - y0) * scale;
-        // Points closer than half a pixel add nothing but time.
-        if (i > 0 && i < points.length - 2 && Math.abs(x - px) + Math.abs(y - py) < 0.5) continue;
-        if (i === 0) c.moveTo(x, y);
-        else c.lineTo(x, y);
-        px = x;
-        py = y;
-      }
-    };
+    const square = { x0, y0, scale, edge };
     if (this.earth) {
       const first = Math.floor(x0) - 1, last = Math.floor(x1) + 1;
       c.lineJoin = 'round';
@@ -86,14 +74,14 @@ export class EarthLayer extends L.GridLayer {
       c.lineWidth = edge / TILE_PX;
       c.beginPath();
       for (let shift = first; shift <= last; shift++) {
-        for (const area of this.earth.areas) if (visible(area[0].box, shift)) for (const ring of area) trace(ring, shift);
+        for (const area of this.earth.areas) if (visible(area[0].box, shift)) for (const ring of area) trace(c, ring, shift, square);
       }
       c.fill('evenodd');
       c.stroke();
       c.strokeStyle = colours.border;
       c.beginPath();
       for (let shift = first; shift <= last; shift++) {
-        for (const border of this.earth.borders) if (visible(border.box, shift)) trace(border, shift);
+        for (const border of this.earth.borders) if (visible(border.box, shift)) trace(c, border, shift, square);
       }
       c.stroke();
     }

@@ -15,6 +15,7 @@ import { parseAddress, type AskedHeat } from '../address';
 import { keepAddress } from '../follow_address';
 import { measureTool, type Measure } from './measure';
 import { addArchive } from './archive';
+import { grabWhileDragged } from './grab';
 import { MAX_ZOOM, addTiles, type TileStage } from './tiles';
 import { VehicleLayer, bufferPoint, pixelRatio } from './vehicles';
 
@@ -63,8 +64,13 @@ export function createMap(app: App, container: HTMLElement): MapView {
 
   const layer = new VehicleLayer(app.engine, (reply) => {
     const { follow } = app.store.now;
-    if (follow && reply.selected) map.setView([latOf(reply.selected.y), lonOf(reply.selected.x)], map.getZoom(), { animate: false });
+    if (!follow || !reply.selected) return;
+    const at = L.latLng(latOf(reply.selected.y), lonOf(reply.selected.x));
+    const { x, y } = map.latLngToContainerPoint(at).subtract(map.getSize().divideBy(2));
+    // The end of a move is told to everybody, also where nothing has moved.
+    if (Math.abs(x) >= 1 || Math.abs(y) >= 1) map.setView(at, map.getZoom(), { animate: false });
   }).addTo(map);
+  grabWhileDragged(map);
 
   let box: [number, number, number, number] | null = null;
   const fit = (): void => {

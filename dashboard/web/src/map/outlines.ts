@@ -24,6 +24,41 @@ export function tileBox({ x, y, z }: { x: number; y: number; z: number }, size: 
   return { box: [x / tiles, y / tiles, (x + 1) / tiles, (y + 1) / tiles], tiles };
 }
 
+/** Where points of a drawing go: a canvas, mostly. */
+export type Pen = Pick<CanvasPath, 'moveTo' | 'lineTo'>;
+/** A square of Mercator units beginning at x0, y0 that is drawn so large. */
+export interface Square { x0: number; y0: number; scale: number; edge: number }
+/** Lines end in round caps, and are some pixels wide. */
+const BEYOND_PX = 8;
+
+/** Draws of a path what shows in a square: a stretch that stays on one side of it becomes one line there, however many points it has. Fills stay as they are. */
+export function trace(pen: Pen, { points }: Path, shift: number, { x0, y0, scale, edge }: Square): void {
+  const from = -BEYOND_PX, to = edge + BEYOND_PX;
+  let begun = false;
+  /** On which sides the last point drawn lies, and the one that waits to be. */
+  let side = 0, waitingSide = 0;
+  let waitingX = 0, waitingY = 0;
+  for (let i = 0; i < points.length; i += 2) {
+    const x = (points[i] + shift - x0) * scale, y = (points[i + 1] - y0) * scale;
+    if (!begun) {
+      pen.moveTo(x, y);
+    } else if (i < points.length - 2 && Math.abs(x - waitingX) + Math.abs(y - waitingY) < 0.5) {
+      // Points closer than half a pixel add nothing but time.
+      continue;
+    }
+    const its = (x < from ? 1 : 0) | (x > to ? 2 : 0) | (y < from ? 4 : 0) | (y > to ? 8 : 0);
+    if (!begun) {
+      begun = true;
+      side = its;
+    } else if ((side & waitingSide & its) === 0) {
+      pen.lineTo(waitingX, waitingY);
+      side = waitingSide;
+    }
+    [waitingX, waitingY, waitingSide] = [x, y, its];
+  }
+  if (begun) pen.lineTo(waitingX, waitingY);
+}
+
 /** Follows a ring across ±180° without jumps; a ring round a pole is closed along the square's edge. */
 export function unwrap(ring: readonly Position[]): Path {
   const points: number[] = [];

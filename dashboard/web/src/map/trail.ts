@@ -20,7 +20,7 @@ export class Trail {
   private group = L.layerGroup();
   private renderer = stillCanvas({ pane: 'trail', padding: 0.3 });
 
-  constructor(map: L.Map) {
+  constructor(private map: L.Map) {
     this.group.addTo(map);
   }
 
@@ -33,7 +33,11 @@ export class Trail {
 
   /** Where the vehicle is now: the trail reaches it between two fetches. */
   reach(lat: number, lon: number): void {
-    this.tip?.addLatLng([lat, lon]);
+    const { tip, map } = this;
+    const last = (tip?.getLatLngs() as L.LatLng[] | undefined)?.at(-1);
+    // Who stands still is asked after as often as who moves, and the whole trail is drawn for it.
+    if (!tip || !last || map.latLngToLayerPoint(last).distanceTo(map.latLngToLayerPoint([lat, lon])) < 1) return;
+    tip.addLatLng([lat, lon]);
   }
 
   show<T extends Fix>(positions: readonly T[], colourOf: ColourOf<T>): void {

@@ -3,12 +3,8 @@
 import * as L from 'leaflet';
 import type { Engine } from '../engine';
 import type { FrameReply, View } from '../worker/protocol';
+import { PAD, holds } from './hold';
 
-/** Drawn beyond the map's edge, CSS px: hides cut sprites and covers a drag until the next frame. */
-const PAD = 64;
-/** A picture drawn beyond the map's edge is moved so far, and so long, before another is asked for. */
-const DRAG_PX = PAD / 2;
-const DRAG_MS = 100;
 /** One is being drawn while one is on its way. */
 const IN_FLIGHT = 2;
 /** Phones have 3 pixels a point; nobody sees the third, everybody pays for it. */
@@ -23,10 +19,8 @@ export class VehicleLayer extends L.Layer {
   /** The view for which the last drawing was asked. */
   private asked: View | null = null;
   private askedAt = 0;
-  /** The last picture holds as long as the view does. */
-  private still = false;
-  /** How long it holds otherwise, ms. */
-  private holdMs = 0;
+  /** How long the last picture holds. */
+  private lasting = { still: false, holdMs: 0 };
   /** The view of the pixels on the canvas. */
   private shown: View | null = null;
   /** Where the canvas was put last. */
@@ -44,12 +38,12 @@ export class VehicleLayer extends L.Layer {
       // One that nobody will see is given back at once, not when garbage is collected.
       this.ready?.picture?.close();
       this.ready = reply;
-      this.still = reply.still;
-      this.holdMs = reply.holdMs;
+      this.lasting.still = reply.still;
+      this.lasting.holdMs = reply.holdMs;
     });
     engine.on('wake', () => {
-      this.still = false;
-      this.holdMs = 0;
+      this.lasting.still = false;
+      this.lasting.holdMs = 0;
     });
   }
 
@@ -99,13 +93,7 @@ export class VehicleLayer extends L.Layer {
 
   /** Whether the picture that was asked for last, moved with the map, still does. */
   private holds(view: View): boolean {
-    const { asked } = this;
-    if (!asked) return false;
-    const age = performance.now() - this.askedAt;
-    if (sameView(asked, view)) return this.still || age < this.holdMs;
-    const dragged = asked.scale === view.scale && asked.w === view.w && asked.h === view.h && asked.dpr === view.dpr
-      && Math.max(Math.abs(view.x0 - asked.x0), Math.abs(view.y0 - asked.y0)) * view.scale < DRAG_PX * view.dpr;
-    return dragged && age < DRAG_MS;
+    return this.asked !== null && holds(this.asked, view, performance.now() - this.askedAt, this.lasting);
   }
 
   private show(reply: FrameReply): void {
@@ -155,9 +143,6 @@ export class VehicleLayer extends L.Layer {
 }
 
 const isAnimatingZoom = (map: L.Map): boolean => (map as unknown as { _animatingZoom?: boolean })._animatingZoom === true;
-
-const sameView = (a: View, b: View): boolean =>
-  a.x0 === b.x0 && a.y0 === b.y0 && a.scale === b.scale && a.w === b.w && a.h === b.h && a.dpr === b.dpr;
 
 /** Device pixels a CSS pixel. */
 export const pixelRatio = (): number => Math.min(MAX_RATIO, window.devicePixelRatio || 1);

@@ -85,9 +85,10 @@ export function detailsCard(app: App): HTMLElement {
       if (selected) showAccess(selected.device, title.textContent ?? selected.device);
     },
   }, texts.access.button);
+  const rename = iconButton('edit', texts.details.rename, () => toggleRename());
   store.on(['session'], (state) => {
     share.hidden = !mayEdit(state);
-    access.hidden = !entersDevices(state);
+    access.hidden = rename.hidden = !entersDevices(state);
   });
   const gpx = h('a', { class: 'button small', download: '' }, texts.details.exportGpx);
   const handOver = handOverButton(app);
@@ -104,7 +105,7 @@ export function detailsCard(app: App): HTMLElement {
   const happened = h('div', { class: 'reported' }, events.element, commands.element);
   const card = h('aside', { class: 'card', hidden: true, aria: { label: texts.details.region } },
     h('header', { class: 'card-head' }, dot, h('div', { class: 'grow' }, title, subtitle), past,
-      iconButton('edit', texts.details.rename, () => toggleRename()),
+      rename,
       iconButton('target', texts.details.centre, () => {
         const { selected } = store.now;
         if (selected) app.goTo(selected.layer, selected.device).catch(app.report);

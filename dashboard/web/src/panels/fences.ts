@@ -46,11 +46,11 @@ export function fencesPanel(app: App): FencesPanel {
   } });
   const tools = h('div', { class: 'panel-tools' },
     h('div', { class: 'button-row' }, tool('polygon'), tool('circle'), tool('corridor')), guide);
-  const more = h('div', { class: 'button-row panel-foot' },
-    h('button', { type: 'button', class: 'button small', onclick: () => file.click() }, texts.fences.import),
+  const importing = h('button', { type: 'button', class: 'button small', onclick: () => file.click() }, texts.fences.import);
+  const more = h('div', { class: 'button-row panel-foot' }, importing,
     h('button', { type: 'button', class: 'button small', onclick: exportAll }, texts.fences.export), file);
   store.on(['session'], (state) => {
-    tools.hidden = !mayEdit(state);
+    tools.hidden = importing.hidden = !mayEdit(state);
   });
 
   function start(kind: DrawKind, then: (shape: Drawn) => void = openEditor): void {

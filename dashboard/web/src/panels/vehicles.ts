@@ -104,7 +104,9 @@ export function vehiclesPanel(app: App): Panel {
   const unknown = unknownDevicesButton(app);
   const empty = h('p', { class: 'empty', hidden: true });
   const spacer = h('div', { class: 'spacer' });
-  store.on(['stats', 'filter'], ({ stats, filter }) => {
+  store.on(['stats', 'filter', 'panel'], ({ stats, filter, panel }) => {
+    // Four times a second, for nobody.
+    if (panel !== 'vehicles') return;
     chips.forEach(({ chip, count }, look) => {
       const n = stats?.looks[look] ?? 0;
       setText(count, n.toLocaleString());
@@ -179,6 +181,8 @@ export function vehiclesPanel(app: App): Panel {
     asked = '';
     ask();
   }).observe(scroller);
+  // Rows that nobody sees are not told of, four times a second.
+  store.on(['panel'], ({ panel }) => panel !== 'vehicles' && engine.wantRows(0, 0));
   return {
     element,
     shown: () => {

@@ -107,13 +107,17 @@ function bar(app: App): HTMLElement {
     dot.dataset['state'] = state;
     const stale = state === 'online' && stats?.ageMs != null && stats.ageMs > STALE_MS ? ` · ${texts.link.age(age(stats.ageMs))}` : '';
     setText(text, texts.link[state] + stale);
-    link.title = stats ? texts.link.details(stats.frames, stats.badFrames, stats.lagP95 === null ? '–' : `${Math.round(stats.lagP95)} ms`) : '';
     figures.forEach(({ figure, n }, look) => {
       const value = stats?.looks[look] ?? 0;
       figure.hidden = value === 0;
       setText(n, value.toLocaleString());
     });
   });
+  // It changes with every frame: written when somebody points at it.
+  link.onpointerenter = () => {
+    const { stats } = store.now;
+    link.title = stats ? texts.link.details(stats.frames, stats.badFrames, stats.lagP95 === null ? '–' : `${Math.round(stats.lagP95)} ms`) : '';
+  };
   const theme = iconButton('moon', texts.theme.dark, () => app.toggleTheme());
   store.on(['options'], ({ options }) => {
     const dark = options.theme === 'dark';

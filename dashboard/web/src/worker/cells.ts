@@ -38,6 +38,18 @@ const LEAST_VEHICLES = 200;
 /** Radius of a mark as a share of the cell's edge: grows with the count, and neighbours never overlap. */
 export const radiusShare = (n: number): number => Math.min(0.375, 0.14 + Math.log2(n) * 0.025);
 
+/** In which column or row each pixel of a side is: looked up, as vehicles are many more than pixels of a side. */
+class Steps {
+  private steps = new Int32Array(0);
+
+  /** Of so many pixels, shifted; each step counts as much as `weight`. Good until it is asked for again. */
+  of(pixels: number, shift: number, edge: number, weight: number): Int32Array {
+    if (this.steps.length < pixels) this.steps = new Int32Array(pixels);
+    for (let p = 0; p < pixels; p++) this.steps[p] = Math.floor((p + shift) / edge) * weight;
+    return this.steps;
+  }
+}
+
 export class Cells {
   private columns = 0;
   private touched: number[] = [];
@@ -48,6 +60,8 @@ export class Cells {
   private only = new Uint32Array(0);
   private occupied = new Uint8Array(0);
   private dense = false;
+  private across = new Steps();
+  private down = new Steps();
 
   /** Vehicles per occupied square: 1 if each has its own. */
   crowding(projection: Projection, n: number, view: Viewport & { dpr: number }): number {
@@ -57,10 +71,12 @@ export class Cells {
     if (this.occupied.length < size) this.occupied = new Uint8Array(size);
     else this.occupied.fill(0);
     let squares = 0;
+    const { occupied } = this, { px, py } = projection;
+    const column = this.across.of(view.w, 0, square, 1), row = this.down.of(view.h, 0, square, columns);
     for (let k = 0; k < n; k++) {
-      const at = Math.floor(projection.py[k] / square) * columns + Math.floor(projection.px[k] / square);
-      squares += 1 - this.occupied[at];
-      this.occupied[at] = 1;
+      const at = row[py[k]] + column[px[k]];
+      squares += 1 - occupied[at];
+      occupied[at] = 1;
     }
     return n / Math.max(1, squares);
   }
@@ -89,24 +105,26 @@ export class Cells {
       this.looks.fill(0, at * LOOKS, (at + 1) * LOOKS);
     }
     this.touched.length = 0;
-    const { count, sumX, sumY, only, columns } = this;
+    const { count, sumX, sumY, only, columns, touched, looks: counted } = this;
+    const { px, py, slot: slots } = projection;
+    const column = this.across.of(view.w, shiftX, edge, 1), row = this.down.of(view.h, shiftY, edge, columns);
     for (let k = 0; k < n; k++) {
-      const x = projection.px[k], y = projection.py[k];
-      const at = Math.floor((y + shiftY) / edge) * columns + Math.floor((x + shiftX) / edge);
-      const slot = projection.slot[k];
-      if (count[at]++ === 0) this.touched.push(at);
-      this.looks[at * LOOKS + looks[slot]]++;
+      const x = px[k], y = py[k];
+      const at = row[y] + column[x];
+      const slot = slots[k];
+      if (count[at]++ === 0) touched.push(at);
+      counted[at * LOOKS + looks[slot]]++;
       sumX[at] += x;
       sumY[at] += y;
       only[at] = slot;
     }
-    return this.touched.map((at) => {
+    return touched.map((at) => {
       const n = count[at];
       const radius = n === 1 ? 0 : edge * radiusShare(n);
       const left = (at % columns) * edge - shiftX, top = Math.floor(at / columns) * edge - shiftY;
       const within = (v: number, from: number): number => Math.round(Math.max(from + radius, Math.min(from + edge - radius, v)));
       return {
-        x: within(sumX[at] / n, left), y: within(sumY[at] / n, top), radius, count: n, only: only[at], ...summary(this.looks, at * LOOKS),
+        x: within(sumX[at] / n, left), y: within(sumY[at] / n, top), radius, count: n, only: only[at], ...summary(counted, at * LOOKS),
       };
     });
   }

@@ -253,12 +253,16 @@ export class Fleet {
       if (present[i] === 0 || shown[i] === 0) continue;
       let age = clock - fix[i];
       if (age < 0) age = 0;
-      let limit = period[i] * OVERDUE_PERIODS;
-      if (limit < OVERDUE_MIN_MS) limit = OVERDUE_MIN_MS;
-      else if (limit > OVERDUE_MAX_MS) limit = OVERDUE_MAX_MS;
-      if (age > limit) age = limit;
-      else if (vx[i] !== 0 || vy[i] !== 0) active = true;
-      let speed = age < limit ? Math.abs(vx[i]) + Math.abs(vy[i]) : 0;
+      let speed = Math.abs(vx[i]) + Math.abs(vy[i]);
+      // Nobody is overdue before.
+      if (age >= OVERDUE_MIN_MS) {
+        const limit = Math.min(OVERDUE_MAX_MS, Math.max(OVERDUE_MIN_MS, period[i] * OVERDUE_PERIODS));
+        if (age >= limit) {
+          age = limit;
+          speed = 0;
+        }
+      }
+      if (speed !== 0) active = true;
       let X = x[i] + vx[i] * age;
       let Y = y[i] + vy[i] * age;
       const since = wall - heard[i];
@@ -270,7 +274,8 @@ export class Fleet {
         speed += (Math.abs(ex[i]) + Math.abs(ey[i])) / EASE_MS;
       }
       // The world repeats: take the copy that the view shows.
-      const sx = (X - x0 - Math.floor(X - x0)) * scale;
+      const east = X - x0;
+      const sx = (east - Math.floor(east)) * scale;
       const sy = (Y - y0) * scale;
       if (sx < margin || sy < margin || sx >= right || sy >= bottom) continue;
       slot[count] = i;
