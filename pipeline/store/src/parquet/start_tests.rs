@@ -34,6 +34,8 @@ fn fill(folder: &Path, files: i64) -> u64 {
             device: ("a".to_owned(), "z".to_owned()),
             last_offset: day,
             thinned: None,
+            fleets: None,
+            newest: None,
         });
     }
     manifest.save(folder, &Disk::default()).expect("saved");
