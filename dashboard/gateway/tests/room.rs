@@ -70,3 +70,22 @@ async fn an_organisation_adds_so_much_and_the_others_don_t_notice() {
     assert_eq!(ask(&other, Method::POST, "/api/geofences", &fence(&square)).await, None);
     system.stop().await;
 }
+
+#[tokio::test]
+async fn what_was_erased_is_kept_for_ever_and_so_it_is_bounded() {
+    let most = OrganisationLimits { devices: 1, ..OrganisationLimits::default() };
+    let system = System::start_with(GatewayConfig { most, ..GatewayConfig::default() }).await;
+    let admin = User::sign_in(&system, "admin").await;
+    let fleets = admin.get("/api/fleets").await.as_array().unwrap().len();
+    let erased = 10 / (1 + fleets);
+    // Each makes room for the next.
+    for n in 0..=erased {
+        let van = format!("/api/devices/van-{n}");
+        assert_eq!(ask(&admin, Method::PUT, &van, &json!({ "name": "Van", "fleet": "north" })).await, None);
+        let (status, answer) = admin.ask(Method::DELETE, &format!("{van}/history"), None).await;
+        assert_eq!(status.as_u16(), if n < erased { 202 } else { 409 }, "{n}: {answer}");
+        assert_eq!(answer.to_string().contains("erasures are kept for ever"), n == erased, "{answer}");
+        assert_eq!(admin.ask(Method::DELETE, &van, None).await.0, 204);
+    }
+    system.stop().await;
+}

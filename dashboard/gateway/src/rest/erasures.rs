@@ -74,7 +74,7 @@ pub(super) async fn erase(
     };
     tracing::info!(by = %identity.user(), device = %erasure.device, "history is to be erased");
     let info = ErasureInfo::from(&erasure);
-    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Erasure(erasure))]).await?;
+    rest.add(&identity, vec![CatalogEdit::Put(CatalogEntry::Erasure(erasure))]).await?;
     Ok((StatusCode::ACCEPTED, Json(info)))
 }
 
