@@ -89,3 +89,16 @@ async fn what_was_erased_is_kept_for_ever_and_so_it_is_bounded() {
     }
     system.stop().await;
 }
+
+#[tokio::test]
+async fn of_many_who_add_at_once_so_many_find_room_and_no_more() {
+    let most = OrganisationLimits { devices: 2, ..OrganisationLimits::default() };
+    let system = System::start_with(GatewayConfig { most, ..GatewayConfig::default() }).await;
+    let admin = User::sign_in(&system, "admin").await;
+    let body = json!({ "name": "Van", "fleet": "north" });
+    let paths: Vec<String> = (0..20).map(|n| format!("/api/devices/van-{n}")).collect();
+    let asked = futures::future::join_all(paths.iter().map(|path| ask(&admin, Method::PUT, path, &body))).await;
+    assert_eq!(asked.iter().filter(|refused| refused.is_none()).count(), 2, "{asked:?}");
+    assert_eq!(admin.get("/api/devices").await.as_array().unwrap().len(), 2);
+    system.stop().await;
+}
