@@ -22,25 +22,34 @@ impl Turns {
     }
 }
 
+/// A turn of an organisation: nobody else of it adds anything at this gateway while it lasts. Whatever has to hold of what is there already
+/// is looked at within it.
+pub(super) struct Turn<'a> {
+    /// What REST needs.
+    pub(super) rest: &'a Rest,
+    /// Whose it is.
+    pub(super) identity: &'a Identity,
+    _held: OwnedMutexGuard<()>,
+}
+
 impl Rest {
-    /// A turn to make these edits: nobody else of the identity's organisation adds anything at this gateway while it lasts. An error if they
-    /// add more than the organisation may have.
-    pub(super) async fn require_room(
-        &self,
-        identity: &Identity,
-        edits: &[CatalogEdit],
-    ) -> Result<OwnedMutexGuard<()>, ApiError> {
-        let turn = self.turns.take(identity.organisation()).await;
-        let shared = self.catalog.shared();
-        let room = self.look(&shared).room_for(identity.organisation(), edits, &self.most);
-        room.map_err(|full| ApiError::Conflict(full.to_string()))?;
-        Ok(turn)
+    /// Waits for a turn to add something to what the identity's organisation has.
+    pub(super) async fn turn<'a>(&'a self, identity: &'a Identity) -> Turn<'a> {
+        Turn { rest: self, identity, _held: self.turns.take(identity.organisation()).await }
+    }
+}
+
+impl Turn<'_> {
+    /// An error if edits add more than the organisation may have.
+    pub(super) fn require_room(&self, edits: &[CatalogEdit]) -> Result<(), ApiError> {
+        let shared = self.rest.catalog.shared();
+        let room = self.rest.look(&shared).room_for(self.identity.organisation(), edits, &self.rest.most);
+        room.map_err(|full| ApiError::Conflict(full.to_string()))
     }
 
-    /// Makes edits that may add to what the identity's organisation has.
-    pub(super) async fn add(&self, identity: &Identity, edits: Vec<CatalogEdit>) -> Result<(), ApiError> {
-        // Until this process knows of them, so that they are counted with the next.
-        let _turn = self.require_room(identity, &edits).await?;
-        Ok(self.catalog.edit(&identity.actor(), edits).await?)
+    /// Makes edits if there is room for them. Returns when this process knows of them, so that they are counted in the next turn.
+    pub(super) async fn add(&self, edits: Vec<CatalogEdit>) -> Result<(), ApiError> {
+        self.require_room(&edits)?;
+        Ok(self.rest.catalog.edit(&self.identity.actor(), edits).await?)
     }
 }
