@@ -9,7 +9,7 @@ use crate::live::{self, Board, BoardPositions, Command, Follow, Hub, HubStart, K
 use crate::nodes::{Adapter, Dashboards, Nodes, RedisConfigError, Supervisor};
 use crate::oidc::Oidc;
 use crate::replay::ReplayContext;
-use crate::rest::{self, ExportFormat, Lists, Rates, Rest, Trails, sign_in_by_link};
+use crate::rest::{self, ExportFormat, Lists, Rates, Rest, Trails, Turns, sign_in_by_link};
 use crate::wire::PageConfig;
 use crate::{headers, listener, now, static_files, tiles_file};
 use axum::Router;
@@ -192,6 +192,7 @@ impl Gateway {
             log: Arc::clone(&log),
             catalog,
             most: config.most,
+            turns: Turns::default(),
             board,
             lists: Lists::default(),
             sql,

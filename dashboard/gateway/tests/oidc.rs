@@ -25,6 +25,8 @@ use waystream_gateway::{ClientSecret, GatewayConfig, OidcConfig};
 const PUBLIC: &str = "https://fleet.example.org";
 const SECRET: &str = "a secret of enough letters";
 const START: &str = "/api/session/oidc";
+/// The cookie of a flow, as it is called where browsers speak TLS.
+const FLOW: &str = "__Host-waystream_oidc";
 /// Nothing that is waited for takes so long unless it never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -107,8 +109,8 @@ async fn begin(url: &str) -> (String, String) {
     let answer = http().get(format!("{url}{START}")).send().await.unwrap();
     assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
     let set = header(&answer, SET_COOKIE);
-    assert!(set.contains(&format!("; HttpOnly; SameSite=Lax; Path={START}; Max-Age=600; Secure")), "{set}");
-    (header(&answer, LOCATION), cookie(&answer, "waystream_oidc").unwrap())
+    assert!(set.contains("; HttpOnly; SameSite=Lax; Path=/; Max-Age=600; Secure"), "{set}");
+    (header(&answer, LOCATION), cookie(&answer, FLOW).unwrap())
 }
 
 /// Signs in at the provider: the address of ours that it sends the browser to.
@@ -170,7 +172,7 @@ async fn whom_the_provider_names_is_signed_in_if_somebody_has_invited_them() {
         assert!(location.starts_with(&provider.issuer) && location.contains("code_challenge_method=S256"), "{location}");
         let answer = come_back(&system.url, &log_in(&location, name).await, &flow).await;
         assert_eq!((answer.status().as_u16(), header(&answer, LOCATION)), (303, format!("{PUBLIC}/")));
-        assert_eq!(cookie(&answer, "waystream_oidc").as_deref(), Some("waystream_oidc="), "it is used up");
+        assert_eq!(cookie(&answer, FLOW), Some(format!("{FLOW}=")), "it is used up");
         let cookie = cookie(&answer, "waystream_session").unwrap();
         let anna = User { http: Client::new(), url: system.url.clone(), cookie };
         let session = anna.get("/api/session").await;
@@ -228,11 +230,14 @@ async fn a_callback_is_good_once_for_the_browser_that_began_at_whatever_gateway(
         address.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned()
     };
     let swapped = path.replace(&state(&path), &state(&other_location));
+    // As a page on a neighbouring name could plant it, to have somebody come into its session.
+    let planted = flow.strip_prefix("__Host-").unwrap();
     for (path, cookie) in [
         (path.as_str(), "other=1"),
         (&path, &other_flow),
         (&swapped, &flow),
-        (&path, "waystream_oidc=AAAA"),
+        (&path, planted),
+        (&path, &format!("{FLOW}=AAAA")),
         (&format!("{START}/callback"), &flow),
         (&path.replace("state=", "stat="), &flow),
     ] {
@@ -286,7 +291,7 @@ async fn sign_in_or_wait(url: &str) -> u16 {
     if answer.status() != 303 {
         return answer.status().as_u16();
     }
-    let (location, flow) = (header(&answer, LOCATION), cookie(&answer, "waystream_oidc").unwrap());
+    let (location, flow) = (header(&answer, LOCATION), cookie(&answer, FLOW).unwrap());
     let path = log_in(&location, "anna@example.org").await;
     refusal(come_back(url, &path, &flow).await).await.0
 }

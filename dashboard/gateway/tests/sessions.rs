@@ -101,6 +101,13 @@ async fn with_one_browser_too_many_the_oldest_is_signed_out() {
     browser.until("disconnect").await;
     assert_eq!(status(&viewer).await, 200, "of each user");
     assert_eq!(sessions(&system, "admin").len(), 2);
+    // Nothing is left of those that have ended, or who signs in and out again and again would fill the memory.
+    assert_eq!(third.ask(Method::DELETE, "/api/session", None).await.0, 204);
+    {
+        let shared = system.catalog.shared();
+        let known = shared.read().unwrap();
+        assert_eq!(known.session_uses.keys().collect::<Vec<_>>(), known.sessions.keys().collect::<Vec<_>>());
+    }
     system.stop().await;
 }
 

@@ -2,11 +2,14 @@
 
 use crate::catalog::Device;
 use crate::geofence::Shape;
-use crate::{Catalog, CatalogEdit, CatalogEntry, DeviceId, FleetId, Geofence, OrganisationId};
+use crate::{Catalog, CatalogEdit, CatalogEntry, DeviceId, Erasure, FleetId, Geofence, OrganisationId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Ids of fleets that an organisation may have had, for one fleet that it may have: they are kept for ever.
 const IDS_PER_FLEET: usize = 10;
+/// What erasures of an organisation may count together, for one device that it may have: they are kept for ever, too.
+const ERASED_PER_DEVICE: usize = 10;
 
 /// Most of one organisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,9 @@ pub enum Full {
     /// Of vertices.
     #[error("the geofences of an organisation have at most {0} vertices together")]
     Vertices(usize),
+    /// Of erasures, each with the fleets that it names.
+    #[error("erasures are kept for ever, and those of an organisation count at most {0}, each once and once for each fleet")]
+    Erasures(usize),
 }
 
 /// What edits add to an organisation, or take away.
@@ -56,6 +62,8 @@ struct Growth {
     geofences: usize,
     vertices_before: usize,
     vertices_after: usize,
+    erased_before: usize,
+    erased_after: usize,
 }
 
 impl Catalog {
@@ -91,11 +99,20 @@ impl Catalog {
         if !fits(more, most.vertices, &|| self.geofences_of(organisation).map(|fence| vertices(fence)).sum::<usize>()) {
             return Err(Full::Vertices(most.vertices));
         }
+        let more = growth.erased_after.saturating_sub(growth.erased_before);
+        let most_erased = most.devices.saturating_mul(ERASED_PER_DEVICE);
+        if !fits(more, most_erased, &|| self.erasures_of(organisation).map(|erasure| size_of_erasure(erasure)).sum::<usize>()) {
+            return Err(Full::Erasures(most_erased));
+        }
         Ok(())
     }
 
     fn geofences_of<'a>(&'a self, organisation: &'a OrganisationId) -> impl Iterator<Item = &'a Arc<Geofence>> {
         self.geofences.values().filter(move |fence| fence.organisation == *organisation)
+    }
+
+    fn erasures_of<'a>(&'a self, organisation: &'a OrganisationId) -> impl Iterator<Item = &'a Arc<Erasure>> {
+        self.erasures.values().filter(move |erasure| erasure.organisation.as_ref() == Some(organisation))
     }
 
     fn growth(&self, organisation: &OrganisationId, edits: &[CatalogEdit]) -> Growth {
@@ -114,6 +131,12 @@ impl Catalog {
                     growth.geofences += usize::from(was.is_none());
                     growth.vertices_before += was.map_or(0, |was| vertices(was));
                     growth.vertices_after += vertices(fence);
+                }
+                CatalogEdit::Put(CatalogEntry::Erasure(erasure)) => {
+                    let was = self.erasures.get(&erasure.device);
+                    let was = was.filter(|was| was.organisation.as_ref() == Some(organisation));
+                    growth.erased_before += was.map_or(0, |was| size_of_erasure(was));
+                    growth.erased_after += size_of_erasure(erasure);
                 }
                 _ => {}
             }
@@ -152,11 +175,15 @@ fn vertices(fence: &Geofence) -> usize {
     }
 }
 
+fn size_of_erasure(erasure: &Erasure) -> usize {
+    1 + erasure.fleets.as_ref().map_or(0, BTreeSet::len)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::catalog::Fleet;
-    use crate::{CatalogKey, LatLon};
+    use crate::{CatalogKey, LatLon, Timestamp};
 
     const MOST: OrganisationLimits = OrganisationLimits { devices: 2, fleets: 2, geofences: 2, vertices: 6 };
 
@@ -241,5 +268,22 @@ mod tests {
         }
         assert_eq!(make(&mut catalog, "ours", vec![fleet("one-more", "ours")]), Err(Full::FleetIds(20)));
         assert_eq!(make(&mut catalog, "ours", vec![fleet("fleet-7", "ours")]), Ok(()));
+    }
+
+    #[test]
+    fn erasures_are_counted_with_the_fleets_that_they_name_and_one_may_be_asked_for_again() {
+        let mut catalog = Catalog::default();
+        for (name, organisation) in [("north", "ours"), ("south", "ours"), ("their", "theirs")] {
+            assert_eq!(make(&mut catalog, organisation, vec![fleet(name, organisation)]), Ok(()));
+        }
+        let mut erase = |device: &str, organisation: &str| {
+            let erasure = Erasure::by_organisation(id(device), id(organisation), &catalog, Timestamp::default());
+            make(&mut catalog, organisation, vec![CatalogEdit::Put(CatalogEntry::Erasure(erasure))])
+        };
+        for n in 0..6 {
+            assert_eq!(erase(&format!("van-{n}"), "ours"), Ok(()));
+        }
+        assert_eq!(erase("one-more", "ours"), Err(Full::Erasures(20)));
+        assert_eq!((erase("van-3", "ours"), erase("one-more", "theirs")), (Ok(()), Ok(())));
     }
 }

@@ -35,6 +35,14 @@ pub struct SessionUse {
     pub used_at: Timestamp,
 }
 
+impl Session {
+    /// Edits that end a session, and forget its use: who signs in and out again and again leaves nothing behind.
+    pub fn removal(token_sha256: &str) -> [CatalogEdit; 2] {
+        let hash = || token_sha256.to_owned();
+        [CatalogKey::Session(hash()), CatalogKey::SessionUse(hash())].map(CatalogEdit::Remove)
+    }
+}
+
 /// How long sessions last, and how many there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimits {
@@ -66,11 +74,12 @@ impl Catalog {
         self.sessions.get(token_sha256).filter(|session| session.expires_at > now && unused_ms < limits.idle_ms)
     }
 
-    /// Whether it should be written down that a session is used now.
+    /// Whether it should be written down that a session is used now. Also where that is written down of a time far ahead, by a clock that was
+    /// wrong: until then the session would not end unused.
     pub fn is_use_due(&self, token_sha256: &str, limits: SessionLimits, now: Timestamp) -> bool {
         let noted_ms = self.session_uses.get(token_sha256).map(|used| now.millis_since(used.used_at));
         self.valid_session(token_sha256, limits, now).is_some()
-            && noted_ms.is_none_or(|ms| ms >= limits.idle_ms / NOTED_PER_IDLE)
+            && noted_ms.is_none_or(|ms| ms >= limits.idle_ms / NOTED_PER_IDLE || ms <= -limits.idle_ms)
     }
 
     /// Edits that begin a session, and end the oldest of its user that it makes too many.
@@ -80,7 +89,7 @@ impl Catalog {
         // All end equally long after they began.
         own.sort_by_key(|known| Reverse(known.expires_at));
         let too_many = own.iter().skip(limits.per_user.saturating_sub(1));
-        let mut edits: Vec<_> = too_many.map(|known| remove(known.token_sha256.clone())).collect();
+        let mut edits: Vec<_> = too_many.flat_map(|known| Session::removal(&known.token_sha256)).collect();
         // Its use first: a session without would last longer.
         let used = SessionUse { token_sha256: session.token_sha256.clone(), used_at: now };
         edits.push(CatalogEdit::Put(CatalogEntry::SessionUse(used)));
@@ -88,8 +97,8 @@ impl Catalog {
         edits
     }
 
-    /// Edits that clear away what is over its time, of whomever, and uses of what has ended: not at once, as a session's first use is read
-    /// before the session.
+    /// Edits that clear away what is over its time, of whomever, and uses that were told of what had ended: not at once, as a session's first
+    /// use is read before the session.
     pub fn sessions_over(&self, limits: SessionLimits, now: Timestamp) -> Vec<CatalogEdit> {
         let over = self.sessions.keys().filter(|hash| self.valid_session(hash, limits, now).is_none());
         let is_needless = |used: &&SessionUse| {
@@ -97,12 +106,8 @@ impl Catalog {
         };
         let uses = self.session_uses.values().filter(is_needless);
         let uses = uses.map(|used| CatalogEdit::Remove(CatalogKey::SessionUse(used.token_sha256.clone())));
-        over.map(|hash| remove(hash.clone())).chain(uses).take(CLEARED).collect()
+        over.flat_map(|hash| Session::removal(hash)).chain(uses).take(CLEARED).collect()
     }
-}
-
-fn remove(token_sha256: String) -> CatalogEdit {
-    CatalogEdit::Remove(CatalogKey::Session(token_sha256))
 }
 
 #[cfg(test)]
@@ -149,12 +154,26 @@ mod tests {
     fn a_use_brings_no_session_back_that_was_ended() {
         let mut catalog = Catalog::default();
         begin(&mut catalog, "a", "anna", 0);
-        catalog.apply(remove("a".into()));
+        Session::removal("a").into_iter().for_each(|edit| catalog.apply(edit));
+        assert!(catalog.session_uses.is_empty());
         catalog.apply(used("a", 10));
         assert!(valid(&catalog, 20).is_empty() && !catalog.is_use_due("a", LIMITS, at(1_000)));
         assert!(catalog.sessions_over(LIMITS, at(20)).is_empty(), "another gateway may be about to tell of the session");
         catalog.sessions_over(LIMITS, at(2_410)).into_iter().for_each(|edit| catalog.apply(edit));
         assert!(catalog.session_uses.is_empty());
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_has_written_down_is_put_right_with_the_next_use() {
+        let mut catalog = Catalog::default();
+        begin(&mut catalog, "a", "anna", 0);
+        catalog.apply(used("a", 9_000));
+        assert!(catalog.is_use_due("a", LIMITS, at(10)));
+        catalog.apply(used("a", 10));
+        assert_eq!((valid(&catalog, 2_409), valid(&catalog, 2_410)), (vec!["a"], vec![]));
+        // Two gateways whose clocks are apart must not write against each other. Where one is ahead by more, it takes sessions for ended.
+        catalog.apply(used("a", 2_399));
+        assert!(!catalog.is_use_due("a", LIMITS, at(0)));
     }
 
     #[test]
@@ -170,6 +189,7 @@ mod tests {
         assert_eq!(valid(&catalog, 2_403), ["e"]);
         catalog.sessions_over(LIMITS, at(2_403)).into_iter().for_each(|edit| catalog.apply(edit));
         assert_eq!(catalog.sessions.keys().collect::<Vec<_>>(), ["e"]);
+        assert_eq!(catalog.session_uses.keys().collect::<Vec<_>>(), ["e"], "also of the one that gave way");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Links that sign somebody in once: how the first user gets in, who has been invited, and who has forgotten a password.
 
+use crate::catalog::Session;
 use crate::token::{TokenSecret, hex, sha256};
 use crate::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,7 @@ impl Catalog {
         let links = self.sign_in_links.values().filter(|link| link.user == *user);
         let mut edits = vec![CatalogEdit::Remove(CatalogKey::User(user.clone()))];
         edits.extend(self.second_factors.get(user).map(|_| CatalogEdit::Remove(CatalogKey::SecondFactor(user.clone()))));
-        edits.extend(sessions.map(|session| CatalogEdit::Remove(CatalogKey::Session(session.token_sha256.clone()))));
+        edits.extend(sessions.flat_map(|session| Session::removal(&session.token_sha256)));
         edits.extend(tokens.map(|token| CatalogEdit::Remove(CatalogKey::ApiToken(token.id.clone()))));
         edits.extend(links.map(|link| remove(&link.token_sha256)));
         edits.extend(self.share_removals_of(user));

@@ -276,7 +276,7 @@ impl Sessions {
 
     /// Ends a session; answers the `Set-Cookie` value that removes the cookie.
     pub(crate) async fn close(&self, identity: &SignedIn) -> Result<String, LogError> {
-        self.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(CatalogKey::Session(identity.session.clone()))]).await?;
+        self.catalog.edit(&identity.actor(), Session::removal(&identity.session).into()).await?;
         Ok(self.set_cookie("", 0))
     }
 
@@ -310,7 +310,7 @@ impl Sessions {
                 edits.push(CatalogEdit::Put(CatalogEntry::User(user)));
             }
             let others = catalog.sessions.values().filter(|s| s.user == *identity.user() && s.token_sha256 != identity.session);
-            edits.extend(others.map(|s| CatalogEdit::Remove(CatalogKey::Session(s.token_sha256.clone()))));
+            edits.extend(others.flat_map(|s| Session::removal(&s.token_sha256)));
             let links = catalog.sign_in_links.values().filter(|link| link.user == *identity.user());
             edits.extend(links.map(|link| CatalogEdit::Remove(CatalogKey::SignInLink(link.token_sha256.clone()))));
         }

@@ -30,6 +30,9 @@ use waystream_domain::Timestamp;
 
 /// Of the cookie.
 const COOKIE_NAME: &str = "waystream_oidc";
+/// The same over TLS. Like that of a session no neighbour can plant it: with a flow that is planted somebody would come into another one's
+/// session.
+const HOST_COOKIE_NAME: &str = "__Host-waystream_oidc";
 /// Callbacks that are being answered at a time; each may wait for the provider.
 const CALLBACKS: usize = 32;
 /// Longest code, or other text of a callback, bytes.
@@ -151,7 +154,7 @@ impl Oidc {
             return Err(OidcError::NotBegun);
         }
         let state = callback.state.as_deref().ok_or(OidcError::NotBegun)?;
-        let mut flows = cookies(headers).filter_map(|cookie| self.sealer.open(cookie, now));
+        let mut flows = cookies(headers, self.cookie().0).filter_map(|cookie| self.sealer.open(cookie, now));
         let flow = flows.find(|flow| flow.is(state)).ok_or(OidcError::NotBegun)?;
         self.spent.spend(&flow, now).map_err(|error| match error {
             SpendError::Already => OidcError::NotBegun,
@@ -252,11 +255,16 @@ impl Oidc {
         Ok(Named { name: name.to_owned(), is_email })
     }
 
+    /// Name of the cookie, for which requests, and what goes with that. A name that begins so is for all of a host.
+    fn cookie(&self) -> (&'static str, &str, &'static str) {
+        let start = &self.settings.start;
+        if start.scheme() == "https" { (HOST_COOKIE_NAME, "/", "; Secure") } else { (COOKIE_NAME, start.path(), "") }
+    }
+
     /// Lax: the browser comes back from another site, and has to bring it along.
     fn set_cookie(&self, value: &str, max_age_s: i64) -> String {
-        let Settings { start, .. } = &self.settings;
-        let secure = if start.scheme() == "https" { "; Secure" } else { "" };
-        format!("{COOKIE_NAME}={value}; HttpOnly; SameSite=Lax; Path={}; Max-Age={max_age_s}{secure}", start.path())
+        let (name, path, secure) = self.cookie();
+        format!("{name}={value}; HttpOnly; SameSite=Lax; Path={path}; Max-Age={max_age_s}{secure}")
     }
 }
 
@@ -268,10 +276,10 @@ fn untrusted(error: TokenError) -> OidcError {
 }
 
 /// A few, as others may have set some for us.
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+fn cookies<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
     let values = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = values.flat_map(|value| value.split(';'));
-    pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('=')).take(4)
+    pairs.filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('=')).take(4)
 }
 
 /// An error code for the log: nothing that could be mistaken for something else there.

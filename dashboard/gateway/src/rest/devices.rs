@@ -113,6 +113,7 @@ pub(super) async fn change(
     }
     let device_id: DeviceId = id.parse().map_err(|e| ApiError::BadRequest(format!("id: {e}")))?;
     let fleet = rest.own_fleet(&identity, &edit.fleet)?;
+    let turn = rest.turn(&identity).await;
     let taken = rest.look(&rest.catalog.shared()).devices.contains_key(&device_id);
     if taken && rest.own_device(&identity, &device_id).is_none() {
         // Somebody else's: as if it weren't there.
@@ -120,7 +121,7 @@ pub(super) async fn change(
     }
     let device = Device { id: device_id, fleet, name: name(&edit.name)? };
     let info = DeviceInfo { id: device.id.to_string(), name: device.name.clone(), fleet: device.fleet.to_string() };
-    rest.add(&identity, vec![CatalogEdit::Put(CatalogEntry::Device(device))]).await?;
+    turn.add(vec![CatalogEdit::Put(CatalogEntry::Device(device))]).await?;
     Ok(Json(info))
 }
 

@@ -64,6 +64,7 @@ pub(super) async fn erase(
     if !rest.is_or_was_own(&identity, &device).await? {
         return Err(unknown(&id));
     }
+    let turn = rest.turn(&identity).await;
     let erasure = {
         let shared = rest.catalog.shared();
         let catalog = rest.look(&shared);
@@ -74,7 +75,7 @@ pub(super) async fn erase(
     };
     tracing::info!(by = %identity.user(), device = %erasure.device, "history is to be erased");
     let info = ErasureInfo::from(&erasure);
-    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::Erasure(erasure))]).await?;
+    turn.add(vec![CatalogEdit::Put(CatalogEntry::Erasure(erasure))]).await?;
     Ok((StatusCode::ACCEPTED, Json(info)))
 }
 

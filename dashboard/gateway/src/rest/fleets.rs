@@ -36,13 +36,14 @@ pub(super) async fn create(
         Some(id) => id.parse().map_err(|e| ApiError::BadRequest(format!("id: {e}")))?,
         None => slug(&name).parse().map_err(|e| ApiError::BadRequest(format!("name: {e}")))?,
     };
+    let turn = rest.turn(&identity).await;
     // Ids are unique over all organisations, so somebody else's counts too.
     if rest.look(&rest.catalog.shared()).fleets.contains_key(&id) {
         return Err(ApiError::Conflict(format!("the fleet id {id} is taken")));
     }
     let fleet = Fleet { id, organisation: identity.organisation().clone(), name, rules: rules(&edit)?.unwrap_or_default() };
     let info = fleet_info(&fleet);
-    rest.add(&identity, vec![CatalogEdit::Put(CatalogEntry::Fleet(fleet))]).await?;
+    turn.add(vec![CatalogEdit::Put(CatalogEntry::Fleet(fleet))]).await?;
     Ok((StatusCode::CREATED, Json(info)))
 }
 

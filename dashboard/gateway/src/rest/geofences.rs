@@ -1,7 +1,8 @@
 //! Geofences of the organisation, as GeoJSON.
 
 use super::kept::Owned;
-use super::{ApiError, RestState, name, require_editor};
+use super::room::Turn;
+use super::{ApiError, Rest, RestState, name, require_editor};
 use crate::auth::Identity;
 use crate::now;
 use crate::wire::{ErrorAnswer, GeofenceCollection, GeofenceFeature, geofence_feature};
@@ -50,7 +51,7 @@ pub(super) async fn create(
     Json(feature): Json<Value>,
 ) -> Result<(StatusCode, Json<GeofenceFeature>), ApiError> {
     require_editor(&identity)?;
-    let saved = save(&rest, &identity, new_id()?, 0, feature).await?;
+    let saved = save(&rest.turn(&identity).await, new_id()?, 0, feature).await?;
     Ok((StatusCode::CREATED, Json(saved)))
 }
 
@@ -73,6 +74,7 @@ pub(super) async fn import(
     });
     let read = read.await.map_err(|e| ApiError::Internal(format!("reading geofences: {e}")))?;
     let mut geofences = read.map_err(|e| ApiError::BadRequest(e.to_string()))?;
+    let turn = rest.turn(&identity).await;
     for geofence in &mut geofences {
         match rest.own_entry::<Geofence>(&identity, geofence.id.as_str()) {
             Ok(old) => geofence.version = version.max(old.version + 1),
@@ -82,7 +84,7 @@ pub(super) async fn import(
     }
     let features = geofences.iter().map(geofence_feature).collect();
     let edits = geofences.into_iter().map(|geofence| CatalogEdit::Put(CatalogEntry::Geofence(geofence)));
-    rest.add(&identity, edits.collect()).await?;
+    turn.add(edits.collect()).await?;
     Ok(Json(GeofenceCollection { r#type: "FeatureCollection".into(), features }))
 }
 
@@ -102,11 +104,12 @@ pub(super) async fn change(
     Json(feature): Json<Value>,
 ) -> Result<Json<GeofenceFeature>, ApiError> {
     require_editor(&identity)?;
+    let turn = rest.turn(&identity).await;
     let before: Arc<Geofence> = rest.own_entry(&identity, &id)?;
     if feature["properties"]["version"].as_u64().is_some_and(|made_from| made_from != before.version) {
         return Err(ApiError::Conflict("somebody has changed the geofence meanwhile".into()));
     }
-    Ok(Json(save(&rest, &identity, before.id.clone(), before.version, feature).await?))
+    Ok(Json(save(&turn, before.id.clone(), before.version, feature).await?))
 }
 
 /// Removes a geofence.
@@ -120,13 +123,7 @@ pub(super) async fn remove(
     rest.remove_entry::<Geofence>(&identity, &id).await
 }
 
-async fn save(
-    rest: &RestState,
-    identity: &Identity,
-    id: GeofenceId,
-    old_version: u64,
-    mut feature: Value,
-) -> Result<GeofenceFeature, ApiError> {
+async fn save(turn: &Turn<'_>, id: GeofenceId, old_version: u64, mut feature: Value) -> Result<GeofenceFeature, ApiError> {
     let bad = ApiError::BadRequest;
     if feature["type"] != "Feature" {
         return Err(bad("a GeoJSON Feature is expected".into()));
@@ -140,17 +137,17 @@ async fn save(
         properties.remove("fence_id");
     }
     let version = u64::try_from(now().as_millis()).unwrap_or(0).max(old_version + 1);
-    let defaults =
-        Defaults { organisation: identity.organisation().clone(), fleet: None, id: Some(id), version, checks: Checks::Strict };
+    let organisation = turn.identity.organisation().clone();
+    let defaults = Defaults { organisation, fleet: None, id: Some(id), version, checks: Checks::Strict };
     let read = from_geojson(&feature.to_string(), &defaults).map_err(|e| bad(e.to_string()))?;
     let Some(mut geofence) = read.into_iter().next() else { return Err(bad("there is no geofence in it".into())) };
-    check(rest, identity, &mut geofence)?;
+    check(turn.rest, turn.identity, &mut geofence)?;
     let saved = geofence_feature(&geofence);
-    rest.add(identity, vec![CatalogEdit::Put(CatalogEntry::Geofence(geofence))]).await?;
+    turn.add(vec![CatalogEdit::Put(CatalogEntry::Geofence(geofence))]).await?;
     Ok(saved)
 }
 
-fn check(rest: &RestState, identity: &Identity, geofence: &mut Geofence) -> Result<(), ApiError> {
+fn check(rest: &Rest, identity: &Identity, geofence: &mut Geofence) -> Result<(), ApiError> {
     geofence.name = name(&geofence.name)?;
     geofence.group = geofence.group.as_deref().map(name).transpose()?;
     if let Some(fleet) = &geofence.fleet {

@@ -67,6 +67,7 @@ impl Rest {
         let own = found.filter(|kept| kept.organisation() == identity.organisation());
         own.cloned().ok_or_else(|| ApiError::NotFound(format!("there is no {} {id}", T::ONE)))
     }
+
     /// Removes the one of this key, if it is the identity's organisation's.
     pub(super) async fn remove_entry<T: Owned>(&self, identity: &Identity, id: &str) -> Result<StatusCode, ApiError> {
         let key = self.own_entry::<T>(identity, id)?.key();

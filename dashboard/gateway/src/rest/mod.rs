@@ -19,6 +19,7 @@ mod oidc;
 mod queries;
 mod rates;
 mod retention;
+mod room;
 mod second_factor;
 mod session;
 mod share_links;
@@ -33,6 +34,7 @@ mod vehicles;
 pub(crate) use error::ApiError;
 pub use export::{ExportFormat, OpenTrackFile, TrackSink};
 pub(crate) use rates::Rates;
+pub(crate) use room::Turns;
 pub(crate) use session::sign_in_by_link;
 pub(crate) use shared::{LINES, Trails};
 pub(crate) use vehicles::Lists;
@@ -63,7 +65,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use waystream_domain::{Catalog, CatalogEdit, DeviceId, FleetId, OrganisationLimits, SharedCatalog, TokenScope};
+use waystream_domain::{Catalog, DeviceId, FleetId, OrganisationLimits, SharedCatalog, TokenScope};
 use waystream_log::Log;
 use waystream_log::catalog::CatalogHandle;
 use waystream_sql::SqlEngine;
@@ -104,6 +106,8 @@ pub(crate) struct Rest {
     pub(crate) catalog: CatalogHandle,
     /// How much one organisation may have there.
     pub(crate) most: OrganisationLimits,
+    /// To add to it.
+    pub(crate) turns: Turns,
     /// The newest position of every vehicle.
     pub(crate) board: SharedBoard,
     /// Lists of vehicles that were asked for lately.
@@ -312,19 +316,6 @@ impl From<Unknown> for ApiError {
 impl Rest {
     fn look<'a>(&self, catalog: &'a SharedCatalog) -> RwLockReadGuard<'a, Catalog> {
         catalog.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// An error if edits add more than the identity's organisation may have.
-    fn require_room(&self, identity: &Identity, edits: &[CatalogEdit]) -> Result<(), ApiError> {
-        let shared = self.catalog.shared();
-        let room = self.look(&shared).room_for(identity.organisation(), edits, &self.most);
-        room.map_err(|full| ApiError::Conflict(full.to_string()))
-    }
-
-    /// Makes edits that may add to what the identity's organisation has.
-    async fn add(&self, identity: &Identity, edits: Vec<CatalogEdit>) -> Result<(), ApiError> {
-        self.require_room(identity, &edits)?;
-        Ok(self.catalog.edit(&identity.actor(), edits).await?)
     }
 
     /// The fleet of this name, if it is the identity's.

@@ -126,7 +126,8 @@ pub(super) async fn redeem(
     }
     let device = Device { id: offer.device.clone(), fleet, name };
     // Before the offer is claimed, so that it stays good for who makes room.
-    rest.require_room(&identity, &[CatalogEdit::Put(CatalogEntry::Device(device.clone()))])?;
+    let turn = rest.turn(&identity).await;
+    turn.require_room(&[CatalogEdit::Put(CatalogEntry::Device(device.clone()))])?;
     if !rest.claim(&identity, &offer, at).await? {
         return Err(no_offer());
     }

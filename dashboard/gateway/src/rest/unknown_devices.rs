@@ -37,6 +37,7 @@ pub(super) async fn adopt(
     Json(edit): Json<DeviceEdit>,
 ) -> Result<(StatusCode, Json<DeviceInfo>), ApiError> {
     require_adopter(&identity)?;
+    let turn = rest.turn(&identity).await;
     let unknown = own(&rest, &identity, &id)?;
     let fleet = rest.own_fleet(&identity, &edit.fleet)?;
     let device = Device { id: unknown.id.clone(), fleet, name: name(&edit.name)? };
@@ -45,7 +46,7 @@ pub(super) async fn adopt(
         CatalogEdit::Put(CatalogEntry::Device(device)),
         CatalogEdit::Remove(CatalogKey::UnknownDevice(unknown.id.clone())),
     ];
-    rest.add(&identity, edits).await?;
+    turn.add(edits).await?;
     Ok((StatusCode::CREATED, Json(info)))
 }
 
