@@ -16,7 +16,7 @@ use waystream_benchmarks::watcher::Server;
 /// A fleet's vehicles: each moves once a second, so every tenth of a second a hundred have.
 const VEHICLES_PER_FLEET: usize = 1000;
 const HZ: usize = 10;
-/// Until a server that produces has filled its caches.
+/// Until a server has what it comes to need of itself, which is not its sockets'.
 const WARM: Duration = Duration::from_secs(10);
 
 /// Measures how many sockets can be told of moving fleets.
@@ -76,6 +76,7 @@ async fn measure(name: &str, args: &Args, clients: usize) -> Result<Vec<Row>> {
     let mut row = |what: &str, figure: String| rows.push(Row::new(format!("{name}: {what}"), figure));
 
     let running = start(false).await?;
+    tokio::time::sleep(WARM).await;
     let before = running.usage()?;
     let idle = Crowd::connect(crowd(&running), false).await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -84,7 +85,6 @@ async fn measure(name: &str, args: &Args, clients: usize) -> Result<Vec<Row>> {
     drop(running);
 
     let running = start(true).await?;
-    // What a server comes to need of itself is not its sockets'.
     tokio::time::sleep(WARM).await;
     let before = running.usage()?;
     let mut watching = match Crowd::connect(crowd(&running), true).await {
