@@ -1,4 +1,4 @@
-//! The program `gateway` as a process of its own, with a session of its owner.
+//! A server as a process of its own: the program `gateway` with a session of its owner, or another's.
 
 use crate::process::{Usage, usage};
 use crate::watcher::{Server, sign_in};
@@ -18,7 +18,12 @@ pub struct Served {
 }
 
 impl Served {
-    /// Starts the one beside this program, and waits until it is ready.
+    /// One that has been started and listens.
+    pub fn new(child: Child, address: SocketAddr, server: Server) -> Self {
+        Self { child, address, server }
+    }
+
+    /// Starts the program `gateway` beside this one, and waits until it is ready.
     pub async fn start(arguments: &[String], dir: &Path) -> Result<Self> {
         let program = std::env::current_exe()?.with_file_name("gateway");
         let mut child = Command::new(&program)

@@ -16,7 +16,9 @@ const READ_BYTES: usize = 8 * 1024;
 
 /// What a message of ours with a part of a snapshot begins with; it is acknowledged at once.
 const SNAPSHOT: [u8; 2] = [0x46, 0x10];
-/// Frames are acknowledged so often, or when so many bytes have come, as the dashboard does.
+/// What a message with the names of vehicles begins with; the frame that uses them follows.
+const SLOTS: &str = "42[\"slots\",";
+/// Frames are acknowledged so often, or when so many bytes have come with their names, as the dashboard does.
 const ACK_EVERY: Duration = Duration::from_millis(500);
 const ACK_AFTER_BYTES: usize = 8 * 1024;
 
@@ -64,7 +66,16 @@ impl Watcher {
     /// The next binary message.
     pub async fn next(&mut self) -> Result<Bytes> {
         loop {
-            let Message::Binary(bytes) = self.message().await? else { continue };
+            let bytes = match self.message().await? {
+                Message::Binary(bytes) => bytes,
+                Message::Text(text) => {
+                    if text.starts_with(SLOTS) {
+                        self.unacknowledged += text.len();
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
             self.unacknowledged += bytes.len();
             let is_waited_for = self.unacknowledged >= ACK_AFTER_BYTES || bytes.starts_with(&SNAPSHOT);
             let due = is_waited_for || self.acknowledged_at.elapsed() >= ACK_EVERY;

@@ -3,20 +3,20 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use waystream_benchmarks::fanout::{Clients, Crowd};
-use waystream_benchmarks::process::{Usage, usage};
+use waystream_benchmarks::process::usage;
 use waystream_benchmarks::report::{self, Latencies, Row, per_second};
-use waystream_benchmarks::watcher::{Server, sign_in};
+use waystream_benchmarks::served::Served;
+use waystream_benchmarks::watcher::Server;
 
 /// A fleet's vehicles: each moves once a second, so every tenth of a second a hundred have.
 const VEHICLES_PER_FLEET: usize = 1000;
 const HZ: usize = 10;
-/// Until a server that produces has filled its caches.
+/// Until a server has what it comes to need of itself, which is not its sockets'.
 const WARM: Duration = Duration::from_secs(10);
 
 /// Measures how many sockets can be told of moving fleets.
@@ -42,13 +42,6 @@ struct Args {
     dir: PathBuf,
 }
 
-/// A server in a process of its own; stopped when dropped.
-struct Running {
-    child: Child,
-    address: SocketAddr,
-    server: Server,
-}
-
 // One thread, so that its processor time is one core at most and the rest is the server's.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
@@ -70,7 +63,7 @@ async fn measure(name: &str, args: &Args, clients: usize) -> Result<Vec<Row>> {
         Some(folder) if name == "Node" => peer(folder, args.fleets, produces),
         _ => ours(dir.path(), args.fleets, produces).await,
     };
-    let crowd = |running: &Running| Clients {
+    let crowd = |running: &Served| Clients {
         server: running.server.clone(),
         address: running.address,
         clients,
@@ -83,6 +76,7 @@ async fn measure(name: &str, args: &Args, clients: usize) -> Result<Vec<Row>> {
     let mut row = |what: &str, figure: String| rows.push(Row::new(format!("{name}: {what}"), figure));
 
     let running = start(false).await?;
+    tokio::time::sleep(WARM).await;
     let before = running.usage()?;
     let idle = Crowd::connect(crowd(&running), false).await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -91,7 +85,6 @@ async fn measure(name: &str, args: &Args, clients: usize) -> Result<Vec<Row>> {
     drop(running);
 
     let running = start(true).await?;
-    // What a server comes to need of itself is not its sockets'.
     tokio::time::sleep(WARM).await;
     let before = running.usage()?;
     let mut watching = match Crowd::connect(crowd(&running), true).await {
@@ -141,47 +134,18 @@ fn share(cpu: Duration, of: Duration) -> f64 {
     cpu.as_secs_f64() / of.as_secs_f64() * 100.0
 }
 
-impl Running {
-    fn usage(&self) -> Result<Usage> {
-        usage(&self.child.id().to_string())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// The program `gateway` beside this one, with a cookie of its owner.
-async fn ours(dir: &Path, fleets: usize, produces: bool) -> Result<Running> {
-    let program = std::env::current_exe()?.with_file_name("gateway");
-    let mut command = Command::new(&program);
-    command.args(["--vehicles", &(fleets * VEHICLES_PER_FLEET).to_string(), "--fleets", &fleets.to_string()]);
-    command.args(["--hz", &HZ.to_string()]).arg("--dir").arg(dir);
+/// The program `gateway` beside this one.
+async fn ours(dir: &Path, fleets: usize, produces: bool) -> Result<Served> {
+    let sizes = [("--vehicles", fleets * VEHICLES_PER_FLEET), ("--fleets", fleets), ("--hz", HZ)];
+    let mut arguments: Vec<String> = sizes.into_iter().flat_map(|(name, size)| [name.to_owned(), size.to_string()]).collect();
     if !produces {
-        command.arg("--parked");
+        arguments.push("--parked".to_owned());
     }
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("could not start {}", program.display()))?;
-    let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
-    let mut orders = child.stdin.take().context("no input")?;
-    let mut line = || -> Result<String> { Ok(lines.next().context("the gateway has ended")??) };
-    let address = line()?.trim_start_matches("http://").trim_end_matches('/').parse().context("an address")?;
-    writeln!(orders)?;
-    let cookie = sign_in(&line()?).await?;
-    // It ends with its input.
-    child.stdin = Some(orders);
-    Ok(Running { child, address, server: Server::Ours(cookie) })
+    Served::start(&arguments, dir).await
 }
 
 /// The usual stack's server.
-fn peer(folder: &Path, rooms: usize, produces: bool) -> Result<Running> {
+fn peer(folder: &Path, rooms: usize, produces: bool) -> Result<Served> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut command = Command::new("node");
     command.arg("server.mjs").current_dir(folder);
@@ -189,7 +153,8 @@ fn peer(folder: &Path, rooms: usize, produces: bool) -> Result<Running> {
     command.env("POS", (VEHICLES_PER_FLEET / HZ).to_string()).env("PRODUCE", if produces { "1" } else { "0" });
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("could not start node")?;
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let running = Running { child, address, server: Server::Peer };
+    // Stopped also if it never listens.
+    let running = Served::new(child, address, Server::Peer);
     for _ in 0..250 {
         if std::net::TcpStream::connect(address).is_ok() {
             return Ok(running);

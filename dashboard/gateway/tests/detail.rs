@@ -116,6 +116,24 @@ async fn followed_vehicles_are_told_of_wherever_they_are_and_only_one_s_own() {
 }
 
 #[tokio::test]
+async fn a_followed_vehicle_s_new_name_comes_however_far_behind_its_frames_are() {
+    let system = large().await;
+    let cookie = system.cookie("admin").await;
+    let (mut browser, _) = Browser::watching(&system.url, &cookie, "websocket", watch(TENTH_NORTH(), &["g"])).await;
+    browser.until_so(|b| b.complete && b.followed.get("g") == Some(&70.0)).await;
+    browser.command(json!({ "acknowledge": false })).await;
+    // As many small frames as go ahead of their acknowledgements.
+    for n in 2..=13 {
+        let lat = 60.0 + n as f64;
+        system.move_to("north", vec![live("g", "north", n, lat)]).await;
+        browser.until_so(|b| b.followed["g"] == lat).await;
+    }
+    system.edit(device("Name", "g", "north")).await;
+    browser.until_so(|b| b.names["g"] == "Name").await;
+    system.stop().await;
+}
+
+#[tokio::test]
 async fn cells_count_one_fleet_if_that_is_asked_and_alerts_of_the_others_still_come() {
     let system = large().await;
     let cookie = system.cookie("admin").await;

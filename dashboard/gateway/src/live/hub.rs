@@ -230,7 +230,7 @@ impl Hub {
                 edit = self.edits.recv() => match edit {
                     Ok(edit) => self.edit(&edit, self.now()),
                     // Too many edits at once to follow one by one: everybody starts anew from the catalog as it is.
-                    Err(broadcast::error::RecvError::Lagged(_)) => self.start_anew(),
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.start_anew(self.now()),
                     Err(broadcast::error::RecvError::Closed) if cancel.is_cancelled() => return Ok(()),
                     Err(broadcast::error::RecvError::Closed) => {
                         return Err(LogError::Closed("the catalog is no longer followed".into()));

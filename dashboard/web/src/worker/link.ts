@@ -5,6 +5,7 @@ import type {
   AlertEvent, CatalogMessage, DetailMessage, FollowRequest, InsideMessage, InsideRequest, NoticeMessage, OnlyRequest, ReplayAck, ReplayAlert, ReplayAnswer, ReplayRequest, ReplayState,
   SlotsMessage, Viewport, WatchAnswer, WatchRequest,
 } from '../wire/types';
+import { ACK_EVERY_MS, Acks } from './acks';
 import type { LinkState, ReplayOpen } from './protocol';
 
 interface FromServer {
@@ -54,18 +55,12 @@ const UNAUTHORISED = 'unauthorised';
 const WATCH_AGAIN_MS = 5_000;
 /** A replay that is not open by then never will be: the server gives up long before. */
 const OPEN_AT_MOST_MS = 120_000;
-/** Frames are acknowledged so often, or when so much has come: the server lets small ones go ahead for about twice as long. */
-const ACK_EVERY_MS = 500;
-const ACK_AFTER_BYTES = 8_192;
 
 export class Link {
   private socket: Socket<FromServer, ToServer>;
   /** The newest alert seen: after a break the server sends what came after it. */
   private alertsAfter: string | null;
-  /** Bytes, since the last acknowledgement. */
-  private unacknowledged = 0;
-  private newest = 0;
-  private acknowledgedAt = 0;
+  private acks = new Acks();
   private acknowledging: ReturnType<typeof setTimeout> | undefined;
 
   constructor(origin: string, alertsAfter: string | null, handlers: LinkHandlers) {
@@ -109,7 +104,10 @@ export class Link {
       if (!socket.active) setTimeout(() => socket.connect(), 2_000 + Math.random() * 3_000);
     });
     socket.on('f', (frame) => handlers.frame(new Uint8Array(frame)));
-    socket.on('slots', handlers.slots);
+    socket.on('slots', (slots) => {
+      this.acks.rows(slots);
+      handlers.slots(slots);
+    });
     socket.on('alert', (alert) => {
       this.alertsAfter = alert.cursor ?? this.alertsAfter;
       handlers.alert(alert);
@@ -145,21 +143,18 @@ export class Link {
     if (this.socket.connected) this.socket.emit('inside', { on });
   }
 
-  /** The newest frame, which was so long: it stands for all before it. The server sends more of a snapshot only when it hears of what it has sent. */
+  /** The newest frame, which was so long: it stands for all before it. */
   ack(seq: number, bytes: number, ofSnapshot: boolean): void {
-    this.unacknowledged += bytes;
-    this.newest = seq;
-    if (ofSnapshot || this.unacknowledged >= ACK_AFTER_BYTES || performance.now() - this.acknowledgedAt >= ACK_EVERY_MS) this.acknowledge();
+    if (this.acks.frame(seq, bytes, ofSnapshot, performance.now())) this.acknowledge();
     else this.acknowledging ??= setTimeout(() => this.acknowledge(), ACK_EVERY_MS);
   }
 
   private acknowledge(): void {
     clearTimeout(this.acknowledging);
     this.acknowledging = undefined;
+    const newest = this.acks.take(performance.now());
     // After a break the server has forgotten what it sent before.
-    if (this.unacknowledged > 0 && this.socket.connected) this.socket.emit('ack', this.newest);
-    this.unacknowledged = 0;
-    this.acknowledgedAt = performance.now();
+    if (newest !== null && this.socket.connected) this.socket.emit('ack', newest);
   }
 
   /** Answers null if the connection is lost before the server has answered. */

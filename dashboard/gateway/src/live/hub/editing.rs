@@ -1,7 +1,7 @@
 //! What an edit of the catalog changes on open dashboards.
 
 use super::{Hub, Inside, Message, Now, TOO_FAR};
-use crate::live::board::{Board, changes_hands};
+use crate::live::board::{Board, changes_hands, is_over};
 use crate::wire::{CatalogMessage, DeviceInfo, fleet_info, geofence_feature};
 use socketioxide::socket::Sid;
 use std::sync::{Arc, PoisonError};
@@ -93,25 +93,36 @@ impl Hub {
         too_far.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
     }
 
-    pub(super) fn start_anew(&mut self) {
+    /// Takes over the catalog as it is, where too many edits came at once to follow them one by one.
+    pub(super) fn start_anew(&mut self, now: Now) {
         let shared = self.handle.shared();
-        {
+        let before = {
             let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
             self.edits = self.handle.subscribe();
-            self.catalog = catalog.clone();
-        }
-        {
-            let mut board = self.board.write().unwrap_or_else(PoisonError::into_inner);
-            let devices: Vec<_> = board.iter().map(|(_, v)| v.device.clone()).collect();
-            for device in devices {
-                if self.catalog.devices.contains_key(&device) {
-                    // Whoever looks connects again.
-                    edit_on(&mut board, &self.catalog, &device);
-                }
-            }
-        }
+            std::mem::replace(&mut self.catalog, catalog.clone())
+        };
+        edit_all_on(&mut self.board.write().unwrap_or_else(PoisonError::into_inner), &before, &self.catalog);
+        // Whoever looks connects again.
         let all: Vec<Sid> = self.clients.keys().copied().collect();
         all.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));
+        // Areas outlive their sockets: they would show who was there before.
+        self.views.clear();
+        self.views_of_fleet.clear();
+        self.check_sessions(now);
+    }
+}
+
+/// Takes in what has changed of all devices since the catalog was as before.
+fn edit_all_on(board: &mut Board, before: &Catalog, catalog: &Catalog) {
+    let seen: Vec<_> = board.iter().map(|(_, v)| (v.device.clone(), is_over(&v.live, catalog))).collect();
+    for (device, is_over) in seen {
+        if is_over {
+            board.hand_over(&device);
+        }
+        // Who is in neither reports without being entered, and stays.
+        if before.devices.contains_key(&device) || catalog.devices.contains_key(&device) {
+            edit_on(board, catalog, &device);
+        }
     }
 }
 
@@ -188,5 +199,85 @@ fn gone(message: CatalogMessage) -> CatalogMessage {
         CatalogMessage::Geofence { id, .. } => CatalogMessage::Geofence { id, value: None },
         // It says itself what is gone.
         said @ CatalogMessage::Acknowledgements { .. } => said,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::auth::Sessions;
+    use crate::live::area::DetailLimits;
+    use crate::live::board::LinkLimits;
+    use crate::live::board::tests::{at, live};
+    use crate::live::hub::HubStart;
+    use crate::live::kills::Kills;
+    use crate::live::tiles::Tiles;
+    use crate::live::view::ViewKey;
+    use crate::wire::Viewport;
+    use std::sync::RwLock;
+    use std::time::Duration;
+    use tokio::sync::mpsc;
+    use tokio_util::sync::CancellationToken;
+    use waystream_domain::catalog::{Device, Fleet, SessionLimits};
+    use waystream_domain::{Actor, CatalogEntry, Erasure};
+    use waystream_log::catalog::CatalogFollower;
+    use waystream_log::embedded::{EmbeddedLog, EmbeddedOptions};
+
+    #[tokio::test]
+    async fn where_edits_were_missed_nobody_is_shown_any_more_who_is_another_s_removed_or_erased() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).unwrap();
+        let (handle, follower) = CatalogFollower::start(log.clone()).await.unwrap();
+        tokio::spawn(follower.run(CancellationToken::new()));
+        let device = |id: &str, fleet: &str| {
+            let device = Device { id: id.parse().unwrap(), fleet: fleet.parse().unwrap(), name: id.into() };
+            CatalogEdit::Put(CatalogEntry::Device(device))
+        };
+        let fleets = [("f", "ours"), ("g", "theirs")].map(|(id, organisation)| {
+            let (id, organisation) = (id.parse().unwrap(), organisation.parse().unwrap());
+            CatalogEdit::Put(CatalogEntry::Fleet(Fleet { id, organisation, name: "Fleet".into(), rules: Default::default() }))
+        });
+        let devices = ["stays", "sold", "removed", "erased"].map(|id| device(id, "f"));
+        handle.edit(&Actor::CommandLine, fleets.into_iter().chain(devices).collect()).await.unwrap();
+        let catalog = handle.shared().read().unwrap().clone();
+        let mut board = Board::new(1, LinkLimits::default());
+        for id in ["stays", "sold", "removed", "erased", "never-entered"] {
+            board.apply(live(id, "f", 1, 1.0, 2.0), &catalog, at(1_000));
+        }
+        let mut hub = Hub::new(HubStart {
+            log,
+            sessions: Sessions::of_catalog(handle.clone(), false, SessionLimits::default()).0,
+            kills: Kills::default(),
+            board: Arc::new(RwLock::new(board)),
+            catalog,
+            handle: handle.clone(),
+            edits: handle.subscribe(),
+            cursor: [(0, 0)].into_iter().collect(),
+            cut_after: Duration::from_secs(30),
+            detail: DetailLimits { fleet_vehicles: 0, view_vehicles: 100 },
+            commands: mpsc::channel(1).0,
+        });
+        let key = ViewKey { organisation: "ours".parse().unwrap(), fleets: None };
+        hub.seat_for(&key, None, Tiles::new(&Viewport { zoom: 2, x: 0, y: 0, w: 4, h: 4 }), None);
+        assert_eq!(hub.views.len(), 1, "an area is kept for a while");
+
+        let all = Erasure {
+            device: "erased".parse().unwrap(),
+            organisation: None,
+            fleets: None,
+            until: at(10_000),
+            done_at: Some(at(11_000)),
+            problem: None,
+        };
+        let removed = CatalogEdit::Remove(CatalogKey::Device("removed".parse().unwrap()));
+        let missed = vec![device("sold", "g"), removed, CatalogEdit::Put(CatalogEntry::Erasure(all))];
+        handle.edit(&Actor::CommandLine, missed).await.unwrap();
+        hub.start_anew(Now { wall: at(20_000), up: Duration::ZERO });
+        let board = hub.shared_board();
+        let board = board.read().unwrap();
+        let shown: Vec<&str> = board.iter().filter(|(_, v)| !v.removed).map(|(_, v)| v.device.as_str()).collect();
+        assert_eq!(shown, ["stays", "never-entered"]);
+        assert!(hub.views.is_empty(), "an area shows who was there before");
     }
 }

@@ -152,9 +152,8 @@ impl Hub {
 
     /// A view for one more socket, or for one that has its seat in view `now_in`: it stays there if it can.
     fn find_view(&self, key: &ViewKey, in_parts: bool, now_in: Option<u64>) -> Option<u64> {
-        let views = self.views_that_show(key, in_parts);
-        let free = views.filter(|(id, w)| in_parts || Some(*id) == now_in || w.sockets.len() < SHARING);
-        free.map(|(id, _)| id).max_by_key(|id| Some(*id) == now_in)
+        let views = self.views_that_show(key, in_parts).map(|(id, w)| (id, w.sockets.len()));
+        fullest(views, if in_parts { usize::MAX } else { SHARING }, now_in)
     }
 
     /// Whether the vehicles are so many that browsers are told of those in sight only.
@@ -346,5 +345,25 @@ impl Hub {
     /// The board, to be looked at while the hub changes.
     pub(super) fn shared_board(&self) -> crate::live::SharedBoard {
         Arc::clone(&self.board)
+    }
+}
+
+/// Of views of the same with so many sockets each: where one is by now, or else the fullest that has room for it. So those with few sockets
+/// are left in the end, and cost no frames of their own.
+fn fullest(views: impl Iterator<Item = (u64, usize)>, most: usize, now_in: Option<u64>) -> Option<u64> {
+    let open = views.filter(|&(id, sockets)| Some(id) == now_in || sockets < most);
+    open.max_by_key(|&(id, sockets)| (Some(id) == now_in, sockets)).map(|(id, _)| id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_come_together_in_few_views_and_stay_where_they_are() {
+        let find = |views: &[(u64, usize)], now_in| fullest(views.iter().copied(), SHARING, now_in);
+        let all = [(1, 3), (2, SHARING), (3, SHARING - 1), (4, 150)];
+        assert_eq!((find(&all, None), find(&all, Some(1)), find(&all, Some(2))), (Some(3), Some(1), Some(2)));
+        assert_eq!((find(&all[1..2], None), find(&all[1..2], Some(9)), find(&[], Some(9))), (None, None, None));
     }
 }

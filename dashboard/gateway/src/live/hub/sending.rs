@@ -8,6 +8,7 @@ use crate::live::outbox::taken;
 use crate::live::view::{Outgoing, View};
 use crate::metrics as names;
 use crate::nodes::SocketRef;
+use crate::wire::SlotsMessage;
 use socketioxide::socket::Sid;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
@@ -146,7 +147,13 @@ impl Sending<'_> {
             client.take_acknowledged(self.now);
             client.flush(self.now);
             if let Some(followed) = &mut client.followed {
-                self.sent += followed.tick(&client.socket, self.board, self.now, &mut || advance(seq));
+                let (sent, renamed) = followed.tick(&client.socket, self.board, self.now, &mut || advance(seq));
+                self.sent += sent;
+                if let Some(renamed) = renamed
+                    && !client.outbox.push(Message::Slots(renamed))
+                {
+                    self.too_far.push(*sid);
+                }
             }
             self.sent += client.catch_up(watched, self.board, self.now, &mut || advance(seq));
         }
@@ -174,18 +181,24 @@ impl Sending<'_> {
 }
 
 impl Followed {
-    /// Ends the tick of the followed vehicles.
-    fn tick(&mut self, socket: &SocketRef, board: &Board, now: Now, next_seq: &mut impl FnMut() -> u32) -> u64 {
-        let Some(tick) = self.view.tick(board, now.wall, next_seq) else { return 0 };
+    /// Ends the tick of the followed vehicles: how many frames were sent, and the names that were not told with them.
+    fn tick(
+        &mut self,
+        socket: &SocketRef,
+        board: &Board,
+        now: Now,
+        next_seq: &mut impl FnMut() -> u32,
+    ) -> (u64, Option<Arc<SlotsMessage>>) {
+        let Some(tick) = self.view.tick(board, now.wall, next_seq) else { return (0, None) };
         let direct = self.window.take_tick(&tick);
         if !direct.is_empty() && direct.iter().all(|o| send(socket, o)) {
             self.window.tick_sent(&tick, &self.view, now);
-            return direct.len() as u64;
+            return (direct.len() as u64, None);
         }
         if !direct.is_empty() {
             self.window.tick_refused(&tick);
         }
-        0
+        (0, tick.renamed)
     }
 }
 
