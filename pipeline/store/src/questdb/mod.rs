@@ -342,9 +342,11 @@ impl Store for QuestDbStore {
             Ok(written.into_iter().collect::<Vec<_>>())
         });
         self.applied(&written.await?).await?;
+        // No append is halfway: what it compares with is in memory, or stored.
+        let _appending = self.marks.lock().await;
         let mut state = self.state_mut();
         for table in Table::ALL {
-            state.rows_mut(table).let_go();
+            state.rows_mut(table).let_go(table, flush).map_err(refused)?;
         }
         state.covered.extend(offsets);
         state.flushed = Some(flush);
