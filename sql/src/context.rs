@@ -96,7 +96,8 @@ impl Core {
         functions::register(&context, Zones::new(self.catalog.clone(), scope.clone()));
         let state = context.state();
         let named = state.resolve_table_references(&statement)?;
-        let wanted: HashSet<String> = named.iter().map(|t| t.table().to_owned()).collect();
+        let lateral = statement::lateral_functions(&statement);
+        let wanted: HashSet<String> = named.iter().map(|t| t.table().to_owned()).chain(lateral).collect();
         self.register_tables(&context, scope, &wanted).await?;
         manner.furnish(&context)?;
         let plan = match context.state().statement_to_plan(statement).await {
