@@ -2,7 +2,8 @@
 //!
 //! A device's newest row is the newest of those that the parts have of it: other versions of that row are the newest ones of their parts too,
 //! so which version is kept is known. If it passes the filters, it is what was asked for. If it doesn't, an older row may, and of
-//! that device all rows are read. That is needed where a question is about a former time, or about what is seldom so.
+//! that device all rows are read. That is needed where a question is about a former time, or about what is seldom so. Who asks for devices
+//! by their names is told as soon as all parts that are left are older.
 
 use super::lately::Lately;
 use super::part::Part;
@@ -18,12 +19,12 @@ use datafusion::catalog::Session;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::{DFSchema, Result, ScalarValue, internal_datafusion_err};
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, col, lit};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, col, lit};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use tracing::warn;
 
@@ -84,6 +85,9 @@ fn find(
     parts.sort_by_key(|part| Reverse(part.extent().fix_time.1));
     let mut found = Found::default();
     for part in parts {
+        if found.is_settled(filters, part.extent().fix_time.1)? {
+            break;
+        }
         let newest = match &part {
             Part::Run(run) => run.digest(Table::Positions)?.newest.clone(),
             Part::File(file) => file.newest(lately).unwrap_or_else(|e| {
@@ -110,6 +114,8 @@ struct Filters {
     of_whom: Filter,
     /// Fix times that may pass, milliseconds since 1970, both included.
     fix_times: (i64, i64),
+    /// How many devices may pass, if they are named.
+    devices: Option<usize>,
 }
 
 impl Filters {
@@ -119,6 +125,7 @@ impl Filters {
             of_device: Filter::new(state, filters.iter().filter(|f| only_of(f, &["device"])))?,
             of_whom: Filter::new(state, filters.iter().filter(|f| only_of(f, &["device", "fleet"])))?,
             fix_times: fix_times(filters),
+            devices: filters.iter().filter_map(named).map(|devices| devices.len()).min(),
         })
     }
 }
@@ -127,6 +134,26 @@ impl Filters {
 fn fix_times(filters: &[Expr]) -> (i64, i64) {
     let times = filters.iter().filter_map(whole::fix_times);
     times.fold((i64::MIN, i64::MAX), |(from, to), (first, last)| (from.max(first), to.min(last)))
+}
+
+/// The devices that may pass a filter; `None` if it names none.
+fn named(filter: &Expr) -> Option<HashSet<&str>> {
+    let is_device = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == "device");
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => Some(&named(left)? | &named(right)?),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_device(left) => {
+            Some(HashSet::from([text(right)?]))
+        }
+        Expr::InList(list) if !list.negated && is_device(&list.expr) => list.list.iter().map(text).collect(),
+        _ => None,
+    }
+}
+
+fn text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
+    }
 }
 
 fn only_of(filter: &Expr, columns: &[&str]) -> bool {
@@ -203,6 +230,21 @@ impl Found {
         let keys = keys_of(&rows)?;
         self.held.push((rows, keys));
         Ok(())
+    }
+
+    /// Whether parts without later fix times can't change anything: all devices that may pass are known, later, and do.
+    fn is_settled(&self, filters: &Filters, last_fix_time_ms: i64) -> Result<bool> {
+        if filters.devices != Some(self.devices.len()) {
+            return Ok(false);
+        }
+        for known in self.devices.values() {
+            let (batch, row) = known.newest;
+            let (rows, keys) = &self.held[batch];
+            if keys.fix_time(row) <= last_fix_time_ms || !filters.all.pass(&rows.slice(row, 1))?.value(0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// There are no more parts.
