@@ -128,22 +128,15 @@ async fn piece(
     walk: &mut Walk,
     share: &mut Share,
 ) -> Result<Option<Vec<Fix>>, SqlError> {
-    while let Some(range) = walk.piece() {
+    while let Some(mut range) = walk.piece() {
         let most = share.take();
-        let mut kept = Kept::new(range, most, |fix: &Fix| fix.fix_time);
-        let rows = seen(core, scope, &request.devices, range)?.select(COLUMNS.map(col))?;
-        let mut batches = core.read(rows).await?;
-        while let Some(batch) = batches.next().await? {
-            let columns = Columns::of(&batch)?;
-            let mut fixes = Vec::new();
-            for key in columns.keys(&request.roster) {
-                let key = key?;
-                if kept.wants(key.fix_time) {
-                    fixes.push(columns.fix(key, request.marks)?);
-                }
+        let kept = loop {
+            let kept = read(core, scope, request, range, most).await?;
+            match kept.shorter() {
+                Some(shorter) => range = shorter,
+                None => break kept,
             }
-            kept.extend(fixes);
-        }
+        };
         let (mut fixes, covered) = kept.finish();
         walk.covered(covered, fixes.len(), most / 4 * 3, GROW);
         share.keep(fixes.len());
@@ -158,6 +151,32 @@ async fn piece(
         return sorting.await.map(Some).map_err(|e| SqlError::Store(format!("sorting broke off: {e}")));
     }
     Ok(None)
+}
+
+/// All fixes of a range of time, unless there are far too many.
+async fn read(
+    core: &Core,
+    scope: &Scope,
+    request: &FixRequest,
+    range: (Timestamp, Timestamp),
+    most: usize,
+) -> Result<Kept<Fix>, SqlError> {
+    let mut kept = Kept::new(range, most, |fix: &Fix| fix.fix_time);
+    let mut batches = core.read(seen(core, scope, &request.devices, range)?.select(COLUMNS.map(col))?).await?;
+    while kept.shorter().is_none()
+        && let Some(batch) = batches.next().await?
+    {
+        let columns = Columns::of(&batch)?;
+        let mut fixes = Vec::new();
+        for key in columns.keys(&request.roster) {
+            let key = key?;
+            if kept.wants(key.fix_time) {
+                fixes.push(columns.fix(key, request.marks)?);
+            }
+        }
+        kept.extend(fixes);
+    }
+    Ok(kept)
 }
 
 /// What is read of each row.
