@@ -56,16 +56,16 @@ impl Rows {
         self.sealed.clone()
     }
 
-    /// What has been sealed is readable elsewhere: this flush has stored it. Versions of it that came meanwhile replace it from now on.
-    pub(crate) fn let_go(&mut self, table: Table, flush: i32) -> Result<(), ArrowError> {
-        for run in &mut self.open {
-            if let Some(replacing) = replacing(table, run, &self.sealed, flush)? {
-                *run = replacing;
-            }
-        }
+    /// The runs that have come since others were sealed, as they are when this flush has stored those: versions of the same rows replace them.
+    pub(crate) fn replacing(&self, table: Table, flush: i32) -> Result<Vec<Arc<Run>>, ArrowError> {
+        self.open.iter().map(|run| Ok(replacing(table, run, &self.sealed, flush)?.unwrap_or_else(|| run.clone()))).collect()
+    }
+
+    /// What has been sealed is readable elsewhere.
+    pub(crate) fn let_go(&mut self, replacing: Vec<Arc<Run>>) {
         self.sealed.clear();
+        self.open = replacing;
         self.recent = Arc::new(Recent::of(self.runs()));
-        Ok(())
     }
 
     pub(crate) fn recent(&self) -> Arc<Recent> {
@@ -223,7 +223,8 @@ mod tests {
         rows.push(Table::Positions, run(&[before, now])).expect("pushed");
         assert_eq!(rows.seal().len(), 1);
         rows.push(Table::Positions, run(&[again, later, unknown])).expect("pushed");
-        rows.let_go(Table::Positions, 7).expect("let go");
+        let replacing = rows.replacing(Table::Positions, 7).expect("compared");
+        rows.let_go(replacing);
 
         let recent = rows.recent();
         let merged = recent.merged(Table::Positions).expect("merged").expect("there are rows");
