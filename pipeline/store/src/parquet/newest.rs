@@ -179,8 +179,10 @@ impl Filter {
 
 /// What is known of a device.
 struct Known {
-    /// Its newest row: in which of the batches that are held, and where there.
-    newest: (usize, usize),
+    /// Fix time and version of its newest row.
+    newest: (i64, (i64, i64)),
+    /// In which of the batches that are held that row is, and where there; `None`: its fleet doesn't pass.
+    place: Option<(usize, usize)>,
     first_fix_time_ms: i64,
     /// One of its rows may be of a fleet that passes.
     is_wanted: bool,
@@ -190,45 +192,44 @@ struct Known {
 #[derive(Default)]
 struct Found {
     devices: BTreeMap<String, Known>,
-    held: Vec<(RecordBatch, Keys)>,
+    /// None but those whose fleets pass: other organisations may have very many.
+    held: Vec<RecordBatch>,
 }
 
 impl Found {
     /// One more part.
     fn add(&mut self, part: &Newest, filters: &Filters) -> Result<()> {
-        let keys = keys_of(&part.rows)?;
+        let keys = Keys::of(Table::Positions, &part.rows).ok_or_else(|| missing(Table::Positions))?;
         let (of_device, of_whom) = (filters.of_device.pass(&part.rows)?, filters.of_whom.pass(&part.rows)?);
         let mut taken: Vec<u32> = Vec::new();
         for row in (0..part.rows.num_rows()).filter(|row| of_device.value(*row)) {
-            let newest = (self.held.len(), taken.len());
+            let newest = (keys.fix_time(row), keys.version(row));
+            let place = of_whom.value(row).then_some((self.held.len(), taken.len()));
             let is_wanted = part.fleets_differ(row) || of_whom.value(row);
             let first_fix_time_ms = part.first_fix_time_ms(row);
             match self.devices.get_mut(keys.device(row)) {
                 None => {
-                    let known = Known { newest, first_fix_time_ms, is_wanted };
+                    let known = Known { newest, place, first_fix_time_ms, is_wanted };
                     self.devices.insert(keys.device(row).to_owned(), known);
                 }
                 Some(known) => {
                     known.first_fix_time_ms = known.first_fix_time_ms.min(first_fix_time_ms);
                     known.is_wanted |= is_wanted;
-                    let (other, at) = (&self.held[known.newest.0].1, known.newest.1);
-                    if keys.compare(row, other, at).then_with(|| keys.compare_version(row, other, at)).is_le() {
+                    if newest <= known.newest {
                         continue;
                     }
-                    known.newest = newest;
+                    (known.newest, known.place) = (newest, place);
                 }
             }
-            taken.push(row as u32);
+            taken.extend(place.map(|_| row as u32));
         }
         if taken.is_empty() {
             return Ok(());
         }
-        let rows = match taken.len() == part.rows.num_rows() {
+        self.held.push(match taken.len() == part.rows.num_rows() {
             true => part.rows.clone(),
             false => compact_texts(&take_record_batch(&part.rows, &UInt32Array::from(taken))?)?,
-        };
-        let keys = keys_of(&rows)?;
-        self.held.push((rows, keys));
+        });
         Ok(())
     }
 
@@ -238,9 +239,8 @@ impl Found {
             return Ok(false);
         }
         for known in self.devices.values() {
-            let (batch, row) = known.newest;
-            let (rows, keys) = &self.held[batch];
-            if keys.fix_time(row) <= last_fix_time_ms || !filters.all.pass(&rows.slice(row, 1))?.value(0) {
+            let Some((batch, row)) = known.place else { return Ok(false) };
+            if known.newest.0 <= last_fix_time_ms || !filters.all.pass(&self.held[batch].slice(row, 1))?.value(0) {
                 return Ok(false);
             }
         }
@@ -249,24 +249,64 @@ impl Found {
 
     /// There are no more parts.
     fn decide(self, filters: &Filters) -> Result<(RecordBatch, Vec<String>)> {
-        let batches: Vec<&RecordBatch> = self.held.iter().map(|(rows, _)| rows).collect();
-        if batches.is_empty() {
-            return Ok((RecordBatch::new_empty(Table::Positions.schema()), Vec::new()));
-        }
-        let rows = interleave_record_batch(&batches, &self.devices.values().map(|known| known.newest).collect::<Vec<_>>())?;
+        let rows = match self.held.iter().collect::<Vec<_>>() {
+            none if none.is_empty() => RecordBatch::new_empty(Table::Positions.schema()),
+            held => {
+                let places: Vec<_> = self.devices.values().filter_map(|known| known.place).collect();
+                interleave_record_batch(&held, &places)?
+            }
+        };
         let passes = filters.all.pass(&rows)?;
         let (from, to) = filters.fix_times;
-        let undecided = self.devices.iter().enumerate().filter(|(i, (_, known))| {
-            let (batch, row) = known.newest;
-            let last_fix_time_ms = self.held[batch].1.fix_time(row);
-            !passes.value(*i) && known.is_wanted && known.first_fix_time_ms <= to && from <= last_fix_time_ms
-        });
-        let undecided = undecided.map(|(_, (device, _))| device.clone()).collect();
+        let mut held = passes.values().iter();
+        let mut undecided = Vec::new();
+        for (device, known) in self.devices {
+            let passes = known.place.is_some() && held.next() == Some(true);
+            if !passes && known.is_wanted && known.first_fix_time_ms <= to && from <= known.newest.0 {
+                undecided.push(device);
+            }
+        }
         // Not with the texts of all that has been looked at.
         Ok((compact_texts(&filter_record_batch(&rows, &passes)?)?, undecided))
     }
 }
 
-fn keys_of(rows: &RecordBatch) -> Result<Keys> {
-    Ok(Keys::of(Table::Positions, rows).ok_or_else(|| missing(Table::Positions))?)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Archived;
+    use crate::contract::{at, position};
+    use crate::digest::Digest;
+    use crate::rows::positions_batch;
+    use datafusion::prelude::SessionContext;
+    use waystream_domain::FleetId;
+
+    /// The newest rows of a part in which each of these devices has one row.
+    fn part(rows: &[(&str, &str)], time: &str) -> Arc<Newest> {
+        let archived = rows.iter().zip(0..).map(|((device, fleet), offset)| {
+            let mut row = position(device, at(time));
+            row.fleet = FleetId::new(*fleet).expect("an id");
+            Archived { partition: 0, offset, row }
+        });
+        let rows = positions_batch(&archived.collect::<Vec<_>>());
+        Digest::of(Table::Positions, &rows).expect("a digest").newest.expect("there are rows")
+    }
+
+    #[test]
+    fn nothing_is_held_of_devices_in_other_fleets() {
+        let north = col("fleet").eq(lit(ScalarValue::Utf8View(Some("north".to_owned()))));
+        let filters = Filters::new(&SessionContext::new().state(), &[north]).expect("a filter");
+        let mut found = Found::default();
+        for (rows, time) in [
+            (&[("a", "north"), ("b", "east"), ("c", "east"), ("d", "north")][..], "2026-03-05T10:00:00Z"),
+            (&[("a", "north"), ("b", "east"), ("c", "north"), ("e", "east")][..], "2026-03-04T10:00:00Z"),
+            (&[("a", "north"), ("d", "east")][..], "2026-03-06T10:00:00Z"),
+        ] {
+            found.add(&part(rows, time), &filters).expect("looked at");
+        }
+        assert_eq!(found.held.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [2, 1]);
+        let (rows, undecided) = found.decide(&filters).expect("decided");
+        // The first one stays, two others have been in the fleet before.
+        assert_eq!((rows.num_rows(), undecided), (1, vec!["c".to_owned(), "d".to_owned()]));
+    }
 }
