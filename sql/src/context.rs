@@ -4,6 +4,7 @@ use crate::functions::{Gaps, JourneysTable, Zones};
 use crate::manner::Manner;
 use crate::memory::Memory;
 use crate::newest::NewestRows;
+use crate::room::Room;
 use crate::{Flaw, LatestPositions, Scope, SqlError, attributes, functions, growing, latest, statement, tables, views};
 #[cfg(feature = "postgres")]
 use datafusion::arrow::datatypes::SchemaRef;
@@ -41,8 +42,8 @@ pub(crate) struct Core {
     pub(crate) latest: OnceLock<Arc<dyn LatestPositions>>,
     pub(crate) memory: Memory,
     pub(crate) partitions: usize,
-    /// Held once more by every open stream of fixes.
-    pub(crate) fix_streams: Arc<()>,
+    /// Of the open streams of fixes.
+    pub(crate) fix_room: Room,
 }
 
 impl Core {
@@ -96,7 +97,8 @@ impl Core {
         functions::register(&context, Zones::new(self.catalog.clone(), scope.clone()));
         let state = context.state();
         let named = state.resolve_table_references(&statement)?;
-        let wanted: HashSet<String> = named.iter().map(|t| t.table().to_owned()).collect();
+        let lateral = statement::lateral_functions(&statement);
+        let wanted: HashSet<String> = named.iter().map(|t| t.table().to_owned()).chain(lateral).collect();
         self.register_tables(&context, scope, &wanted).await?;
         manner.furnish(&context)?;
         let plan = match context.state().statement_to_plan(statement).await {

@@ -4,6 +4,7 @@ use crate::context::Core;
 use crate::fair::{Place, Places};
 use crate::manner::{Manner, Plain};
 use crate::memory::Memory;
+use crate::room::Room;
 use crate::{LatestPositions, Scope, SqlError, metrics, priority};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -94,7 +95,7 @@ impl SqlEngine {
             .enable_all()
             .build()?;
         let (latest, partitions) = (OnceLock::new(), options.threads.max(1));
-        let core = Core { store, catalog, latest, memory, partitions, fix_streams: Arc::default() };
+        let core = Core { store, catalog, latest, memory, partitions, fix_room: Room::default() };
         let turns = Places::new(options.queries, options.waiting);
         Ok(Self { core: Arc::new(core), options, turns, runtime: Some(runtime) })
     }

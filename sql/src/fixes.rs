@@ -6,6 +6,7 @@
 
 use crate::context::Core;
 use crate::engine::Rows;
+use crate::room::Share;
 use crate::roster::Roster;
 use crate::track::seen;
 use crate::walk::{Kept, Walk};
@@ -18,7 +19,6 @@ use datafusion::arrow::datatypes::{ArrowPrimitiveType, Float32Type, Float64Type,
 use datafusion::logical_expr::col;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
-use std::sync::Arc;
 use tokio::sync::mpsc;
 use waystream_domain::{AttributeValue, LatLon, Timestamp};
 
@@ -69,13 +69,6 @@ impl FixStream {
     }
 }
 
-/// Fixes that the pieces of all open streams may have together; with the piece that is played meanwhile twice as many are in memory, of 40
-/// bytes each.
-const ALL_FIXES: usize = 1_600_000;
-
-/// Least and most fixes that a piece may have.
-const PIECE_FIXES: std::ops::RangeInclusive<usize> = 20_000..=400_000;
-
 /// How much more time is tried at once: the first piece is short, so that it comes soon.
 const GROW: f64 = 16.0;
 
@@ -90,16 +83,16 @@ impl SqlEngine {
     pub fn fixes(&self, scope: &Scope, request: FixRequest) -> FixStream {
         let (core, scope) = (self.core.clone(), scope.clone());
         let rows = self.spawn(None, move |out| async move {
-            let share = Share::of(&core);
+            let mut share = core.fix_room.share();
             let mut walk = Walk::new((request.from, request.to), first_ms(request.roster.len()));
-            let mut next = piece(&core, &scope, &request, &mut walk, share.fixes()).await?;
+            let mut next = piece(&core, &scope, &request, &mut walk, &mut share).await?;
             while let Some(fixes) = next {
                 let batches = fixes.len().div_ceil(BATCH_FIXES);
                 let first = batches.div_ceil(2).max(BATCHES_FIRST).saturating_mul(BATCH_FIXES).min(fixes.len());
                 if !send(&out, &fixes[..first]).await {
                     return Ok(());
                 }
-                let reading = piece(&core, &scope, &request, &mut walk, share.fixes());
+                let reading = piece(&core, &scope, &request, &mut walk, &mut share);
                 let (listening, read) = futures::join!(send(&out, &fixes[first..]), reading);
                 if !listening {
                     return Ok(());
@@ -109,22 +102,6 @@ impl SqlEngine {
             Ok(())
         });
         FixStream { rows }
-    }
-}
-
-/// The part of memory that an open stream has: less, the more there are.
-struct Share(Arc<()>);
-
-impl Share {
-    fn of(core: &Core) -> Self {
-        Self(Arc::clone(&core.fix_streams))
-    }
-
-    /// Fixes that its next piece may have.
-    fn fixes(&self) -> usize {
-        // One is the engine's own.
-        let streams = Arc::strong_count(&self.0).saturating_sub(1).max(1);
-        (ALL_FIXES / streams).clamp(*PIECE_FIXES.start(), *PIECE_FIXES.end())
     }
 }
 
@@ -143,31 +120,26 @@ async fn send(out: &mpsc::Sender<Result<Vec<Fix>, SqlError>>, fixes: &[Fix]) -> 
     true
 }
 
-/// The next fixes of a walk, sorted, at most so many; `None` at its end.
+/// The next fixes of a walk, sorted, as many as there is room for; `None` at its end.
 async fn piece(
     core: &Core,
     scope: &Scope,
     request: &FixRequest,
     walk: &mut Walk,
-    most: usize,
+    share: &mut Share,
 ) -> Result<Option<Vec<Fix>>, SqlError> {
-    while let Some(range) = walk.piece() {
-        let mut kept = Kept::new(range, most, |fix: &Fix| fix.fix_time);
-        let rows = seen(core, scope, &request.devices, range)?.select(COLUMNS.map(col))?;
-        let mut batches = core.read(rows).await?;
-        while let Some(batch) = batches.next().await? {
-            let columns = Columns::of(&batch)?;
-            let mut fixes = Vec::new();
-            for key in columns.keys(&request.roster) {
-                let key = key?;
-                if kept.wants(key.fix_time) {
-                    fixes.push(columns.fix(key, request.marks)?);
-                }
+    while let Some(mut range) = walk.piece() {
+        let most = share.take();
+        let kept = loop {
+            let kept = read(core, scope, request, range, most).await?;
+            match kept.shorter() {
+                Some(shorter) => range = shorter,
+                None => break kept,
             }
-            kept.extend(fixes);
-        }
+        };
         let (mut fixes, covered) = kept.finish();
         walk.covered(covered, fixes.len(), most / 4 * 3, GROW);
+        share.keep(fixes.len());
         if fixes.is_empty() {
             continue;
         }
@@ -179,6 +151,32 @@ async fn piece(
         return sorting.await.map(Some).map_err(|e| SqlError::Store(format!("sorting broke off: {e}")));
     }
     Ok(None)
+}
+
+/// All fixes of a range of time, unless there are far too many.
+async fn read(
+    core: &Core,
+    scope: &Scope,
+    request: &FixRequest,
+    range: (Timestamp, Timestamp),
+    most: usize,
+) -> Result<Kept<Fix>, SqlError> {
+    let mut kept = Kept::new(range, most, |fix: &Fix| fix.fix_time);
+    let mut batches = core.read(seen(core, scope, &request.devices, range)?.select(COLUMNS.map(col))?).await?;
+    while kept.shorter().is_none()
+        && let Some(batch) = batches.next().await?
+    {
+        let columns = Columns::of(&batch)?;
+        let mut fixes = Vec::new();
+        for key in columns.keys(&request.roster) {
+            let key = key?;
+            if kept.wants(key.fix_time) {
+                fixes.push(columns.fix(key, request.marks)?);
+            }
+        }
+        kept.extend(fixes);
+    }
+    Ok(kept)
 }
 
 /// What is read of each row.

@@ -24,6 +24,7 @@ pub mod output;
 pub mod postgres;
 mod priority;
 mod reading;
+mod room;
 mod roster;
 mod scope;
 mod statement;

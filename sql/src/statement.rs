@@ -4,10 +4,12 @@ use crate::bounded::Bounded;
 use crate::{Flaw, SqlError};
 use datafusion::config::Dialect;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::ast::{self, Visit, Visitor};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 
 /// Longest text taken.
 pub(crate) const MAX_BYTES: usize = 256 * 1024;
@@ -109,5 +111,32 @@ fn check_standard(statement: &ast::Statement) -> Result<(), SqlError> {
         | S::ShowFunctions { .. } => Ok(()),
         S::Explain { statement, .. } => check_standard(statement),
         _ => Err(SqlError::ReadOnly("one SELECT, EXPLAIN, SHOW or DESCRIBE")),
+    }
+}
+
+/// Functions that are tables behind LATERAL, which are not among the tables that a statement names for DataFusion.
+pub(crate) fn lateral_functions(statement: &Statement) -> Vec<String> {
+    let mut functions = Functions::default();
+    match statement {
+        Statement::Statement(s) => {
+            let ControlFlow::Continue(()) = s.visit(&mut functions);
+        }
+        Statement::Explain(e) => return lateral_functions(&e.statement),
+        _ => {}
+    }
+    functions.0
+}
+
+#[derive(Default)]
+struct Functions(Vec<String>);
+
+impl Visitor for Functions {
+    type Break = Infallible;
+
+    fn pre_visit_table_factor(&mut self, factor: &ast::TableFactor) -> ControlFlow<Infallible> {
+        if let ast::TableFactor::Function { name, .. } = factor {
+            self.0.extend(name.0.last().and_then(|part| part.as_ident()).map(|name| name.value.to_lowercase()));
+        }
+        ControlFlow::Continue(())
     }
 }

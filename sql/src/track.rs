@@ -99,16 +99,35 @@ async fn piece(
     core: &Core,
     scope: &Scope,
     devices: &Devices,
-    range: (Timestamp, Timestamp),
+    mut range: (Timestamp, Timestamp),
 ) -> Result<(Vec<Position>, Timestamp), SqlError> {
-    let mut kept = Kept::new(range, MOST_ROWS, |p: &Position| p.fix_time);
-    let mut batches = core.read(seen(core, scope, devices, range)?.select(POSITION_COLUMNS.map(col))?).await?;
-    while let Some(batch) = batches.next().await? {
-        kept.extend(rows::positions_from(&batch).map_err(|e| SqlError::Store(e.to_string()))?);
-    }
+    let kept = loop {
+        let kept = read(core, scope, devices, range).await?;
+        match kept.shorter() {
+            Some(shorter) => range = shorter,
+            None => break kept,
+        }
+    };
     let (mut positions, covered) = kept.finish();
     positions.sort_by(|a, b| (a.fix_time, &a.device).cmp(&(b.fix_time, &b.device)));
     Ok((positions, covered))
+}
+
+/// All positions of a range of time, unless there are far too many.
+async fn read(
+    core: &Core,
+    scope: &Scope,
+    devices: &Devices,
+    range: (Timestamp, Timestamp),
+) -> Result<Kept<Position>, SqlError> {
+    let mut kept = Kept::new(range, MOST_ROWS, |p: &Position| p.fix_time);
+    let mut batches = core.read(seen(core, scope, devices, range)?.select(POSITION_COLUMNS.map(col))?).await?;
+    while kept.shorter().is_none()
+        && let Some(batch) = batches.next().await?
+    {
+        kept.extend(rows::positions_from(&batch).map_err(|e| SqlError::Store(e.to_string()))?);
+    }
+    Ok(kept)
 }
 
 /// Rows of some devices from one time to another, both included.

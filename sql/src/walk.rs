@@ -8,6 +8,13 @@ const LEAST_MS: f64 = 1_000.0;
 /// How much longer the next piece is after one without rows: a silence may last for months.
 const OVER_SILENCE: f64 = 16.0;
 
+/// A piece of this length or more, as follows a silence, is read anew where a small part of it has all the rows that one may hold: what lies
+/// behind that, perhaps years, is then not read for nothing. Of a shorter one the same few files have all.
+const LONG_MS: i64 = 4 * 86_400_000;
+
+/// One of so many parts is a small one.
+const SMALL: i64 = 8;
+
 /// Where the next piece lies.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Walk {
@@ -45,6 +52,7 @@ pub(crate) struct Kept<T> {
     rows: Vec<T>,
     from: Timestamp,
     to: Timestamp,
+    asked_to: Timestamp,
     most: usize,
     time_of: fn(&T) -> Timestamp,
 }
@@ -52,7 +60,7 @@ pub(crate) struct Kept<T> {
 impl<T> Kept<T> {
     /// Rows between two times, both included; so many are too many.
     pub(crate) fn new((from, to): (Timestamp, Timestamp), most: usize, time_of: fn(&T) -> Timestamp) -> Self {
-        Self { rows: Vec::new(), from, to, most, time_of }
+        Self { rows: Vec::new(), from, to, asked_to: to, most, time_of }
     }
 
     /// Whether a row of this time is wanted: later ones are left to the next piece.
@@ -72,6 +80,12 @@ impl<T> Kept<T> {
             let to = self.to;
             self.rows.retain(|row| time_of(row) <= to);
         }
+    }
+
+    /// The part of the piece that should be read in place of the rest.
+    pub(crate) fn shorter(&self) -> Option<(Timestamp, Timestamp)> {
+        let (asked_ms, left_ms) = (self.asked_to.millis_since(self.from), self.to.millis_since(self.from));
+        (asked_ms >= LONG_MS && left_ms < asked_ms / SMALL).then_some((self.from, self.to))
     }
 
     /// The rows, and the time up to which they are complete.
@@ -126,6 +140,25 @@ mod tests {
         let sizes = pieces(&burst, 100_001, 20);
         assert!(sizes.contains(&90), "{sizes:?}");
         assert_eq!(pieces(&[0; 30], 1, 20).iter().sum::<usize>(), 30, "also at the very beginning");
+    }
+
+    #[test]
+    fn what_lies_far_behind_all_that_fits_is_not_read() {
+        const DAY_MS: i64 = 86_400_000;
+        let kept = |days: i64, to_ms: i64, rows: i64| {
+            let mut kept = Kept::new((at(0), at(days * DAY_MS)), 10, |t: &Timestamp| *t);
+            // Of each of some devices all that there is.
+            for _ in 0..3 {
+                kept.extend((0..rows).map(|n| at(to_ms * n / rows)));
+            }
+            kept
+        };
+        let dense = kept(365, 365 * DAY_MS, 1_000);
+        let (from, to) = dense.shorter().expect("a year is too long");
+        assert!(from == at(0) && to < at(4 * DAY_MS), "{to}");
+        assert_eq!(kept(365, 365 * DAY_MS, 3).shorter(), None, "all of it fits");
+        assert_eq!(kept(365, 365 * DAY_MS, 5).shorter(), None, "a fifth of it fits");
+        assert_eq!(kept(1, DAY_MS, 1_000).shorter(), None, "a day's rows lie together");
     }
 
     #[test]

@@ -197,6 +197,7 @@ async fn functions_give_the_figures_that_others_have_published() {
             "n\n510\n",
         ),
         ("SELECT count(*) AS n FROM gaps(10.5)", "n\n0\n"),
+        ("SELECT count(*) AS n FROM fleets AS f CROSS JOIN LATERAL gaps(10) AS g", "n\n1980\n"),
         ("SELECT count(*) AS n FROM gaps(NULL, '2026-03-05')", "n\n0\n"),
         (
             "SELECT count(*) AS n FROM gaps(5 * 2, TIMESTAMP '2026-03-05 00:00:00', timestamptz '2026-03-05 00:00:15Z')",

@@ -67,6 +67,12 @@ impl Run {
         Some(Arc::new(Self { bytes: sorted.get_array_memory_size(), bounds, rows: sorted, tier, digest: OnceLock::new() }))
     }
 
+    /// The same rows with other values beside key and version.
+    pub(crate) fn with(&self, rows: RecordBatch) -> Arc<Self> {
+        let (bytes, bounds) = (rows.get_array_memory_size(), self.bounds.clone());
+        Arc::new(Self { bytes, bounds, rows, tier: self.tier, digest: OnceLock::new() })
+    }
+
     /// What is kept of its rows beside them.
     pub(crate) fn digest(&self, table: Table) -> Result<&Digest, ArrowError> {
         if let Some(digest) = self.digest.get() {

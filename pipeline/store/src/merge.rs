@@ -70,11 +70,12 @@ impl Keys {
 
     /// Order of versions of one key: the greatest is kept.
     pub(crate) fn compare_version(&self, i: usize, other: &Self, j: usize) -> Ordering {
-        let received = match (&self.received_at, &other.received_at) {
-            (Some(a), Some(b)) => a.value(i).cmp(&b.value(j)),
-            _ => Ordering::Equal,
-        };
-        received.then_with(|| self.log_offset.value(i).cmp(&other.log_offset.value(j)))
+        self.version(i).cmp(&other.version(j))
+    }
+
+    /// Says which version of its key a row is: the greatest is kept.
+    pub(crate) fn version(&self, i: usize) -> (i64, i64) {
+        (self.received_at.as_ref().map_or(0, |times| times.value(i)), self.log_offset.value(i))
     }
 }
 

@@ -179,21 +179,49 @@ async fn files_of_older_programs_are_read_whole() {
     history.check(store.as_ref()).await;
 }
 
+/// Changes a bit of the newest rows in the file of a day. The file was good when it was written: only reading finds out.
+fn rot(dir: &Path, day: &str) {
+    let text = std::fs::read_to_string(dir.join("manifest.json")).expect("readable");
+    let manifest: serde_json::Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+    let mut files = manifest["files"].as_array().expect("files").iter();
+    let file = files.find(|file| file["table"] == "positions" && file["period"] == day).expect("a file");
+    let path = dir.join(file["path"].as_str().expect("a path"));
+    let mut bytes = std::fs::read(&path).expect("readable");
+    bytes[file["newest"]["at"].as_u64().expect("a place") as usize + 100] ^= 1;
+    std::fs::write(&path, bytes).expect("writable");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn newest_rows_that_rot_in_a_file_are_not_told() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = open(&dir);
     append(store.as_ref(), hours(at("2026-03-04T00:00:00Z"))).await;
     store.flush().await.expect("flushes");
-    let text = std::fs::read_to_string(dir.path().join("manifest.json")).expect("readable");
-    let manifest: serde_json::Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
-    let file = manifest["files"].as_array().expect("files").iter().find(|file| file["table"] == "positions").expect("a file");
-    let path = dir.path().join(file["path"].as_str().expect("a path"));
-    let mut bytes = std::fs::read(&path).expect("readable");
-    bytes[file["newest"]["at"].as_u64().expect("a place") as usize + 100] ^= 1;
-    std::fs::write(&path, bytes).expect("writable");
-    // The file was good when it was written: only reading finds out.
+    rot(dir.path(), "2026-03-04");
     let table = newest_only(&store.positions()).expect("a table of files");
     assert_eq!(read(table, &[], None).await.iter().map(|batch| batch.num_rows()).sum::<usize>(), 0);
+    assert_eq!(store.damage().len(), 1, "{:?}", store.damage());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn older_files_are_not_looked_at_for_devices_that_are_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    for day in ["2026-03-04T00:00:00Z", "2026-03-05T00:00:00Z"] {
+        append(store.as_ref(), hours(at(day))).await;
+        store.flush().await.expect("flushes");
+    }
+    // Who looks at the newest rows of the older file finds out.
+    rot(dir.path(), "2026-03-04");
+    let of = |devices: &[&str]| vec![col("device").in_list(devices.iter().map(|device| lit(*device)).collect(), false)];
+    assert_eq!(check(store.as_ref(), &of(&["device-01"]), "one").await, 1);
+    assert_eq!(check(store.as_ref(), &of(&["device-01", "device-03"]), "two").await, 2);
+    assert_eq!(check(store.as_ref(), &of(&["device-00", "device-01", "device-02", "device-03"]), "most").await, 4);
+    let now = col("fix_time").gt_eq(time("2026-03-04T01:00:00Z"));
+    assert_eq!(check(store.as_ref(), &[of(&["device-01"]), vec![now]].concat(), "with a time").await, 1);
+    assert!(store.damage().is_empty(), "{:?}", store.damage());
+    // Of one that isn't in the newer file, nobody knows before.
+    let table = newest_only(&store.positions()).expect("a table of files");
+    assert_eq!(read(table, &of(&["device-01", "nobody"]), None).await.iter().map(|b| b.num_rows()).sum::<usize>(), 360);
     assert_eq!(store.damage().len(), 1, "{:?}", store.damage());
 }

@@ -2,7 +2,8 @@
 //!
 //! A device's newest row is the newest of those that the parts have of it: other versions of that row are the newest ones of their parts too,
 //! so which version is kept is known. If it passes the filters, it is what was asked for. If it doesn't, an older row may, and of
-//! that device all rows are read. That is needed where a question is about a former time, or about what is seldom so.
+//! that device all rows are read. That is needed where a question is about a former time, or about what is seldom so. Who asks for devices
+//! by their names is told as soon as all parts that are left are older.
 
 use super::lately::Lately;
 use super::part::Part;
@@ -18,12 +19,12 @@ use datafusion::catalog::Session;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::{DFSchema, Result, ScalarValue, internal_datafusion_err};
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, col, lit};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, col, lit};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use tracing::warn;
 
@@ -84,6 +85,9 @@ fn find(
     parts.sort_by_key(|part| Reverse(part.extent().fix_time.1));
     let mut found = Found::default();
     for part in parts {
+        if found.is_settled(filters, part.extent().fix_time.1)? {
+            break;
+        }
         let newest = match &part {
             Part::Run(run) => run.digest(Table::Positions)?.newest.clone(),
             Part::File(file) => file.newest(lately).unwrap_or_else(|e| {
@@ -110,6 +114,8 @@ struct Filters {
     of_whom: Filter,
     /// Fix times that may pass, milliseconds since 1970, both included.
     fix_times: (i64, i64),
+    /// How many devices may pass, if they are named.
+    devices: Option<usize>,
 }
 
 impl Filters {
@@ -119,6 +125,7 @@ impl Filters {
             of_device: Filter::new(state, filters.iter().filter(|f| only_of(f, &["device"])))?,
             of_whom: Filter::new(state, filters.iter().filter(|f| only_of(f, &["device", "fleet"])))?,
             fix_times: fix_times(filters),
+            devices: filters.iter().filter_map(named).map(|devices| devices.len()).min(),
         })
     }
 }
@@ -127,6 +134,26 @@ impl Filters {
 fn fix_times(filters: &[Expr]) -> (i64, i64) {
     let times = filters.iter().filter_map(whole::fix_times);
     times.fold((i64::MIN, i64::MAX), |(from, to), (first, last)| (from.max(first), to.min(last)))
+}
+
+/// The devices that may pass a filter; `None` if it names none.
+fn named(filter: &Expr) -> Option<HashSet<&str>> {
+    let is_device = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == "device");
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => Some(&named(left)? | &named(right)?),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_device(left) => {
+            Some(HashSet::from([text(right)?]))
+        }
+        Expr::InList(list) if !list.negated && is_device(&list.expr) => list.list.iter().map(text).collect(),
+        _ => None,
+    }
+}
+
+fn text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
+    }
 }
 
 fn only_of(filter: &Expr, columns: &[&str]) -> bool {
@@ -152,8 +179,10 @@ impl Filter {
 
 /// What is known of a device.
 struct Known {
-    /// Its newest row: in which of the batches that are held, and where there.
-    newest: (usize, usize),
+    /// Fix time and version of its newest row.
+    newest: (i64, (i64, i64)),
+    /// In which of the batches that are held that row is, and where there; `None`: its fleet doesn't pass.
+    place: Option<(usize, usize)>,
     first_fix_time_ms: i64,
     /// One of its rows may be of a fleet that passes.
     is_wanted: bool,
@@ -163,68 +192,121 @@ struct Known {
 #[derive(Default)]
 struct Found {
     devices: BTreeMap<String, Known>,
-    held: Vec<(RecordBatch, Keys)>,
+    /// None but those whose fleets pass: other organisations may have very many.
+    held: Vec<RecordBatch>,
 }
 
 impl Found {
     /// One more part.
     fn add(&mut self, part: &Newest, filters: &Filters) -> Result<()> {
-        let keys = keys_of(&part.rows)?;
+        let keys = Keys::of(Table::Positions, &part.rows).ok_or_else(|| missing(Table::Positions))?;
         let (of_device, of_whom) = (filters.of_device.pass(&part.rows)?, filters.of_whom.pass(&part.rows)?);
         let mut taken: Vec<u32> = Vec::new();
         for row in (0..part.rows.num_rows()).filter(|row| of_device.value(*row)) {
-            let newest = (self.held.len(), taken.len());
+            let newest = (keys.fix_time(row), keys.version(row));
+            let place = of_whom.value(row).then_some((self.held.len(), taken.len()));
             let is_wanted = part.fleets_differ(row) || of_whom.value(row);
             let first_fix_time_ms = part.first_fix_time_ms(row);
             match self.devices.get_mut(keys.device(row)) {
                 None => {
-                    let known = Known { newest, first_fix_time_ms, is_wanted };
+                    let known = Known { newest, place, first_fix_time_ms, is_wanted };
                     self.devices.insert(keys.device(row).to_owned(), known);
                 }
                 Some(known) => {
                     known.first_fix_time_ms = known.first_fix_time_ms.min(first_fix_time_ms);
                     known.is_wanted |= is_wanted;
-                    let (other, at) = (&self.held[known.newest.0].1, known.newest.1);
-                    if keys.compare(row, other, at).then_with(|| keys.compare_version(row, other, at)).is_le() {
+                    if newest <= known.newest {
                         continue;
                     }
-                    known.newest = newest;
+                    (known.newest, known.place) = (newest, place);
                 }
             }
-            taken.push(row as u32);
+            taken.extend(place.map(|_| row as u32));
         }
         if taken.is_empty() {
             return Ok(());
         }
-        let rows = match taken.len() == part.rows.num_rows() {
+        self.held.push(match taken.len() == part.rows.num_rows() {
             true => part.rows.clone(),
             false => compact_texts(&take_record_batch(&part.rows, &UInt32Array::from(taken))?)?,
-        };
-        let keys = keys_of(&rows)?;
-        self.held.push((rows, keys));
+        });
         Ok(())
+    }
+
+    /// Whether parts without later fix times can't change anything: all devices that may pass are known, later, and do.
+    fn is_settled(&self, filters: &Filters, last_fix_time_ms: i64) -> Result<bool> {
+        if filters.devices != Some(self.devices.len()) {
+            return Ok(false);
+        }
+        for known in self.devices.values() {
+            let Some((batch, row)) = known.place else { return Ok(false) };
+            if known.newest.0 <= last_fix_time_ms || !filters.all.pass(&self.held[batch].slice(row, 1))?.value(0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// There are no more parts.
     fn decide(self, filters: &Filters) -> Result<(RecordBatch, Vec<String>)> {
-        let batches: Vec<&RecordBatch> = self.held.iter().map(|(rows, _)| rows).collect();
-        if batches.is_empty() {
-            return Ok((RecordBatch::new_empty(Table::Positions.schema()), Vec::new()));
-        }
-        let rows = interleave_record_batch(&batches, &self.devices.values().map(|known| known.newest).collect::<Vec<_>>())?;
+        let rows = match self.held.iter().collect::<Vec<_>>() {
+            none if none.is_empty() => RecordBatch::new_empty(Table::Positions.schema()),
+            held => {
+                let places: Vec<_> = self.devices.values().filter_map(|known| known.place).collect();
+                interleave_record_batch(&held, &places)?
+            }
+        };
         let passes = filters.all.pass(&rows)?;
         let (from, to) = filters.fix_times;
-        let undecided = self.devices.iter().enumerate().filter(|(i, (_, known))| {
-            let (batch, row) = known.newest;
-            let last_fix_time_ms = self.held[batch].1.fix_time(row);
-            !passes.value(*i) && known.is_wanted && known.first_fix_time_ms <= to && from <= last_fix_time_ms
-        });
-        let undecided = undecided.map(|(_, (device, _))| device.clone()).collect();
+        let mut held = passes.values().iter();
+        let mut undecided = Vec::new();
+        for (device, known) in self.devices {
+            let passes = known.place.is_some() && held.next() == Some(true);
+            if !passes && known.is_wanted && known.first_fix_time_ms <= to && from <= known.newest.0 {
+                undecided.push(device);
+            }
+        }
         // Not with the texts of all that has been looked at.
         Ok((compact_texts(&filter_record_batch(&rows, &passes)?)?, undecided))
     }
 }
 
-fn keys_of(rows: &RecordBatch) -> Result<Keys> {
-    Ok(Keys::of(Table::Positions, rows).ok_or_else(|| missing(Table::Positions))?)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Archived;
+    use crate::contract::{at, position};
+    use crate::digest::Digest;
+    use crate::rows::positions_batch;
+    use datafusion::prelude::SessionContext;
+    use waystream_domain::FleetId;
+
+    /// The newest rows of a part in which each of these devices has one row.
+    fn part(rows: &[(&str, &str)], time: &str) -> Arc<Newest> {
+        let archived = rows.iter().zip(0..).map(|((device, fleet), offset)| {
+            let mut row = position(device, at(time));
+            row.fleet = FleetId::new(*fleet).expect("an id");
+            Archived { partition: 0, offset, row }
+        });
+        let rows = positions_batch(&archived.collect::<Vec<_>>());
+        Digest::of(Table::Positions, &rows).expect("a digest").newest.expect("there are rows")
+    }
+
+    #[test]
+    fn nothing_is_held_of_devices_in_other_fleets() {
+        let north = col("fleet").eq(lit(ScalarValue::Utf8View(Some("north".to_owned()))));
+        let filters = Filters::new(&SessionContext::new().state(), &[north]).expect("a filter");
+        let mut found = Found::default();
+        for (rows, time) in [
+            (&[("a", "north"), ("b", "east"), ("c", "east"), ("d", "north")][..], "2026-03-05T10:00:00Z"),
+            (&[("a", "north"), ("b", "east"), ("c", "north"), ("e", "east")][..], "2026-03-04T10:00:00Z"),
+            (&[("a", "north"), ("d", "east")][..], "2026-03-06T10:00:00Z"),
+        ] {
+            found.add(&part(rows, time), &filters).expect("looked at");
+        }
+        assert_eq!(found.held.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [2, 1]);
+        let (rows, undecided) = found.decide(&filters).expect("decided");
+        // The first one stays, two others have been in the fleet before.
+        assert_eq!((rows.num_rows(), undecided), (1, vec!["c".to_owned(), "d".to_owned()]));
+    }
 }

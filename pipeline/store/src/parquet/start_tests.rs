@@ -1,7 +1,7 @@
 //! What a store reads when it is opened: its manifest, however much there is.
 
 use super::disk::Disk;
-use super::manifest::{FileEntry, Manifest};
+use super::manifest::{FileEntry, Manifest, Section};
 use super::{ParquetOptions, ParquetStore};
 use crate::{Store, Table};
 use std::fs::{self, File};
@@ -34,8 +34,8 @@ fn fill(folder: &Path, files: i64) -> u64 {
             device: ("a".to_owned(), "z".to_owned()),
             last_offset: day,
             thinned: None,
-            fleets: None,
-            newest: None,
+            fleets: Some([("north".to_owned(), 16 << 20)].into()),
+            newest: Some(Section { at: BYTES / 2, bytes: 1 << 20, crc32: 0 }),
         });
     }
     manifest.save(folder, &Disk::default()).expect("saved");

@@ -342,9 +342,13 @@ impl Store for QuestDbStore {
             Ok(written.into_iter().collect::<Vec<_>>())
         });
         self.applied(&written.await?).await?;
+        // No append is halfway: what it compares with is in memory, or stored.
+        let _appending = self.marks.lock().await;
+        let replacing = Table::ALL.into_iter().map(|table| self.state().rows(table).replacing(table, flush));
+        let replacing = replacing.collect::<Result<Vec<_>, _>>().map_err(refused)?;
         let mut state = self.state_mut();
-        for table in Table::ALL {
-            state.rows_mut(table).let_go();
+        for (table, runs) in Table::ALL.into_iter().zip(replacing) {
+            state.rows_mut(table).let_go(runs);
         }
         state.covered.extend(offsets);
         state.flushed = Some(flush);

@@ -100,7 +100,7 @@ pub(crate) async fn news(
 }
 
 /// Where rows sorted by key have this one.
-fn find(sorted: &Keys, len: usize, keys: &Keys, i: usize) -> Option<usize> {
+pub(super) fn find(sorted: &Keys, len: usize, keys: &Keys, i: usize) -> Option<usize> {
     let (mut from, mut to) = (0, len);
     while from < to {
         let middle = from + (to - from) / 2;
