@@ -4,6 +4,7 @@ use crate::common::{System, fixed, free_port};
 use crate::lifecycle::fix;
 use crate::raw::{Packet, Raw};
 use crate::recorded::PATIENCE;
+use std::time::Duration;
 use tokio::task::JoinSet;
 use waystream::trackers::Tracker;
 use waystream::trackers::teltonika::Teltonika;
@@ -73,16 +74,26 @@ async fn five_thousand_dashboards_that_a_crash_cuts_off_come_back_at_once_and_se
     }
 }
 
-/// A dashboard that has seen the one vehicle where it is.
+/// A dashboard that has seen the one vehicle where it is. Cut off for its slowness, of which so many have enough on few cores, it comes again as
+/// browsers do.
 async fn watch_until(url: String, cookie: String, lat_deg: f64) -> Raw {
-    let mut dashboard = Raw::connected(&url, &cookie, "websocket").await;
+    loop {
+        if let Some(dashboard) = watch_once(&url, &cookie, lat_deg).await {
+            return dashboard;
+        }
+        tokio::time::sleep(Duration::from_millis(rand::random_range(100..2_000))).await;
+    }
+}
+
+async fn watch_once(url: &str, cookie: &str, lat_deg: f64) -> Option<Raw> {
+    let mut dashboard = Raw::try_connected(url, cookie).await?;
     dashboard.say(&[Packet::text(r#"420["watch",{"fleets":null,"alerts_after":null}]"#)]).await;
     loop {
-        let Packet::Binary(bytes) = dashboard.hear().await.expect("it is not cut") else { continue };
+        let Packet::Binary(bytes) = dashboard.hear().await? else { continue };
         let Ok(frame) = decode_frame(&bytes) else { continue };
         let is_there = |lat_e6: i32| (f64::from(lat_e6) / 1e6 - lat_deg).abs() < NEAR_DEG;
         if frame.records.iter().any(|vehicle| is_there(vehicle.lat_e6)) {
-            return dashboard;
+            return Some(dashboard);
         }
     }
 }

@@ -44,13 +44,7 @@ impl Raw {
     pub async fn open(url: &str, cookie: &str, transport: &str) -> Self {
         let at = format!("{url}/socket.io/?EIO=4&transport={transport}");
         if transport == "websocket" {
-            let mut request = at.replacen("http:", "ws:", 1).into_client_request().unwrap();
-            request.headers_mut().insert("Cookie", cookie.parse().unwrap());
-            let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
-            let (socket, _) = connect_async_with_config(request, Some(config), false).await.unwrap();
-            let mut raw = Self(Transport::WebSocket(Box::new(socket)));
-            assert!(matches!(raw.hear().await, Some(Packet::Text(opened)) if opened.starts_with('0')));
-            return raw;
+            return Self::web_socket(&at, cookie).await.expect("it is served");
         }
         let http = reqwest::Client::new();
         let opened = http.get(&at).header("cookie", cookie).send().await.unwrap().text().await.unwrap();
@@ -59,7 +53,26 @@ impl Raw {
         Self(Transport::Polling { http, at, cookie: cookie.to_owned(), heard: VecDeque::new() })
     }
 
-    /// The same, and Socket.IO has let it in.
+    /// None: whoever is served there cuts it off, as it does with who takes too long about it.
+    async fn web_socket(at: &str, cookie: &str) -> Option<Self> {
+        let mut request = at.replacen("http:", "ws:", 1).into_client_request().unwrap();
+        request.headers_mut().insert("Cookie", cookie.parse().unwrap());
+        let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
+        let (socket, _) = connect_async_with_config(request, Some(config), false).await.ok()?;
+        let mut raw = Self(Transport::WebSocket(Box::new(socket)));
+        let Packet::Text(opened) = raw.hear().await? else { panic!("it begins with a text") };
+        assert!(opened.starts_with('0'), "{opened}");
+        Some(raw)
+    }
+
+    /// One over a WebSocket that Socket.IO has let in; none: it was cut off on the way.
+    pub async fn try_connected(url: &str, cookie: &str) -> Option<Self> {
+        let mut raw = Self::web_socket(&format!("{url}/socket.io/?EIO=4&transport=websocket"), cookie).await?;
+        raw.say(&[Packet::text("40")]).await;
+        raw.hear_from("40").await.map(|_| raw)
+    }
+
+    /// A session that Socket.IO has let in.
     pub async fn connected(url: &str, cookie: &str, transport: &str) -> Self {
         let mut raw = Self::open(url, cookie, transport).await;
         raw.say(&[Packet::text("40")]).await;
