@@ -37,9 +37,9 @@ it('takes reports that are sent by themselves, and lists them', async () => {
   await tab('reports');
   // Its time has passed today: it is sent the next time that somebody looks, of which the last of these tests sees the end.
   await newReport('Yesterday', { about: 'day', at: '00:00', as: 'csv' });
-  await shown().locator('[data-item]').filter({ hasText: 'Yesterday' }).filter({ hasText: /The day before · 00:00 .* · CSV · → Office/ }).waitFor();
+  await shown().locator('[data-item]').filter({ hasText: 'Yesterday' }).filter({ hasText: /The day before · Each vehicle · 00:00 .* · CSV · → Office/ }).waitFor();
   await newReport('All vehicles', { about: 'week', at: '06:30', as: 'xlsx' });
-  await shown().locator('[data-item]').filter({ hasText: 'The week before, on Mondays · 06:30' }).filter({ hasText: 'Excel workbook · → Office' }).waitFor();
+  await shown().locator('[data-item]').filter({ hasText: 'The week before, on Mondays · Each vehicle · 06:30' }).filter({ hasText: 'Excel workbook · → Office' }).waitFor();
   page.once('dialog', (question) => void question.accept());
   await shown().getByRole('button', { name: 'Delete All vehicles' }).click();
   await shown().locator('[data-item]').filter({ hasText: 'All vehicles' }).waitFor({ state: 'detached' });

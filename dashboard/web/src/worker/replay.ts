@@ -28,6 +28,8 @@ export class Replay {
   private opened: ReplayOpen | null = null;
   /** Time of the snapshot that is being received. */
   private snapshotAt = Number.NaN;
+  /** Where the clock was stepped to; what comes from before was sent before the server knew. NaN: nowhere. */
+  private steppedTo = Number.NaN;
 
   constructor(private link: () => Link | null, private post: (message: FromWorker) => void) {}
 
@@ -55,7 +57,7 @@ export class Replay {
       if (frame.t0 !== this.snapshotAt) this.clear();
       this.snapshotAt = frame.flags & FLAG_LAST ? Number.NaN : frame.t0;
     }
-    this.clock.set(frame.t0, wall);
+    this.clock.set(this.notBeforeStep(frame.t0), wall);
     if (frame.kind === KIND_REMOVED) {
       this.fleet.remove(columns, frame);
     } else {
@@ -68,8 +70,15 @@ export class Replay {
   state(state: ReplayState, wall: number): void {
     this.clock.playing = state.playing && !state.done;
     this.clock.speed = state.speed;
-    this.clock.set(state.at, wall);
-    this.post({ type: 'replay-state', state });
+    const at = this.notBeforeStep(state.at);
+    this.clock.set(at, wall);
+    this.post({ type: 'replay-state', state: { ...state, at } });
+  }
+
+  private notBeforeStep(at: number): number {
+    if (at < this.steppedTo) return this.steppedTo;
+    this.steppedTo = Number.NaN;
+    return at;
   }
 
   /** The server's side ended with the socket: it goes on from where it was. */
@@ -120,14 +129,20 @@ export class Replay {
 
   private control(action: Exclude<ReplayAction, { action: 'open' } | { action: 'close' }>, wall: number): void {
     this.link()?.replay({ id: this.id, ...action });
+    this.steppedTo = Number.NaN;
     if (action.action === 'seek') {
       this.clear();
       this.clock.set(action.at, wall);
       return;
     }
     this.clock.set(this.clock.now(wall), wall);
-    // How far it goes is told by the server.
-    if (action.action === 'step') return;
+    if (action.action === 'step') {
+      // How far the next fix is away is told by the server.
+      if (action.to === null) return;
+      this.steppedTo = action.to;
+      this.clock.set(action.to, wall);
+      return;
+    }
     if (action.action === 'speed') this.clock.speed = action.speed;
     else this.clock.playing = action.action === 'play';
   }
