@@ -9,7 +9,7 @@ use crate::{LogError, Membership, Share, Topic};
 use async_trait::async_trait;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
@@ -132,12 +132,15 @@ fn listen(options: &KafkaOptions, group: &str, member: &Member) {
     let shared = &member.shared;
     let mut consumer = member.consumer();
     let mut unowned = Unowned::new(options, group);
+    let late = options.session_timeout * BACK_IN_SESSIONS;
+    let (mut replaced, mut shut_out) = (None, false);
     while !shared.state().left {
-        let late = options.session_timeout * BACK_IN_SESSIONS;
-        if shared.state().lost.is_some_and(|lost| lost.elapsed() > late) {
+        if shut_out || shared.state().lost.is_some_and(|lost| lost.elapsed() > late) {
             shared.state().lost = Some(Instant::now());
             match client(options, group, shared) {
                 Ok(new) => {
+                    // One that was shut out replaces nobody who may still come back.
+                    replaced = (!std::mem::take(&mut shut_out)).then(Instant::now);
                     tracing::warn!(group, "a member of a kafka group has not come back to it, and joins anew");
                     consumer = Arc::new(new);
                     unowned = Unowned::new(options, group);
@@ -148,6 +151,16 @@ fn listen(options: &KafkaOptions, group: &str, member: &Member) {
         }
         match consumer.poll(LISTEN) {
             None | Some(Ok(_)) => {}
+            // By the client that it replaced, most likely, which has come back after all.
+            Some(Err(KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId)))
+                if replaced.is_some_and(|replaced: Instant| replaced.elapsed() < late) =>
+            {
+                let owned = shared.state().owned.clone();
+                shared.lose(&owned);
+                shut_out = true;
+                std::thread::sleep(LISTEN);
+                continue;
+            }
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                 shared.fail(error.to_string());
                 return;
