@@ -85,7 +85,7 @@ impl SqlEngine {
         let memory = Memory::new(options.memory_bytes, options.spill_bytes, options.spill_folder.as_deref())?;
         // So that they are among the metrics before the first file.
         metrics::spilled(0, 0);
-        let nice = options.nice;
+        let nice = priority::behind(options.nice);
         let runtime = Builder::new_multi_thread()
             .worker_threads(options.threads.max(1))
             .thread_name("sql")

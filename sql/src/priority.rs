@@ -1,18 +1,28 @@
 //! How much of the processor the threads that answer questions get: what live tracking leaves.
 
-/// Makes the calling thread nicer. Where a system knows niceness of whole processes only, it stays as it is.
+/// How nice a thread is that stands so far behind the calling one; `None`: the system can't tell. Threads that come later inherit from whoever
+/// starts them, so it is asked once, of one that answers no questions.
 #[cfg(target_os = "linux")]
-pub(crate) fn step_back(by: u8) {
-    use rustix::process::{getpriority_process, setpriority_process};
+pub(crate) fn behind(by: u8) -> Option<i32> {
     // Nobody's id means the calling thread here. Further than that niceness doesn't go.
-    let nicer = getpriority_process(None).map(|now| now.saturating_add(i32::from(by)).min(MOST));
-    // Being nicer needs no right; where a sandbox forbids the call, questions are answered all the same.
-    nicer.and_then(|nicer| setpriority_process(None, nicer)).ok();
+    rustix::process::getpriority_process(None).ok().map(|now| now.saturating_add(i32::from(by)).min(MOST))
+}
+
+/// Makes the calling thread that nice. Being nicer needs no right; where a sandbox forbids the call, questions are answered all the same.
+#[cfg(target_os = "linux")]
+pub(crate) fn step_back(to: Option<i32>) {
+    to.map(|nice| rustix::process::setpriority_process(None, nice));
+}
+
+/// Where a system knows niceness of whole processes only, it stays as it is.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn behind(_: u8) -> Option<i32> {
+    None
 }
 
 /// See above.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn step_back(_: u8) {}
+pub(crate) fn step_back(_: Option<i32>) {}
 
 #[cfg(target_os = "linux")]
 const MOST: i32 = 19;
