@@ -51,7 +51,7 @@ const PREFIX: &str = "bench_";
 
 /// One of the three that are asked.
 enum Asked {
-    Ours(&'static str, SqlEngine),
+    Ours(&'static str, Box<SqlEngine>),
     Theirs(reqwest::Client, String),
 }
 
@@ -91,7 +91,7 @@ async fn main() -> Result<()> {
     table.push(Row::new("files: rows stored a second, compaction included", per_second(args.rows, took)));
     let bytes = size(dir.path())?;
     table.push(Row::new("files: bytes a row", format!("{:.1}", bytes as f64 / args.rows as f64)));
-    asked.push(Asked::Ours("files", SqlEngine::new(files, catalog.clone(), options())?));
+    asked.push(Asked::Ours("files", Box::new(SqlEngine::new(files, catalog.clone(), options())?)));
     if let Some(address) = &args.questdb {
         let (host, port) = address.split_once(':').context("--questdb HOST:PORT")?;
         let server = QuestDbOptions {
@@ -106,7 +106,7 @@ async fn main() -> Result<()> {
             let bytes = size(folder)?;
             table.push(Row::new("QuestDB: bytes a row", format!("{:.1}", bytes as f64 / args.rows as f64)));
         }
-        asked.push(Asked::Ours("our SQL over QuestDB", SqlEngine::new(store, catalog, options())?));
+        asked.push(Asked::Ours("our SQL over QuestDB", Box::new(SqlEngine::new(store, catalog, options())?)));
         asked.push(Asked::Theirs(reqwest::Client::new(), format!("http://{address}")));
     }
 

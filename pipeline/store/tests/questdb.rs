@@ -228,7 +228,7 @@ async fn newest_rows_are_the_servers_work_and_exact_beside_versions_in_memory() 
         for (filters, passes) in &cases {
             let batches = read(Arc::clone(&table), filters, None).await;
             let told = newest(batches.iter().flat_map(|batch| rows::positions_from(batch).expect("positions")));
-            let expected = newest(history.expected_positions().into_iter().filter(|p| passes(p)));
+            let expected = newest(history.expected_positions().into_iter().filter(passes));
             assert!(!expected.is_empty(), "{filters:?} would check nothing");
             assert_eq!(told, expected, "{filters:?}");
         }
