@@ -27,7 +27,7 @@ const BACKOFF: [Duration; 4] =
 const MAX_REFUSED: usize = 100;
 /// What the server says of lines that it does not understand or that don't fit its table, and of requests that are too large for it. All else is its
 /// own trouble, or that of a proxy, whatever the rows: a full disk is an inner error.
-const OF_ROWS: [&str; 2] = ["code: invalid", "code: request too large"];
+const OF_ROWS: [&str; 2] = ["invalid", "request too large"];
 /// Below this a slow server is waited for.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The client itself repeats what the server failed to do for inner reasons, within this time.
@@ -228,11 +228,24 @@ impl Writer {
     }
 }
 
-/// Whether what the server has answered is about the rows. The client gives all answers one code of its own, the server's only in the message,
-/// behind what the server says: `… [id: 7e1c-3, code: invalid, line: 4]`.
+/// Whether what the server has answered is about the rows.
 fn blames_rows(message: &str) -> bool {
-    let told = message.rsplit_once(" [").map_or("", |(_, told)| told);
-    OF_ROWS.iter().any(|code| told.contains(code))
+    code_of(message).is_some_and(|code| OF_ROWS.contains(&code.as_str()))
+}
+
+/// The server's own code. The client gives all its answers one code, and the server's only in the message: as the server's JSON, or, where it
+/// has taken that apart, behind what the server says: `… [id: 7e1c-3, code: invalid, line: 4]`.
+fn code_of(message: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        code: String,
+    }
+    let json = message.find('{').and_then(|begin| serde_json::from_str(message.get(begin..)?).ok());
+    json.map(|Answer { code }| code).or_else(|| {
+        let (_, told) = message.rsplit_once(" [")?;
+        let (_, code) = told.split_once("code: ")?;
+        Some(code.split([',', ']']).next()?.to_owned())
+    })
 }
 
 /// Partition and offset of each row.
@@ -392,6 +405,9 @@ mod tests {
             ("Could not flush buffer: code: invalid [28] [id: 7e1c-5, code: internal error, line: 1]", false),
             ("Could not flush buffer: table renamed [id: 7e1c-6, code: retry operation]", false),
             ("Could not flush buffer: <html>[code: invalid]</html>", false),
+            (r#"Could not flush buffer: {"code":"invalid","message":"cast error","line":334,"errorId":"d78c-5"}"#, true),
+            (r#"Could not flush buffer: {"code":"internal error","message":"[code: invalid]","errorId":"d78c-6"}"#, false),
+            ("Could not flush buffer: {\"code\":", false),
             ("Could not flush buffer: ", false),
         ] {
             assert_eq!(blames_rows(message), rows, "{message}");
