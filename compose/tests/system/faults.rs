@@ -23,7 +23,7 @@ const POSITIONS_PER_FAULT: usize = 6_000;
 /// A single one may leave transactions open for ever when it is killed (ARCHITECTURE.md, "What it took to outlive a Kafka that is killed").
 const KAFKA_NODES: u16 = 3;
 /// Nothing takes so long unless it never ends.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Longer than a process may be silent without losing its partitions.
 const FROZEN: Duration = Duration::from_secs(8);
