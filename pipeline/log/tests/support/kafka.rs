@@ -115,10 +115,30 @@ impl Broker {
         assert!(sent.success());
     }
 
-    /// Starts again what was killed, on the same data; returns when it answers.
+    /// Starts again what was killed, on the same data; returns when it answers, and all copies of a cluster are in sync: who loses
+    /// one node after the other before that has lost two.
     pub(crate) fn restart(&self) {
         let started = stack(&self.folder, self.port, self.nodes).args(["up", "kafka"]).stdout(Stdio::null()).status();
         assert!(started.expect("compose/stack runs").success(), "Kafka starts again");
+        for _ in 0..240 {
+            if self.nodes == 1 || self.is_in_sync() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        panic!("the copies are not in sync two minutes after all nodes were back");
+    }
+
+    /// As kcat tells it: `partition 0, leader 2, replicas: 2,3,1, isrs: 2,1,3`.
+    fn is_in_sync(&self) -> bool {
+        let told = Command::new("kcat").args(["-b", &self.address(), "-L"]).output().expect("kcat is installed").stdout;
+        let count = |line: &str, of: &str| {
+            line.split_once(of)
+                .map(|(_, ids)| ids.split(' ').next().unwrap_or("").split(',').filter(|id| !id.is_empty()).count())
+        };
+        let told = String::from_utf8_lossy(&told);
+        let mut partitions = told.lines().filter(|line| line.trim_start().starts_with("partition ")).peekable();
+        partitions.peek().is_some() && partitions.all(|line| count(line, "replicas: ") == count(line, "isrs: "))
     }
 
     /// Settings of a log that no other test uses, with few partitions.
