@@ -1,8 +1,9 @@
 //! One Parquet file: how it is laid out, written, checked, read back, and removed once nobody reads it.
 //!
 //! Rows are sorted by the table's key, so that a device's day lies together: row groups of 131,072 rows, pages of 8,192 with an index.
-//! Times, offsets and places (see [`super::degrees`]) are differences from row to row, in as few bits as they need. Between the last row group
-//! and the footer positions have the newest row of each device once more: see [`crate::digest`].
+//! Times, offsets and places (see [`super::degrees`]) are differences from row to row, in as few bits as they need; heights are split into
+//! byte streams, which suits the compressor. Between the last row group and the footer positions have the newest row of each device once
+//! more: see [`crate::digest`].
 
 use super::degrees::{converted, file_schema};
 use super::disk::{Disk, DiskFile, checksum};
@@ -314,11 +315,15 @@ fn properties(table: Table, level: u32) -> WriterProperties {
         .set_write_batch_size(1_024)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(Some(sorting.collect()));
-    for name in ["fix_time", "received_at", "lat", "lon", "log_offset"] {
-        let column = ColumnPath::from(name);
-        properties = properties
-            .set_column_dictionary_enabled(column.clone(), false)
-            .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+    for (names, encoding) in [
+        (&["fix_time", "received_at", "lat", "lon", "log_offset"][..], Encoding::DELTA_BINARY_PACKED),
+        // Where heights are worked out and not rounded, hardly two are the same: a dictionary would be as long as the column, beside it.
+        (&["altitude_m"], Encoding::BYTE_STREAM_SPLIT),
+    ] {
+        for name in names {
+            let column = ColumnPath::from(*name);
+            properties = properties.set_column_dictionary_enabled(column.clone(), false).set_column_encoding(column, encoding);
+        }
     }
     properties.build()
 }
