@@ -1,7 +1,7 @@
 //! Askers whose statements nobody should ask, one after the other for as long as it lasts.
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +13,9 @@ const ENOUGH: usize = 1 << 20;
 
 /// What came of a statement that did no harm.
 pub const ANSWERED: &str = "answered";
+
+/// What came of one that failed after the beginning of its answer was there.
+const BROKEN_OFF: &str = "broken off in the middle";
 
 /// What came of statements, and how often.
 pub type Outcomes = BTreeMap<&'static str, usize>;
@@ -113,13 +116,32 @@ impl Asker {
             429 => "without a turn (429)",
             status => bail!("answered {status}: {}", statement.chars().take(100).collect::<String>()),
         };
-        let mut taken = 0;
+        let mut taken = Vec::new();
         while let Some(piece) = answer.chunk().await.context("taking an answer")? {
-            taken += piece.len();
-            if taken > ENOUGH {
+            taken.extend_from_slice(&piece);
+            if taken.len() > ENOUGH {
                 return Ok("given up by who asked");
             }
         }
-        Ok(outcome)
+        if outcome == ANSWERED { end_of(&taken) } else { Ok(outcome) }
+    }
+}
+
+/// What came of a statement whose answer began well: where rows were sent before it failed, that stands at their end.
+fn end_of(answer: &[u8]) -> Result<&'static str> {
+    let answer: Value = serde_json::from_slice(answer).context("an answer is no JSON")?;
+    Ok(if answer.get("error").is_some() { BROKEN_OFF } else { ANSWERED })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_breaks_off_in_the_middle_is_none() {
+        let rows = r#"{"columns":[{"name":"error","type":"text"}],"rows":[["error"]],"truncated":"#;
+        assert_eq!(end_of(format!("{rows}false}}").as_bytes()).expect("JSON"), ANSWERED);
+        assert_eq!(end_of(format!(r#"{rows}true,"error":"too long"}}"#).as_bytes()).expect("JSON"), BROKEN_OFF);
+        assert!(end_of(rows.as_bytes()).is_err(), "without its end it is none either");
     }
 }

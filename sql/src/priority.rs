@@ -11,7 +11,9 @@ pub(crate) fn behind(by: u8) -> Option<i32> {
 /// Makes the calling thread that nice. Being nicer needs no right; where a sandbox forbids the call, questions are answered all the same.
 #[cfg(target_os = "linux")]
 pub(crate) fn step_back(to: Option<i32>) {
-    to.map(|nice| rustix::process::setpriority_process(None, nice));
+    if let Some(nice) = to {
+        rustix::process::setpriority_process(None, nice).ok();
+    }
 }
 
 /// Where a system knows niceness of whole processes only, it stays as it is.

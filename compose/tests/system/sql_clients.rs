@@ -127,6 +127,18 @@ fn clients_of_python_and_what_grafana_asks_are_answered() {
 }
 
 #[test]
+fn files_of_the_store_and_exported_ones_are_read_by_other_programs() {
+    let buses = Buses::start();
+    well(&["store", "compact", "--data", buses.data()]);
+    let (store, exported) = (buses.folder.path().join("store"), buses.folder.path().join("buses.parquet"));
+    well(&["export", "--data", buses.data(), "--format", "parquet", "--output", exported.to_str().unwrap()]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/sql_clients/files.py");
+    let output = Command::new(python()).arg(script).args([&store, &exported]).output();
+    let output = output.expect("compose/test has installed the clients");
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
 fn it_is_off_unless_asked_for_and_refuses_to_be_open() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();

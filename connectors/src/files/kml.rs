@@ -13,6 +13,8 @@ use waystream_domain::{DeviceId, Timestamp};
 
 /// Times of a track that may wait for their places, and the other way round: some programs write all of the one before the other.
 const MAX_WAITING: usize = 1_000_000;
+/// Longest of them: nothing longer is a time, or a place.
+const MAX_SAID_BYTES: usize = 256;
 
 /// Reads the fixes of a KML file.
 pub fn read<R: Read>(input: R, device: DeviceId) -> Reader<R> {
@@ -44,6 +46,13 @@ struct Said {
     text: String,
 }
 
+impl Said {
+    fn new(line: u64, text: &str) -> Self {
+        let text = text.trim();
+        Self { line, text: text[..text.floor_char_boundary(MAX_SAID_BYTES)].to_owned() }
+    }
+}
+
 impl<R: Read> Iterator for Reader<R> {
     type Item = Result<TrackPoint, RowFault>;
 
@@ -58,7 +67,7 @@ impl<R: Read> Reader<R> {
         loop {
             let Some(element) = self.xml.next()? else { return Ok(None) };
             let Element::Close { line, name, text } = element else { continue };
-            let said = Said { line, text };
+            let said = Said::new(line, &text);
             match (name.as_str(), self.xml.parent()) {
                 ("when", Some("TimeStamp")) => self.stamp = Some(said),
                 ("coordinates", Some("Point")) => self.point = Some(said),

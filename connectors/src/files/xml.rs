@@ -9,6 +9,10 @@ use waystream_domain::DeviceId;
 
 /// Longest text of an element that we look at; longer ones are cut.
 const MAX_TEXT_BYTES: usize = 4096;
+/// Longest text or tag at all: the parser has it in memory. A line of a map may have some hundred thousand places in one text.
+const MAX_PIECE_BYTES: usize = 32 << 20;
+/// Elements that lie deeper in each other are no track.
+const MAX_DEPTH: usize = 256;
 
 /// The elements of a file.
 pub(super) struct Elements<R> {
@@ -53,7 +57,7 @@ impl Opened {
 
 impl<R: Read> Elements<R> {
     pub(super) fn of(input: R) -> Self {
-        let input = CountedLines { inner: BufReader::with_capacity(1 << 16, input), lines: 1 };
+        let input = CountedLines { inner: BufReader::with_capacity(1 << 16, input), lines: 1, left: MAX_PIECE_BYTES };
         Self {
             xml: Reader::from_reader(input),
             buffer: Vec::new(),
@@ -90,7 +94,7 @@ impl<R: Read> Elements<R> {
     /// `None` at the end of the file.
     ///
     /// # Errors
-    /// If it is no XML, or ends with elements open.
+    /// If it is no XML, ends with elements open, or has a piece without an end.
     pub(super) fn next(&mut self) -> io::Result<Option<Element>> {
         if self.ended {
             return Ok(None);
@@ -102,6 +106,7 @@ impl<R: Read> Elements<R> {
             self.buffer.clear();
             let mut buffer = std::mem::take(&mut self.buffer);
             let line = self.line();
+            self.xml.get_mut().left = MAX_PIECE_BYTES;
             let found = match self.xml.read_event_into(&mut buffer).map_err(unreadable)? {
                 Event::Start(element) => Some(self.open(&element, line)?),
                 Event::Empty(element) => {
@@ -128,6 +133,9 @@ impl<R: Read> Elements<R> {
     }
 
     fn open(&mut self, element: &BytesStart<'_>, line: u64) -> io::Result<Element> {
+        if self.path.len() == MAX_DEPTH {
+            return Err(unreadable(format!("elements lie more than {MAX_DEPTH} deep in each other")));
+        }
         let mut attributes = Vec::new();
         for attribute in element.attributes() {
             let attribute = attribute.map_err(unreadable)?;
@@ -160,6 +168,8 @@ fn unreadable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io:
 struct CountedLines<R> {
     inner: BufReader<R>,
     lines: u64,
+    /// Bytes that the piece at hand may still have.
+    left: usize,
 }
 
 impl<R: Read> Read for CountedLines<R> {
@@ -172,12 +182,46 @@ impl<R: Read> Read for CountedLines<R> {
 
 impl<R: Read> BufRead for CountedLines<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.left == 0 {
+            return Err(unreadable(format!("a text or tag of more than {MAX_PIECE_BYTES} bytes")));
+        }
         self.inner.fill_buf()
     }
 
     fn consume(&mut self, bytes: usize) {
         let read = &self.inner.buffer()[..bytes];
         self.lines += read.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.left = self.left.saturating_sub(bytes);
         self.inner.consume(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Why a file can't be read to its end.
+    fn fault(file: impl Read) -> Option<String> {
+        let mut elements = Elements::of(file);
+        loop {
+            match elements.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(error) => return Some(error.to_string()),
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_end_is_not_kept_in_memory() {
+        for beginning in ["<gpx>", "<gpx name='"] {
+            let endless = beginning.as_bytes().chain(io::repeat(b'x')).take(1 << 27);
+            let fault = fault(endless).unwrap_or_default();
+            assert!(fault.contains("a text or tag of more than"), "{beginning}: {fault}");
+        }
+        let (deep, deeper) = (MAX_DEPTH, MAX_DEPTH + 1);
+        assert_eq!(fault(["<a>".repeat(deep), "</a>".repeat(deep)].concat().as_bytes()), None);
+        let fault = fault("<a>".repeat(deeper).as_bytes()).unwrap_or_default();
+        assert!(fault.contains("deep in each other"), "{fault}");
     }
 }

@@ -229,23 +229,15 @@ fn picked(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch, ArrowError
 mod tests {
     use super::*;
     use crate::Archived;
+    use crate::contract;
     use crate::rows::{positions_batch, positions_from};
-    use waystream_domain::{DeviceId, FleetId, LatLon, Position, Timestamp};
+    use waystream_domain::{FleetId, Position, Timestamp};
 
     fn position(device: &str, fleet: &str, ms: i64) -> Position {
         Position {
-            device: DeviceId::new(device).expect("an id"),
             fleet: FleetId::new(fleet).expect("an id"),
-            fix_time: Timestamp::from_millis(ms).expect("a time"),
-            received_at: Timestamp::from_millis(ms + 1).expect("a time"),
-            location: LatLon::new(52.0, 13.0).expect("on Earth"),
-            valid: true,
-            altitude_m: None,
-            speed_mps: None,
-            course_deg: None,
-            accuracy_m: None,
-            protocol: "test".into(),
             attributes: [("driver_id", "a text that is longer than a view holds")].into_iter().collect(),
+            ..contract::position(device, Timestamp::from_millis(ms).expect("a time"))
         }
     }
 

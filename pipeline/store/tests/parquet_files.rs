@@ -1,6 +1,11 @@
 //! What the embedded store does with its files: where rows go, how many files stay, what damage does.
 
+use arrow::array::AsArray;
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -108,7 +113,25 @@ async fn a_compacted_position_takes_few_bytes() {
     store.maintain(at("2026-03-06T00:00:00Z")).await.expect("keeps house");
     let [file] = files(dir.path()).try_into().expect("one file");
     let bytes = std::fs::metadata(file).expect("a file").len();
-    assert!(bytes <= 120_000 * 25, "{} bytes per position", bytes as f64 / 120_000.0);
+    assert!(bytes <= 120_000 * 10, "{} bytes per position", bytes as f64 / 120_000.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_programs_read_the_places_of_files_in_degrees() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&dir);
+    append(store.as_ref(), [position("a", at("2026-03-04"))]).await;
+    store.flush().await.expect("flushes");
+    let [file] = files(dir.path()).try_into().expect("one file");
+    // What a file tells Arrow's libraries alone is left aside.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(File::open(file).expect("a file"), options);
+    let rows = reader.and_then(|reader| reader.build()).expect("readable").next().expect("rows").expect("readable");
+    let text = |name: &str| {
+        let column = cast(rows.column_by_name(name).expect("a column"), &DataType::Utf8).expect("text");
+        column.as_string::<i32>().value(0).to_owned()
+    };
+    assert_eq!([text("lat"), text("lon")], ["52.2421311", "21.1359898"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -197,6 +197,13 @@ mod tests {
     }
 
     #[test]
+    fn letters_in_another_encoding_spoil_no_row() {
+        let text = b"id,name,uniqueid\n7,K\xfchlwagen,356307042441013\n8,Van,356307042441014\n";
+        let devices: Vec<Device> = table(&text[..], Manner::Csv).map(|row| device(&row.unwrap()).unwrap()).collect();
+        assert_eq!(devices.iter().map(|d| (d.key, d.name.as_str())).collect::<Vec<_>>(), [(7, "K\u{fffd}hlwagen"), (8, "Van")]);
+    }
+
+    #[test]
     fn truth_is_read_however_a_database_writes_it() {
         let cases = [("t", true), ("TRUE", true), ("1", true), ("\u{1}", true), ("0x01", true), ("f", false), ("0", false)];
         for (written, valid) in cases.into_iter().chain([("\\0", false), ("0x00", false)]) {

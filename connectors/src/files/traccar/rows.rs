@@ -3,7 +3,7 @@
 use super::super::RowFault;
 use crate::protocol::Fault;
 use crate::readers::malformed;
-use csv::{ReaderBuilder, StringRecord, Terminator};
+use csv::{ByteRecord, ReaderBuilder, Terminator};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -106,10 +106,10 @@ fn without_backslashes(text: &str) -> String {
     plain
 }
 
-/// The rows of a table.
+/// The rows of a table. Bytes that are no UTF-8 spoil the letters they are in, not their row: most columns with words are not taken.
 pub fn table(input: impl Read, manner: Manner) -> impl Iterator<Item = Result<Row, RowFault>> {
     let mut reader = manner.reader(input);
-    let mut record = StringRecord::new();
+    let mut record = ByteRecord::new();
     let mut names: Option<Vec<String>> = None;
     let mut ended = false;
     std::iter::from_fn(move || {
@@ -118,9 +118,11 @@ pub fn table(input: impl Read, manner: Manner) -> impl Iterator<Item = Result<Ro
         }
         let names = match &names {
             Some(names) => names,
-            None => match reader.headers() {
+            None => match reader.byte_headers() {
                 Ok(header) => {
-                    let name = |field: &str| field.trim_start_matches('\u{feff}').trim().to_ascii_lowercase();
+                    let name = |field: &[u8]| {
+                        String::from_utf8_lossy(field).trim_start_matches('\u{feff}').trim().to_ascii_lowercase()
+                    };
                     names.insert(header.iter().map(name).collect())
                 }
                 Err(error) => {
@@ -129,10 +131,11 @@ pub fn table(input: impl Read, manner: Manner) -> impl Iterator<Item = Result<Ro
                 }
             },
         };
-        match reader.read_record(&mut record) {
+        match reader.read_byte_record(&mut record) {
             Ok(true) => {
                 let line = record.position().map_or(0, csv::Position::line);
-                let fields = names.iter().zip(&record).filter_map(|(name, field)| Some((name.clone(), manner.text(field)?)));
+                let text = |field: &[u8]| manner.text(&String::from_utf8_lossy(field));
+                let fields = names.iter().zip(&record).filter_map(|(name, field)| Some((name.clone(), text(field)?)));
                 Some(Ok(Row { line, fields: fields.collect() }))
             }
             Ok(false) => {

@@ -1,5 +1,6 @@
 //! Compaction and retention: which files are rewritten, and the rewriting. Nothing here changes the manifest.
 
+use super::degrees::converted;
 use super::disk::Disk;
 use super::file::{DataFile, FileWriter, NewFile};
 use super::period::{self, day_of};
@@ -111,6 +112,7 @@ pub(crate) fn run(task: &Task, keep: &Keep<'_>, target: &Target<'_>) -> Result<V
     };
     let mut sources =
         task.files.iter().map(|f| f.read().map_err(|e| unread(&f.entry.path, &e))).collect::<Result<Vec<_>, _>>()?;
+    let schema = task.table.schema();
     let mut merge = Merge::new(task.table, sources.len());
     loop {
         if target.closing.load(Ordering::Relaxed) {
@@ -118,8 +120,8 @@ pub(crate) fn run(task: &Task, keep: &Keep<'_>, target: &Target<'_>) -> Result<V
         }
         match merge.step().map_err(unmerged)? {
             Step::Need(i) => match sources[i].next().transpose().map_err(|e| unread(&task.files[i].entry.path, &e.into()))? {
-                // A file has its table's columns, but the reader may call "UTC" or nullability by another name.
-                Some(batch) => merge.give(i, conform(task.table, &batch).map_err(unmerged)?).map_err(unmerged)?,
+                // A file has its table's columns, but places of another type, and the reader may call nullability by another name.
+                Some(batch) => merge.give(i, converted(&batch, &schema).map_err(unmerged)?).map_err(unmerged)?,
                 None => merge.end(i),
             },
             Step::Rows(rows) => out.write(keep(rows).map_err(unmerged)?)?,
@@ -265,10 +267,6 @@ pub(crate) fn kept(
         return Ok(rows);
     }
     compute::filter_record_batch(&rows, &rules.keeps(&rows, now_ms, keep_from_ms)?)
-}
-
-fn conform(table: Table, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    RecordBatch::try_new(table.schema(), batch.columns().to_vec())
 }
 
 fn unmerged(error: ArrowError) -> StoreError {

@@ -1,9 +1,11 @@
 //! One Parquet file: how it is laid out, written, checked, read back, and removed once nobody reads it.
 //!
 //! Rows are sorted by the table's key, so that a device's day lies together: row groups of 131,072 rows, pages of 8,192 with an index.
-//! Coordinates are split into byte streams, times and offsets are deltas; both suit the compressor. Between the last row group and the
-//! footer positions have the newest row of each device once more: see [`crate::digest`].
+//! Times, offsets and places (see [`super::degrees`]) are differences from row to row, in as few bits as they need; heights are split into
+//! byte streams, which suits the compressor. Between the last row group and the footer positions have the newest row of each device once
+//! more: see [`crate::digest`].
 
+use super::degrees::{converted, file_schema};
 use super::disk::{Disk, DiskFile, checksum};
 use super::lately::Lately;
 use super::manifest::{FileEntry, Section, Thinned};
@@ -11,6 +13,7 @@ use crate::digest::{Digester, Newest};
 use crate::memory::Bounds;
 use crate::{StoreError, Table, metrics};
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -107,7 +110,7 @@ impl DataFile {
         self.obsolete.store(true, Ordering::Relaxed);
     }
 
-    /// Its rows in order, read from its own open handle.
+    /// Its rows in order, read from its own open handle, with the types that they have there.
     pub(crate) fn read(&self) -> Result<ParquetRecordBatchReader, ParquetError> {
         ParquetRecordBatchReaderBuilder::try_new(File::open(&self.path)?)?.with_batch_size(PAGE_ROWS).build()
     }
@@ -205,6 +208,8 @@ pub(crate) struct FileWriter {
     relative: String,
     path: PathBuf,
     disk: Disk,
+    /// Of the columns as the file has them.
+    schema: SchemaRef,
     writer: ArrowWriter<DiskFile>,
     bounds: Option<Bounds>,
     rows: u64,
@@ -217,16 +222,18 @@ impl FileWriter {
         let relative = format!("{}/{}-{:06}.parquet", new.table.name(), new.period, new.number);
         let path = folder.join(&relative);
         let file = disk.create(&path).map_err(|e| StoreError::Unavailable(format!("could not create {relative}: {e}")))?;
-        let writer = ArrowWriter::try_new(file, new.table.schema(), Some(properties(new.table, new.level)))
+        let schema = file_schema(new.table);
+        let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties(new.table, new.level)))
             .map_err(|e| unwritten(&relative, &e))?;
         let digester = Digester::new(new.table);
-        Ok(Self { new, relative, path, disk: disk.clone(), writer, bounds: None, rows: 0, digester })
+        Ok(Self { new, relative, path, disk: disk.clone(), schema, writer, bounds: None, rows: 0, digester })
     }
 
     /// Further rows, in order of the key.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         let Some(bounds) = Bounds::of(self.new.table, batch) else { return Ok(()) };
-        self.writer.write(batch).map_err(|e| unwritten(&self.relative, &e))?;
+        let packed = converted(batch, &self.schema).map_err(|e| unwritten(&self.relative, &e.into()))?;
+        self.writer.write(&packed).map_err(|e| unwritten(&self.relative, &e))?;
         self.digester.add(batch).map_err(|e| unwritten(&self.relative, &e.into()))?;
         self.rows += batch.num_rows() as u64;
         match &mut self.bounds {
@@ -309,8 +316,9 @@ fn properties(table: Table, level: u32) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(Some(sorting.collect()));
     for (names, encoding) in [
-        (&["lat", "lon"][..], Encoding::BYTE_STREAM_SPLIT),
-        (&["fix_time", "received_at", "log_offset"], Encoding::DELTA_BINARY_PACKED),
+        (&["fix_time", "received_at", "lat", "lon", "log_offset"][..], Encoding::DELTA_BINARY_PACKED),
+        // Where heights are worked out and not rounded, hardly two are the same: a dictionary would be as long as the column, beside it.
+        (&["altitude_m"], Encoding::BYTE_STREAM_SPLIT),
     ] {
         for name in names {
             let column = ColumnPath::from(*name);

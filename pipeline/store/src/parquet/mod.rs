@@ -16,6 +16,7 @@ mod compact;
 mod count_exec;
 #[cfg(test)]
 mod crash_tests;
+mod degrees;
 mod disk;
 mod erase;
 mod file;
@@ -24,6 +25,8 @@ mod lately;
 mod manifest;
 mod merge_exec;
 mod newest;
+#[cfg(test)]
+mod older_tests;
 mod order;
 mod overlap;
 mod part;
