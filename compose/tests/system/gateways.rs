@@ -92,7 +92,7 @@ fn everything_after(cursor: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sockets_of_a_gateway_that_dies_move_to_another_and_miss_no_alert() {
-    let deployment = Deployment::start(&["warsaw_districts"]).await;
+    let deployment = Deployment::start_with_questdb(&["warsaw_districts"]).await;
     let _connect = deployment.process("connect", "connect");
     let _dataflow = deployment.process("dataflow", "dataflow");
     let _archive = deployment.process("archive", "archive");
