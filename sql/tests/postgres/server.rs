@@ -15,6 +15,9 @@ use waystream_domain::{
 use waystream_sql::postgres::{Door, Postgres, PostgresOptions};
 use waystream_sql::{Scope, SqlOptions};
 
+/// Nothing that is waited for takes so long unless it never comes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Lets in whom the catalog knows.
 pub(crate) struct CatalogDoor(pub(crate) SharedCatalog);
 
@@ -107,7 +110,7 @@ impl Server {
         let begun = Instant::now();
         while self.fixture.engine.running() != queries {
             let running = self.fixture.engine.running();
-            assert!(begun.elapsed() < Duration::from_secs(20), "{running} queries run, not {queries}");
+            assert!(begun.elapsed() < PATIENCE, "{running} queries run, not {queries}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -2,12 +2,12 @@
 
 use crate::client::{Client, Received, error, kinds, startup};
 use crate::common::fixture;
-use crate::server::{CatalogDoor, Server, options};
+use crate::server::{CatalogDoor, PATIENCE, Server, options};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use waystream_domain::TokenScope;
 use waystream_sql::SqlOptions;
@@ -163,7 +163,7 @@ async fn without_tls_the_wish_for_it_is_declined() {
 async fn who_does_not_get_done_is_closed_and_harms_nobody() {
     let options = PostgresOptions { startup: Duration::from_millis(400), ..options() };
     let server = Server::start_with(options, SqlOptions::default()).await;
-    let (mut half_open, begun) = (Vec::new(), Instant::now());
+    let mut half_open = Vec::new();
     for beginning in
         [&b""[..], b"\0\0", b"\0\0\0\x30\0\x03\0\0user", b"\0\0\0\x08\x04\xd2\x16\x2f", b"\0\0\0\x13\0\x03\0\0user\0anna\0\0"]
     {
@@ -174,9 +174,9 @@ async fn who_does_not_get_done_is_closed_and_harms_nobody() {
     server.anna().await.query("SELECT 1").await.unwrap();
     for mut client in half_open {
         let mut rest = Vec::new();
-        client.tcp.read_to_end(&mut rest).await.ok();
+        let closed = tokio::time::timeout(PATIENCE, client.tcp.read_to_end(&mut rest)).await;
+        closed.expect("it is closed").ok();
     }
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 
     // Bytes that make no sense.
     for garbage in [
