@@ -9,7 +9,7 @@ use crate::live::{self, Board, BoardPositions, Command, Follow, Hub, HubStart, K
 use crate::nodes::{Adapter, Dashboards, Nodes, RedisConfigError, Supervisor};
 use crate::oidc::Oidc;
 use crate::replay::ReplayContext;
-use crate::rest::{self, ExportFormat, Lists, Rates, Rest, Trails, Turns, sign_in_by_link};
+use crate::rest::{self, ExportFormat, Lists, Rates, Rest, Trails, Turns, limited_openings, sign_in_by_link};
 use crate::wire::PageConfig;
 use crate::{headers, listener, now, static_files, tiles_file};
 use axum::Router;
@@ -214,6 +214,7 @@ impl Gateway {
             .and(NotForContentType::const_new("application/vnd.apache.parquet"))
             .and(NotForContentType::const_new("application/vnd.openxmlformats"));
         let compressed = CompressionLayer::new().compress_when(worth_it);
+        let sockets = sockets.layer(from_fn_with_state(Arc::clone(&rest), limited_openings));
         let operators = if config.operators { operator_routes_for_this_machine(ready, metrics) } else { alive() };
         let pages = Router::new()
             .route("/sign-in", get(sign_in_by_link))

@@ -33,7 +33,7 @@ mod vehicles;
 
 pub(crate) use error::ApiError;
 pub use export::{ExportFormat, OpenTrackFile, TrackSink};
-pub(crate) use rates::Rates;
+pub(crate) use rates::{Rates, limited_openings};
 pub(crate) use room::Turns;
 pub(crate) use session::sign_in_by_link;
 pub(crate) use shared::{LINES, Trails};
