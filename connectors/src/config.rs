@@ -77,7 +77,7 @@ pub struct Limits {
     pub frame_timeout_s: u64,
     /// Seconds without a byte after which a device is taken for gone.
     pub idle_timeout_s: u64,
-    /// Messages of one device a second, over TCP, UDP and MQTT; for some seconds more at once. 0: as many as it likes.
+    /// Messages of one device a second, over TCP, UDP, MQTT and HTTP; for some seconds more at once. 0: as many as it likes.
     pub max_messages_per_device_s: u32,
     /// Senders of datagrams that are remembered on each port, and at most twice as many.
     pub max_udp_senders: usize,
