@@ -55,7 +55,7 @@ pub(crate) fn options() -> PostgresOptions {
         listen: ([127, 0, 0, 1], 0).into(),
         tls: None,
         insecure: false,
-        connections: 20,
+        connections: 40,
         startup: Duration::from_secs(10),
         idle: Duration::from_secs(600),
     }
