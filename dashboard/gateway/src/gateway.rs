@@ -194,6 +194,7 @@ impl Gateway {
             catalog,
             most: config.most,
             turns: Turns::default(),
+            tests: Default::default(),
             board,
             lists: Lists::default(),
             sql,

@@ -108,6 +108,8 @@ pub(crate) struct Rest {
     pub(crate) most: OrganisationLimits,
     /// To add to it.
     pub(crate) turns: Turns,
+    /// How often channels are tried.
+    pub(crate) tests: notifications::channels::Tests,
     /// The newest position of every vehicle.
     pub(crate) board: SharedBoard,
     /// Lists of vehicles that were asked for lately.
