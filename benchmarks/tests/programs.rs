@@ -90,6 +90,17 @@ fn a_replay_is_measured() {
     assert!(table.contains("| x1000: positions/s |") && table.contains("positions/s on a busy core"), "{table}");
 }
 
+/// By our gateway alone: the usual stack's server is not part of this repository.
+#[test]
+fn sockets_that_watch_fleets_are_told_of_them() {
+    let sizes = ["--clients", "20", "--fleets", "2", "--frozen", "2", "--seconds", "2", "--warm", "1"];
+    let table = run(env!("CARGO_BIN_EXE_fanout"), &sizes);
+    for row in ["20 sockets, 2 fleets, 2 frozen", "memory of an idle socket", "/s of 180/s", "frozen sockets that read again"] {
+        assert!(table.contains(row), "{row}: {table}");
+    }
+    assert!(!table.contains("deliveries | 0/s") && !table.contains("arrived | p50 NaN"), "{table}");
+}
+
 #[test]
 fn what_is_restored_at_scale_is_what_was_saved() {
     let sizes = ["--devices", "1500", "--fences", "500", "--kinds", "road,liverpool_bus"];
@@ -104,7 +115,7 @@ fn all_three_give_the_same_answers_to_the_questions_of_fleets() {
     let server = questdb::Server::start();
     let (host, port) = server.options().address;
     let address = format!("{host}:{port}");
-    let sizes = ["--rows", "160000", "--vehicles", "20", "--repeat", "1", "--questdb", &address];
+    let sizes = ["--rows", "160000", "--vehicles", "20", "--repeat", "0", "--questdb", &address];
     let table = run(env!("CARGO_BIN_EXE_sql"), &sizes);
     assert!(table.contains("the same rows and values from all three"), "{table}");
     assert_eq!(table.matches(" rows), ms |").count(), 33, "{table}");

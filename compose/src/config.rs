@@ -225,6 +225,7 @@ impl From<GatewaySection> for GatewayConfig {
             limits: ListenerLimits {
                 connections: section.max_connections,
                 per_address: section.max_connections_per_address,
+                sockets: section.max_connections.saturating_mul(2),
                 proxies: section.trusted_proxies.into(),
                 ..ListenerLimits::default()
             },

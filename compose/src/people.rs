@@ -138,8 +138,8 @@ fn decide(catalog: &Catalog, order: &PeopleOrder) -> anyhow::Result<(Vec<Catalog
         PeopleOrder::CreateUser { id, organisation, role } => {
             anyhow::ensure!(!catalog.users.contains_key(&id), "there is a user {id} already");
             anyhow::ensure!(catalog.organisations.contains_key(&organisation), "there is no organisation {organisation}");
-            let user = User { id: id.clone(), organisation, role, password_hash: None, preferences: None };
-            let (mut edits, said) = link(catalog, id);
+            let user = User { id, organisation, role, password_hash: None, preferences: None };
+            let (mut edits, said) = link(catalog, &user);
             edits.insert(0, CatalogEdit::Put(CatalogEntry::User(user)));
             (edits, said)
         }
@@ -148,13 +148,14 @@ fn decide(catalog: &Catalog, order: &PeopleOrder) -> anyhow::Result<(Vec<Catalog
             (vec![CatalogEdit::Put(CatalogEntry::User(changed))], format!("{id} is {}\n", format!("{role:?}").to_lowercase()))
         }
         PeopleOrder::RemoveUser { id } => (catalog.user_removal(&user(&id)?.id), format!("{id} may not come in any more\n")),
-        PeopleOrder::Link { id } => link(catalog, user(&id)?.id.clone()),
+        PeopleOrder::Link { id } => link(catalog, user(&id)?.as_ref()),
     })
 }
 
 /// Alone on its line, for programs. The dashboard's address stands before it: this process may not know by which others reach it.
-fn link(catalog: &Catalog, user: UserId) -> (Vec<CatalogEdit>, String) {
+fn link(catalog: &Catalog, user: &User) -> (Vec<CatalogEdit>, String) {
     let now = crate::now();
-    let (link, secret) = SignInLink::issue(user, now.plus_millis(LINK_MS), &rand::random());
+    let organisation = Some(user.organisation.clone());
+    let (link, secret) = SignInLink::issue(user.id.clone(), organisation, now.plus_millis(LINK_MS), &rand::random());
     (catalog.link_edits(link, now), format!("/sign-in?token={}\n", secret.as_str()))
 }

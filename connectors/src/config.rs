@@ -77,12 +77,14 @@ pub struct Limits {
     pub frame_timeout_s: u64,
     /// Seconds without a byte after which a device is taken for gone.
     pub idle_timeout_s: u64,
-    /// Messages of one device a second, over TCP, UDP and MQTT; for some seconds more at once. 0: as many as it likes.
+    /// Messages of one device a second, over TCP, UDP, MQTT and HTTP; for some seconds more at once. 0: as many as it likes.
     pub max_messages_per_device_s: u32,
     /// Senders of datagrams that are remembered on each port, and at most twice as many.
     pub max_udp_senders: usize,
     /// Seconds of silence after which a sender of datagrams is forgotten: its address may be another device's then.
     pub udp_idle_timeout_s: u64,
+    /// Sessions of MQTT clients at our broker, also of those that have gone and may come back within two hours. With so many nobody new comes in.
+    pub max_mqtt_sessions: usize,
     /// Seconds for which a report is held while the log is in trouble; then the connection is closed, unanswered.
     pub patience_s: u64,
     /// Seconds for reports under way to be stored and answered when we stop.
@@ -129,6 +131,7 @@ impl Default for Limits {
             max_messages_per_device_s: 1_000,
             max_udp_senders: 16_384,
             udp_idle_timeout_s: 5 * 60,
+            max_mqtt_sessions: 100_000,
             patience_s: 60,
             grace_s: 4,
         }

@@ -5,6 +5,7 @@ use crate::contest;
 use crate::faults::Source;
 use crate::ingest::{Ingest, Message, Taken};
 use crate::link::{Link, read_some};
+use crate::metrics;
 use crate::now;
 use crate::protocol::{Context, Fault, FaultKind, HttpAnswer, HttpDecoded, HttpRequest, Protocol};
 use crate::shown::{self, Shown};
@@ -26,6 +27,7 @@ use std::time::Instant;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use waystream_domain::DeviceId;
 
 /// Understands one request of a protocol.
 pub(crate) type Decode = fn(&HttpRequest<'_>, &Context) -> HttpDecoded;
@@ -108,11 +110,11 @@ async fn answer(shared: &Shared, request: Request, peer: SocketAddr, certificate
         let room = if is_small { None } else { Some(LARGE_BODIES.acquire().await) };
         (axum::body::to_bytes(body, shared.protocol.max_frame_bytes).await, room)
     };
-    // Until it is answered.
-    let _room;
+    // Until it is stored.
+    let room;
     let body: Bytes = match tokio::time::timeout(shared.limits.frame_timeout(), body).await {
         Ok((Ok(body), held)) => {
-            _room = held;
+            room = held;
             body
         }
         Ok((Err(_), _)) => {
@@ -131,11 +133,29 @@ async fn answer(shared: &Shared, request: Request, peer: SocketAddr, certificate
     let token = shown::token_of(&request);
     let of_token = token.as_deref().map_or(Shown::Nothing, Shown::Token);
     let source = Source { shown: certificate.map_or(of_token, Shown::Certificate), ..source };
-    response(&take(shared, &request, source).await)
+    let (answer, heard) = take(shared, &request, source).await;
+    drop((body, room));
+    if let Some(device) = heard {
+        slow_down(shared, &device).await;
+    }
+    response(&answer)
 }
 
-/// Decodes a request and stores what is in it; tells what may be answered.
-async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) -> HttpAnswer {
+/// Holds back the answer to a device that floods: nothing more comes over this connection until then.
+async fn slow_down(shared: &Shared, device: &DeviceId) {
+    let pause = shared.ingest.flow().said(device, 1, Instant::now());
+    if pause.is_zero() {
+        return;
+    }
+    metrics::too_fast(shared.protocol.name, 1);
+    tokio::select! {
+        () = shared.stop.cancelled() => {}
+        () = tokio::time::sleep(pause) => {}
+    }
+}
+
+/// Decodes a request and stores what is in it; tells what may be answered, and which device was heard.
+async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) -> (HttpAnswer, Option<DeviceId>) {
     let (received_at, came) = (now(), Instant::now());
     let HttpDecoded { mut decoded, answer, refusal, batch } = (shared.decode)(request, &Context::stream(received_at));
     if decoded.not_understood().is_some() {
@@ -155,18 +175,20 @@ async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) ->
             if let Some(device) = &decoded.device {
                 contest::heard(&shared.ingest, source, device, came, seen).await;
             }
-            match batch {
+            let answer = match batch {
                 Some(batch) => batch.answer(|device| {
                     shared.ingest.fleet_of(device).is_some() && shared.ingest.contradiction(source, device).is_none()
                 }),
                 None => answer,
-            }
+            };
+            (answer, decoded.device)
         }
         Ok(Taken::Refused) => {
             let fault = decoded.device.as_ref().and_then(|device| shared.ingest.contradiction(source, device));
-            if fault.is_some_and(|fault| fault.kind == FaultKind::WrongToken) { HttpAnswer::status(401) } else { refusal }
+            let is_token = fault.is_some_and(|fault| fault.kind == FaultKind::WrongToken);
+            (if is_token { HttpAnswer::status(401) } else { refusal }, None)
         }
-        Err(_) => HttpAnswer::status(503),
+        Err(_) => (HttpAnswer::status(503), None),
     }
 }
 

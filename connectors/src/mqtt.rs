@@ -71,7 +71,8 @@ impl Broker {
         let listener = listener(&limits, !clients.ask()).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         // Its idea of "busy" looks at the whole machine's load, and would turn devices away for somebody else's work.
-        let context = ServerContext::new().busy_check_enable(false).build().await;
+        let sessions = isize::try_from(limits.max_mqtt_sessions.max(1)).unwrap_or(isize::MAX);
+        let context = ServerContext::new().busy_check_enable(false).mqtt_max_sessions(sessions).build().await;
         let ingest = Arc::new(ingest);
         let register = context.extends.hook_mgr().register();
         let hooks = hooks::Hooks::new(Arc::downgrade(&ingest), config, Arc::clone(&clients));

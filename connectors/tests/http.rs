@@ -5,9 +5,10 @@ mod common;
 
 use common::{System, in_time, short};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use waystream_connectors::{ConnectorsConfig, UnknownDevices};
+use waystream_connectors::{ConnectorsConfig, Limits, UnknownDevices};
 
 const OWNTRACKS: &str = r#"{"_type":"location","lat":52.1,"lon":21.0,"tst":1718000000,"tid":"JJ"}"#;
 
@@ -58,6 +59,24 @@ async fn osmand_is_answered_only_when_the_log_has_it() {
     stream.write_all(request("POST", &target.replace("1718000000", "1718000001"), "").as_bytes()).await.unwrap();
     assert_eq!(response(&mut stream).await.0, 200);
     assert_eq!(system.positions().await.len(), 2);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_that_floods_is_answered_more_slowly_and_loses_nothing() {
+    let limits = Limits { max_messages_per_device_s: 4, ..Limits::default() };
+    let system = System::start_with(ConnectorsConfig { limits, ..ConnectorsConfig::default() }).await;
+    let mut flood = connect(system.address("osmand")).await;
+    let begun = Instant::now();
+    // Forty may come at once, and then four a second.
+    for n in 0..50 {
+        let target = format!("/?id=123456&lat=52.1&lon=21.0&timestamp={}", 1_718_000_000 + n);
+        flood.write_all(request("GET", &target, "").as_bytes()).await.unwrap();
+        assert_eq!(response(&mut flood).await.0, 200);
+    }
+    // On no machine sooner.
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(system.positions().await.len(), 50);
     system.stop().await;
 }
 

@@ -103,6 +103,25 @@ async fn trouble_of_the_log_disconnects_and_the_client_sends_again() {
 }
 
 #[tokio::test]
+async fn clients_that_have_gone_leave_so_many_sessions_and_who_has_one_comes_back() {
+    let limits = waystream_connectors::Limits { max_mqtt_sessions: 3, ..Default::default() };
+    let system = System::start_with(ConnectorsConfig { limits, ..ConnectorsConfig::default() }).await;
+    for id in ["one", "two", "three"] {
+        let (client, mut events) = client(&system, id);
+        until(&mut events, |packet| matches!(packet, Packet::ConnAck(_))).await.unwrap();
+        client.disconnect().await.unwrap();
+        // Its connection ends.
+        until(&mut events, |_| false).await.unwrap_err();
+    }
+    let (_client, mut events) = client(&system, "four");
+    let refused = until(&mut events, |packet| matches!(packet, Packet::ConnAck(_))).await.unwrap_err();
+    assert!(matches!(refused, ConnectionError::ConnectionRefused(_)), "{refused:?}");
+    let (_client, mut events) = client(&system, "one");
+    until(&mut events, |packet| matches!(packet, Packet::ConnAck(_))).await.unwrap();
+    system.stop().await;
+}
+
+#[tokio::test]
 async fn hundreds_under_way_are_all_acknowledged_and_stored() {
     let system = System::start().await;
     let (client, mut events) = client(&system, "one");

@@ -189,10 +189,14 @@ impl SqlEngine {
         Ok(QueryResult { schema, rows, truncated: false })
     }
 
+    /// Whether there is no other organisation to leave something to.
+    pub(crate) fn is_for_one(&self) -> bool {
+        self.core.catalog.read().unwrap_or_else(PoisonError::into_inner).organisations.len() <= 1
+    }
+
     /// Waits until an organisation may run one more query.
     pub(crate) async fn turn(&self, organisation: &OrganisationId) -> Result<Turn, SqlError> {
-        let alone = self.core.catalog.read().unwrap_or_else(PoisonError::into_inner).organisations.len() <= 1;
-        match self.turns.take(organisation, alone, self.options.busy_after).await {
+        match self.turns.take(organisation, self.is_for_one(), self.options.busy_after).await {
             Ok(place) => {
                 metrics::running(1.0);
                 Ok(Turn { _place: place })

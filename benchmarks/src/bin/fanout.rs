@@ -16,8 +16,6 @@ use waystream_benchmarks::watcher::Server;
 /// A fleet's vehicles: each moves once a second, so every tenth of a second a hundred have.
 const VEHICLES_PER_FLEET: usize = 1000;
 const HZ: usize = 10;
-/// Until a server has what it comes to need of itself, which is not its sockets'.
-const WARM: Duration = Duration::from_secs(10);
 
 /// Measures how many sockets can be told of moving fleets.
 #[derive(Debug, Parser)]
@@ -34,6 +32,9 @@ struct Args {
     /// Seconds of measuring.
     #[arg(long, default_value_t = 15)]
     seconds: u64,
+    /// Seconds until a server has what it comes to need of itself, which is not its sockets'.
+    #[arg(long, default_value_t = 10)]
+    warm: u64,
     /// Folder of the usual stack's server, `server.mjs` with its packages installed; without it only ours is measured.
     #[arg(long)]
     peer: Option<PathBuf>,
@@ -72,11 +73,12 @@ async fn measure(name: &str, args: &Args, clients: usize) -> Result<Vec<Row>> {
         rate: 500,
     };
     let a_socket = |bytes: u64| format!("{:.1} kB", bytes as f64 / 1e3 / clients as f64);
+    let warm = Duration::from_secs(args.warm);
     let mut rows = Vec::new();
     let mut row = |what: &str, figure: String| rows.push(Row::new(format!("{name}: {what}"), figure));
 
     let running = start(false).await?;
-    tokio::time::sleep(WARM).await;
+    tokio::time::sleep(warm).await;
     let before = running.usage()?;
     let idle = Crowd::connect(crowd(&running), false).await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -85,7 +87,7 @@ async fn measure(name: &str, args: &Args, clients: usize) -> Result<Vec<Row>> {
     drop(running);
 
     let running = start(true).await?;
-    tokio::time::sleep(WARM).await;
+    tokio::time::sleep(warm).await;
     let before = running.usage()?;
     let mut watching = match Crowd::connect(crowd(&running), true).await {
         Ok(watching) => watching,

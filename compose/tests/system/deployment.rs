@@ -6,9 +6,11 @@ use crate::recorded::Recorded;
 use crate::server::Server;
 use crate::strangers::is_stranger;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use waystream::config::{Config, Overrides, Role};
 use waystream_domain::{CatalogEntry, DeviceId, Timestamp, codec};
 use waystream_log::Log;
@@ -16,12 +18,30 @@ use waystream_store::questdb::QuestDbOptions;
 
 /// A process that is not heard of for so long loses its partitions; the least that Kafka allows.
 const SESSION_TIMEOUT_S: u32 = 6;
-const PREFIX: &str = "fleet.";
+
+/// A server of a deployment's own, or one that serves other tests too and is left running.
+pub(crate) enum Held<T: 'static> {
+    Own(T),
+    Shared(&'static T),
+}
+
+impl<T: 'static> Deref for Held<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Own(own) => own,
+            Self::Shared(shared) => shared,
+        }
+    }
+}
 
 /// Servers and settings; processes are started by [`Deployment::process`].
 pub(crate) struct Deployment {
-    pub(crate) broker: Broker,
-    pub(crate) questdb: Server,
+    pub(crate) broker: Held<Broker>,
+    pub(crate) questdb: Held<Server>,
+    /// What names of its topics and groups begin with.
+    prefix: String,
     tables: QuestDbOptions,
     folder: tempfile::TempDir,
     settings: String,
@@ -30,20 +50,35 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
-    /// Starts the servers and puts these fences into the catalog.
+    /// On servers that other tests use too, which nothing may happen to, and with these fences in the catalog.
     pub(crate) async fn start(sets: &[&str]) -> Self {
-        Self::start_with_brokers(1, sets).await
+        Self::start_on(1, || Held::Shared(Broker::shared()), || Held::Shared(Server::shared()), sets).await
     }
 
-    /// The same with so many nodes of Kafka, each of which has a copy of everything.
+    /// The same with a QuestDB of its own.
+    pub(crate) async fn start_with_questdb(sets: &[&str]) -> Self {
+        Self::start_on(1, || Held::Shared(Broker::shared()), || Held::Own(Server::start()), sets).await
+    }
+
+    /// With servers of its own: so many nodes of Kafka, each of which has a copy of everything, and a QuestDB.
     pub(crate) async fn start_with_brokers(nodes: u16, sets: &[&str]) -> Self {
-        let broker = tokio::task::spawn_blocking(move || Broker::start_cluster(nodes));
-        let questdb = tokio::task::spawn_blocking(Server::start);
+        Self::start_on(nodes, move || Held::Own(Broker::start_cluster(nodes)), || Held::Own(Server::start()), sets).await
+    }
+
+    async fn start_on(
+        nodes: u16,
+        broker: impl FnOnce() -> Held<Broker> + Send + 'static,
+        questdb: impl FnOnce() -> Held<Server> + Send + 'static,
+        sets: &[&str],
+    ) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let prefix = format!("fleet-{}.", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let (broker, questdb) = (tokio::task::spawn_blocking(broker), tokio::task::spawn_blocking(questdb));
         let (broker, questdb) = tokio::try_join!(broker, questdb).unwrap();
         let tables = questdb.options();
         let (listening, trackers) = fixed();
         let settings = format!(
-            "{listening}[log]\nkind = \"kafka\"\nbrokers = \"{}\"\nprefix = \"{PREFIX}\"\npartitions = 8\n\
+            "{listening}[log]\nkind = \"kafka\"\nbrokers = \"{}\"\nprefix = \"{prefix}\"\npartitions = 8\n\
              replication = {nodes}\nsession_timeout_s = {SESSION_TIMEOUT_S}\n\
              [store]\nkind = \"questdb\"\naddress = \"127.0.0.1:{}\"\ntable_prefix = \"{}\"\n",
             broker.address(),
@@ -51,9 +86,11 @@ impl Deployment {
             tables.table_prefix,
         );
         let folder = tempfile::tempdir().unwrap();
-        let deployment = Self { broker, questdb, tables, folder, settings, trackers };
-        for set in sets {
-            deployment.put(fences(&format!("data/fences/{set}.geojson"))).await;
+        let deployment = Self { broker, questdb, prefix, tables, folder, settings, trackers };
+        // The log is opened for it, and once takes as long as for all.
+        let fences: Vec<_> = sets.iter().flat_map(|set| fences(&format!("data/fences/{set}.geojson"))).collect();
+        if !fences.is_empty() {
+            deployment.put(fences).await;
         }
         deployment
     }
@@ -109,7 +146,7 @@ impl Deployment {
     /// Panics unless events and history are what must come of these reports, as programs of other makers read them. What strangers have
     /// said may be there too.
     pub(crate) async fn check(&self, recorded: &Recorded) {
-        recorded.check(events_in_kafka(&self.broker.address(), &format!("{PREFIX}events")));
+        recorded.check(events_in_kafka(&self.broker.address(), &format!("{}events", self.prefix)));
 
         let prefix = &self.tables.table_prefix;
         let query = format!(

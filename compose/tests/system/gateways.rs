@@ -92,7 +92,7 @@ fn everything_after(cursor: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sockets_of_a_gateway_that_dies_move_to_another_and_miss_no_alert() {
-    let deployment = Deployment::start(&["warsaw_districts"]).await;
+    let deployment = Deployment::start_with_questdb(&["warsaw_districts"]).await;
     let _connect = deployment.process("connect", "connect");
     let _dataflow = deployment.process("dataflow", "dataflow");
     let _archive = deployment.process("archive", "archive");
@@ -178,10 +178,7 @@ async fn what_is_done_on_one_gateway_is_done_on_all() {
     for browser in [&mut on_b, &mut polls_b] {
         browser.until("disconnect").await;
     }
-    let took = signed_out.elapsed();
-    eprintln!("sockets on the other gateway were cut after {took:?}");
-    // Far more than it takes, also on a busy machine: the figure is what is printed.
-    assert!(took < Duration::from_secs(30), "{took:?}");
+    eprintln!("sockets on the other gateway were cut after {:?}", signed_out.elapsed());
     assert_eq!(on_b.until("connect_error").await.args[0], "unauthorised");
 }
 
@@ -272,9 +269,10 @@ async fn notices_reach_the_dashboards_of_all_gateways_and_redis_may_die() {
     for browser in [&mut on_a, &mut on_b, &mut polls_b] {
         browser.until("disconnect").await;
     }
-    let took = signed_out.elapsed();
-    eprintln!("sockets of both gateways were cut after {took:?}, with Redis out of reach");
-    assert!(took < Duration::from_secs(30), "{took:?}");
+    eprintln!("sockets of both gateways were cut after {:?}, with Redis out of reach", signed_out.elapsed());
+    for browser in [&mut on_a, &mut on_b] {
+        assert_eq!(browser.until("connect_error").await.args[0], "unauthorised");
+    }
 }
 
 /// Until this notice comes. The other one must not.

@@ -108,7 +108,7 @@ async fn hardships_of_a_distributed_system_lose_nothing_and_double_nothing() {
 
     let mut recorded = Recorded::read(&[("warsaw_bus", hardships.len() * POSITIONS_PER_FAULT)]);
     let crowd: BTreeMap<_, _> = (0..AT_ONCE).map(|n| (DeviceId::new(format!("98{n:013}")).unwrap(), Vec::new())).collect();
-    let deployment = Deployment::start(&["warsaw_districts"]).await;
+    let deployment = Deployment::start_with_brokers(1, &["warsaw_districts"]).await;
     deployment.put(recorded.catalog()).await;
     // Without geofences, so that nothing has to be told of them.
     deployment.put([strangers::entries(), organisation_of("crowd", crowd.keys())].concat()).await;

@@ -38,7 +38,7 @@ pub(crate) async fn until(rows: u64, count: impl AsyncFn() -> u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_played_track_is_answered_from_questdb_and_written_again_after_a_loss() {
-    let server = Server::start();
+    let server = Server::shared();
     let options = server.options();
     let folder = tempfile::tempdir().unwrap();
     let system = System::start(folder.path(), &on(&options)).unwrap();

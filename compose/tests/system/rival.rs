@@ -33,7 +33,8 @@ pub(crate) fn organisation_of<'a>(name: &str, devices: impl IntoIterator<Item = 
     [vec![CatalogEntry::Organisation(organisation), CatalogEntry::Fleet(fleet)], devices].concat()
 }
 
-/// Panics unless its owner sees these devices, each with so many positions, and nothing else: in history, and over a socket.
+/// Panics unless its owner sees these devices, each with so many positions, and nothing else: in history, and over a socket. And no label of
+/// a metric names it or what it has.
 pub(crate) async fn check(system: &System, positions: &BTreeMap<DeviceId, usize>) {
     let link = system.remote().people(&PeopleOrder::Link { id: owner() }).await.unwrap();
     let url = format!("http://{}", system.address("dashboard"));
@@ -55,6 +56,12 @@ pub(crate) async fn check(system: &System, positions: &BTreeMap<DeviceId, usize>
         assert!(foreign.is_empty(), "another organisation is told of {foreign:?} in {table}");
     }
     assert_eq!(ask("SELECT count(*) AS n FROM geofences").await, "n\n0\n");
+
+    let metrics = http.get(format!("{url}/metrics")).send().await.unwrap().error_for_status().unwrap().text().await.unwrap();
+    for line in metrics.lines() {
+        let labels = line.split_once('{').map_or("", |(_, rest)| rest.split('}').next().unwrap());
+        assert!(!labels.contains(NAME) && !positions.keys().any(|device| labels.contains(device.as_str())), "{line}");
+    }
 
     // From the first event on, so that all that was ever told goes by.
     let events: usize = ask("SELECT count(*) AS n FROM events").await.lines().nth(1).unwrap().parse().unwrap();

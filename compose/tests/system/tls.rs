@@ -32,6 +32,14 @@ fn curl(folder: &Path, url: &str) -> String {
     (String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr)).into_owned()
 }
 
+/// Whether a server that speaks TLS is trusted by who trusts the certificate in the folder.
+fn is_trusted(folder: &Path, server: SocketAddr, more: &[&str]) -> bool {
+    let mut client = Command::new("openssl");
+    client.args(["s_client", "-connect", &server.to_string(), "-verify_return_error", "-CAfile"]).arg(folder.join("good.pem"));
+    let output = client.args(more).stdin(Stdio::null()).output().expect("openssl is installed");
+    output.status.success()
+}
+
 #[test]
 fn the_dashboard_is_encrypted_and_sends_those_who_come_without_to_the_same_page() {
     let folder = tempfile::tempdir().unwrap();
@@ -60,25 +68,32 @@ fn the_dashboard_is_encrypted_and_sends_those_who_come_without_to_the_same_page(
 fn a_new_certificate_is_served_without_a_restart() {
     const PATIENCE: Duration = Duration::from_secs(120);
     let folder = tempfile::tempdir().unwrap();
-    let system = System::start(folder.path(), &encrypted(folder.path())).unwrap();
-    let ports = [
-        format!("https://{}/healthz", system.address("dashboard")),
-        format!("https://{}/?id=tls-5&lat=52.2&lon=21.0&timestamp=1700000000", system.address("osmand")),
-    ];
-    let is_served = |trusting: &Path, port: &str| curl(trusting, port).contains("200 OK");
+    let settings = encrypted(folder.path());
+    let files = format!("{{ certificate_file = \"{0}/good.pem\", key_file = \"{0}/good.key\" }}", folder.path().display());
+    let settings = settings + &format!("[postgres]\nlisten = \"127.0.0.1:0\"\ntls = {files}\n");
+    let system = System::start(folder.path(), &settings).unwrap();
+    let dashboard = format!("https://{}/healthz", system.address("dashboard"));
+    let osmand = format!("https://{}/?id=tls-5&lat=52.2&lon=21.0&timestamp=1700000000", system.address("osmand"));
+    let is_served = |trusting: &Path, port: &str| match port {
+        "dashboard" => curl(trusting, &dashboard).contains("200 OK"),
+        "osmand" => curl(trusting, &osmand).contains("200 OK"),
+        "postgres" => is_trusted(trusting, system.address(port), &["-starttls", "postgres"]),
+        port => is_trusted(trusting, system.address(port), &[]),
+    };
+    let ports = ["dashboard", "osmand", "teltonika", "mqtt", "postgres"];
     let [old, new] = ["old", "new"].map(|name| folder.path().join(name));
     std::fs::create_dir(&old).unwrap();
     std::fs::create_dir(&new).unwrap();
     std::fs::copy(folder.path().join("good.pem"), old.join("good.pem")).unwrap();
     certificate(&new);
-    for port in &ports {
+    for port in ports {
         assert!(is_served(&old, port) && !is_served(&new, port), "{port}");
     }
     for file in ["good.pem", "good.key"] {
         std::fs::copy(new.join(file), folder.path().join(file)).unwrap();
     }
     let replaced = Instant::now();
-    for port in &ports {
+    for port in ports {
         while !is_served(&new, port) {
             assert!(replaced.elapsed() < PATIENCE, "{port} goes on with the old certificate");
             std::thread::sleep(Duration::from_millis(200));

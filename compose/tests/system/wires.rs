@@ -107,7 +107,7 @@ async fn strike(trouble: Trouble, wire: &BadWire, reporting: &Reporting, part: u
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_map_moves_while_the_wire_to_questdb_is_dead_or_slow_and_history_catches_up() {
-    let server = Server::start();
+    let server = Server::shared();
     let options = server.options();
     let wire = BadWire::to((Ipv4Addr::LOCALHOST, server.http_port()).into(), seed()).await;
     let through = QuestDbOptions { address: ("127.0.0.1".into(), wire.address.port()), ..options.clone() };

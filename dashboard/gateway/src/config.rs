@@ -43,8 +43,8 @@ pub struct GatewayConfig {
     pub oidc: Option<OidcConfig>,
     /// Whether operators on this machine may ask here too how the process does: where there is no port for that.
     pub operators: bool,
-    /// REST requests that a session or token may make, or an address that has shown neither; for some seconds more at once. 0: as
-    /// many as they like.
+    /// REST requests that a session or token may make, or an address that has shown neither; for some seconds more at once. Opening a
+    /// socket without having signed in counts as several, apart from the others. 0: as many as they like.
     pub requests_per_s: u32,
     /// How long people stay signed in, and in how many browsers.
     pub sessions: SessionLimits,

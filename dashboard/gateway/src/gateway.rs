@@ -9,7 +9,7 @@ use crate::live::{self, Board, BoardPositions, Command, Follow, Hub, HubStart, K
 use crate::nodes::{Adapter, Dashboards, Nodes, RedisConfigError, Supervisor};
 use crate::oidc::Oidc;
 use crate::replay::ReplayContext;
-use crate::rest::{self, ExportFormat, Lists, Rates, Rest, Trails, Turns, sign_in_by_link};
+use crate::rest::{self, ExportFormat, Lists, Rates, Rest, Trails, Turns, limited_openings, sign_in_by_link};
 use crate::wire::PageConfig;
 use crate::{headers, listener, now, static_files, tiles_file};
 use axum::Router;
@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -174,7 +174,8 @@ impl Gateway {
             Some(redis) => Nodes::on(redis).map(|(nodes, supervisor)| (nodes, Some(supervisor)))?,
             None => (Nodes::none(), None),
         };
-        let live = Live { hub: to_hub, sessions: sessions.clone(), kills: kills.clone(), replay };
+        let places = Arc::new(Semaphore::new(config.limits.sockets));
+        let live = Live { hub: to_hub, sessions: sessions.clone(), kills: kills.clone(), replay, places };
         let (sockets, io) = socket_router(live, nodes).await;
 
         let links = Links::new(catalog.clone());
@@ -193,6 +194,7 @@ impl Gateway {
             catalog,
             most: config.most,
             turns: Turns::default(),
+            tests: Default::default(),
             board,
             lists: Lists::default(),
             sql,
@@ -214,6 +216,7 @@ impl Gateway {
             .and(NotForContentType::const_new("application/vnd.apache.parquet"))
             .and(NotForContentType::const_new("application/vnd.openxmlformats"));
         let compressed = CompressionLayer::new().compress_when(worth_it);
+        let sockets = sockets.layer(from_fn_with_state(Arc::clone(&rest), limited_openings));
         let operators = if config.operators { operator_routes_for_this_machine(ready, metrics) } else { alive() };
         let pages = Router::new()
             .route("/sign-in", get(sign_in_by_link))

@@ -39,6 +39,8 @@ pub struct ListenerLimits {
     pub connections: usize,
     /// Of them, from one address (of IPv6, from one /64). This machine and proxies may have all.
     pub per_address: usize,
+    /// Sockets at a time. Those that poll need no connection, and who has lost one may have another before it is known to be lost.
+    pub sockets: usize,
     /// What stands in front and speaks for others.
     pub proxies: Arc<[Network]>,
     /// For the first request's headers, from the moment of accepting; and for every later one's, from its first byte.
@@ -58,6 +60,7 @@ impl Default for ListenerLimits {
         Self {
             connections: 15_000,
             per_address: 1_000,
+            sockets: 30_000,
             proxies: Arc::default(),
             headers: Duration::from_secs(10),
             body: Duration::from_secs(30),

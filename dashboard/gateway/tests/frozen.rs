@@ -15,6 +15,9 @@ use system::browser::Browser;
 use system::{System, live};
 use waystream_gateway::GatewayConfig;
 
+/// Nothing that is waited for takes so long unless it never comes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 fn signal(browser: &Browser, name: &str) {
     let sent = Command::new("kill").args([name, &browser.pid().to_string()]).status().unwrap();
     assert!(sent.success());
@@ -69,12 +72,12 @@ async fn a_frozen_client_is_cut_and_freed_and_is_fresh_when_it_comes_back() {
         n += 1;
         system.move_to("north", vec![live("a", "north", n, (n % 90) as f64)]).await;
         healthy.until_so(|b| b.map.get("a") == Some(&((n % 90) as f64))).await;
-        assert!(started.elapsed() < Duration::from_secs(30), "frozen clients are not cut");
+        assert!(started.elapsed() < PATIENCE, "frozen clients are not cut");
     }
     assert_eq!(value("waystream_gateway_sockets_cut_total{reason=\"frozen\"}"), 4.0);
     // Their connections go too: at most the polling one's keep-alive stays, until it is noticed to be idle.
     while connections(&system.url) > 2 {
-        assert!(started.elapsed() < Duration::from_secs(60), "connections are not freed");
+        assert!(started.elapsed() < 2 * PATIENCE, "connections are not freed");
         tokio::task::yield_now().await;
     }
     frozen.iter().for_each(|browser| signal(browser, "-CONT"));

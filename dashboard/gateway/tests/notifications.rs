@@ -220,3 +220,25 @@ async fn reports_are_edited_and_each_organisation_has_its_own() {
     assert_eq!(admin.ask(Method::DELETE, &of_mail, None).await.0, 204);
     system.stop().await;
 }
+
+#[tokio::test]
+async fn an_organisation_tries_its_channels_so_often_and_others_don_t_notice() {
+    let system = System::start().await;
+    let (admin, other) = (User::sign_in(&system, "admin").await, User::sign_in(&system, "other").await);
+    let ((ours, _), (theirs, _)) = (channel_and_rule(&admin).await, channel_and_rule(&other).await);
+    let tried = async |user: &User, channel: &str| {
+        user.ask(Method::POST, &format!("/api/notifications/channels/{channel}/test"), None).await.0.as_u16()
+    };
+    let mut tests = 0;
+    loop {
+        match tried(&admin, &ours).await {
+            202 => tests += 1,
+            429 => break,
+            status => panic!("{status}"),
+        }
+        assert!(tests < 1_000, "nobody is refused");
+    }
+    assert!(tests >= 20, "{tests} at once");
+    assert_eq!(tried(&other, &theirs).await, 202);
+    system.stop().await;
+}

@@ -6,6 +6,7 @@ use crate::system;
 
 use reqwest::{Method, StatusCode};
 use system::System;
+use system::raw::Raw;
 use system::user::User;
 use waystream_gateway::GatewayConfig;
 
@@ -35,5 +36,30 @@ async fn a_session_that_asks_too_much_is_told_when_to_ask_again() {
     while nobody.ask(Method::GET, "/api/config", None).await.0 == StatusCode::OK {}
     // An address that has shown nothing keeps nobody out who shows something.
     assert_eq!(viewer.ask(Method::GET, "/api/fleets", None).await.0, 200);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn who_opens_sockets_and_is_nobody_is_told_when_to_open_another() {
+    let system = System::start_with(GatewayConfig { requests_per_s: 1, ..GatewayConfig::default() }).await;
+    let nobody = User::nobody(&system);
+    let mut opened = 0;
+    loop {
+        match nobody.ask(Method::GET, "/socket.io/?EIO=4&transport=polling", None).await {
+            (StatusCode::OK, _) => opened += 1,
+            (StatusCode::TOO_MANY_REQUESTS, told) => break assert_eq!(told["error"], "too many requests"),
+            other => panic!("{other:?}"),
+        }
+        assert!(opened < 1_000, "nobody is refused");
+    }
+    assert!(opened > 0, "who has opened none may open one");
+    // Nobody else notices: who signs in from there, and who is signed in.
+    assert_eq!(nobody.ask(Method::GET, "/api/config", None).await.0, 200);
+    let cookie = system.cookie("admin").await;
+    for transport in ["websocket", "polling"] {
+        for _ in 0..30 {
+            Raw::connected(&system.url, &cookie, transport).await;
+        }
+    }
     system.stop().await;
 }

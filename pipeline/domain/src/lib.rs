@@ -41,6 +41,7 @@ mod snapshot;
 mod standing;
 mod state;
 mod states;
+mod taken;
 mod timestamp;
 mod token;
 mod transfer;

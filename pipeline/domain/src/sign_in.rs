@@ -2,7 +2,7 @@
 
 use crate::catalog::Session;
 use crate::token::{TokenSecret, hex, sha256};
-use crate::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, Timestamp, UserId};
+use crate::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, OrganisationId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 /// Unused links of one user; the oldest give way.
@@ -17,15 +17,24 @@ pub struct SignInLink {
     pub token_sha256: String,
     /// Whom it signs in.
     pub user: UserId,
+    /// As whose: it opens nothing of another organisation that has a user of this name later. None: it is from before that was kept, or of a
+    /// user who was not there yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<OrganisationId>,
     /// No longer valid from then on.
     pub expires_at: Timestamp,
 }
 
 impl SignInLink {
     /// Makes one of random bytes.
-    pub fn issue(user: UserId, expires_at: Timestamp, random: &[u8; 32]) -> (Self, TokenSecret) {
+    pub fn issue(
+        user: UserId,
+        organisation: Option<OrganisationId>,
+        expires_at: Timestamp,
+        random: &[u8; 32],
+    ) -> (Self, TokenSecret) {
         let secret = hex(random);
-        (Self { token_sha256: Self::hash(&secret), user, expires_at }, TokenSecret::new(secret))
+        (Self { token_sha256: Self::hash(&secret), user, organisation, expires_at }, TokenSecret::new(secret))
     }
 
     /// Under which hash a secret is kept. Links are looked up by it, so the time of the look-up tells nothing of the secret.
@@ -35,6 +44,13 @@ impl SignInLink {
 }
 
 impl Catalog {
+    /// Whom a link signs in now, if it is good.
+    pub fn signed_in_by(&self, link: &SignInLink, now: Timestamp) -> Option<UserId> {
+        let organisation = self.users.get(&link.user).map(|user| &user.organisation);
+        let is_theirs = link.organisation.is_none() || link.organisation.as_ref() == organisation;
+        (link.expires_at > now && is_theirs).then(|| link.user.clone())
+    }
+
     /// Edits that add a link, and clear away those that it makes needless.
     pub fn link_edits(&self, link: SignInLink, now: Timestamp) -> Vec<CatalogEdit> {
         let (valid, over): (Vec<_>, Vec<_>) = self.sign_in_links.values().partition(|known| known.expires_at > now);
@@ -69,13 +85,14 @@ fn remove(hash: &str) -> CatalogEdit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::{Role, User};
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_millis(ms).expect("a time")
     }
 
     fn add(catalog: &mut Catalog, user: &str, expires: i64, random: u8, now: i64) -> TokenSecret {
-        let (link, secret) = SignInLink::issue(user.parse().expect("an id"), at(expires), &[random; 32]);
+        let (link, secret) = SignInLink::issue(user.parse().expect("an id"), None, at(expires), &[random; 32]);
         catalog.link_edits(link, at(now)).into_iter().for_each(|edit| catalog.apply(edit));
         secret
     }
@@ -94,6 +111,29 @@ mod tests {
         // Those over their time go with the next one.
         add(&mut catalog, "otto", 500, 98, 400);
         assert_eq!(catalog.sign_in_links.len(), 2);
+    }
+
+    #[test]
+    fn a_link_opens_nothing_of_another_organisation_that_has_the_name_now() {
+        let mut catalog = Catalog::default();
+        let mut invite = |organisation: &str| {
+            let (id, organisation) = ("anna".parse().expect("an id"), organisation.parse().expect("an id"));
+            let user = User { id, organisation, role: Role::Owner, password_hash: None, preferences: None };
+            catalog.apply(CatalogEdit::Put(CatalogEntry::User(user)));
+            catalog.clone()
+        };
+        let anna: UserId = "anna".parse().expect("an id");
+        let of = |organisation: Option<&str>| {
+            let organisation = organisation.map(|id| id.parse().expect("an id"));
+            SignInLink::issue(anna.clone(), organisation, at(100), &[1; 32]).0
+        };
+        let ours = invite("ours");
+        assert_eq!(ours.signed_in_by(&of(Some("ours")), at(99)).as_ref(), Some(&anna));
+        assert_eq!(ours.signed_in_by(&of(None), at(99)).as_ref(), Some(&anna));
+        assert_eq!(ours.signed_in_by(&of(Some("ours")), at(100)), None);
+        let theirs = invite("theirs");
+        assert_eq!(theirs.signed_in_by(&of(Some("ours")), at(99)), None);
+        assert_eq!(Catalog::default().signed_in_by(&of(Some("ours")), at(99)), None);
     }
 
     #[test]

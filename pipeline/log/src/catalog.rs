@@ -6,11 +6,11 @@
 use crate::{Log, LogError, Offsets, Record, Topic, metrics};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Mutex, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use waystream_domain::codec::{decode_catalog, encode_audit, encode_catalog};
-use waystream_domain::{Actor, AuditRecord, Catalog, CatalogEdit, SharedCatalog, Timestamp};
+use waystream_domain::{Actor, AuditRecord, Catalog, CatalogEdit, FleetId, SharedCatalog, Timestamp};
 
 /// Edits that a subscriber may be behind; further ones are lost to it, and it must look at the whole catalog again.
 const SUBSCRIBER_EDITS: usize = 4096;
@@ -23,6 +23,8 @@ pub struct CatalogHandle {
     shared: SharedCatalog,
     edits: broadcast::Sender<Arc<CatalogEdit>>,
     applied: watch::Receiver<u64>,
+    /// Held while somebody enters a user or a device.
+    entering: Arc<Mutex<()>>,
 }
 
 /// Keeps a [`CatalogHandle`] up to date while it runs.
@@ -42,7 +44,8 @@ impl CatalogFollower {
         let (edits, _) = broadcast::channel(SUBSCRIBER_EDITS);
         let (applied, watching) = watch::channel(0);
         let shared = Arc::new(RwLock::new(Catalog::default()));
-        let handle = CatalogHandle { log, shared: Arc::clone(&shared), edits: edits.clone(), applied: watching };
+        let entering = Arc::default();
+        let handle = CatalogHandle { log, shared: Arc::clone(&shared), edits: edits.clone(), applied: watching, entering };
         let mut follower = Self { reader, shared, edits, applied };
         while let Some(batch) = follower.reader.try_next(BATCH).await? {
             follower.apply(&batch);
@@ -99,17 +102,26 @@ impl CatalogHandle {
     ///
     /// Ids of fleets are claimed before: the topic is compacted to what was written last, so of two organisations that make one fleet
     /// at once the loser must not write it at all.
+    ///
+    /// Users and devices that people enter come one after the other, so that of two organisations that enter one name at once in this process the
+    /// second is refused.
     pub async fn edit(&self, by: &Actor, edits: Vec<CatalogEdit>) -> Result<(), LogError> {
+        let is_entered = matches!(by, Actor::User { .. })
+            && self.shared.read().unwrap_or_else(PoisonError::into_inner).is_entered_by(&edits);
+        let _turn = if is_entered { Some(self.entering.lock().await) } else { None };
         let (records, claims) = {
             let known = self.shared.read().unwrap_or_else(PoisonError::into_inner);
-            let claims = known.fleet_claims(&edits).map_err(LogError::Taken)?;
+            if let Some(taken) = known.taken_from_others(by, &edits) {
+                return Err(LogError::Taken(taken));
+            }
+            let claims = known.fleet_claims(&edits).map_err(fleet_id)?;
             (AuditRecord::of_edits(now(), by, &edits, &known), claims)
         };
         record(&*self.log, &records).await?;
         if !claims.is_empty() {
             self.write(&claims).await?;
             let known = self.shared.read().unwrap_or_else(PoisonError::into_inner);
-            known.fleet_claims(&edits).map_err(LogError::Taken)?;
+            known.fleet_claims(&edits).map_err(fleet_id)?;
         }
         self.write(&edits).await
     }
@@ -129,6 +141,10 @@ impl CatalogHandle {
     pub async fn record(&self, what: &AuditRecord) -> Result<(), LogError> {
         self.log.append(Topic::Audit, vec![audit_record(what)]).await
     }
+}
+
+fn fleet_id(taken: FleetId) -> LogError {
+    LogError::Taken(format!("the fleet id {taken}"))
 }
 
 /// Makes the first edits of a log that has no catalog and that nobody follows yet, and records who made them.
@@ -169,8 +185,9 @@ mod tests {
     use crate::embedded::{EmbeddedLog, EmbeddedOptions};
     use crate::{Bounds, Group, LogReader, Membership};
     use async_trait::async_trait;
-    use waystream_domain::catalog::{Fleet, Organisation};
-    use waystream_domain::{CatalogEntry, CatalogKey, FleetId};
+    use waystream_domain::audit::Access;
+    use waystream_domain::catalog::{Device, Fleet, Organisation, Role, User};
+    use waystream_domain::{CatalogEntry, CatalogKey, UserId};
 
     fn fleet(id: &str) -> CatalogEdit {
         fleet_of(id, "o")
@@ -251,6 +268,43 @@ mod tests {
         assert!(matches!(taken, Err(LogError::Taken(_))), "{taken:?}");
         again.edit(&by, vec![fleet_of("a", winner)]).await.expect("it is its own");
         assert_eq!(ids(&again), ["a".parse().expect("id")]);
+    }
+
+    #[tokio::test]
+    async fn of_two_organisations_whose_people_enter_one_name_at_once_one_has_it() {
+        let dir = tempfile::tempdir().expect("folder");
+        let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("opens");
+        let (catalog, follower) = CatalogFollower::start(log.clone()).await.expect("starts");
+        tokio::spawn(follower.run(CancellationToken::new()));
+        let fleets = vec![fleet_of("of-o", "o"), fleet_of("of-p", "p")];
+        catalog.edit(&Actor::CommandLine, fleets).await.expect("edits");
+        let enter = async |organisation: &str, entry: CatalogEntry| {
+            let (user, organisation) = ("owner".parse().expect("id"), organisation.parse().expect("id"));
+            let by = Actor::User { user, organisation, via: Access::Password, address: None };
+            catalog.edit(&by, vec![CatalogEdit::Put(entry)]).await
+        };
+        let anna = |organisation: &str| {
+            let (id, organisation) = ("anna".parse().expect("id"), organisation.parse().expect("id"));
+            CatalogEntry::User(User { id, organisation, role: Role::Viewer, password_hash: None, preferences: None })
+        };
+        let van = |organisation: &str| {
+            let (id, fleet) = ("v7".parse().expect("id"), format!("of-{organisation}").parse().expect("id"));
+            CatalogEntry::Device(Device { id, fleet, name: "Van".into() })
+        };
+        let users = tokio::join!(enter("o", anna("o")), enter("p", anna("p")));
+        let devices = tokio::join!(enter("o", van("o")), enter("p", van("p")));
+        let shared = catalog.shared();
+        let known = shared.read().expect("lock");
+        let of_user = &known.users[&"anna".parse::<UserId>().expect("id")].organisation;
+        let of_device = known.owner_of(&"v7".parse().expect("id")).expect("it is there");
+        for (made, has_it) in [(users, of_user), (devices, of_device)] {
+            let winner = match made {
+                (Ok(()), Err(LogError::Taken(_))) => "o",
+                (Err(LogError::Taken(_)), Ok(())) => "p",
+                made => panic!("{made:?}"),
+            };
+            assert_eq!(has_it.as_str(), winner);
+        }
     }
 
     /// A log that takes nothing more into one topic.

@@ -47,9 +47,9 @@ pub enum LogError {
     /// A record is too large or a partition does not exist: the same call can't succeed.
     #[error("log refused: {0}")]
     Refused(String),
-    /// The id of a fleet is another organisation's: the same edit can't succeed.
-    #[error("the fleet id {0} is taken")]
-    Taken(waystream_domain::FleetId),
+    /// The id of a fleet, the name of a user or a device is another organisation's: the same edit can't succeed.
+    #[error("{0} is taken")]
+    Taken(String),
     /// The log's data can't be read: stop, an operator must look.
     #[error("log is damaged: {0}")]
     Damaged(String),

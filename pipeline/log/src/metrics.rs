@@ -25,6 +25,9 @@ pub const EXPIRED_RECORDS: &str = "waystream_log_expired_records_total";
 pub const COMPACTED_RECORDS: &str = "waystream_log_compacted_records_total";
 /// Records that a group has yet to read; labels `group`, `topic`.
 pub const READ_LAG: &str = "waystream_log_read_lag_records";
+/// Times that this process's membership of a group did not come back by itself, and was made anew; labels `group`, `why`: `lost` or
+/// `shut_out`.
+pub const JOINED_ANEW: &str = "waystream_log_joined_anew_total";
 /// Catalog records that could not be read.
 pub const CATALOG_FAULTS: &str = "waystream_log_catalog_faults_total";
 
@@ -57,6 +60,10 @@ pub(crate) fn expired(topic: Topic, records: u64) {
 
 pub(crate) fn compacted(topic: Topic, records: u64) {
     metrics::counter!(COMPACTED_RECORDS, "topic" => topic.name()).increment(records);
+}
+
+pub(crate) fn joined_anew(group: &str, why: &'static str) {
+    metrics::counter!(JOINED_ANEW, "group" => group.to_owned(), "why" => why).increment(1);
 }
 
 pub(crate) fn catalog_fault() {

@@ -1,6 +1,6 @@
 //! kill -9 of Kafka while it is worked with: of the only broker, which comes back, and of each node of a cluster, where the others go
 //! on; and a wire to it that swallows everything, or is cut. What was acknowledged is there, no key's order changes, each commit has happened
-//! whole or not at all, and each partition is somebody's again who may commit it.
+//! whole or not at all, and each partition is somebody's again who may commit it. `FAULTS` says how many times all of it happens (1).
 
 #[path = "../../../compose/tests/system/bad_wire.rs"]
 #[allow(clippy::unwrap_used)]
@@ -15,7 +15,7 @@ use bad_wire::{BadWire, Weather};
 use kafka::Broker;
 use shares::{Shares, group, open, soon, work};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use support::{numbers, record};
 use tokio::task::{JoinHandle, JoinSet};
@@ -25,6 +25,15 @@ use waystream_log::{Group, Log, LogError, Offsets, Topic};
 
 /// These tests take turns: three clusters at once would only wait for each other.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Between two looks at how far somebody is: who comes back needs the processors.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The only broker of those tests that may find it with what another has left in it.
+fn only_broker() -> Arc<Broker> {
+    static ONLY: OnceLock<Arc<Broker>> = OnceLock::new();
+    Arc::clone(ONLY.get_or_init(|| Arc::new(Broker::start_cluster(1))))
+}
 
 /// An outage.
 #[derive(Clone, Copy)]
@@ -100,10 +109,11 @@ impl Traffic {
             if let Ok(at) = self.log.committed("dataflow", Topic::Positions).await {
                 break at[&(Topic::Positions, 0)];
             }
+            tokio::time::sleep(LOOK_AGAIN).await;
         };
         let (goal, written_goal) = (committed().await + 10, written() + 10);
-        while committed().await < goal || written() < written_goal {
-            tokio::task::yield_now().await;
+        while written() < written_goal || committed().await < goal {
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
@@ -218,16 +228,17 @@ impl Sharing {
 }
 
 /// Everything that uses a log, through these outages of one cluster.
-async fn all_survive(nodes: u16, kills: &[Kill]) {
+async fn all_survive(start: fn() -> Arc<Broker>, kills: &[Kill]) {
     let _turn = TURN.lock().await;
-    let broker = Arc::new(tokio::task::spawn_blocking(move || Broker::start_cluster(nodes)).await.expect("starts"));
+    let broker = tokio::task::spawn_blocking(start).await.expect("starts");
+    let times = std::env::var("FAULTS").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
     let log = open(&broker.options()).await;
     let traffic = Traffic::start(&log);
     let mut sharing = Sharing::start(&broker.options()).await;
-    for kill in kills {
+    for kill in kills.repeat(times) {
         soon("progress before a kill", traffic.progress()).await;
         sharing.all_can_commit().await;
-        outage(&broker, *kill, async {
+        outage(&broker, kill, async {
             soon("progress without a node", traffic.progress()).await;
             sharing.all_can_commit().await;
         })
@@ -239,16 +250,16 @@ async fn all_survive(nodes: u16, kills: &[Kill]) {
     traffic.finish_and_check().await;
 }
 
-/// For less and for more than a session.
+/// For longer than a session, and for no longer than it takes to start again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_only_broker_may_be_killed_at_any_time() {
-    all_survive(1, &[kill(1, 7, false), kill(1, 0, false), kill(1, 3, false)]).await;
+    all_survive(only_broker, &[kill(1, 7, false), kill(1, 0, false)]).await;
 }
 
 /// Each node leads partitions, of the topics as of the groups and the transactions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_goes_on_without_any_of_its_nodes() {
-    all_survive(3, &[kill(1, 0, true), kill(2, 0, true), kill(3, 0, true)]).await;
+    all_survive(|| Arc::new(Broker::start_cluster(3)), &[kill(1, 0, true), kill(2, 0, true), kill(3, 0, true)]).await;
 }
 
 /// For less and for more than a session; cut; and far away.
@@ -295,7 +306,7 @@ fn processor_s(thread: &str) -> f64 {
 async fn a_commit_waits_quietly_while_kafka_is_away() {
     const AWAY_S: u64 = 5;
     let _turn = TURN.lock().await;
-    let broker = Arc::new(tokio::task::spawn_blocking(|| Broker::start_cluster(1)).await.expect("starts"));
+    let broker = tokio::task::spawn_blocking(only_broker).await.expect("starts");
     let log = open(&broker.options()).await;
     let stop = CancellationToken::new();
     let going_on = tokio::spawn(commit_until(stop.clone(), log.clone()));

@@ -6,24 +6,29 @@ use super::connection::Connection;
 use super::failure::Failure;
 use super::session::Session;
 use super::startup::{self, Arrived};
+use crate::fair::{Place, Places};
 use crate::metrics;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use waystream_domain::TokenId;
+use waystream_tls::{Places as Senders, is_local};
 
 /// Connections that may not have signed in yet, beside those that have; further ones are closed at once.
 const STRANGERS: usize = 64;
+/// Of them, from one address (of IPv6, from one /64). This machine may have all: a proxy may stand here.
+const STRANGERS_OF_ADDRESS: usize = 16;
 /// Pause when the system gives no connection, as when no file handles are left.
 const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, cancel: CancellationToken) {
     let strangers = Arc::new(Semaphore::new(STRANGERS));
-    let guests = Arc::new(Semaphore::new(shared.options.connections));
+    let of_addresses = Senders::new(STRANGERS_OF_ADDRESS);
+    let guests = Places::new(shared.options.connections, 0);
     let stop = cancel.child_token();
     let _stop_all = stop.clone().drop_guard();
     let mut running = JoinSet::new();
@@ -46,17 +51,19 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, cancel: Ca
                 continue;
             }
         };
-        let Ok(stranger) = Arc::clone(&strangers).try_acquire_owned() else {
+        let of_address = of_addresses.take(peer.ip());
+        let stranger = Arc::clone(&strangers).try_acquire_owned().ok();
+        let Some(stranger) = stranger.filter(|_| of_address.is_some() || is_local(peer.ip())) else {
             metrics::postgres_failed("busy");
             continue;
         };
-        let (shared, guests, stop) = (Arc::clone(&shared), Arc::clone(&guests), stop.clone());
+        let (shared, guests, stop) = (Arc::clone(&shared), guests.clone(), stop.clone());
         running.spawn(async move {
             let signed_in = tokio::select! {
                 signed_in = tokio::time::timeout(shared.options.startup, enter(tcp, peer, &shared, &guests, &stop)) => signed_in,
                 () = stop.cancelled() => return,
             };
-            drop(stranger);
+            drop((stranger, of_address));
             match signed_in {
                 Ok(Some(guest)) => guest.stay().await,
                 Ok(None) => {}
@@ -67,11 +74,11 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, cancel: Ca
     while running.join_next().await.is_some() {}
 }
 
-/// A client that has signed in, and its place among them.
+/// A client that has signed in, and its place among them: organisations share these, so that none has all.
 struct Guest {
     session: Session,
     connection: Connection,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Guest {
@@ -86,7 +93,7 @@ async fn enter(
     tcp: TcpStream,
     peer: SocketAddr,
     shared: &Arc<Shared>,
-    guests: &Arc<Semaphore>,
+    guests: &Places,
     stop: &CancellationToken,
 ) -> Option<Guest> {
     // Small answers are sent as they are.
@@ -120,19 +127,16 @@ async fn enter(
     }
 }
 
-type Welcomed = (Session, OwnedSemaphorePermit, Cancellable, TokenId);
+type Welcomed = (Session, Place, Cancellable, TokenId);
 
-async fn welcome(
-    arrived: &mut Arrived,
-    peer: SocketAddr,
-    shared: &Arc<Shared>,
-    guests: &Arc<Semaphore>,
-) -> Result<Welcomed, Failure> {
+async fn welcome(arrived: &mut Arrived, peer: SocketAddr, shared: &Arc<Shared>, guests: &Places) -> Result<Welcomed, Failure> {
     if !arrived.encrypted && !shared.entrance.may_do_without(peer.ip()) {
         return Err(Failure::fatal("28000", "connect with TLS (sslmode=require)"));
     }
     let welcome = startup::sign_in(arrived, shared.door.as_ref()).await?;
-    let place = Arc::clone(guests).try_acquire_owned().map_err(|_| Failure::fatal("53300", "too many clients already"))?;
+    let scope = shared.door.scope(&welcome.token).ok_or_else(Failure::token_ended)?;
+    let place = guests.try_take(scope.organisation(), shared.engine.is_for_one());
+    let place = place.ok_or_else(|| Failure::fatal("53300", "too many clients already"))?;
     let cancellable =
         shared.cancels.enter(welcome.secret_bytes).ok_or_else(|| Failure::fatal("XX000", "there is no randomness"))?;
     let token = welcome.token.clone();

@@ -15,6 +15,9 @@ use waystream_domain::{
 use waystream_sql::postgres::{Door, Postgres, PostgresOptions};
 use waystream_sql::{Scope, SqlOptions};
 
+/// Nothing that is waited for takes so long unless it never comes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Lets in whom the catalog knows.
 pub(crate) struct CatalogDoor(pub(crate) SharedCatalog);
 
@@ -52,7 +55,7 @@ pub(crate) fn options() -> PostgresOptions {
         listen: ([127, 0, 0, 1], 0).into(),
         tls: None,
         insecure: false,
-        connections: 20,
+        connections: 40,
         startup: Duration::from_secs(10),
         idle: Duration::from_secs(600),
     }
@@ -107,7 +110,7 @@ impl Server {
         let begun = Instant::now();
         while self.fixture.engine.running() != queries {
             let running = self.fixture.engine.running();
-            assert!(begun.elapsed() < Duration::from_secs(20), "{running} queries run, not {queries}");
+            assert!(begun.elapsed() < PATIENCE, "{running} queries run, not {queries}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -43,13 +43,17 @@ impl Links {
         Self { catalog, claimed: Arc::default() }
     }
 
-    /// The secret of a new link for this user.
+    /// The secret of a new link for this user: of the organisation of whoever makes it, if that is one of its people.
     pub(crate) async fn issue(&self, by: &Actor, user: UserId, valid_ms: i64, now: Timestamp) -> Result<TokenSecret, LogError> {
-        let (link, secret) = SignInLink::issue(user, now.plus_millis(valid_ms), &rand::random());
-        let edits = {
+        let (edits, secret) = {
             let shared = self.catalog.shared();
             let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-            catalog.link_edits(link, now)
+            let organisation = match by {
+                Actor::User { organisation, .. } => Some(organisation.clone()),
+                _ => catalog.users.get(&user).map(|known| known.organisation.clone()),
+            };
+            let (link, secret) = SignInLink::issue(user, organisation, now.plus_millis(valid_ms), &rand::random());
+            (catalog.link_edits(link, now), secret)
         };
         self.catalog.edit(by, edits).await?;
         Ok(secret)
@@ -61,12 +65,12 @@ impl Links {
         let found = {
             let shared = self.catalog.shared();
             let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-            catalog.sign_in_links.get(&claim.hash).cloned()
+            catalog.sign_in_links.get(&claim.hash).map(|link| catalog.signed_in_by(link, now))
         };
-        let Some(link) = found else { return Ok(None) };
+        let Some(user) = found else { return Ok(None) };
         let by = Actor::Program { doing: "using a sign-in link up".into() };
         self.catalog.edit(&by, vec![CatalogEdit::Remove(CatalogKey::SignInLink(claim.hash.clone()))]).await?;
-        Ok((link.expires_at > now).then(|| link.user.clone()))
+        Ok(user)
     }
 }
 

@@ -17,6 +17,8 @@ const LONGEST_WAIT_MS: i64 = 15 * 60 * 1_000;
 const FADE_MS: i64 = 10 * 60 * 1_000;
 /// Accounts and addresses remembered; beyond it those whose wait is over are forgotten.
 const REMEMBERED: usize = 10_000;
+/// Characters of an account that count: no user's name is longer, but anybody may type one of many kilobytes, and it is remembered.
+const LONGEST_NAME: usize = 160;
 
 /// Remembers failures. Time is an argument.
 #[derive(Debug, Default)]
@@ -29,6 +31,12 @@ enum Key {
     Account(String),
     /// Of IPv6 a whole /64: one subscriber has all its addresses.
     Address(IpAddr),
+}
+
+impl Key {
+    fn account(name: &str) -> Self {
+        Self::Account(name.chars().take(LONGEST_NAME).collect())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +148,7 @@ impl Throttle {
 
     /// The same for an account, from whatever address.
     pub(crate) fn check_account(&self, account: &str, now: Timestamp) -> Result<(), i64> {
-        let wait = wait(&self.lock(), &[&Key::Account(account.to_owned())], now);
+        let wait = wait(&self.lock(), &[&Key::account(account)], now);
         if wait > 0 { Err(wait) } else { Ok(()) }
     }
 
@@ -154,12 +162,12 @@ impl Throttle {
 
     /// The same, where nothing speaks against the address.
     pub(crate) fn failed_by_name(&self, account: &str, now: Timestamp) {
-        Counted::new(&mut self.lock(), Key::Account(account.to_owned()), now);
+        Counted::new(&mut self.lock(), Key::account(account), now);
     }
 
     /// A try succeeded that was checked at once: the account's failures are forgiven.
     pub(crate) fn succeeded(&self, account: &str) {
-        self.lock().remove(&Key::Account(account.to_owned()));
+        self.lock().remove(&Key::account(account));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Failures>> {
@@ -173,7 +181,7 @@ fn wait(failures: &HashMap<Key, Failures>, keys: &[&Key], now: Timestamp) -> i64
 }
 
 fn keys(account: &str, address: IpAddr) -> [Key; 2] {
-    [Key::Account(account.to_owned()), Key::Address(sender(address))]
+    [Key::account(account), Key::Address(sender(address))]
 }
 
 #[cfg(test)]
@@ -271,5 +279,22 @@ mod tests {
             throttle.failed(&i.to_string(), [10, (i >> 16) as u8, (i >> 8) as u8, i as u8].into(), at(i));
         }
         assert!(throttle.failures.lock().expect("not poisoned").len() <= REMEMBERED + 1);
+    }
+
+    #[test]
+    fn a_name_of_many_kilobytes_costs_no_more_memory_than_one_that_may_be_somebody_s() {
+        let throttle = Throttle::default();
+        let address: IpAddr = [127, 0, 0, 1].into();
+        let name = "é".repeat(16_000);
+        throttle.failed(&name, address, at(0));
+        let failures = throttle.failures.lock().expect("not poisoned");
+        let bytes = failures.keys().map(|key| if let Key::Account(name) = key { name.len() } else { 0 });
+        assert_eq!(bytes.sum::<usize>(), 2 * LONGEST_NAME);
+        drop(failures);
+        // It is counted all the same.
+        for _ in 0..5 {
+            throttle.failed_by_name(&name, at(0));
+        }
+        assert!(throttle.check_account(&name, at(0)).is_err());
     }
 }

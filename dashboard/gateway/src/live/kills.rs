@@ -51,6 +51,7 @@ impl Kills {
     /// connects only later. A session that was cut gets nothing more, so that its client begins anew.
     pub(crate) async fn follow_upgrades(State(kills): State<Self>, request: Request, next: Next) -> Response {
         let query = request.uri().query().unwrap_or_default();
+        let mut followed = None;
         if let Some(sid) = value(query, "sid").and_then(|sid| sid.parse::<Sid>().ok()) {
             let mut known = kills.lock();
             if known.cut.get(&sid).is_some_and(|&until| Instant::now() < until) {
@@ -60,9 +61,17 @@ impl Kills {
                 && let Some(connection) = request.extensions().get::<Connection>()
             {
                 known.follow(sid, &connection.kill);
+                followed = Some((sid, connection.kill.clone()));
             }
         }
-        next.run(request).await
+        let answer = next.run(request).await;
+        // Anybody may ask, under any name, again and again on one connection.
+        if let Some((sid, connection)) = followed
+            && answer.status() != StatusCode::SWITCHING_PROTOCOLS
+        {
+            kills.lock().leave(sid, &connection);
+        }
+        answer
     }
 
     /// Ends a socket: WebSockets lose their connection, and requests are refused, so that the browser begins anew by itself. A
@@ -100,6 +109,15 @@ impl Known {
         self.sweep();
     }
 
+    fn leave(&mut self, sid: Sid, kill: &CancellationToken) {
+        if let Some(connections) = self.connections.get_mut(&sid) {
+            connections.retain(|other| other != kill);
+            if connections.is_empty() {
+                self.connections.remove(&sid);
+            }
+        }
+    }
+
     /// Forgets what is over, now and then: sessions that never became a socket, and those cut long ago.
     fn sweep(&mut self) {
         if self.connections.len() + self.cut.len() < self.sweep_at.max(LEAST_SWEPT) {
@@ -125,5 +143,35 @@ fn value<'q>(query: &'q str, name: &str) -> Option<&'q str> {
 async fn tell_until_gone(socket: SocketRef) {
     while socket.connected() && socket.clone().disconnect().is_err() {
         tokio::time::sleep(TELL_AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn only_what_becomes_a_websocket_is_followed() {
+        let peer = std::net::SocketAddr::from(([192, 0, 2, 1], 5_000));
+        for (status, followed) in [(StatusCode::BAD_REQUEST, 0), (StatusCode::SWITCHING_PROTOCOLS, 3)] {
+            let kills = Kills::default();
+            let answering = Router::new().route("/socket.io/", get(move || async move { status }));
+            let router = answering.layer(from_fn_with_state(kills.clone(), Kills::follow_upgrades));
+            let connection = Connection { peer, client: peer.ip(), kill: CancellationToken::new() };
+            for _ in 0..3 {
+                let mut request = Request::new(Body::empty());
+                let asked = format!("/socket.io/?EIO=4&transport=websocket&sid={}", Sid::new());
+                *request.uri_mut() = asked.parse().unwrap();
+                request.extensions_mut().insert(connection.clone());
+                assert_eq!(router.clone().oneshot(request).await.unwrap().status(), status);
+            }
+            assert_eq!(kills.lock().connections.len(), followed);
+        }
     }
 }

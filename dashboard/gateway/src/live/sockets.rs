@@ -18,7 +18,7 @@ use socketioxide::handler::ConnectHandler;
 use socketioxide::{ParserConfig, SocketIo};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tower::util::MapRequest;
 use waystream_domain::FleetId;
 
@@ -43,7 +43,12 @@ pub(crate) struct Live {
     pub(crate) kills: Kills,
     /// For replays.
     pub(crate) replay: Arc<ReplayContext>,
+    /// Of sockets.
+    pub(crate) places: Arc<Semaphore>,
 }
+
+/// A socket's, until it is gone.
+type Place = Arc<OwnedSemaphorePermit>;
 
 /// The route `/socket.io/`, and the handle to close all sockets with. A service and not a layer: a router applies layers to
 /// its fallback anew with every request, and every application knows its own sessions only.
@@ -63,6 +68,11 @@ pub(crate) async fn socket_router(live: Live, nodes: Nodes) -> (Router, SocketIo
     let admitting = live.clone();
     let may_connect = async move |socket: SocketRef| -> Result<(), &'static str> {
         let identity = admitting.sessions.check(&socket.req_parts().headers, now()).ok_or("unauthorised")?;
+        let place = Arc::clone(&admitting.places).try_acquire_owned().map_err(|_| {
+            names::refused(names::Refusal::Full);
+            "too many sockets"
+        })?;
+        socket.extensions.insert::<Place>(Arc::new(place));
         // Before the browser is told that it is connected: its first event may come at once, and one that nobody hears yet is dropped.
         hear(&socket, &admitting, &identity);
         socket.extensions.insert(identity);
@@ -99,6 +109,7 @@ async fn on_connect(socket: &SocketRef, live: &Live) {
     if !socket.connected() {
         // What tidies up after a socket that ends may have been here before.
         live.kills.forget(socket.id);
+        drop(socket.extensions.remove::<Place>());
         socket.leave_all();
         live.tell(Command::Leave(socket.id)).await;
     }
@@ -189,6 +200,7 @@ fn hear(socket: &SocketRef, live: &Live, identity: &SignedIn) {
     socket.on_disconnect(async move |socket: SocketRef| {
         context.replays.close_all();
         context.live.kills.forget(socket.id);
+        drop(socket.extensions.remove::<Place>());
         context.tell(Command::Leave(socket.id)).await;
     });
 }

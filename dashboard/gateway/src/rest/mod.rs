@@ -33,7 +33,7 @@ mod vehicles;
 
 pub(crate) use error::ApiError;
 pub use export::{ExportFormat, OpenTrackFile, TrackSink};
-pub(crate) use rates::Rates;
+pub(crate) use rates::{Rates, limited_openings};
 pub(crate) use room::Turns;
 pub(crate) use session::sign_in_by_link;
 pub(crate) use shared::{LINES, Trails};
@@ -108,6 +108,8 @@ pub(crate) struct Rest {
     pub(crate) most: OrganisationLimits,
     /// To add to it.
     pub(crate) turns: Turns,
+    /// How often channels are tried.
+    pub(crate) tests: notifications::channels::Tests,
     /// The newest position of every vehicle.
     pub(crate) board: SharedBoard,
     /// Lists of vehicles that were asked for lately.

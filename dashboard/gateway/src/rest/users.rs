@@ -53,6 +53,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<UserLink>), ApiError> {
     require_owner(&identity)?;
     let id: UserId = request.id.trim().parse().map_err(|error| ApiError::BadRequest(format!("id: {error}")))?;
+    let _turn = rest.turn(&identity).await;
     {
         let shared = rest.catalog.shared();
         let catalog = rest.look(&shared);
@@ -68,6 +69,22 @@ pub(super) async fn create(
     let user = User { id: id.clone(), organisation, role: request.role.into(), password_hash: None, preferences: None };
     tracing::info!(by = %identity.user(), user = %id, role = ?user.role, "user invited");
     rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::User(user))]).await?;
+    // Another organisation may have invited somebody of this name at another gateway at the same moment: the later one has it, and what the
+    // other has given meanwhile opens nothing here.
+    let given = {
+        let shared = rest.catalog.shared();
+        let catalog = rest.look(&shared);
+        let has_it = catalog.users.get(&id).is_some_and(|user| user.organisation == *identity.organisation());
+        if !has_it {
+            return Err(ApiError::Conflict(format!("the name {id} is taken")));
+        }
+        let mut given = catalog.user_removal(&id);
+        given.retain(|edit| !matches!(edit, CatalogEdit::Remove(CatalogKey::User(_))));
+        given
+    };
+    if !given.is_empty() {
+        rest.catalog.edit(&identity.actor(), given).await?;
+    }
     Ok((StatusCode::CREATED, Json(invitation(&rest, &identity.actor(), id).await?)))
 }
 

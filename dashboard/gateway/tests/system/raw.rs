@@ -39,10 +39,15 @@ enum Transport {
     Polling { http: reqwest::Client, at: String, cookie: String, heard: VecDeque<Packet> },
 }
 
+/// Where sessions of Engine.IO begin.
+fn address(url: &str, transport: &str) -> String {
+    format!("{url}/socket.io/?EIO=4&transport={transport}")
+}
+
 impl Raw {
     /// A session of Engine.IO, of which Socket.IO knows nothing yet.
     pub async fn open(url: &str, cookie: &str, transport: &str) -> Self {
-        let at = format!("{url}/socket.io/?EIO=4&transport={transport}");
+        let at = address(url, transport);
         if transport == "websocket" {
             return Self::web_socket(&at, cookie).await.expect("it is served");
         }
@@ -67,7 +72,7 @@ impl Raw {
 
     /// One over a WebSocket that Socket.IO has let in; none: it was cut off on the way.
     pub async fn try_connected(url: &str, cookie: &str) -> Option<Self> {
-        let mut raw = Self::web_socket(&format!("{url}/socket.io/?EIO=4&transport=websocket"), cookie).await?;
+        let mut raw = Self::web_socket(&address(url, "websocket"), cookie).await?;
         raw.say(&[Packet::text("40")]).await;
         raw.hear_from("40").await.map(|_| raw)
     }

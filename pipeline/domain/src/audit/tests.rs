@@ -117,7 +117,12 @@ fn all() -> Vec<CatalogEntry> {
         webhook(SECRET, SECRET),
         CatalogEntry::NotificationRule(rule),
         token(),
-        CatalogEntry::SignInLink(SignInLink { token_sha256: SECRET.into(), user: id("anna"), expires_at: at(1_000) }),
+        CatalogEntry::SignInLink(SignInLink {
+            token_sha256: SECRET.into(),
+            user: id("anna"),
+            organisation: Some(id("ours")),
+            expires_at: at(1_000),
+        }),
         CatalogEntry::SecondFactor(SecondFactor {
             user: id("anna"),
             secret: SECRET.into(),

@@ -46,7 +46,7 @@ impl View {
             CatalogEntry::ApiToken(ApiToken { id, user, name, scopes, created_at, expires_at, sha256: _, scram: _ }) => json!({
                 "id": id, "user": user, "name": name, "scopes": scopes, "created_at": created_at, "expires_at": expires_at,
             }),
-            CatalogEntry::SignInLink(SignInLink { token_sha256: _, user, expires_at }) => {
+            CatalogEntry::SignInLink(SignInLink { token_sha256: _, user, organisation: _, expires_at }) => {
                 json!({ "user": user, "expires_at": expires_at })
             }
             CatalogEntry::ShareLink(ShareLink {

@@ -230,7 +230,7 @@ fn copy(result: &Result<(), LogError>) -> Result<(), LogError> {
         Err(LogError::Refused(why)) => Err(LogError::Refused(why.clone())),
         Err(LogError::Damaged(why)) => Err(LogError::Damaged(why.clone())),
         Err(LogError::Closed(why)) => Err(LogError::Closed(why.clone())),
-        Err(LogError::Taken(fleet)) => Err(LogError::Taken(fleet.clone())),
+        Err(LogError::Taken(what)) => Err(LogError::Taken(what.clone())),
     }
 }
 

@@ -5,7 +5,7 @@ use super::aside::Aside;
 use super::error::{tell_error, tell_log};
 use super::options::KafkaOptions;
 use super::unowned::Unowned;
-use crate::{LogError, Membership, Share, Topic};
+use crate::{LogError, Membership, Share, Topic, metrics};
 use async_trait::async_trait;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
@@ -139,9 +139,19 @@ fn listen(options: &KafkaOptions, group: &str, member: &Member) {
             shared.state().lost = Some(Instant::now());
             match client(options, group, shared) {
                 Ok(new) => {
-                    // One that was shut out replaces nobody who may still come back.
-                    replaced = (!std::mem::take(&mut shut_out)).then(Instant::now);
-                    tracing::warn!(group, "a member of a kafka group has not come back to it, and joins anew");
+                    if std::mem::take(&mut shut_out) {
+                        // It replaces nobody who may still come back.
+                        replaced = None;
+                        tracing::warn!(
+                            group,
+                            "a member of a kafka group, shut out by the client that it had replaced, joins anew"
+                        );
+                        metrics::joined_anew(group, "shut_out");
+                    } else {
+                        replaced = Some(Instant::now());
+                        tracing::warn!(group, "a member of a kafka group has not come back to it, and joins anew");
+                        metrics::joined_anew(group, "lost");
+                    }
                     consumer = Arc::new(new);
                     unowned = Unowned::new(options, group);
                     *member.consumer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&consumer);

@@ -22,6 +22,8 @@ pub(crate) struct Broker {
 }
 
 const PORTS_OF_A_NODE: u16 = 3;
+/// Starts in half the time, and leaves the processors to the tests: none of them works it for so long that better code would pay.
+const JVM: &str = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
 
 impl Broker {
     /// A new one, without data.
@@ -166,7 +168,7 @@ impl Drop for Broker {
 fn stack(folder: &Path, port: u16, nodes: u16) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|up| up.join("compose/stack")).find(|p| p.is_file());
     let mut command = Command::new(script.expect("compose/stack is in this checkout"));
-    command.env("WAYSTREAM_STACK_DIR", folder).env("KAFKA_HEAP", "512m");
+    command.env("WAYSTREAM_STACK_DIR", folder).env("KAFKA_HEAP", "512m").env("JAVA_TOOL_OPTIONS", JVM);
     command.env("KAFKA_PORT", port.to_string()).env("KAFKA_NODES", nodes.to_string());
     command
 }

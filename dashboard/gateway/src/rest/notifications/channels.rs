@@ -5,18 +5,41 @@ use super::super::{ApiError, DONE, Rest, RestState, name, require_editor};
 use super::deliveries::append;
 use super::new_id;
 use crate::auth::Identity;
+use crate::metrics::{Refusal, refused};
 use crate::now;
 use crate::wire::{ChannelEdit, ChannelInfo, ErrorAnswer, TestAnswer};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use waystream_domain::notify::{Channel, Content, Delivery, DeliveryState, Secret, Target, Topic};
+use waystream_domain::rate::{Bucket, Rate};
 use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, CatalogKey, ChannelId, OrganisationId};
 
 /// Most channels of one organisation.
 const MAX_CHANNELS: usize = 100;
+/// Tests of one organisation: they go to whomever it names, in our name, and notifiers hold those that wait in memory.
+const TESTS: Rate = Rate { burst: 20.0, per_s: 0.2 };
+
+/// Tests that were sent lately, by organisation. Time is an argument.
+#[derive(Default)]
+pub(crate) struct Tests(Mutex<HashMap<OrganisationId, Bucket>>);
+
+impl Tests {
+    /// `Err`: after how many seconds there may be another one.
+    fn take(&self, organisation: &OrganisationId, now: Instant) -> Result<(), u64> {
+        let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = sent.entry(organisation.clone()).or_insert_with(|| Bucket::full(&TESTS, now));
+        let missing = 1.0 - bucket.left(&TESTS, now);
+        if missing > 0.0 {
+            return Err((missing / TESTS.per_s).ceil() as u64);
+        }
+        bucket.take(&TESTS, 1.0, now);
+        Ok(())
+    }
+}
 
 impl Owned for Channel {
     type Id = ChannelId;
@@ -114,6 +137,10 @@ pub(crate) async fn test(
 ) -> Result<(StatusCode, Json<TestAnswer>), ApiError> {
     require_editor(&identity)?;
     let channel: Arc<Channel> = rest.own_entry(&identity, &id)?;
+    rest.tests.take(identity.organisation(), Instant::now()).map_err(|seconds| {
+        refused(Refusal::Rate);
+        ApiError::TooMany("too many tests".into(), seconds)
+    })?;
     let now = now();
     let delivery = Delivery {
         id: new_id("test")?,
