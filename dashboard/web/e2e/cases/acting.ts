@@ -158,7 +158,7 @@ it('jumps from an alert and from a geofence to the place on the map', async () =
   const far = await scale();
   await panel('alerts');
   await page.getByLabel('Search vehicle or geofence').fill(FENCE);
-  await page.locator('.panel-body:visible [data-event] .list-main').first().click();
+  await page.locator('.panel-body:visible [data-event]').filter({ hasText: FENCE }).first().locator('.list-main').click({ timeout: 90_000 });
   await expect.poll(scale, { timeout: 30_000 }).toBeGreaterThan(1000 * far);
   await page.getByLabel('Search vehicle or geofence').fill('');
   await setView({ lat: 0, lon: 0 }, 4);

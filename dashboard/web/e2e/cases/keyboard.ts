@@ -60,7 +60,9 @@ const begin = async (kind: string): Promise<void> => {
 
 async function whileReplaying(act: (at: () => Promise<number>, playing: () => Promise<boolean | undefined>) => Promise<void>): Promise<void> {
   await panel('replay');
-  await page.getByRole('button', { name: '15 min' }).press('Enter');
+  const quarter = page.getByRole('button', { name: '15 min' });
+  await expect.poll(() => quarter.isEnabled(), { timeout: 10_000 }).toBe(true);
+  await quarter.press('Enter');
   await page.locator('.panel .form').getByLabel('Vehicles').selectOption('all:');
   await page.getByRole('button', { name: 'Start replay' }).press('Enter');
   await page.waitForFunction(() => (window.waystream?.replay?.count ?? 0) > 50, null, { timeout: 60_000 });
