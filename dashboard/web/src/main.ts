@@ -77,7 +77,7 @@ async function start(): Promise<void> {
     config, session, fleets: session.fleets, panel: asked.panel === undefined ? (isNarrow() ? null : 'vehicles') : offered({ session }, asked.panel), stats: null,
     fences: new Map(fences.features.map((f) => [f.properties.id, f])), preview: null, hiddenGroups: readHidden(preferred('hiddenGroups')),
     alerts: [...events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
-    acknowledged: acknowledgedOf(events), query: asked.query, sqlView: asked.sqlView, alertFilter: asked.alerts, heat: null,
+    acknowledged: acknowledgedOf(events), query: asked.query, sqlView: asked.sqlView, alertFilter: asked.alerts, journeyFilter: asked.journeys, heat: null,
     filter: { ...EVERYBODY, ...asked.filter },
     options: {
       theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off',

@@ -7,7 +7,8 @@ import { ask, page, panel, shot } from '../stage';
 
 const table = (): Locator => page.locator('.journeys-panel');
 const rows = (): Locator => table().locator('tbody tr');
-const devices = (): Promise<(string | null)[]> => rows().evaluateAll((all) => all.map((row) => row.getAttribute('data-journey')));
+const devices = (of = page): Promise<(string | null)[]> =>
+  of.locator('.journeys-panel tbody tr').evaluateAll((all) => all.map((row) => row.getAttribute('data-journey')));
 const listed = async (): Promise<void> => {
   await panel('trips');
   await rows().first().waitFor({ timeout: 60_000 });
@@ -35,6 +36,13 @@ it('lists trips by what is wanted first, and of one vehicle', async () => {
   await table().locator('th[aria-sort=ascending]').filter({ hasText: 'Distance' }).waitFor();
   await shot('18-trips');
   await ofOne();
+  // Whoever opens its address sees the same.
+  await page.waitForURL((url) => /trips_vehicle=.*trips_sort=distance_m/.test(url.hash));
+  const other = await page.context().newPage();
+  await other.goto(page.url());
+  await expect.poll(async () => (await devices(other)).join(), { timeout: 30_000 }).toBe((await devices()).join());
+  await other.locator('th[aria-sort=ascending]').filter({ hasText: 'Distance' }).waitFor();
+  await other.close();
 });
 
 it('leads from a trip to its way and its replay, and from a stop to its place', async () => {
