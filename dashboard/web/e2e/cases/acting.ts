@@ -56,7 +56,7 @@ async function clickAround(at: Place, done: () => Promise<boolean>): Promise<voi
   }, { timeout: 30_000, interval: 1_000 }).toBe(true);
 }
 
-it('follows a vehicle until somebody drags the map', async () => {
+it('follows a vehicle until somebody looks elsewhere: by dragging the map, by keys, by a button', async () => {
   await panel('vehicles');
   await page.locator('.panel-body:visible').getByLabel('Sort by').selectOption('speed');
   const row = page.locator('.vehicle-row:visible').first();
@@ -75,6 +75,12 @@ it('follows a vehicle until somebody drags the map', async () => {
   await page.mouse.move(x - 60, y - 40, { steps: 6 });
   await page.mouse.up();
   await expect.poll(() => follow.getAttribute('aria-pressed')).toBe('false');
+  for (const lookElsewhere of [() => page.locator('.map').press('ArrowRight'), () => page.getByRole('button', { name: 'Show all vehicles' }).click()]) {
+    await follow.click();
+    expect(await follow.getAttribute('aria-pressed')).toBe('true');
+    await lookElsewhere();
+    await expect.poll(() => follow.getAttribute('aria-pressed')).toBe('false');
+  }
   await page.locator('.panel-body:visible').getByLabel('Sort by').selectOption('name');
   await page.getByRole('complementary', { name: 'Vehicle details' }).getByRole('button', { name: 'Close' }).click();
 });

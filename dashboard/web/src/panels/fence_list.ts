@@ -57,6 +57,7 @@ export function fenceList(app: App, edit: (fence: GeofenceFeature) => void): Fen
       h('button', {
         type: 'button', class: 'list-main', title: texts.fences.show, onclick: () => {
           showGroup(groupOf(fence), true);
+          store.set({ follow: false });
           map.flyToBounds(boundsOf(fence), { padding: [60, 60], maxZoom: 16, duration: 0.8 });
           app.highlightFence(id);
         },

@@ -137,6 +137,7 @@ export function journeysPanel(app: App): Panel {
     if (places.length === 0) return;
     const end = journey.end ?? places[places.length - 1];
     dot.show(end.lat, end.lon);
+    store.set({ follow: false });
     map.fitBounds(L.latLngBounds(places.map(({ lat, lon }) => [lat, lon])), { padding: [40, 40], maxZoom: 16 });
   }
 
