@@ -7,6 +7,8 @@ export const texts = {
   close: 'Close',
   copy: 'Copy',
   copied: 'Copied',
+  /** Name of the dialog that shows a secret. */
+  shownOnce: 'Shown once',
   cancel: 'Cancel',
   save: 'Save',
   delete: 'Delete',

@@ -119,6 +119,16 @@ it('can be used by everybody: no serious finding in any dialog', async () => {
   await dialog.locator('[data-tab=tokens]').click();
   await shown.getByRole('button', { name: 'New token' }).click();
   await look('token');
+  await shown.getByLabel('Name', { exact: true }).fill('Looked at');
+  await shown.getByRole('button', { name: 'Save' }).click();
+  const secret = page.getByRole('dialog', { name: 'Shown once' });
+  await secret.waitFor();
+  await look('secret');
+  await page.keyboard.press('Escape');
+  await secret.waitFor({ state: 'detached' });
+  page.once('dialog', (question) => void question.accept());
+  await shown.getByRole('button', { name: 'Delete Looked at' }).click();
+  await shown.getByRole('button', { name: 'Delete Looked at' }).waitFor({ state: 'detached' });
   await close();
   await page.getByRole('button', { name: 'Redeem a transfer code…' }).click();
   await dialog.waitFor();

@@ -249,7 +249,7 @@ it('goes through the account menu and into a dialog by keys, and back to where i
     await press('ArrowDown');
   }
   await press('Enter');
-  const dialog = page.locator('dialog[open]');
+  const dialog = page.getByRole('dialog', { name: 'Units and time zone' });
   await dialog.getByLabel('Units').waitFor();
   // The focus goes round in it.
   for (let n = 0; n < 8; n++) {
