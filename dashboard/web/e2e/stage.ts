@@ -100,6 +100,7 @@ beforeEach(async () => {
   for (const context of browser.contexts()) if (context !== page.context()) await context.close();
   for (const other of page.context().pages()) if (other !== page) await other.close();
   await page.setViewportSize(SIZE);
+  await page.emulateMedia({ reducedMotion: null });
   if (!system.isRunning) await system.start('run');
   const isSignedIn = (await page.context().cookies()).some(({ name }) => name.endsWith('waystream_session'));
   if (!isSignedIn) return;

@@ -171,6 +171,11 @@ it('jumps from an alert and from a geofence to the place on the map', async () =
   await panel('fences');
   await page.locator('[data-fence]').filter({ hasText: FENCE }).getByTitle('Show on the map').click();
   await expect.poll(scale, { timeout: 30_000 }).toBeGreaterThan(500 * far);
+  // For whom motion makes ill it is there at once.
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  await setView({ lat: 0, lon: 0 }, 4);
+  await page.locator('[data-fence]').filter({ hasText: FENCE }).getByTitle('Show on the map').evaluate((button: HTMLElement) => button.click());
+  expect(await scale()).toBeGreaterThan(500 * far);
 });
 
 it('deletes a geofence, here and on every other dashboard, once it is confirmed', async () => {

@@ -4,7 +4,7 @@ import * as L from 'leaflet';
 import type { App } from '../app';
 import { speedIn, speedText } from '../format';
 import { preferredUnits } from '../prefs';
-import { h, icon, iconButton, isNarrow, setText } from '../ui/dom';
+import { h, icon, iconButton, isNarrow, isStill, setText } from '../ui/dom';
 import { texts } from '../texts';
 import { SPEED_LIMITS_KMH, SPEED_RGB } from '../worker/palette';
 import { latOf, lonOf } from '../worker/mercator';
@@ -99,11 +99,10 @@ export function createMap(app: App, container: HTMLElement): MapView {
 
   const flyTo = (lat: number, lon: number, zoom = Math.max(map.getZoom(), 15)): void => {
     letGo();
-    const reduced = matchMedia('(prefers-reduced-motion: reduce)').matches;
     // On a phone the details cover the lower half: the vehicle goes above them.
     const cover = isNarrow() ? map.getSize().y * 0.2 : 0;
     const centre = map.unproject(map.project([lat, lon], zoom).add([0, cover]), zoom);
-    map.flyTo(centre, zoom, reduced ? { animate: false } : { duration: 0.8 });
+    map.flyTo(centre, zoom, isStill() ? { animate: false } : { duration: 0.8 });
   };
   map.on('click', (event: L.LeafletMouseEvent) => {
     if (app.store.now.drawing || app.store.now.measuring) return;
