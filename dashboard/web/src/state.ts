@@ -48,6 +48,8 @@ export interface ReplaySession {
   /** Nobody was left out. */
   everybody: boolean;
   alerts: AlertEvent[];
+  /** There are more alerts than those. */
+  alertsCut: boolean;
   error: string | null;
 }
 

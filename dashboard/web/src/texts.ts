@@ -509,7 +509,7 @@ export const texts = {
     showLive: 'Live vehicles',
     export: 'Export',
     count: (n: number): string => plural(n, 'vehicle', 'vehicles'),
-    events: (n: number): string => plural(n, 'alert', 'alerts'),
+    events: (n: number, more: boolean): string => `${plural(n, 'alert', 'alerts')}${more ? ' and more' : ''}`,
     firstEvents: (n: number): string => `The first ${n} are listed.`,
     region: 'Replay controls',
     badRange: 'The range must end after it starts.',

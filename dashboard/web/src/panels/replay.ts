@@ -134,7 +134,7 @@ export function replayPanel(app: App): ReplayPanel {
     setText(submit, texts.replay.opening);
     const asked = { ...range, speed: Number(speed.value) };
     store.set({
-      replay: { id, title, asked: { devices, fleet }, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, applied: 0, devices: [], everybody: devices === null && fleet === null, alerts: [], error: null },
+      replay: { id, title, asked: { devices, fleet }, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, applied: 0, devices: [], everybody: devices === null && fleet === null, alerts: [], alertsCut: false, error: null },
       follow: false,
     });
     engine.replay(id, { action: 'open', devices: devices && [...devices], fleet, ...asked });
@@ -193,7 +193,7 @@ export function replayPanel(app: App): ReplayPanel {
     alertsOf(session, (alerts) => {
       patch(opened.id, { alerts });
       return store.now.replay?.id === opened.id;
-    }).catch(app.report);
+    }).then((alertsCut) => patch(opened.id, { alertsCut }), app.report);
   });
   engine.on('replayState', (state) => patch(state.id, {
     at: state.at, playing: state.playing && !state.done, speed: state.speed, done: state.done, ...(state.error === undefined ? {} : { error: state.error }),
@@ -285,7 +285,7 @@ export function replayPanel(app: App): ReplayPanel {
     clock.title = utc(replay.at);
     setText(day, date(replay.at));
     setText(dockTitle, replay.title);
-    setText(count, [texts.replay.count(replay.count), replay.alerts.length > 0 ? texts.replay.events(replay.alerts.length) : ''].filter((t) => t).join(', '));
+    setText(count, [texts.replay.count(replay.count), replay.alerts.length > 0 ? texts.replay.events(replay.alerts.length, replay.alertsCut) : ''].filter((t) => t).join(', '));
     setText(dockError, replay.error ?? '');
     if (document.activeElement !== dockSpeed) dockSpeed.value = String(replay.speed);
     if (listed !== replay.alerts) {
