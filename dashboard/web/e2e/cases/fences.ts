@@ -164,6 +164,7 @@ it('draws a corridor with rules, and says what is wrong with a rule', async () =
   const form = page.locator('.panel .form');
   await form.getByRole('textbox', { name: 'Name' }).fill('Test corridor');
   await form.getByLabel('Width').fill('80');
+  await form.getByRole('button', { name: 'Colour #7c3aed' }).click();
   await form.getByText('Rules').click();
   await form.getByLabel('farther away').fill('20');
   await form.getByLabel('Speed limit').fill('50');
@@ -180,7 +181,7 @@ it('draws a corridor with rules, and says what is wrong with a rule', async () =
   const saved = features.find((f) => f.properties.name === 'Test corridor');
   expect(saved?.geometry).toMatchObject({ type: 'LineString', coordinates: [[expect.any(Number), expect.any(Number)], expect.anything(), expect.anything()] });
   expect(saved?.properties).toMatchObject({
-    width_m: 80, exit_margin_m: 20, speed_limit_mps: expect.closeTo(50 / 3.6, 3), cross: true, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00', 'sat 08:00-12:00'] },
+    width_m: 80, colour: '#7c3aed', exit_margin_m: 20, speed_limit_mps: expect.closeTo(50 / 3.6, 3), cross: true, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00', 'sat 08:00-12:00'] },
   });
 });
 
