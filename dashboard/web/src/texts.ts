@@ -125,6 +125,7 @@ export const texts = {
     lost: 'Reconnecting…',
     unauthorised: 'Signed out',
     age: (age: string): string => `data ${age} old`,
+    lostAtOnce: 'No connection yet; it is tried again by itself.',
     lostBanner: (age: string): string => `Connection lost. What you see is ${age} old; it goes on by itself.`,
     details: (frames: number, bad: number, lag: string): string =>
       `${frames.toLocaleString()} frames, ${bad} damaged, 95 % of positions here within ${lag}`,

@@ -198,7 +198,7 @@ it('goes on by itself after the server was restarted, with a replay where it was
   await page.waitForFunction(() => window.waystream?.replay?.playing === true && window.waystream.replay.count > 50, null, { timeout: 60_000 });
   await system.stop();
   await page.waitForFunction(() => window.waystream?.stats?.link === 'lost', null, { timeout: 30_000 });
-  await page.getByRole('status').filter({ hasText: 'Connection lost' }).waitFor();
+  await page.getByRole('status').filter({ hasText: /^Connection lost\. What you see is \d+ (s|min) old/ }).waitFor();
   // Opened without a server, the page is there and says what is the matter.
   const other = await page.context().newPage();
   await other.goto(system.origin);
