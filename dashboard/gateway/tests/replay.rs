@@ -181,8 +181,9 @@ async fn a_fleet_is_replayed_step_by_step() {
     browser.emit(json!(["replay", step(Some(0), None)])).await;
     let said = browser.next().await;
     assert_eq!((said.event.as_str(), said.args[0]["at"].as_i64()), ("replay_state", Some(START_MS + 125_000)));
-    // What is no device is nobody's step; after the last fix the replay is over.
+    // What is no device, or one that is not replayed, is nobody's step; after the last fix the replay is over.
     browser.emit(json!(["replay", step(None, Some(" "))])).await;
+    browser.emit(json!(["replay", step(None, Some("c"))])).await;
     browser.emit(json!(["replay", { "id": 1, "action": "seek", "at": START_MS + 985_000 }])).await;
     assert_eq!(shown(&browser.until("r").await.args[1]), [(0, 9_800_000), (1, -900_000)]);
     browser.until("replay_state").await;

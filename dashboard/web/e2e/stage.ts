@@ -1,10 +1,10 @@
-/** What all cases stand on: one system and one browser, in whose page one case begins where the last ended. */
+/** What all cases stand on: one system, whose memory goes from case to case, and one browser, whose page each case finds as if it had just been opened. */
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { chromium, type Browser, type Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll } from 'vitest';
-import type { SqlAnswer } from '../src/wire/types';
+import { chromium, type Browser, type Locator, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
+import type { GeofenceCollection, SqlAnswer } from '../src/wire/types';
 import { FLAGS, PASSWORD, SHOTS } from './browser';
 import { Mail } from './mail';
 import { System } from './system';
@@ -13,6 +13,8 @@ export { PASSWORD };
 
 export const FENCE = 'Test yard';
 export const VEHICLES = 400;
+const SIZE = { width: 1280, height: 800 };
+const HEADERS = { 'x-waystream': '1' };
 
 export let mail: Mail;
 export let system: System;
@@ -38,9 +40,24 @@ export const dotIsCentral = (): Promise<boolean> => page.evaluate(() => {
   const [map, dot] = ['.map', '.place-dot'].map((name) => document.querySelector(name)?.getBoundingClientRect());
   return map !== undefined && dot !== undefined && Math.hypot(dot.x + dot.width / 2 - map.x - map.width / 2, dot.y + dot.height / 2 - map.y - map.height / 2) < 20;
 });
+/** The first row of the list, sorted by speed: somebody who drives. */
+export const fastest = async (): Promise<Locator> => {
+  await panel('vehicles');
+  await page.locator('.panel-body:visible').getByLabel('Sort by').selectOption('speed');
+  const row = page.locator('.vehicle-row:visible').first();
+  await row.locator('.row-speed').filter({ hasText: /^([2-9]\d|1\d\d) km\/h$/ }).waitFor();
+  return row;
+};
+/** What an attempt before has made and could not tidy away would be there twice. */
+export const withoutFences = async (...names: string[]): Promise<void> => {
+  const { features } = await (await page.request.get(`${system.origin}/api/geofences`)).json() as GeofenceCollection;
+  const those = features.filter(({ properties: { name } }) => names.includes(name));
+  for (const { properties: { id } } of those) await page.request.delete(`${system.origin}/api/geofences/${encodeURIComponent(id)}`, { headers: HEADERS });
+  await page.waitForFunction((n) => window.waystream?.fences === n, features.length - those.length);
+};
 /** Rows of an answer to SQL. */
 export const ask = async (query: string): Promise<unknown[][]> => {
-  const answer = await page.request.post(`${system.origin}/api/sql`, { headers: { 'x-waystream': '1' }, data: { query, format: 'json' } });
+  const answer = await page.request.post(`${system.origin}/api/sql`, { headers: HEADERS, data: { query, format: 'json' } });
   return ((await answer.json()) as SqlAnswer).rows;
 };
 /** A number that is another if any pixel is another. */
@@ -62,7 +79,7 @@ beforeAll(async () => {
   system = await System.create(mail.settings);
   await system.start('demo', '--vehicles', String(VEHICLES), '--history', '20');
   browser = await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: FLAGS });
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'light' });
+  const context = await browser.newContext({ viewport: SIZE, colorScheme: 'light' });
   page = await context.newPage();
   page.on('pageerror', (error) => complaints.push(error.stack ?? error.message));
   page.on('console', (message) => {
@@ -74,6 +91,23 @@ afterAll(async () => {
   await browser?.close();
   await system?.destroy();
   await mail?.stop();
+});
+
+/** Also of the second attempt at one. A case that failed took the next with it, as its dialog was still open, or its replay, or its other pages. */
+beforeEach(async () => {
+  // Questions that were to be answered, and have not come.
+  page.removeAllListeners('dialog');
+  for (const context of browser.contexts()) if (context !== page.context()) await context.close();
+  for (const other of page.context().pages()) if (other !== page) await other.close();
+  await page.setViewportSize(SIZE);
+  await page.emulateMedia({ reducedMotion: null });
+  if (!system.isRunning) await system.start('run');
+  const isSignedIn = (await page.context().cookies()).some(({ name }) => name.endsWith('waystream_session'));
+  if (!isSignedIn) return;
+  // Choices are this browser's, unless they are the user's.
+  if (page.url().startsWith(system.origin)) await page.evaluate(() => localStorage.clear());
+  await page.goto(system.origin);
+  await vehiclesShown();
 });
 
 afterEach(async ({ task }) => {

@@ -87,6 +87,10 @@ export class System {
     return listener;
   }
 
+  get isRunning(): boolean {
+    return this.child !== null && this.child.exitCode === null;
+  }
+
   async stop(): Promise<void> {
     const { child } = this;
     this.child = null;

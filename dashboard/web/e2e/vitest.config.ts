@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// One browser and one system for all steps, in order: a later step needs what an earlier one did.
+// One browser and one system for all steps, in order: a later step needs what an earlier one did to the system, never how it left the page.
 export default defineConfig({
   cacheDir: '../node_modules/.vite-e2e',
   test: {

@@ -1,6 +1,7 @@
 /** The address of a view: `#zoom/lat/lon?panel=…&device=…`. Whoever opens it sees the same. */
 
 import { ALL, NOTABLE, NO_FILTER, OPEN } from './panels/feed';
+import { COLUMNS, NEWEST, type JourneyFilter, type Kind } from './sql/journeys';
 import { PANEL_NAMES, type AlertFilter, type PanelName, type SqlView } from './state';
 import { texts } from './texts';
 import { LOOK_NAMES, type Colouring, type DrawOptions, type Filter, type Grouping, type SortKey } from './worker/protocol';
@@ -17,6 +18,7 @@ export interface Address {
   replay: AskedReplay | null;
   heat: AskedHeat | null;
   alerts: AlertFilter;
+  journeys: JourneyFilter;
   /** What is not said is as the user likes it. */
   options: Partial<Pick<DrawOptions, 'colouring' | 'grouping'>>;
   query: string | null;
@@ -26,6 +28,7 @@ export interface Address {
 const SORTS: readonly SortKey[] = ['name', 'status', 'speed', 'age'];
 const COLOURINGS: readonly Colouring[] = ['status', 'speed'];
 const GROUPINGS: readonly Grouping[] = ['auto', 'always', 'never'];
+const JOURNEYS: readonly Kind[] = ['trips', 'stops'];
 const SQL_VIEWS: readonly SqlView[] = ['table', 'chart', 'map'];
 const ALERT_KINDS: readonly string[] = [NOTABLE, OPEN, ALL, ...Object.keys(texts.alerts.kindNames)];
 const ALERT_STATUSES: readonly AlertFilter['status'][] = ['open', 'acknowledged'];
@@ -56,6 +59,17 @@ function alertsOf(words: URLSearchParams): AlertFilter {
   };
 }
 
+function journeysOf(words: URLSearchParams): JourneyFilter {
+  const kind = among(JOURNEYS, words.get('trips')) ?? NEWEST.kind;
+  const [from, to] = (words.get('trips_range') ?? '').split('-').map(Number);
+  const order = words.get('trips_sort') ?? '';
+  const sort = among(COLUMNS[kind], order.replace(/^-/, ''));
+  return {
+    ...NEWEST, kind, ...(to > from && from > 0 ? { from, to } : {}), fleet: words.get('trips_fleet'), vehicle: words.get('trips_vehicle') ?? '',
+    ...(sort ? { sort, descending: order.startsWith('-') } : {}),
+  };
+}
+
 /** What is none is left out: an address may be typed, cut or old. */
 export function parseAddress(hash: string): Address {
   const [place, ...rest] = hash.replace(/^#/, '').split('?');
@@ -80,13 +94,14 @@ export function parseAddress(hash: string): Address {
     replay: replayOf(words),
     heat: heatOf(words),
     alerts: alertsOf(words),
+    journeys: journeysOf(words),
     options: { ...(colouring ? { colouring } : {}), ...(grouping ? { grouping } : {}) },
     query: words.get('sql'),
     sqlView: among(SQL_VIEWS, words.get('sql_view')) ?? 'table',
   };
 }
 
-export function formatAddress({ view, panel, device, filter, replay, heat, alerts, options, query, sqlView }: Address): string {
+export function formatAddress({ view, panel, device, filter, replay, heat, alerts, journeys, options, query, sqlView }: Address): string {
   const words = new URLSearchParams();
   words.set('panel', panel ?? NO_PANEL);
   if (device !== null) words.set('device', device);
@@ -107,6 +122,11 @@ export function formatAddress({ view, panel, device, filter, replay, heat, alert
   if (alerts.kind !== NOTABLE) words.set('alerts', alerts.kind);
   if (alerts.text) words.set('alerts_search', alerts.text);
   for (const key of ['fleet', 'device', 'status', 'from', 'to'] as const) if (alerts[key]) words.set(`alerts_${key}`, String(alerts[key]));
+  if (journeys.kind !== NEWEST.kind) words.set('trips', journeys.kind);
+  if (journeys.from !== null && journeys.to !== null && journeys.to > journeys.from) words.set('trips_range', `${journeys.from}-${journeys.to}`);
+  if (journeys.fleet) words.set('trips_fleet', journeys.fleet);
+  if (journeys.vehicle) words.set('trips_vehicle', journeys.vehicle);
+  if (journeys.sort !== NEWEST.sort || journeys.descending !== NEWEST.descending) words.set('trips_sort', `${journeys.descending ? '-' : ''}${journeys.sort}`);
   if (options.colouring) words.set('colour', options.colouring);
   if (options.grouping) words.set('group', options.grouping);
   if (query !== null && panel === 'sql') {

@@ -13,9 +13,9 @@ const REST_MS = 400;
 const LATEST_MS = 5_000;
 
 /** What is shown. A replay's moment in whole milliseconds, as all its times. */
-export function addressOf({ panel, selected, filter, replay, heat, alertFilter, options: { colouring, grouping }, query, sqlView }: State, view: AddressView): Address {
+export function addressOf({ panel, selected, filter, replay, heat, alertFilter, journeyFilter, options: { colouring, grouping }, query, sqlView }: State, view: AddressView): Address {
   const past = replay && { ...replay.asked, from: Math.round(replay.from), to: Math.round(replay.to), at: Math.round(replay.at), speed: replay.speed };
-  return { view, panel, device: selected?.device ?? null, filter, replay: past, heat, alerts: alertFilter, options: { colouring, grouping }, query, sqlView };
+  return { view, panel, device: selected?.device ?? null, filter, replay: past, heat, alerts: alertFilter, journeys: journeyFilter, options: { colouring, grouping }, query, sqlView };
 }
 
 /** `place`: what the map shows; null while that is nobody's choice. */
@@ -36,7 +36,7 @@ export function keepAddress({ store }: App, place: () => AddressView | null, map
   map.on('moveend', later);
   // While the map is on its way; a changed address makes the browser look at the page's icon again.
   map.on('movestart', () => clearTimeout(timer));
-  store.on(['panel', 'selected', 'filter', 'query', 'sqlView', 'alertFilter', 'heat', 'options'], later);
+  store.on(['panel', 'selected', 'filter', 'query', 'sqlView', 'alertFilter', 'journeyFilter', 'heat', 'options'], later);
   let moment = '';
   store.on(['replay'], ({ replay }) => {
     const now = replay ? `${replay.id} ${Math.round(replay.at)} ${replay.speed}` : '';
@@ -72,6 +72,7 @@ export function followAddress(app: App, parts: Parts): void {
     store.set({
       filter: { ...EVERYBODY, devices: filter.devices, ...asked.filter },
       options: { ...options, ...asked.options }, panel: asked.panel === undefined ? panel : offered(store.now, asked.panel), alertFilter: asked.alerts,
+      journeyFilter: asked.journeys,
     });
     if (asked.view) app.view.map.setView([asked.view.lat, asked.view.lon], asked.view.zoom, { animate: false });
     openParts(app, asked, parts);

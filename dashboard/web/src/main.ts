@@ -14,7 +14,7 @@ import { contains, showFences } from './map/fences';
 import { createMap, type MapView } from './map/map';
 import { alertsPanel, sentence, showPlace } from './panels/alerts';
 import { detailsCard } from './panels/details';
-import { NOTABLE_KINDS, PAGE, isNotable, withAlert } from './panels/feed';
+import { NOTABLE_KINDS, PAGE, isNotable, toldBy, withAlert } from './panels/feed';
 import { isShown, readHidden, writeHidden } from './panels/fence_groups';
 import { fencesPanel } from './panels/fences';
 import { journeysPanel } from './panels/journeys';
@@ -35,8 +35,6 @@ import { toasts } from './ui/toast';
 import type { AlertEvent, EventsAnswer, GeofenceCollection, PageConfig, SessionInfo } from './wire/types';
 import { EVERYBODY, type Grouping, type LayerName, type Theme } from './worker/protocol';
 
-/** Alerts of fixes older than this are told in the feed, not by a toast. */
-const TOAST_AGE_MS = 120_000;
 const TOAST_EVERY_MS = 1_500;
 
 const root = document.getElementById('root') ?? document.body;
@@ -77,7 +75,7 @@ async function start(): Promise<void> {
     config, session, fleets: session.fleets, panel: asked.panel === undefined ? (isNarrow() ? null : 'vehicles') : offered({ session }, asked.panel), stats: null,
     fences: new Map(fences.features.map((f) => [f.properties.id, f])), preview: null, hiddenGroups: readHidden(preferred('hiddenGroups')),
     alerts: [...events].reverse(), unseenAlerts: 0, toasts: preferred('toasts') !== 'off', sound: preferred('sound') === 'on',
-    acknowledged: acknowledgedOf(events), query: asked.query, sqlView: asked.sqlView, alertFilter: asked.alerts, heat: null,
+    acknowledged: acknowledgedOf(events), query: asked.query, sqlView: asked.sqlView, alertFilter: asked.alerts, journeyFilter: asked.journeys, heat: null,
     filter: { ...EVERYBODY, ...asked.filter },
     options: {
       theme, grouping: grouping === 'always' || grouping === 'never' ? grouping : 'auto', labels: preferred('labels') !== 'off',
@@ -213,16 +211,12 @@ function listen(app: App): void {
     const { alerts, panel, unseenAlerts } = store.now;
     const known = alerts.some((a) => a.event_id === alert.event_id);
     store.set({ alerts: withAlert(alerts, alert), unseenAlerts: panel === 'alerts' || known || !isNotable(alert) ? unseenAlerts : unseenAlerts + 1 });
-    const old = serverNow(store.now) - alert.fix_time > TOAST_AGE_MS;
-    // While somebody looks at the past, the present only counts up the badge.
-    const watching = store.now.replay === null && panel !== 'alerts';
-    if (!known && !old && watching && !alert.retracted && isNotable(alert) && !store.now.acknowledged.has(alert.event_id)) {
-      if (store.now.sound && Date.now() - chimedAt > TOAST_EVERY_MS) {
-        chimedAt = Date.now();
-        chime();
-      }
-      alertToast(alert, sentence(alert), 'live');
+    const { sound, popUp } = toldBy(alert, known, serverNow(store.now), store.now);
+    if (sound && Date.now() - chimedAt > TOAST_EVERY_MS) {
+      chimedAt = Date.now();
+      chime();
     }
+    if (popUp) alertToast(alert, sentence(alert), 'live');
   });
   engine.on('notice', (notice) => app.toast(`${notice.from}: ${notice.text}`));
   engine.on('replayAlert', ({ id, alert }) => {

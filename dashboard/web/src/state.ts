@@ -3,6 +3,7 @@
 import type { Acknowledged } from './acknowledged';
 import type { AskedHeat, AskedReplay } from './address';
 import type { DrawKind } from './map/draw';
+import type { JourneyFilter } from './sql/journeys';
 import type { AlertEvent, FleetInfo, GeofenceFeature, PageConfig, SessionInfo } from './wire/types';
 import type { DrawOptions, Filter, LayerName, Selected, Stats } from './worker/protocol';
 
@@ -47,6 +48,8 @@ export interface ReplaySession {
   /** Nobody was left out. */
   everybody: boolean;
   alerts: AlertEvent[];
+  /** There are more alerts than those. */
+  alertsCut: boolean;
   error: string | null;
 }
 
@@ -73,6 +76,7 @@ export interface State {
   query: string | null;
   sqlView: SqlView;
   alertFilter: AlertFilter;
+  journeyFilter: JourneyFilter;
   /** What the heat map counts; null while it is not shown. */
   heat: AskedHeat | null;
   filter: Filter;

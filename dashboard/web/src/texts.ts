@@ -7,6 +7,8 @@ export const texts = {
   close: 'Close',
   copy: 'Copy',
   copied: 'Copied',
+  /** Name of the dialog that shows a secret. */
+  shownOnce: 'Shown once',
   cancel: 'Cancel',
   save: 'Save',
   delete: 'Delete',
@@ -123,6 +125,7 @@ export const texts = {
     lost: 'Reconnecting…',
     unauthorised: 'Signed out',
     age: (age: string): string => `data ${age} old`,
+    lostAtOnce: 'No connection yet; it is tried again by itself.',
     lostBanner: (age: string): string => `Connection lost. What you see is ${age} old; it goes on by itself.`,
     details: (frames: number, bad: number, lag: string): string =>
       `${frames.toLocaleString()} frames, ${bad} damaged, 95 % of positions here within ${lag}`,
@@ -507,7 +510,7 @@ export const texts = {
     showLive: 'Live vehicles',
     export: 'Export',
     count: (n: number): string => plural(n, 'vehicle', 'vehicles'),
-    events: (n: number): string => plural(n, 'alert', 'alerts'),
+    events: (n: number, more: boolean): string => `${plural(n, 'alert', 'alerts')}${more ? ' and more' : ''}`,
     firstEvents: (n: number): string => `The first ${n} are listed.`,
     region: 'Replay controls',
     badRange: 'The range must end after it starts.',

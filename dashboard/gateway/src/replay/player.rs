@@ -197,6 +197,12 @@ impl Player {
             Control::Pause => self.playing = false,
             Control::Speed(speed) => self.speed = speed,
             Control::Step(step) => {
+                // Of whom nothing is replayed no fix comes next: the clock would run to the end.
+                if let Step::NextFix(Some(device)) = &step
+                    && self.vehicles.roster.place(device.as_str()).is_none()
+                {
+                    return;
+                }
                 self.step = Some(step);
                 return;
             }

@@ -56,7 +56,7 @@ async function clickAround(at: Place, done: () => Promise<boolean>): Promise<voi
   }, { timeout: 30_000, interval: 1_000 }).toBe(true);
 }
 
-it('follows a vehicle until somebody drags the map', async () => {
+it('follows a vehicle until somebody looks elsewhere: by dragging the map, by keys, by a button', async () => {
   await panel('vehicles');
   await page.locator('.panel-body:visible').getByLabel('Sort by').selectOption('speed');
   const row = page.locator('.vehicle-row:visible').first();
@@ -75,6 +75,12 @@ it('follows a vehicle until somebody drags the map', async () => {
   await page.mouse.move(x - 60, y - 40, { steps: 6 });
   await page.mouse.up();
   await expect.poll(() => follow.getAttribute('aria-pressed')).toBe('false');
+  for (const lookElsewhere of [() => page.locator('.map').press('ArrowRight'), () => page.getByRole('button', { name: 'Show all vehicles' }).click()]) {
+    await follow.click();
+    expect(await follow.getAttribute('aria-pressed')).toBe('true');
+    await lookElsewhere();
+    await expect.poll(() => follow.getAttribute('aria-pressed')).toBe('false');
+  }
   await page.locator('.panel-body:visible').getByLabel('Sort by').selectOption('name');
   await page.getByRole('complementary', { name: 'Vehicle details' }).getByRole('button', { name: 'Close' }).click();
 });
@@ -158,13 +164,18 @@ it('jumps from an alert and from a geofence to the place on the map', async () =
   const far = await scale();
   await panel('alerts');
   await page.getByLabel('Search vehicle or geofence').fill(FENCE);
-  await page.locator('.panel-body:visible [data-event] .list-main').first().click();
+  await page.locator('.panel-body:visible [data-event]').filter({ hasText: FENCE }).first().locator('.list-main').click({ timeout: 90_000 });
   await expect.poll(scale, { timeout: 30_000 }).toBeGreaterThan(1000 * far);
   await page.getByLabel('Search vehicle or geofence').fill('');
   await setView({ lat: 0, lon: 0 }, 4);
   await panel('fences');
   await page.locator('[data-fence]').filter({ hasText: FENCE }).getByTitle('Show on the map').click();
   await expect.poll(scale, { timeout: 30_000 }).toBeGreaterThan(500 * far);
+  // For whom motion makes ill it is there at once.
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  await setView({ lat: 0, lon: 0 }, 4);
+  await page.locator('[data-fence]').filter({ hasText: FENCE }).getByTitle('Show on the map').evaluate((button: HTMLElement) => button.click());
+  expect(await scale()).toBeGreaterThan(500 * far);
 });
 
 it('deletes a geofence, here and on every other dashboard, once it is confirmed', async () => {

@@ -1,7 +1,7 @@
 /** Signing in, and the vehicles that one sees then. */
 
 import { expect, it } from 'vitest';
-import { PASSWORD, VEHICLES, system, page, shot, vehiclesShown, locate, mapPixels } from '../stage';
+import { PASSWORD, VEHICLES, system, page, shot, vehiclesShown, locate, mapPixels, fastest } from '../stage';
 
 it('lets nobody in without a session', async () => {
   expect((await fetch(`${system.origin}/api/devices`)).status).toBe(401);
@@ -67,9 +67,7 @@ it('asks for the present password before another one is chosen', async () => {
 
 it('shows vehicles that move', async () => {
   await page.waitForFunction((n) => (window.waystream?.stats?.count ?? 0) >= n, VEHICLES);
-  await page.locator('select').filter({ has: page.locator('option[value=speed]') }).selectOption('speed');
-  const row = page.locator('.vehicle-row:visible').first();
-  await row.waitFor();
+  const row = await fastest();
   const device = await row.getAttribute('data-device') ?? '';
   const before = await locate(device);
   const pixels = await mapPixels();
@@ -85,7 +83,7 @@ it('shows vehicles that move', async () => {
 });
 
 it('tells all about a vehicle', async () => {
-  await page.locator('.vehicle-row:visible').first().click();
+  await (await fastest()).click();
   const card = page.getByRole('complementary', { name: 'Vehicle details' });
   await card.getByText('Protocol').waitFor();
   await card.locator('.attributes dt').first().waitFor();

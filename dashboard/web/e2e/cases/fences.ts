@@ -4,13 +4,21 @@ import { readFile } from 'node:fs/promises';
 import { type Locator } from 'playwright-core';
 import { expect, it } from 'vitest';
 import type { GeofenceFeature } from '../../src/wire/types';
-import { FENCE, browser, system, page, shot, panel, locate, mapPixels } from '../stage';
+import { FENCE, browser, system, page, shot, panel, locate, mapPixels, fastest, withoutFences } from '../stage';
+
+/** The middle of the fence that is drawn first. */
+let yard = { lat: 0, lon: 0 };
+const toYard = async (): Promise<void> => {
+  await panel('fences');
+  await page.evaluate(([a, b]) => window.waystream?.setView(a, b, 15), [yard.lat, yard.lon] as const);
+};
 
 it('raises an alert when a vehicle drives through a fence drawn by hand', async () => {
-  const device = await page.locator('.vehicle-row:visible').first().getAttribute('data-device') ?? '';
+  await withoutFences(FENCE);
+  const device = await (await fastest()).getAttribute('data-device') ?? '';
   const { lat, lon } = await locate(device);
-  await panel('fences');
-  await page.evaluate(([a, b]) => window.waystream?.setView(a, b, 15), [lat, lon] as const);
+  yard = { lat, lon };
+  await toYard();
   await page.locator('[data-draw=polygon]').click();
   const { x, y } = await page.evaluate(([a, b]) => window.waystream?.pointOf(a, b) ?? { x: 0, y: 0 }, [lat, lon] as const);
   for (const [dx, dy] of [[-130, -120], [140, -110], [120, 130]]) await page.mouse.click(x + dx, y + dy);
@@ -54,7 +62,7 @@ it('changes the shape of a fence: a corner moved, a corner added, a hole cut, gi
     await page.mouse.move(x + dx, y + dy, { steps: 4 });
     await page.mouse.up();
   };
-  await panel('fences');
+  await toYard();
   const before = await rings();
   await edit();
   await drag(page.locator('.fence-handle.corner').first(), -40, -30);
@@ -81,7 +89,7 @@ it('changes the shape of a fence: a corner moved, a corner added, a hole cut, gi
 });
 
 it('lists geofences by group, and hides a group on the map', async () => {
-  await panel('fences');
+  await toYard();
   await page.getByRole('button', { name: `Edit ${FENCE}` }).click();
   await page.locator('.panel .form').getByLabel('Group', { exact: true }).fill('Yards');
   await page.getByRole('button', { name: 'Save' }).click();
@@ -105,7 +113,7 @@ it('lists geofences by group, and hides a group on the map', async () => {
 });
 
 it('says at the place what is wrong with a fence', async () => {
-  await panel('fences');
+  await toYard();
   await page.locator('[data-draw=polygon]').click();
   const map = await page.locator('.map').boundingBox();
   if (!map) throw new Error('no map');
@@ -122,11 +130,13 @@ it('says at the place what is wrong with a fence', async () => {
 });
 
 it('draws a circle, and another dashboard sees it at once', async () => {
+  await withoutFences('Test circle');
   const other = await page.context().newPage();
   await other.goto(system.origin);
   await other.waitForFunction(() => (window.waystream?.stats?.link) === 'online');
   const before = await other.evaluate(() => window.waystream?.fences ?? 0);
   await page.bringToFront();
+  await toYard();
   await page.locator('[data-draw=circle]').click();
   const map = await page.locator('.map').boundingBox();
   if (!map) throw new Error('no map');
@@ -142,6 +152,8 @@ it('draws a circle, and another dashboard sees it at once', async () => {
 });
 
 it('draws a corridor with rules, and says what is wrong with a rule', async () => {
+  await withoutFences('Test corridor');
+  await toYard();
   await page.locator('[data-draw=corridor]').click();
   const map = await page.locator('.map').boundingBox();
   if (!map) throw new Error('no map');
@@ -152,6 +164,7 @@ it('draws a corridor with rules, and says what is wrong with a rule', async () =
   const form = page.locator('.panel .form');
   await form.getByRole('textbox', { name: 'Name' }).fill('Test corridor');
   await form.getByLabel('Width').fill('80');
+  await form.getByRole('button', { name: 'Colour #7c3aed' }).click();
   await form.getByText('Rules').click();
   await form.getByLabel('farther away').fill('20');
   await form.getByLabel('Speed limit').fill('50');
@@ -168,11 +181,12 @@ it('draws a corridor with rules, and says what is wrong with a rule', async () =
   const saved = features.find((f) => f.properties.name === 'Test corridor');
   expect(saved?.geometry).toMatchObject({ type: 'LineString', coordinates: [[expect.any(Number), expect.any(Number)], expect.anything(), expect.anything()] });
   expect(saved?.properties).toMatchObject({
-    width_m: 80, exit_margin_m: 20, speed_limit_mps: expect.closeTo(50 / 3.6, 3), cross: true, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00', 'sat 08:00-12:00'] },
+    width_m: 80, colour: '#7c3aed', exit_margin_m: 20, speed_limit_mps: expect.closeTo(50 / 3.6, 3), cross: true, schedule: { time_zone: 'Europe/Warsaw', hours: ['mon-fri 08:00-18:00', 'sat 08:00-12:00'] },
   });
 });
 
 it('draws a circle and a corridor by finger', async () => {
+  await withoutFences('Finger circle', 'Finger corridor');
   const context = await browser.newContext({ viewport: { width: 390, height: 780 }, hasTouch: true, isMobile: true });
   await context.addCookies((await page.context().cookies()).map((cookie) => ({ ...cookie, secure: false })));
   // A pop-up may lie where the finger goes.
@@ -219,6 +233,8 @@ it('draws a circle and a corridor by finger', async () => {
 });
 
 it('imports GeoJSON, KML and well-known text, exports what there is, and says what is wrong with a file', async () => {
+  const kinds = ['hole', 'circle', 'corridor'];
+  await withoutFences(...kinds.flatMap((kind) => [`Imported ${kind}`, `Changed ${kind}`]), 'Imported KML', 'Imported text');
   await panel('fences');
   const rows = page.locator('[data-fence]');
   const before = await rows.count();

@@ -74,8 +74,9 @@ it('exports what is replayed of more vehicles than an address can name', async (
 
 it('replays the moment of an alert', async () => {
   await panel('alerts');
+  await page.getByLabel('Search vehicle or geofence').fill(FENCE);
   const alert = page.locator('[data-event]').filter({ hasText: FENCE }).first();
-  await alert.getByRole('button', { name: 'Replay this moment' }).click();
+  await alert.getByRole('button', { name: 'Replay this moment' }).click({ timeout: 90_000 });
   await page.waitForFunction(() => window.waystream?.replay?.playing === true && window.waystream.replay.count === 1, null, { timeout: 60_000 });
   await page.getByRole('region', { name: 'Replay controls' }).getByRole('button', { name: 'Close' }).click();
   await page.waitForFunction(() => window.waystream?.replay === null);

@@ -7,11 +7,23 @@ import { ask, page, panel, shot } from '../stage';
 
 const table = (): Locator => page.locator('.journeys-panel');
 const rows = (): Locator => table().locator('tbody tr');
-const devices = (): Promise<(string | null)[]> => rows().evaluateAll((all) => all.map((row) => row.getAttribute('data-journey')));
-
-it('lists trips by what is wanted first, and of one vehicle', async () => {
+const devices = (of = page): Promise<(string | null)[]> =>
+  of.locator('.journeys-panel tbody tr').evaluateAll((all) => all.map((row) => row.getAttribute('data-journey')));
+const listed = async (): Promise<void> => {
   await panel('trips');
   await rows().first().waitFor({ timeout: 60_000 });
+};
+/** Those of one vehicle that has driven a while. */
+const ofOne = async (): Promise<unknown> => {
+  const [[device]] = await ask('SELECT device FROM trips WHERE ended_at IS NOT NULL AND distance_m > 500 ORDER BY device LIMIT 1');
+  await table().getByLabel('Vehicle').fill(String(device));
+  await table().getByLabel('Vehicle').press('Enter');
+  await expect.poll(async () => [...new Set(await devices())]).toEqual([device]);
+  return device;
+};
+
+it('lists trips by what is wanted first, and of one vehicle', async () => {
+  await listed();
   await table().getByRole('button', { name: 'Distance' }).click();
   await table().locator('th[aria-sort=descending]').filter({ hasText: 'Distance' }).waitFor();
   // Trips end meanwhile.
@@ -24,14 +36,26 @@ it('lists trips by what is wanted first, and of one vehicle', async () => {
   await table().getByRole('button', { name: 'Distance' }).click();
   await table().locator('th[aria-sort=ascending]').filter({ hasText: 'Distance' }).waitFor();
   await shot('18-trips');
-  const [[device]] = await ask('SELECT device FROM trips WHERE ended_at IS NOT NULL AND distance_m > 500 ORDER BY device LIMIT 1');
-  await table().getByLabel('Vehicle').fill(String(device));
-  await table().getByLabel('Vehicle').press('Enter');
-  await expect.poll(async () => [...new Set(await devices())]).toEqual([device]);
+  const device = await ofOne();
+  // Whoever opens its address sees the same.
+  await page.waitForURL((url) => /trips_vehicle=.*trips_sort=distance_m/.test(url.hash));
+  const other = await page.context().newPage();
+  await other.goto(page.url());
+  // Trips end meanwhile.
+  await expect.poll(async () => [...new Set(await devices(other))], { timeout: 30_000 }).toEqual([device]);
+  await other.locator('th[aria-sort=ascending]').filter({ hasText: 'Distance' }).waitFor();
+  await other.close();
 });
 
 it('leads from a trip to its way and its replay, and from a stop to its place', async () => {
   const dot = page.locator('.place-dot');
+  await listed();
+  // Shortest first.
+  for (const order of ['descending', 'ascending']) {
+    await table().getByRole('button', { name: 'Distance' }).click();
+    await table().locator(`th[aria-sort=${order}]`).filter({ hasText: 'Distance' }).waitFor();
+  }
+  await ofOne();
   await rows().first().getByRole('button', { name: /^Show on the map/ }).click();
   await dot.waitFor();
   await rows().first().getByRole('button', { name: /^Replay/ }).click();
@@ -51,6 +75,9 @@ it('leads from a trip to its way and its replay, and from a stop to its place', 
 });
 
 it('gives the table as a file, and says which range is none', async () => {
+  await listed();
+  await table().locator('select').first().selectOption('stops');
+  await table().getByRole('status').filter({ hasText: /stop|first/ }).waitFor();
   const [file] = await Promise.all([page.waitForEvent('download'), table().getByRole('button', { name: 'CSV' }).click()]);
   expect(file.suggestedFilename()).toBe('stops.csv');
   expect((await readFile(await file.path(), 'utf8')).split('\n')[0].trim()).toBe('device,vehicle,fleet_name,started_at,ended_at,duration_s,idle_s,lat,lon');
@@ -58,7 +85,4 @@ it('gives the table as a file, and says which range is none', async () => {
   await table().getByRole('alert').filter({ hasText: 'must end after' }).waitFor();
   await table().getByLabel('From', { exact: true }).fill('2000-12-31T00:00:00');
   await table().getByText('None in this time.').waitFor();
-  await panel('vehicles');
-  // The vehicle of the replay is selected still.
-  await page.getByRole('complementary', { name: 'Vehicle details' }).getByRole('button', { name: 'Close' }).click();
 });

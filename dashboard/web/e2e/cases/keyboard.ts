@@ -60,7 +60,9 @@ const begin = async (kind: string): Promise<void> => {
 
 async function whileReplaying(act: (at: () => Promise<number>, playing: () => Promise<boolean | undefined>) => Promise<void>): Promise<void> {
   await panel('replay');
-  await page.getByRole('button', { name: '15 min' }).press('Enter');
+  const quarter = page.getByRole('button', { name: '15 min' });
+  await expect.poll(() => quarter.isEnabled(), { timeout: 10_000 }).toBe(true);
+  await quarter.press('Enter');
   await page.locator('.panel .form').getByLabel('Vehicles').selectOption('all:');
   await page.getByRole('button', { name: 'Start replay' }).press('Enter');
   await page.waitForFunction(() => (window.waystream?.replay?.count ?? 0) > 50, null, { timeout: 60_000 });
@@ -247,7 +249,7 @@ it('goes through the account menu and into a dialog by keys, and back to where i
     await press('ArrowDown');
   }
   await press('Enter');
-  const dialog = page.locator('dialog[open]');
+  const dialog = page.getByRole('dialog', { name: 'Units and time zone' });
   await dialog.getByLabel('Units').waitFor();
   // The focus goes round in it.
   for (let n = 0; n < 8; n++) {

@@ -137,8 +137,9 @@ it('shows figures and times in the units and the zone that a user chose', async 
   const settings = async (units: string, zone: string): Promise<void> => {
     await page.getByRole('button', { name: 'Account' }).click();
     await page.getByRole('menuitem', { name: 'Units and time zone' }).click();
-    await page.getByLabel('Units').selectOption(units);
-    await page.getByLabel('Time zone').selectOption(zone);
+    const dialog = page.getByRole('dialog', { name: 'Units and time zone' });
+    await dialog.getByLabel('Units').selectOption(units);
+    await dialog.getByLabel('Time zone').selectOption(zone);
     await Promise.all([page.waitForEvent('load'), page.getByRole('button', { name: 'Save' }).click()]);
     await vehiclesShown();
     await panel('vehicles');

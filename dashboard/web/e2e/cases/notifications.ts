@@ -111,6 +111,7 @@ it('tells a web server of alerts by a rule, and shows what became of it', async 
 });
 
 it('has sent the report whose time had passed, with each vehicle in its file', async () => {
+  await panel('alerts');
   await page.getByRole('button', { name: 'Notifications…' }).click();
   await tab('deliveries');
   await refreshed(shown().locator('[data-state=delivered]').filter({ hasText: /Yesterday: \d{4}-\d\d-\d\d/ }));

@@ -5,7 +5,7 @@ import type { Page } from 'playwright-core';
 import { expect, it } from 'vitest';
 import { PANEL_NAMES } from '../../src/state';
 import { SHOTS } from '../browser';
-import { browser, page, system } from '../stage';
+import { browser, page, system, withoutFences } from '../stage';
 
 const WIDTH = 390;
 const HEIGHT = 780;
@@ -27,12 +27,19 @@ const sticksOut = (): Promise<string[]> => phone.evaluate((width) => [...documen
   })
   .map((element) => element.outerHTML.slice(0, 150)), WIDTH);
 
-it('fits a phone: nothing sticks out of any panel, dialog or box', async () => {
+/** Each case has a phone of its own. */
+async function takeUp(): Promise<void> {
   const context = await browser.newContext({ viewport: { width: WIDTH, height: HEIGHT }, hasTouch: true, isMobile: true, deviceScaleFactor: 2, colorScheme: 'light' });
   await context.addCookies(await page.context().cookies());
+  // Pop-ups lie over the map, where corners will be set.
+  await context.addInitScript(() => localStorage.setItem('waystream.toasts', 'off'));
   phone = await context.newPage();
   await phone.goto(system.origin);
   await phone.waitForFunction(() => (window.waystream?.stats?.count ?? 0) > 0 && (window.waystream?.inView ?? 0) > 0, null, { timeout: 60_000 });
+}
+
+it('fits a phone: nothing sticks out of any panel, dialog or box', async () => {
+  await takeUp();
   const found: string[] = [];
   const look = async (where: string): Promise<void> => {
     found.push(...(await sticksOut()).map((html) => `${where}: ${html}`));
@@ -42,8 +49,6 @@ it('fits a phone: nothing sticks out of any panel, dialog or box', async () => {
     await rail(name);
     await phone.locator(`[data-panel=${name}][aria-pressed=true]`).waitFor();
     await look(name);
-    // Pop-ups lie over the map, where corners will be set.
-    if (name === 'alerts') await phone.getByLabel('Pop-ups').uncheck();
   }
   await rail('sql');
   await button('Heat map').tap();
@@ -63,6 +68,7 @@ it('fits a phone: nothing sticks out of any panel, dialog or box', async () => {
 });
 
 it('opens a vehicle on a phone: above its details, not under them', async () => {
+  await takeUp();
   await rail('vehicles');
   const row = phone.locator('.vehicle-row:visible').first();
   const device = await row.getAttribute('data-device') ?? '';
@@ -81,7 +87,11 @@ it('opens a vehicle on a phone: above its details, not under them', async () => 
 });
 
 it('draws a geofence on a phone', async () => {
+  await withoutFences('Phone yard');
+  await takeUp();
   await rail('fences');
+  // Nobody drives here.
+  await phone.evaluate(() => window.waystream?.setView(48, 11, 14));
   await phone.locator('[data-draw=polygon]').tap();
   for (const [x, y] of [[150, 160], [320, 180], [300, 380], [150, 160]]) {
     await phone.touchscreen.tap(x, y);
@@ -101,6 +111,7 @@ it('draws a geofence on a phone', async () => {
 });
 
 it('replays on a phone, with the controls in reach', async () => {
+  await takeUp();
   await rail('replay');
   await expect.poll(() => phone.locator('.panel .form').getByLabel('To', { exact: true }).inputValue()).not.toBe('');
   await button('15 min').tap();
@@ -114,5 +125,4 @@ it('replays on a phone, with the controls in reach', async () => {
   await shot('replay');
   await dock.getByRole('button', { name: 'Close' }).tap();
   await phone.waitForFunction(() => window.waystream?.replay === null);
-  await phone.context().close();
 });

@@ -4,11 +4,10 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { seriousFindings } from '../axe';
 import { SHOTS } from '../browser';
-import { browser, page, panel, system } from '../stage';
+import { browser, fastest, page, system } from '../stage';
 
 it('shares one vehicle by a link, which shows that one alone until it is ended', async () => {
-  await panel('vehicles');
-  const row = page.locator('.vehicle-row:visible').first();
+  const row = await fastest();
   const device = await row.getAttribute('data-device') ?? '';
   await row.click();
   const details = page.getByRole('complementary', { name: 'Vehicle details' });

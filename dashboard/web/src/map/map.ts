@@ -4,7 +4,7 @@ import * as L from 'leaflet';
 import type { App } from '../app';
 import { speedIn, speedText } from '../format';
 import { preferredUnits } from '../prefs';
-import { h, icon, iconButton, isNarrow, setText } from '../ui/dom';
+import { h, icon, iconButton, isNarrow, isStill, setText } from '../ui/dom';
 import { texts } from '../texts';
 import { SPEED_LIMITS_KMH, SPEED_RGB } from '../worker/palette';
 import { latOf, lonOf } from '../worker/mercator';
@@ -72,9 +72,17 @@ export function createMap(app: App, container: HTMLElement): MapView {
   }).addTo(map);
   grabWhileDragged(map);
 
+  // Who looks elsewhere, by whatever means, would be led back at once.
+  const letGo = (): void => app.store.set({ follow: false });
+  map.on('dragstart', letGo);
+  container.addEventListener('keydown', ({ key, target }) => {
+    if (target === container && key.startsWith('Arrow')) letGo();
+  });
+
   let box: [number, number, number, number] | null = null;
   const fit = (): void => {
     if (!box) return;
+    letGo();
     const [x0, y0, x1, y1] = box;
     map.fitBounds([[latOf(y1), lonOf(x0)], [latOf(y0), lonOf(x1)]], { padding: [40, 40], maxZoom: 14 });
   };
@@ -82,7 +90,6 @@ export function createMap(app: App, container: HTMLElement): MapView {
     box = extent;
     if (!stored) fit();
   });
-  map.on('dragstart', () => app.store.set({ follow: false }));
   keepAddress(app, () => {
     // The view before the first vehicle is nobody's choice.
     if (!box && !stored) return null;
@@ -91,11 +98,11 @@ export function createMap(app: App, container: HTMLElement): MapView {
   }, map);
 
   const flyTo = (lat: number, lon: number, zoom = Math.max(map.getZoom(), 15)): void => {
-    const reduced = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    letGo();
     // On a phone the details cover the lower half: the vehicle goes above them.
     const cover = isNarrow() ? map.getSize().y * 0.2 : 0;
     const centre = map.unproject(map.project([lat, lon], zoom).add([0, cover]), zoom);
-    map.flyTo(centre, zoom, reduced ? { animate: false } : { duration: 0.8 });
+    map.flyTo(centre, zoom, isStill() ? { animate: false } : { duration: 0.8 });
   };
   map.on('click', (event: L.LeafletMouseEvent) => {
     if (app.store.now.drawing || app.store.now.measuring) return;

@@ -6,6 +6,7 @@ import { time, utc } from '../format';
 import { mayEdit } from '../roles';
 import { texts } from '../texts';
 import { field, h, iconButton, options, setText, timeElement } from '../ui/dom';
+import { submitting } from '../ui/submitting';
 import type { CommandInfo, CommandRequest } from '../wire/types';
 
 const SHOWN = 10;
@@ -81,10 +82,7 @@ export function commandList(app: App): CommandList {
   };
   const error = h('p', { class: 'error', role: 'alert' });
   const form = h('form', {
-    class: 'command-form', hidden: true, onsubmit: (event: SubmitEvent) => {
-      event.preventDefault();
-      send().catch((e: unknown) => setText(error, messageOf(e)));
-    },
+    class: 'command-form', hidden: true, onsubmit: submitting(() => send(), (e) => setText(error, messageOf(e))),
   }, field(texts.commands.what, kind), ...[...inputs.values()].map(({ box }) => box), field(texts.commands.expiry, expiry), error,
   h('div', { class: 'button-row' }, h('button', { type: 'submit', class: 'button small primary' }, texts.commands.send),
     h('button', { type: 'button', class: 'button small', onclick: () => toggle(false) }, texts.cancel)));

@@ -56,8 +56,6 @@ export function detailsCard(app: App): HTMLElement {
     pick: (t) => {
       const place = places.get(t);
       if (!place) return;
-      // It would lead back at once.
-      store.set({ follow: false });
       app.view.flyTo(place.lat, place.lon);
     },
   });

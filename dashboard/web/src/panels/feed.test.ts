@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Acknowledged } from '../acknowledged';
-import type { AlertFilter } from '../state';
-import { ALL, NOTABLE, NOTABLE_KINDS, NO_FILTER, OPEN, PAGE, firstOf, isNotable, kindsOf, nextPage, passesFilter, questionOf, withAlert, withOlder } from './feed';
+import type { AlertFilter, ReplaySession, State } from '../state';
+import { ALL, NOTABLE, NOTABLE_KINDS, NO_FILTER, OPEN, PAGE, firstOf, isNotable, kindsOf, nextPage, passesFilter, questionOf, toldBy, withAlert, withOlder } from './feed';
 import type { AlertEvent } from '../wire/types';
 
 const alert = (event_id: string, received_at: number, kind = 'enter'): AlertEvent => ({ event_id, received_at, kind }) as AlertEvent;
@@ -57,4 +57,23 @@ it('lists what passes all filters, and asks the server for what it knows of them
   expect(listed({ from: 2, to: 8 })).toBe('a b');
   expect(questionOf({ ...NO_FILTER, text: 'x', status: 'open' })).toEqual({ kind: NOTABLE_KINDS });
   expect(questionOf({ ...NO_FILTER, kind: ALL, fleet: 'f', device: 'd', from: 1, to: 2 })).toEqual({ fleet: 'f', device: 'd', from: 1, to: 2 });
+});
+
+it('tells of what is new by sound and pop-up, by sound also who has the feed open, and nobody who looks at the past', () => {
+  const fresh = { ...alert('a', 0), fix_time: 1_000, retracted: false };
+  const acknowledged: Acknowledged = new Map([['seen', { event_id: 'seen', by: 'anna', at: 7, note: null }]]);
+  const told = (state: Partial<State>, it = fresh, isKnown = false, now = 1_000): string => {
+    const { sound, popUp } = toldBy(it, isKnown, now, { replay: null, panel: 'vehicles', sound: true, toasts: true, acknowledged, ...state });
+    return [sound && 'sound', popUp && 'pop-up'].filter((how) => how !== false).join(', ');
+  };
+  expect(told({})).toBe('sound, pop-up');
+  expect(told({ panel: 'alerts' })).toBe('sound');
+  expect(told({ sound: false })).toBe('pop-up');
+  expect(told({ toasts: false })).toBe('sound');
+  expect(told({ replay: {} as ReplaySession })).toBe('');
+  expect(told({}, fresh, true)).toBe('');
+  expect([told({}, fresh, false, 121_000), told({}, fresh, false, 121_001)]).toEqual(['sound, pop-up', '']);
+  expect(told({}, { ...fresh, event_id: 'seen' })).toBe('');
+  expect(told({}, { ...fresh, retracted: true })).toBe('');
+  expect(told({}, { ...fresh, kind: 'moving' })).toBe('');
 });

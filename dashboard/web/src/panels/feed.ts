@@ -1,7 +1,7 @@
 /** The feed of alerts as data: what is an alert, what of history has been asked for, what is kept. */
 
 import type { Acknowledged } from '../acknowledged';
-import type { AlertFilter } from '../state';
+import type { AlertFilter, State } from '../state';
 import { texts } from '../texts';
 import type { AlertEvent } from '../wire/types';
 
@@ -41,6 +41,19 @@ export function passesFilter(alert: AlertEvent, { kind, fleet, device, status, f
   const wanted = kind === NOTABLE ? isNotable(alert) : kind === OPEN ? open : kind === ALL || alert.kind === kind;
   return wanted && (status === '' || (status === 'open' ? open : given)) && (fleet === null || alert.fleet === fleet) && (device === null || alert.device === device)
     && (from === null || alert.fix_time >= from) && (to === null || alert.fix_time <= to);
+}
+
+/** Alerts of fixes older than this are told in the feed only. */
+const NEWS_MS = 120_000;
+
+/** How somebody is told of an alert that has just come, besides by the feed: who looks at the feed sees it, but may be looking out of the window. */
+export function toldBy(
+  alert: AlertEvent, isKnown: boolean, now: number, { replay, panel, sound, toasts, acknowledged }: Pick<State, 'replay' | 'panel' | 'sound' | 'toasts' | 'acknowledged'>,
+): { sound: boolean; popUp: boolean } {
+  const isNews = !isKnown && now - alert.fix_time <= NEWS_MS && !alert.retracted && isNotable(alert) && !acknowledged.has(alert.event_id);
+  // While somebody looks at the past, the present only counts up the badge.
+  const isWanted = isNews && replay === null;
+  return { sound: isWanted && sound, popUp: isWanted && toasts && panel !== 'alerts' };
 }
 
 /** With one that has just been told. Newest first. */

@@ -5,7 +5,7 @@ import { lengthText } from '../format';
 import { boundsOf, circleOf, colourOf, corridorOf, polygonsOf } from '../map/fences';
 import { mayEdit } from '../roles';
 import { texts } from '../texts';
-import { h, icon, iconButton, setText } from '../ui/dom';
+import { h, icon, iconButton, isStill, setText } from '../ui/dom';
 import type { GeofenceFeature } from '../wire/types';
 import { groupOf, grouped } from './fence_groups';
 
@@ -57,7 +57,8 @@ export function fenceList(app: App, edit: (fence: GeofenceFeature) => void): Fen
       h('button', {
         type: 'button', class: 'list-main', title: texts.fences.show, onclick: () => {
           showGroup(groupOf(fence), true);
-          map.flyToBounds(boundsOf(fence), { padding: [60, 60], maxZoom: 16, duration: 0.8 });
+          store.set({ follow: false });
+          map.flyToBounds(boundsOf(fence), { padding: [60, 60], maxZoom: 16, ...(isStill() ? { animate: false } : { duration: 0.8 }) });
           app.highlightFence(id);
         },
       }, swatch, h('span', { class: 'row-main' }, h('span', { class: 'row-name' }, name), h('span', { class: 'row-sub' }, describe(fence))), figure),

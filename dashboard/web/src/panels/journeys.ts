@@ -6,7 +6,7 @@ import type { App, Panel } from '../app';
 import { fromLocalInput, toLocalInput, utc } from '../format';
 import { Dot } from '../map/dot';
 import { PAST_COLOUR, Trail } from '../map/trail';
-import { COLUMNS, isFigure, journeyCell, journeySql, journeysOf, type ColumnName, type Journey, type JourneyQuery, type Kind } from '../sql/journeys';
+import { COLUMNS, isFigure, journeyCell, journeySql, journeysOf, type Journey, type JourneyFilter, type JourneyQuery, type Kind } from '../sql/journeys';
 import { serverNow } from '../state';
 import { texts } from '../texts';
 import { download, field, h, iconButton, options, setText } from '../ui/dom';
@@ -23,10 +23,6 @@ export function journeysPanel(app: App): Panel {
   const { map } = app.view;
   const way = new Trail(map);
   const dot = new Dot(map);
-  let sort: ColumnName = 'started_at';
-  let descending = true;
-  /** Somebody chose a range: it stays. */
-  let ranged = false;
   /** Answers to questions that were replaced meanwhile are dropped; so are ways. */
   let asked = 0;
   let looked = 0;
@@ -37,30 +33,29 @@ export function journeysPanel(app: App): Panel {
       setText(error, messageOf(e));
     });
   };
+  const choose = (patch: Partial<JourneyFilter>): void => store.set({ journeyFilter: { ...store.now.journeyFilter, ...patch } });
   const kind = h('select', {
     onchange: () => {
-      if (!COLUMNS[kind.value as Kind].includes(sort)) sort = 'started_at';
-      refresh();
+      const chosen = kind.value as Kind;
+      const { sort } = store.now.journeyFilter;
+      choose({ kind: chosen, sort: COLUMNS[chosen].includes(sort) ? sort : 'started_at' });
     },
   });
   options(kind, Object.entries(texts.journeys.kinds) as [Kind, string][], 'trips');
-  const choosing = (): void => {
-    ranged = true;
-    refresh();
-  };
+  const choosing = (): void => choose({ from: fromLocalInput(from.value), to: fromLocalInput(to.value) });
   const from = h('input', { type: 'datetime-local', step: '1', required: true, onchange: choosing });
   const to = h('input', { type: 'datetime-local', step: '1', required: true, onchange: choosing });
-  const fleet = h('select', { onchange: refresh });
+  const fleet = h('select', { onchange: () => choose({ fleet: fleet.value || null }) });
   const fleetField = field(texts.vehicles.fleet, fleet);
-  const vehicle = h('input', { type: 'search', placeholder: texts.vehicles.search, onchange: refresh });
+  const vehicle = h('input', { type: 'search', placeholder: texts.vehicles.search, onchange: () => choose({ vehicle: vehicle.value }) });
   const csvButton = h('button', { type: 'button', class: 'button', onclick: () => csv().catch((e: unknown) => setText(error, messageOf(e))) }, texts.sql.csv);
   const status = h('span', { class: 'muted grow', role: 'status' });
   const error = h('p', { class: 'error', role: 'alert' });
   const head = h('thead', {});
   const body = h('tbody', {});
   const empty = h('p', { class: 'empty', hidden: true }, texts.journeys.none);
-  store.on(['fleets'], ({ fleets }) => {
-    options(fleet, [['', texts.vehicles.allFleets], ...fleets.map((f) => [f.id, f.name] as const)], fleet.value);
+  store.on(['fleets'], ({ fleets, journeyFilter }) => {
+    options(fleet, [['', texts.vehicles.allFleets], ...fleets.map((f) => [f.id, f.name] as const)], journeyFilter.fleet ?? '');
     fleetField.hidden = fleets.length < 2;
   });
 
@@ -68,7 +63,7 @@ export function journeysPanel(app: App): Panel {
   function query(limit: number | null): JourneyQuery | null {
     const range = { from: fromLocalInput(from.value), to: fromLocalInput(to.value) };
     setText(error, range.to > range.from ? '' : texts.replay.badRange);
-    return range.to > range.from ? { kind: kind.value as Kind, ...range, fleet: fleet.value || null, vehicle: vehicle.value, sort, descending, limit } : null;
+    return range.to > range.from ? { ...store.now.journeyFilter, ...range, limit } : null;
   }
 
   async function load(): Promise<void> {
@@ -92,13 +87,12 @@ export function journeysPanel(app: App): Panel {
   }
 
   function showHead(of: Kind): void {
+    const { sort, descending } = store.now.journeyFilter;
     const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset['sort'] : undefined;
     head.replaceChildren(h('tr', {}, ...COLUMNS[of].map((column) => {
       const button = h('button', {
         type: 'button', class: 'sort-button', data: { sort: column }, onclick: () => {
-          descending = sort === column ? !descending : isFigure(column) || column === 'started_at' || column === 'ended_at';
-          sort = column;
-          refresh();
+          choose({ sort: column, descending: sort === column ? !descending : isFigure(column) || column === 'started_at' || column === 'ended_at' });
         },
       }, texts.journeys.columns[column], h('span', { aria: { hidden: 'true' } }, sort === column ? (descending ? ' ↓' : ' ↑') : ''));
       const cell = h('th', { scope: 'col', class: isFigure(column) ? 'number' : '' }, button);
@@ -143,36 +137,65 @@ export function journeysPanel(app: App): Panel {
     if (places.length === 0) return;
     const end = journey.end ?? places[places.length - 1];
     dot.show(end.lat, end.lon);
+    store.set({ follow: false });
     map.fitBounds(L.latLngBounds(places.map(({ lat, lon }) => [lat, lon])), { padding: [40, 40], maxZoom: 16 });
   }
 
+  function setRange(start: number, end: number): void {
+    from.value = toLocalInput(start);
+    to.value = toLocalInput(end);
+    from.title = utc(start);
+    to.title = utc(end);
+  }
+
   async function begin(): Promise<void> {
-    if (!ranged) {
+    if (store.now.journeyFilter.from === null) {
       const range = await api.historyRange();
       if (range.from === null || range.to === null) {
         setText(status, texts.replay.noHistory);
         return;
       }
-      const end = range.to + 1000, start = Math.max(range.from, range.to - DAY_MS);
-      from.value = toLocalInput(start);
-      to.value = toLocalInput(end);
-      from.title = utc(start);
-      to.title = utc(end);
+      setRange(Math.max(range.from, range.to - DAY_MS), range.to + 1000);
     }
     await load();
   }
 
+  const start = (): void => {
+    begin().catch((e: unknown) => setText(error, messageOf(e)));
+  };
+  let isShown = false;
+  let isRanged = false;
+  // Chosen here, or by an address.
+  store.on(['journeyFilter'], ({ journeyFilter }) => {
+    const { from: first, to: last } = journeyFilter;
+    kind.value = journeyFilter.kind;
+    fleet.value = journeyFilter.fleet ?? '';
+    vehicle.value = journeyFilter.vehicle;
+    // What is being typed, and is no time yet, stays as it is.
+    if (first !== null && last !== null && !Number.isNaN(first) && !Number.isNaN(last)) setRange(first, last);
+    const wasRanged = isRanged;
+    isRanged = first !== null;
+    if (!isShown) return;
+    // Nobody's choice any more: it is the newest day again.
+    if (wasRanged && !isRanged) start();
+    else refresh();
+  });
   // A way that nobody can tell whose it is would only be in the way.
-  store.on(['panel'], ({ panel }) => panel !== 'trips' && clear());
+  store.on(['panel'], ({ panel }) => {
+    if (panel === 'trips') return;
+    isShown = false;
+    clear();
+  });
   const element = h('section', { class: 'panel-body journeys-panel', aria: { label: texts.panels.trips } },
     h('div', { class: 'journeys-tools' }, field(texts.journeys.kind, kind), field(texts.replay.from, from), field(texts.replay.to, to),
       fleetField, field(texts.journeys.vehicle, vehicle), csvButton,
-      h('button', { type: 'button', class: 'button', onclick: () => begin().catch((e: unknown) => setText(error, messageOf(e))) }, texts.journeys.refresh), status),
+      h('button', { type: 'button', class: 'button', onclick: start }, texts.journeys.refresh), status),
     error, h('div', { class: 'journeys', tabIndex: 0, role: 'group', aria: { label: texts.panels.trips } }, h('table', {}, head, body), empty));
   return {
     element,
     shown: () => {
-      begin().catch((e: unknown) => setText(error, messageOf(e)));
+      isShown = true;
+      start();
     },
   };
 }

@@ -53,12 +53,17 @@ export function replayPanel(app: App): ReplayPanel {
   const error = h('p', { class: 'error', role: 'alert' });
   const known = h('p', { class: 'hint' });
   const submit = h('button', { type: 'submit', class: 'button primary' }, texts.replay.open);
-  const preset = (label: string, span: number): HTMLElement => h('button', {
-    type: 'button', class: 'button small', onclick: () => {
+  // Until it is known what history there is, a press would be lost.
+  const preset = (label: string, span: number): HTMLButtonElement => h('button', {
+    type: 'button', class: 'button small', disabled: true, onclick: () => {
       if (!range) return;
       setRange(Math.max(range.from, range.to - span), range.to);
     },
   }, label);
+  const presets = [
+    preset(texts.replay.preset.m15, HOUR_MS / 4), preset(texts.replay.preset.h1, HOUR_MS), preset(texts.replay.preset.h6, 6 * HOUR_MS),
+    preset(texts.replay.preset.h24, 24 * HOUR_MS), preset(texts.replay.preset.all, Infinity),
+  ];
   const alertsList = h('ul', { class: 'plain-list', aria: { label: texts.panels.alerts } });
   const form = h('form', {
     class: 'form', onsubmit: (event: SubmitEvent) => {
@@ -67,9 +72,7 @@ export function replayPanel(app: App): ReplayPanel {
     },
   },
   field(texts.replay.who, who),
-  h('div', { class: 'button-row', role: 'group', aria: { label: texts.replay.presets } },
-    preset(texts.replay.preset.m15, HOUR_MS / 4), preset(texts.replay.preset.h1, HOUR_MS), preset(texts.replay.preset.h6, 6 * HOUR_MS),
-    preset(texts.replay.preset.h24, 24 * HOUR_MS), preset(texts.replay.preset.all, Infinity)),
+  h('div', { class: 'button-row', role: 'group', aria: { label: texts.replay.presets } }, ...presets),
   field(texts.replay.from, from), field(texts.replay.to, to), field(texts.replay.speed, speed), known, error, submit);
 
   store.on(['fleets', 'selected', 'vehicle', 'stats'], ({ fleets, selected, vehicle, stats }) => {
@@ -100,7 +103,7 @@ export function replayPanel(app: App): ReplayPanel {
     const answer = await api.historyRange();
     const first = range === null;
     range = answer.from === null || answer.to === null ? null : { from: answer.from, to: answer.to };
-    submit.disabled = range === null;
+    for (const button of [submit, ...presets]) button.disabled = range === null;
     setText(known, range ? texts.replay.historyRange(time(range.from), time(range.to)) : texts.replay.noHistory);
     if (range && first && from.value === '') setRange(Math.max(range.from, range.to - HOUR_MS), range.to);
   }
@@ -131,7 +134,7 @@ export function replayPanel(app: App): ReplayPanel {
     setText(submit, texts.replay.opening);
     const asked = { ...range, speed: Number(speed.value) };
     store.set({
-      replay: { id, title, asked: { devices, fleet }, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, applied: 0, devices: [], everybody: devices === null && fleet === null, alerts: [], error: null },
+      replay: { id, title, asked: { devices, fleet }, device, ...asked, at: at ?? range.from, playing: false, done: false, ready: false, count: 0, applied: 0, devices: [], everybody: devices === null && fleet === null, alerts: [], alertsCut: false, error: null },
       follow: false,
     });
     engine.replay(id, { action: 'open', devices: devices && [...devices], fleet, ...asked });
@@ -190,7 +193,7 @@ export function replayPanel(app: App): ReplayPanel {
     alertsOf(session, (alerts) => {
       patch(opened.id, { alerts });
       return store.now.replay?.id === opened.id;
-    }).catch(app.report);
+    }).then((alertsCut) => patch(opened.id, { alertsCut }), app.report);
   });
   engine.on('replayState', (state) => patch(state.id, {
     at: state.at, playing: state.playing && !state.done, speed: state.speed, done: state.done, ...(state.error === undefined ? {} : { error: state.error }),
@@ -282,7 +285,7 @@ export function replayPanel(app: App): ReplayPanel {
     clock.title = utc(replay.at);
     setText(day, date(replay.at));
     setText(dockTitle, replay.title);
-    setText(count, [texts.replay.count(replay.count), replay.alerts.length > 0 ? texts.replay.events(replay.alerts.length) : ''].filter((t) => t).join(', '));
+    setText(count, [texts.replay.count(replay.count), replay.alerts.length > 0 ? texts.replay.events(replay.alerts.length, replay.alertsCut) : ''].filter((t) => t).join(', '));
     setText(dockError, replay.error ?? '');
     if (document.activeElement !== dockSpeed) dockSpeed.value = String(replay.speed);
     if (listed !== replay.alerts) {

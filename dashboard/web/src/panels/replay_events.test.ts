@@ -15,7 +15,7 @@ it('has the alerts of the replayed vehicles from the beginning, page by page, wi
     asked.push(after);
     return Promise.resolve(pages[after]);
   };
-  await collect(ask, new Set(['a']), (alerts) => told.push(alerts) > 0);
+  expect(await collect(ask, new Set(['a']), (alerts) => told.push(alerts) > 0)).toBe(false);
   expect(asked).toEqual(['', '0:1000']);
   expect(told.map((alerts) => alerts.length)).toEqual([500, 500]);
   expect(told[1].slice(0, 2).map((a) => a.event_id)).toEqual(['e4', 'e6']);
@@ -24,4 +24,15 @@ it('has the alerts of the replayed vehicles from the beginning, page by page, wi
   asked.length = 0;
   await collect(ask, new Set(['a']), () => false);
   expect(asked).toEqual(['']);
+});
+
+it('says that there are more than a page bears', async () => {
+  let pages = 0;
+  const endless = (): Promise<EventsAnswer> => {
+    const events = Array.from({ length: 1000 }, (_, n) => event(1000 * pages + n, 'a'));
+    return Promise.resolve({ events, cursor: `0:${++pages}` });
+  };
+  let told = 0;
+  expect(await collect(endless, new Set(['a']), ({ length }) => (told = length) > 0)).toBe(true);
+  expect([pages, told]).toEqual([20, 20_000]);
 });

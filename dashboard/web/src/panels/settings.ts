@@ -12,7 +12,7 @@ export function showSettings(): void {
   const error = h('p', { class: 'error', role: 'alert' });
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
   options(zone, [['', texts.settings.browserZone(own)], ...[...new Set(['UTC', ...Intl.supportedValuesOf('timeZone')])].map((z) => [z, z] as const)], preferredTimeZone() ?? '');
-  const dialog: HTMLDialogElement = h('dialog', { class: 'dialog', onclose: () => dialog.remove() },
+  const dialog: HTMLDialogElement = h('dialog', { class: 'dialog', aria: { label: texts.settings.title }, onclose: () => dialog.remove() },
     h('form', {
       class: 'form', onsubmit: (event: SubmitEvent) => {
         event.preventDefault();

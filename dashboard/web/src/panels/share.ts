@@ -7,6 +7,7 @@ import { serverNow } from '../state';
 import { texts } from '../texts';
 import { field, h, iconButton, options, setText } from '../ui/dom';
 import { showOnce } from '../ui/once';
+import { submitting } from '../ui/submitting';
 import type { ShareLinkInfo } from '../wire/types';
 
 const HOUR_MS = 3_600_000;
@@ -54,17 +55,16 @@ export function showShareLinks(app: App, device: string, name: string): void {
   }
 
   const form = h('form', {
-    class: 'form', onsubmit: (event: SubmitEvent) => {
-      event.preventDefault();
+    class: 'form', onsubmit: submitting(() => {
       const chosen = length.value as Length;
       const expires_at = chosen === 'until' ? fromLocalInput(until.value) : now() + LENGTHS[chosen];
       const text = label.value.trim();
-      api.createShareLink(device, { expires_at, ...(text === '' ? {} : { label: text }) }).then(({ path }) => {
+      return api.createShareLink(device, { expires_at, ...(text === '' ? {} : { label: text }) }).then(({ path }) => {
         showOnce(texts.share.linkOf(text || name), new URL(path.replace(/^\//, ''), new URL('.', location.href)).href, texts.share.linkHint);
         label.value = '';
         load();
-      }, failed);
-    },
+      });
+    }, failed),
   }, field(texts.share.length, length), untilField, field(texts.share.label, label),
   h('div', { class: 'button-row' }, h('button', { type: 'submit', class: 'button primary' }, texts.share.create)));
 

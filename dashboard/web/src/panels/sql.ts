@@ -158,6 +158,8 @@ export function sqlPanel(app: App): SqlPanel {
     removeChart();
     removeChart = () => undefined;
     dots?.remove();
+    // A vehicle that is followed would lead away from them at once.
+    if (wanted === 'map') app.store.set({ follow: false });
     dots = wanted === 'map' ? showRows(map, shown) : null;
     result.classList.toggle('is-chart', wanted === 'chart');
     result.scrollTop = 0;

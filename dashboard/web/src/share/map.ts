@@ -6,6 +6,7 @@ import { EarthLayer } from '../map/earth';
 import { MAX_ZOOM, addTiles } from '../map/tiles';
 import { TRAIL_COLOUR, Trail } from '../map/trail';
 import { texts } from '../texts';
+import { isStill } from '../ui/dom';
 import type { SharedPosition, SharedTrail, TileSource } from '../wire/types';
 import type { Theme } from '../worker/protocol';
 
@@ -54,7 +55,7 @@ export function sharedMap(container: HTMLElement, tiles: TileSource | null, them
       picture.turn(position);
       if (first) marker.addTo(map);
       if (first) map.setView(at, ZOOM, { animate: false });
-      else if (follows) map.panTo(at, { animate: !matchMedia('(prefers-reduced-motion: reduce)').matches });
+      else if (follows) map.panTo(at, { animate: !isStill() });
       if (!fresh || position.fix_time <= last()) return;
       way.push(position);
       if (way.length === 2) show();

@@ -7,15 +7,25 @@ import { literal, moment } from './literal';
 export type Kind = 'trips' | 'stops';
 export type ColumnName = keyof typeof texts.journeys.columns;
 
-export interface JourneyQuery {
+/** What of the journeys somebody wants to see. */
+export interface JourneyFilter {
   kind: Kind;
-  from: number;
-  to: number;
+  /** Null, as `to` is then: the newest day. */
+  from: number | null;
+  to: number | null;
   fleet: string | null;
   /** Part of a name or id; any if empty. */
   vehicle: string;
   sort: ColumnName;
   descending: boolean;
+}
+
+/** As long as nobody has chosen. */
+export const NEWEST: JourneyFilter = { kind: 'trips', from: null, to: null, fleet: null, vehicle: '', sort: 'started_at', descending: true };
+
+export interface JourneyQuery extends JourneyFilter {
+  from: number;
+  to: number;
   /** Null: all of them. */
   limit: number | null;
 }

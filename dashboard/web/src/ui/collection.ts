@@ -3,6 +3,7 @@
 import { messageOf } from '../api';
 import { texts } from '../texts';
 import { field, h, iconButton, setText } from './dom';
+import { submitting } from './submitting';
 import type { Tab } from './tabs';
 
 interface Named { id: string; name: string }
@@ -70,10 +71,7 @@ export function collectionTab<Item extends Named, Edit>(of: Collection<Item, Edi
     overview.hidden = true;
     editor.hidden = false;
     editor.replaceChildren(h('form', {
-      class: 'form', onsubmit: (event: SubmitEvent) => {
-        event.preventDefault();
-        of.save(existing?.id ?? null, form.edit(name.value.trim())).then(close, failed);
-      },
+      class: 'form', onsubmit: submitting(() => of.save(existing?.id ?? null, form.edit(name.value.trim())).then(close), failed),
     }, field(of.nameLabel ?? texts.notify.name, name), ...form.fields,
     h('div', { class: 'button-row' }, h('button', { type: 'submit', class: 'button primary' }, texts.save),
       h('button', { type: 'button', class: 'button', onclick: close }, texts.cancel))));

@@ -97,6 +97,9 @@ export const lines = (text: string): string[] => text.split(/[\n,;]/).map((line)
 /** A phone, where panels are sheets over the map. */
 export const isNarrow = (): boolean => matchMedia('(max-width: 700px)').matches;
 
+/** Whom motion makes ill has told the system so. */
+export const isStill = (): boolean => matchMedia('(prefers-reduced-motion: reduce)').matches;
+
 /** Changes the text only if it differs: no layout work 4 times a second for nothing. */
 export function setText(node: HTMLElement, text: string): void {
   if (node.textContent !== text) node.textContent = text;

@@ -10,7 +10,7 @@ export function showOnce(title: string, secret: string, hint: string): void {
     // Without TLS browsers give no clipboard; what is selected can be copied by hand.
     navigator.clipboard?.writeText(secret).then(() => setText(copy, texts.copied)).catch(() => undefined);
   } }, texts.copy);
-  const dialog: HTMLDialogElement = h('dialog', { class: 'dialog', onclose: () => dialog.remove() },
+  const dialog: HTMLDialogElement = h('dialog', { class: 'dialog', aria: { label: texts.shownOnce }, onclose: () => dialog.remove() },
     h('form', { method: 'dialog', class: 'form' }, field(title, shown), h('p', { class: 'hint' }, hint),
       h('div', { class: 'button-row' }, copy, h('button', { type: 'submit', class: 'button' }, texts.close))));
   document.body.append(dialog);

@@ -59,7 +59,8 @@ export function createShell(app: App): Shell {
   store.on(['stats'], ({ stats }) => {
     const lost = stats !== null && stats.link === 'lost';
     banner.hidden = !lost;
-    if (lost) setText(banner, texts.link.lostBanner(age(stats.ageMs ?? 0)));
+    // Before a second is over it would be `now old`; before the first frame there is nothing to see.
+    if (lost) setText(banner, stats.ageMs === null ? texts.link.lostAtOnce : texts.link.lostBanner(age(Math.max(1_000, stats.ageMs))));
     if (stats?.link === 'unauthorised') location.reload();
   });
 

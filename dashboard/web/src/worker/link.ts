@@ -89,6 +89,10 @@ export class Link {
     };
     socket.on('connect', watch);
     socket.on('disconnect', (reason) => {
+      // After a break the server has forgotten what it sent before, and may count anew.
+      clearTimeout(this.acknowledging);
+      this.acknowledging = undefined;
+      this.acks = new Acks();
       handlers.state('lost');
       // The client does not come back by itself after the server has closed it.
       if (reason === 'io server disconnect') setTimeout(() => socket.connect(), 1_000 + Math.random() * 2_000);
@@ -153,8 +157,7 @@ export class Link {
     clearTimeout(this.acknowledging);
     this.acknowledging = undefined;
     const newest = this.acks.take(performance.now());
-    // After a break the server has forgotten what it sent before.
-    if (newest !== null && this.socket.connected) this.socket.emit('ack', newest);
+    if (newest !== null) this.socket.emit('ack', newest);
   }
 
   /** Answers null if the connection is lost before the server has answered. */
