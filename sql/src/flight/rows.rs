@@ -121,14 +121,11 @@ fn reason(error: FlightError) -> SqlError {
     }
 }
 
-/// Columns as clients get them: text and bytes as every client knows them, not as views, and no dictionaries. The encoder casts rows to that.
+/// Columns as clients get them: text and bytes as every client knows them, not as views, and no dictionaries. The encoder casts rows to that. Any
+/// may be NULL: clients hold what was told of a query against its rows, and a plan may know more of that than its rows say.
 pub(super) fn plain(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| plain_field(field));
-    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
-}
-
-fn plain_field(field: &Field) -> Field {
-    field.clone().with_data_type(plain_type(field.data_type()))
+    let fields = schema.fields().iter().map(|field| Field::new(field.name(), plain_type(field.data_type()), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn plain_type(data_type: &DataType) -> DataType {
@@ -136,7 +133,10 @@ fn plain_type(data_type: &DataType) -> DataType {
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
         DataType::Dictionary(_, values) => plain_type(values),
-        DataType::List(element) | DataType::LargeList(element) => DataType::List(Arc::new(plain_field(element))),
+        DataType::List(element) | DataType::LargeList(element) => {
+            let data_type = plain_type(element.data_type());
+            DataType::List(Arc::new(Field::new(element.name(), data_type, element.is_nullable())))
+        }
         other => other.clone(),
     }
 }
@@ -156,7 +156,7 @@ mod tests {
             (list(DataType::Utf8View), list(DataType::Utf8)),
             (DataType::Float64, DataType::Float64),
         ] {
-            let schema = Schema::new(vec![Field::new("a", from, true)]);
+            let schema = Schema::new(vec![Field::new("a", from, false)]);
             assert_eq!(plain(&schema).field(0), &Field::new("a", to, true));
         }
     }
