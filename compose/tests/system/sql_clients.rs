@@ -1,6 +1,7 @@
 //! SQL clients as people use them, on the real binary: signed in with a token that the command line made.
 
 use crate::common::{System, run, settings, shared};
+use crate::tls::certificate;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -132,6 +133,22 @@ fn clients_of_python_and_what_grafana_asks_are_answered() {
     let output = Command::new(python()).arg(scripts.join("flight.py")).args([&address, &secret, &target]).output();
     let output = output.expect("compose/test has installed the clients");
     assert!(output.status.success(), "flight.py: {}", said(&output));
+}
+
+#[test]
+fn flight_sql_is_encrypted_for_who_trusts_the_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    certificate(folder.path());
+    let tls = format!("tls = {{ certificate_file = \"{}\", key_file = \"{}\" }}\n", path("good.pem"), path("good.key"));
+    let system = System::start(folder.path(), &(settings(&[]) + "[flight]\nlisten = \"127.0.0.1:0\"\n" + &tls)).unwrap();
+    let data = folder.path().to_str().unwrap();
+    let secret = well(&["token", "create", "--user", "admin", "--name", "test", "--scopes", "sql", "--data", data]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/sql_clients/flight_tls.py");
+    let address = system.address("flight").to_string();
+    let output = Command::new(python()).arg(script).args([address.as_str(), secret.trim(), &path("good.pem")]).output();
+    let output = output.expect("compose/test has installed the clients");
+    assert!(output.status.success(), "{}", said(&output));
 }
 
 #[test]

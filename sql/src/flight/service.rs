@@ -16,6 +16,7 @@ use arrow_flight::{
     HandshakeResponse, PollInfo, PutResult, Result as ActionResult, SchemaAsIpc, SchemaResult, Ticket,
 };
 use bytes::Bytes;
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::writer::IpcWriteOptions;
@@ -170,7 +171,7 @@ impl Service {
         }
     }
 
-    fn about(&self, bytes: &Bytes, command: Command) -> Result<datafusion::arrow::array::RecordBatch, Status> {
+    fn about(&self, bytes: &Bytes, command: Command) -> Result<RecordBatch, Status> {
         if bytes.len() > MAX_ABOUT {
             return Err(failure::malformed(format!("the command is longer than {MAX_ABOUT} bytes")));
         }

@@ -53,7 +53,7 @@ async fn values_that_are_too_many_or_of_nothing_are_refused() {
     let mut anna = server.anna().await;
     let prepared = CommandPreparedStatementQuery { prepared_statement_handle: Default::default() }.as_any().encode_to_vec();
     let first = FlightData::new().with_descriptor(FlightDescriptor::new_cmd(prepared));
-    let rubbish = FlightData::new().with_data_header(vec![1; 100]);
+    let rubbish = FlightData::new().with_data_header(vec![1_u8; 100]);
     let endless = std::iter::once(first.clone()).chain(std::iter::repeat_n(rubbish.clone(), 1_000));
     for sent in [Vec::new(), vec![rubbish.clone()], vec![first.clone(), rubbish.clone()], endless.collect()] {
         let mut told = match anna.do_put(futures::stream::iter(sent)).await {

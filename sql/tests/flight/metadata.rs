@@ -4,7 +4,7 @@ use crate::server::{Server, query, rows, text, told};
 use arrow_flight::sql::{
     CommandGetDbSchemas, CommandGetExportedKeys, CommandGetPrimaryKeys, CommandGetTables, CommandGetXdbcTypeInfo, SqlInfo,
 };
-use arrow_flight::{FlightDescriptor, IpcMessage};
+use arrow_flight::{FlightData, FlightDescriptor, IpcMessage};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Schema;
 use futures::stream;
@@ -94,7 +94,7 @@ async fn what_is_not_there_is_said() {
     let mut path = tonic::Request::new(FlightDescriptor::new_path(vec!["positions".to_owned()]));
     path.metadata_mut().insert("authorization", bearer.parse().unwrap());
     assert_eq!(flight.get_flight_info(path).await.unwrap_err().code(), Code::Unimplemented);
-    let mut exchange = tonic::Request::new(stream::empty());
+    let mut exchange = tonic::Request::new(stream::empty::<FlightData>());
     exchange.metadata_mut().insert("authorization", bearer.parse().unwrap());
     assert_eq!(flight.do_exchange(exchange).await.unwrap_err().code(), Code::Unimplemented);
     assert_eq!(query(&mut anna, "SELECT 1").await.unwrap().len(), 1);
