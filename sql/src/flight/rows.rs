@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
@@ -97,17 +97,16 @@ async fn pump(
     let ended = call.guarded(in_time).await;
     // The query ends before a slow client is told.
     drop(encoded);
-    let taken = async {
-        if let Err(status) = ended {
-            out.send(Err(status)).await.ok();
-        }
-        out.reserve_many(out.max_capacity()).await.ok();
-    };
-    if timeout(call.visit.shared.options.stuck, taken).await.is_err() {
-        metrics::flight_failed("stuck");
-        tracing::warn!(peer = %call.visit.peer, "Flight SQL client cut off: it takes nothing");
-        call.visit.kill.cancel();
+    let patience = Instant::now() + call.visit.shared.options.stuck;
+    if let Err(status) = ended {
+        timeout_at(patience, out.send(Err(status))).await.ok();
     }
+    drop(out);
+    // Once all is taken the stream goes, and this task with it.
+    sleep_until(patience).await;
+    metrics::flight_failed("stuck");
+    tracing::warn!(peer = %call.visit.peer, "Flight SQL client cut off: it takes nothing");
+    call.visit.kill.cancel();
 }
 
 /// Why there are no more pieces.
