@@ -65,6 +65,12 @@ pub(super) fn stream(engine: &SqlEngine, result: QueryResult, call: &Call, place
     RowStream { pieces, _pump: pump, _place: place }.boxed()
 }
 
+/// Columns of such rows, as the encoder will tell them.
+pub(super) fn columns_at_once(batch: &RecordBatch) -> SchemaRef {
+    let encoder = FlightDataEncoderBuilder::new().with_schema(batch.schema()).build(futures::stream::empty());
+    encoder.known_schema().unwrap_or_else(|| batch.schema())
+}
+
 /// Rows that are there already.
 pub(super) fn at_once(batch: RecordBatch) -> Pieces {
     let schema = batch.schema();

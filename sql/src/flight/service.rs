@@ -167,7 +167,10 @@ impl Service {
                 let handle = Handle::read(&prepared.prepared_statement_handle).map_err(failure::of)?;
                 Ok((self.0.columns(call, handle).await?, descriptor.cmd.clone()))
             }
-            about => Ok((self.about(&descriptor.cmd, about)?.schema(), descriptor.cmd.clone())),
+            about => {
+                let columns = rows::columns_at_once(&self.about(&descriptor.cmd, about)?);
+                Ok((columns, descriptor.cmd.clone()))
+            }
         }
     }
 

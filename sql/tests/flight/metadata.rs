@@ -62,9 +62,7 @@ async fn the_server_says_that_it_only_reads() {
     let mut anna = server.anna().await;
     let asked = vec![SqlInfo::FlightSqlServerName, SqlInfo::FlightSqlServerReadOnly, SqlInfo::FlightSqlServerTransaction];
     let info = anna.get_sql_info(asked).await.unwrap();
-    let mut stream = anna.do_get(crate::server::ticket(&info)).await.unwrap();
-    let batch = futures::TryStreamExt::try_next(&mut stream).await.unwrap().unwrap();
-    let told = text(&[batch]);
+    let told = text(&rows(&mut anna, info).await.unwrap());
     assert!(told.contains("waystream") && told.contains("true"), "{told}");
     let info = anna.get_xdbc_type_info(CommandGetXdbcTypeInfo { data_type: None }).await.unwrap();
     assert!(column(&rows(&mut anna, info).await.unwrap(), "type_name").contains(&"double".to_owned()));
