@@ -59,6 +59,8 @@ pub struct App {
     pub gateway: Option<Gateway>,
     /// Where SQL clients find Postgres wire, if it is on.
     pub postgres: Option<SocketAddr>,
+    /// Where they find Arrow Flight SQL, if it is on.
+    pub flight: Option<SocketAddr>,
     /// Signs in the first user, as long as nobody has a password: there is no other way in.
     sign_in: Option<String>,
     tasks: Tasks,
@@ -168,6 +170,8 @@ impl App {
         }
         let postgres = postgres(config, &core, &mut tasks).await?;
         control.contact.listeners.extend(postgres.map(|address| ("postgres".to_owned(), address)));
+        let flight = flight(config, &core, &mut tasks).await?;
+        control.contact.listeners.extend(flight.map(|address| ("flight".to_owned(), address)));
         core.folder.announce(&control.contact)?;
         tasks.edge("control port", |stop| control.run(stop));
         let first = user_without_password(&core);
@@ -175,7 +179,7 @@ impl App {
             (Some(gateway), Some(user)) => Some(gateway.sign_in_links().link(&user).await?),
             _ => None,
         };
-        Ok(Self { core, connectors, gateway, postgres, sign_in, tasks })
+        Ok(Self { core, connectors, gateway, postgres, flight, sign_in, tasks })
     }
 
     /// What a user has to know of a system that is ready.
@@ -188,8 +192,10 @@ impl App {
                 line("sign in", &format_args!("{link} (once, within 15 minutes)"));
             }
         }
-        if let Some(address) = self.postgres {
-            line("postgres", &address);
+        for (name, address) in [("postgres", self.postgres), ("flight", self.flight)] {
+            if let Some(address) = address {
+                line(name, &address);
+            }
         }
         // TCP and UDP of a protocol share the number of their port.
         let mut listeners: Vec<BoundAddress> = self.connectors.iter().flat_map(BoundConnectors::addresses).collect();
@@ -228,7 +234,9 @@ impl App {
 /// Opens the port of Postgres wire, if this process has one.
 #[cfg(feature = "postgres")]
 async fn postgres(config: &Config, core: &Core, tasks: &mut Tasks) -> anyhow::Result<Option<SocketAddr>> {
-    let Some(options) = config.postgres.options().filter(|_| config.roles.contains(&Role::Sql)) else { return Ok(None) };
+    let Some(options) = crate::postgres::options(&config.postgres).filter(|_| config.roles.contains(&Role::Sql)) else {
+        return Ok(None);
+    };
     let postgres = crate::postgres::bind(options, Arc::clone(&core.history.sql), core.catalog.shared()).await?;
     let address = postgres.local_addr();
     tasks.edge("Postgres wire", |stop| async move {
@@ -240,6 +248,26 @@ async fn postgres(config: &Config, core: &Core, tasks: &mut Tasks) -> anyhow::Re
 
 #[cfg(not(feature = "postgres"))]
 async fn postgres(_: &Config, _: &Core, _: &mut Tasks) -> anyhow::Result<Option<SocketAddr>> {
+    Ok(None)
+}
+
+/// Opens the port of Arrow Flight SQL, if this process has one.
+#[cfg(feature = "flight")]
+async fn flight(config: &Config, core: &Core, tasks: &mut Tasks) -> anyhow::Result<Option<SocketAddr>> {
+    let Some(options) = crate::flight::options(&config.flight).filter(|_| config.roles.contains(&Role::Sql)) else {
+        return Ok(None);
+    };
+    let flight = crate::flight::bind(options, Arc::clone(&core.history.sql), core.catalog.shared()).await?;
+    let address = flight.local_addr();
+    tasks.edge("Flight SQL", |stop| async move {
+        flight.run(stop).await;
+        Ok(())
+    });
+    Ok(Some(address))
+}
+
+#[cfg(not(feature = "flight"))]
+async fn flight(_: &Config, _: &Core, _: &mut Tasks) -> anyhow::Result<Option<SocketAddr>> {
     Ok(None)
 }
 

@@ -75,7 +75,7 @@ pub enum Command {
     Store(StoreArgs),
     /// Ask history with SQL, one query or many in a shell.
     Sql(SqlArgs),
-    /// Secrets by which programs sign in for a user: SQL over Postgres wire, REST.
+    /// Secrets by which programs sign in for a user: SQL over Postgres wire and Flight SQL, REST.
     Token(TokenArgs),
     /// Who may sign in, and with which rights.
     User(UserArgs),

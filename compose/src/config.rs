@@ -63,8 +63,10 @@ pub struct Config {
     pub gateway: GatewaySection,
     /// Questions about history.
     pub sql: SqlSection,
-    /// Questions about history from SQL clients.
-    pub postgres: PostgresSection,
+    /// Questions about history from clients of PostgreSQL.
+    pub postgres: WireSection,
+    /// Questions about history from clients of Arrow Flight SQL.
+    pub flight: WireSection,
     /// Questions of operators.
     pub health: HealthSection,
 }
@@ -162,10 +164,10 @@ pub struct SqlSection {
     pub spill_mb: u64,
 }
 
-/// Postgres wire.
+/// Where SQL clients of one kind ask: Postgres wire, Arrow Flight SQL.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PostgresSection {
+pub struct WireSection {
     /// Where SQL clients find it; none: it is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
@@ -299,6 +301,10 @@ impl Config {
         anyhow::ensure!(
             cfg!(feature = "postgres") || self.postgres.listen.is_none(),
             "postgres.listen: this program was built without Postgres wire"
+        );
+        anyhow::ensure!(
+            cfg!(feature = "flight") || self.flight.listen.is_none(),
+            "flight.listen: this program was built without Arrow Flight SQL"
         );
         let asks = self.roles.contains(&Role::Gateway) || self.roles.contains(&Role::Sql);
         anyhow::ensure!(

@@ -10,7 +10,11 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod demo;
+#[cfg(any(feature = "flight", feature = "postgres"))]
+pub mod door;
 pub mod exports;
+#[cfg(feature = "flight")]
+pub mod flight;
 pub mod folder;
 pub mod geofence;
 pub mod health;

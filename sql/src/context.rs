@@ -6,7 +6,7 @@ use crate::memory::Memory;
 use crate::newest::NewestRows;
 use crate::room::Room;
 use crate::{Flaw, LatestPositions, Scope, SqlError, attributes, functions, growing, latest, statement, tables, views};
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "flight", feature = "postgres"))]
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, TableReference};
@@ -163,7 +163,7 @@ impl Core {
     }
 
     /// Columns of every table that there is, which are the same in all scopes.
-    #[cfg(feature = "postgres")]
+    #[cfg(any(feature = "flight", feature = "postgres"))]
     pub(crate) async fn tables(&self, nobody: &Scope) -> Result<Vec<(String, SchemaRef)>> {
         let context = self.context(nobody)?;
         functions::register(&context, Zones::new(self.catalog.clone(), nobody.clone()));
@@ -187,7 +187,7 @@ pub(crate) struct Planned {
 
 impl Planned {
     /// What it is.
-    #[cfg(feature = "postgres")]
+    #[cfg(any(feature = "flight", feature = "postgres"))]
     pub(crate) fn plan(&self) -> &LogicalPlan {
         &self.plan
     }

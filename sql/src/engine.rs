@@ -1,6 +1,8 @@
 //! The engine: asks each question on its own threads, within limits, and hands the rows over as they come.
 
 use crate::context::Core;
+#[cfg(any(feature = "flight", feature = "postgres"))]
+use crate::context::Planned;
 use crate::fair::{Place, Places};
 use crate::manner::{Manner, Plain};
 use crate::memory::Memory;
@@ -194,6 +196,28 @@ impl SqlEngine {
         self.core.catalog.read().unwrap_or_else(PoisonError::into_inner).organisations.len() <= 1
     }
 
+    /// Plans a question, and looks at what comes of it.
+    #[cfg(any(feature = "flight", feature = "postgres"))]
+    pub(crate) async fn look<T, F, L>(&self, question: Question, look: L) -> Result<T, SqlError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, SqlError>> + Send + 'static,
+        L: FnOnce(Planned, Arc<dyn Manner>) -> F + Send + 'static,
+    {
+        let Question { scope, sql, deadline, manner, .. } = question;
+        let turn = self.turn(scope.organisation()).await?;
+        let core = self.core.clone();
+        let mut answer = self.spawn(Some(deadline), move |out| async move {
+            let _turn = turn;
+            let statement = manner.parse(&sql)?;
+            let planned = core.plan(&scope, statement, manner.as_ref()).await?;
+            let seen = look(planned, manner).await?;
+            out.send(Ok(seen)).await.ok();
+            Ok(())
+        });
+        answer.next().await.unwrap_or_else(|| Err(SqlError::Store("planning broke off".into())))
+    }
+
     /// Waits until an organisation may run one more query.
     pub(crate) async fn turn(&self, organisation: &OrganisationId) -> Result<Turn, SqlError> {
         match self.turns.take(organisation, self.is_for_one(), self.options.busy_after).await {
@@ -366,7 +390,7 @@ impl QueryResult {
     }
 
     /// When it will be stopped.
-    #[cfg(feature = "postgres")]
+    #[cfg(any(feature = "flight", feature = "postgres"))]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.rows.deadline.map(|(at, _)| at)
     }

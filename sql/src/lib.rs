@@ -6,12 +6,16 @@
 mod attributes;
 mod bounded;
 mod context;
+#[cfg(any(feature = "flight", feature = "postgres"))]
+mod door;
 mod engine;
 mod error;
 mod events;
 mod extent;
 pub mod fair;
 mod fixes;
+#[cfg(feature = "flight")]
+pub mod flight;
 pub mod functions;
 mod growing;
 mod latest;
@@ -34,6 +38,8 @@ mod views;
 mod walk;
 mod whereabouts;
 
+#[cfg(any(feature = "flight", feature = "postgres"))]
+pub use door::Door;
 pub use engine::{QueryResult, SqlEngine, SqlOptions};
 pub use error::{Flaw, SqlError};
 pub use events::{EventFilter, EventsPage};

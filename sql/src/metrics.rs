@@ -41,6 +41,32 @@ pub(crate) fn spilled(files: usize, bytes: usize) {
     metrics::counter!(SPILLED_BYTES).increment(bytes as u64);
 }
 
+/// Connections of Flight SQL whose clients have shown a token.
+#[cfg(feature = "flight")]
+pub const FLIGHT_CONNECTIONS: &str = "waystream_flight_connections";
+/// Queries begun over Flight SQL.
+#[cfg(feature = "flight")]
+pub const FLIGHT_QUERIES: &str = "waystream_flight_queries_total";
+/// Calls and connections of Flight SQL that failed; label `why`: `invalid`, `read_only`, `deadline`, `memory`, `busy`, `store`, `internal`,
+/// `stopping`, `sign_in`, `protocol`, `slow` (showed no token in time), `stuck` (did not take what was left of a query that had ended).
+#[cfg(feature = "flight")]
+pub const FLIGHT_FAILED: &str = "waystream_flight_failed_total";
+
+#[cfg(feature = "flight")]
+pub(crate) fn flight_connections(change: f64) {
+    metrics::gauge!(FLIGHT_CONNECTIONS).increment(change);
+}
+
+#[cfg(feature = "flight")]
+pub(crate) fn flight_query() {
+    metrics::counter!(FLIGHT_QUERIES).increment(1);
+}
+
+#[cfg(feature = "flight")]
+pub(crate) fn flight_failed(why: &'static str) {
+    metrics::counter!(FLIGHT_FAILED, "why" => why).increment(1);
+}
+
 /// Clients signed in over Postgres wire.
 #[cfg(feature = "postgres")]
 pub const POSTGRES_CONNECTIONS: &str = "waystream_postgres_connections";

@@ -127,7 +127,7 @@ fn mangle(text: &str, edit: &Edit) -> String {
 /// An error has to say where: the line of a text that is no TOML, or the setting, by its section at least.
 fn says_where(error: &str, file: &str) -> bool {
     let sections =
-        ["data", "roles", "log", "store", "connectors", "dataflow", "notify", "gateway", "sql", "postgres", "health"];
+        ["data", "roles", "log", "store", "connectors", "dataflow", "notify", "gateway", "sql", "postgres", "flight", "health"];
     error.contains(" at line ")
         || error.lines().all(|line| {
             let said = line.strip_prefix(file).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(line);

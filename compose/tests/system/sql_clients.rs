@@ -1,6 +1,7 @@
 //! SQL clients as people use them, on the real binary: signed in with a token that the command line made.
 
 use crate::common::{System, run, settings, shared};
+use crate::tls::certificate;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -19,7 +20,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// A system with the tracks of eight buses, and Postgres wire.
+/// A system with the tracks of eight buses, Postgres wire and Flight SQL.
 struct Buses {
     system: System,
     folder: tempfile::TempDir,
@@ -30,7 +31,8 @@ impl Buses {
         let folder = tempfile::tempdir().unwrap();
         let tracks = shared("data/tracks/liverpool_bus.csv.gz");
         well(&["import", tracks.to_str().unwrap(), "--data", folder.path().to_str().unwrap()]);
-        let settings = settings(&[]) + "[postgres]\nlisten = \"127.0.0.1:0\"\n[sql]\ndeadline_s = 20\n";
+        let settings = settings(&[])
+            + "[postgres]\nlisten = \"127.0.0.1:0\"\n[flight]\nlisten = \"127.0.0.1:0\"\n[sql]\ndeadline_s = 20\n";
         let system = System::start(folder.path(), &settings).unwrap();
         Self { system, folder }
     }
@@ -56,7 +58,9 @@ fn psql(target: &str, sql: &str) -> String {
 #[tokio::test]
 async fn a_token_of_the_command_line_signs_in_until_it_is_revoked() {
     let buses = Buses::start();
-    assert!(buses.system.said.iter().any(|line| line.contains("postgres")), "{:?}", buses.system.said);
+    for wire in ["postgres", "flight"] {
+        assert!(buses.system.said.iter().any(|line| line.contains(wire)), "{wire}: {:?}", buses.system.said);
+    }
     let secret = buses.token("sql,read");
     let target = buses.target(&secret);
     assert_eq!(psql(&target, "SELECT count(*), count(DISTINCT device) FROM positions"), "1533|8\n");
@@ -116,7 +120,8 @@ async fn a_token_of_the_command_line_signs_in_until_it_is_revoked() {
 #[test]
 fn clients_of_python_and_what_grafana_asks_are_answered() {
     let buses = Buses::start();
-    let target = buses.target(&buses.token("sql"));
+    let secret = buses.token("sql");
+    let target = buses.target(&secret);
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/sql_clients");
     for script in ["psycopg3.py", "alchemy.py", "adbc.py", "grafana.py"] {
         let target = if script == "alchemy.py" { target.replace("postgresql:", "postgresql+psycopg:") } else { target.clone() };
@@ -124,6 +129,26 @@ fn clients_of_python_and_what_grafana_asks_are_answered() {
         let output = output.expect("compose/test has installed the clients");
         assert!(output.status.success(), "{script}: {}", said(&output));
     }
+    let address = buses.system.address("flight").to_string();
+    let output = Command::new(python()).arg(scripts.join("flight.py")).args([&address, &secret, &target]).output();
+    let output = output.expect("compose/test has installed the clients");
+    assert!(output.status.success(), "flight.py: {}", said(&output));
+}
+
+#[test]
+fn flight_sql_is_encrypted_for_who_trusts_the_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    certificate(folder.path());
+    let tls = format!("tls = {{ certificate_file = \"{}\", key_file = \"{}\" }}\n", path("good.pem"), path("good.key"));
+    let system = System::start(folder.path(), &(settings(&[]) + "[flight]\nlisten = \"127.0.0.1:0\"\n" + &tls)).unwrap();
+    let data = folder.path().to_str().unwrap();
+    let secret = well(&["token", "create", "--user", "admin", "--name", "test", "--scopes", "sql", "--data", data]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/sql_clients/flight_tls.py");
+    let address = system.address("flight").to_string();
+    let output = Command::new(python()).arg(script).args([address.as_str(), secret.trim(), &path("good.pem")]).output();
+    let output = output.expect("compose/test has installed the clients");
+    assert!(output.status.success(), "{}", said(&output));
 }
 
 #[test]
@@ -150,11 +175,13 @@ fn it_is_off_unless_asked_for_and_refuses_to_be_open() {
             "nowhere.pem",
         ),
         ("[postgres]\nlisten = \"127.0.0.1:0\"\ntls = { certificate_file = \"x\" }\n", "key_file"),
+        ("[flight]\nlisten = \"0.0.0.0:0\"\n", "others can reach 0.0.0.0:0"),
+        ("[flight]\nlisten = \"127.0.0.1:0\"\ntls = { certificate_file = \"nowhere.pem\", key_file = \"x\" }\n", "nowhere.pem"),
     ] {
         std::fs::write(&file, crate::common::settings(&[]) + settings).unwrap();
         let (_, err, ended_well) = run(&["run", "--config", file.to_str().unwrap(), "--data", data]).unwrap();
         assert!(!ended_well && err.contains(says), "{settings}: {err}");
     }
     let system = System::start(folder.path(), &settings(&[])).unwrap();
-    assert!(!system.contact.listeners.contains_key("postgres"));
+    assert!(["postgres", "flight"].iter().all(|wire| !system.contact.listeners.contains_key(*wire)));
 }

@@ -11,7 +11,7 @@ use waystream::trackers::teltonika;
 use waystream_sql::output::Format;
 
 /// A certificate for this machine that is its own root: `good.pem` and `good.key`.
-fn certificate(folder: &Path) {
+pub(crate) fn certificate(folder: &Path) {
     let arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout good.key -out good.pem -days 2 \
                      -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1";
     let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().expect("openssl is installed");

@@ -1,4 +1,4 @@
-//! API tokens: how programs sign in, over HTTP and Postgres wire. Shown once, kept as hashes.
+//! API tokens: how programs sign in, over HTTP, Postgres wire and Flight SQL. Shown once, kept as hashes.
 
 use crate::scram::{Key, ScramKeys};
 use crate::{Timestamp, TokenId, UserId};
@@ -18,7 +18,7 @@ pub enum TokenScope {
     Read,
     /// To change what the user may change, over REST.
     Edit,
-    /// To ask with SQL, over Postgres wire and REST.
+    /// To ask with SQL, over Postgres wire, Flight SQL and REST.
     Sql,
 }
 

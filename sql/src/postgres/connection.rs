@@ -5,17 +5,14 @@ use super::cancel::Cancellable;
 use super::failure::Failure;
 use super::rows::RowStream;
 use super::stream::{Inbound, Outbound};
+use crate::door::token_ended;
 use pgwire::messages::PgWireBackendMessage as Out;
 use pgwire::messages::response::CommandComplete;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use waystream_domain::TokenId;
-
-/// How often a token is looked at while something runs, or nothing is asked.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(super) struct Connection {
@@ -114,15 +111,10 @@ async fn interrupted(
     shared: &Shared,
     token: &TokenId,
 ) -> Failure {
-    let token_ended = async {
-        while shared.door.scope(token).is_some() {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    };
     tokio::select! {
         () = inbound.gone() => Failure::Gone,
         () = running.cancelled() => Failure::cancelled(),
-        () = token_ended => Failure::token_ended(),
+        () = token_ended(shared.door.as_ref(), token) => Failure::token_ended(),
         () = stop.cancelled() => Failure::stopping(),
     }
 }

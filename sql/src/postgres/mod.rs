@@ -29,7 +29,7 @@ mod simple;
 mod startup;
 mod stream;
 
-use crate::{Scope, SqlEngine, SqlError};
+use crate::{Door, SqlEngine, SqlError};
 use cancel::Cancels;
 use dialect::Dialect;
 use std::net::SocketAddr;
@@ -37,18 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use waystream_domain::scram::ScramKeys;
-use waystream_domain::{Catalog, TokenId, UserId};
 use waystream_tls::{Encryption, Entrance, TlsError, TlsFiles};
-
-/// Knows who may come in, and what they may see. Asked at every statement, so it must be quick.
-pub trait Door: Send + Sync + 'static {
-    /// What is kept of every token that the user can sign in with now; nothing if there is no such user.
-    fn keys(&self, user: &UserId) -> Vec<(TokenId, ScramKeys)>;
-
-    /// What a token lets its user see now; `None` once it is no longer valid.
-    fn scope(&self, token: &TokenId) -> Option<Scope>;
-}
 
 /// Settings.
 #[derive(Debug, Clone)]
@@ -133,14 +122,11 @@ impl Postgres {
 }
 
 impl SqlEngine {
-    /// Looks at the tables that everybody has.
+    /// The dialect over the tables that everybody has. Made on the engine's threads, as it parses.
     async fn dialect(&self) -> Result<Dialect, SqlError> {
-        let core = self.core.clone();
-        let organisation = "nobody".parse().map_err(|_| SqlError::invalid("not an id"))?;
-        let nobody = Scope::of_organisation(organisation, &Catalog::default());
+        let tables = self.tables().await?;
         let mut answer = self.spawn(Some(self.deadline()), move |out| async move {
-            let dialect = Dialect::new(core.tables(&nobody).await?)?;
-            out.send(Ok(dialect)).await.ok();
+            out.send(Ok(Dialect::new(tables)?)).await.ok();
             Ok(())
         });
         answer.next().await.unwrap_or_else(|| Err(SqlError::Store("the tables have gone".into())))

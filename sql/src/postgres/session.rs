@@ -5,7 +5,7 @@ use super::Shared;
 use super::cancel::Cancellable;
 use super::command::Statement;
 use super::configuring::Changes;
-use super::connection::{Connection, LOOK_AGAIN};
+use super::connection::Connection;
 use super::dialect::Asked;
 use super::extended::{Portal, Prepared};
 use super::failure::Failure;
@@ -16,8 +16,9 @@ use super::rows::{Framing, RowStream};
 use super::settings::Settings;
 use super::startup::Welcome;
 use super::stream::Outbound;
+use crate::door::LOOK_AGAIN;
 use crate::engine::Question;
-use crate::{Scope, SqlError, metrics};
+use crate::{Scope, metrics};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::ParamValues;
 use pgwire::api::portal::Format;
@@ -205,20 +206,14 @@ impl Session {
         types: &[u32],
     ) -> Result<impl Future<Output = Result<(Vec<Parameter>, SchemaRef), Failure>> + use<>, Failure> {
         let engine = Arc::clone(&self.shared.engine);
-        let Question { scope, sql, deadline, manner, .. } = self.question(text, None)?;
+        let question = self.question(text, None)?;
         let types = types.to_vec();
         Ok(async move {
-            let turn = engine.turn(scope.organisation()).await?;
-            let core = engine.core.clone();
-            let mut answer = engine.spawn(Some(deadline), move |out| async move {
-                let _turn = turn;
-                let statement = manner.parse(&sql)?;
-                let planned = core.plan(&scope, statement, manner.as_ref()).await?;
+            let look = engine.look(question, move |planned, _| async move {
                 let schema: SchemaRef = Arc::clone(planned.plan().schema().inner());
-                out.send(Ok(parameters::of_plan(planned.plan(), &types).map(|parameters| (parameters, schema)))).await.ok();
-                Ok(())
+                Ok(parameters::of_plan(planned.plan(), &types).map(|parameters| (parameters, schema)))
             });
-            answer.next().await.unwrap_or_else(|| Err(SqlError::Store("planning broke off".into())))?
+            look.await?
         })
     }
 

@@ -1,10 +1,11 @@
 //! From the first byte to the first statement: TLS, who is there, SCRAM. All of it within one time limit.
 
+use super::Shared;
 use super::failure::Failure;
 use super::frontend::{Body, Message};
 use super::scram::{Exchange, MECHANISM};
 use super::stream::{Inbound, Outbound, Socket, halves};
-use super::{Door, Shared};
+use crate::Door;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};

@@ -9,6 +9,8 @@ mod extended;
 mod hostile;
 mod limits;
 mod mangled;
+#[path = "../common/people.rs"]
+mod people;
 mod psql;
 mod server;
 mod sign_in;

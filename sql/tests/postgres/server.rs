@@ -1,43 +1,18 @@
 //! The server under test.
 
 use crate::client::{Client, Error};
-use crate::common::{Fixture, fixture, organisation};
-use std::collections::BTreeSet;
+use crate::common::{Fixture, fixture};
+use crate::people::{CatalogDoor, people, revoke, token};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
-use waystream_domain::catalog::{Role, User};
-use waystream_domain::scram::ScramKeys;
-use waystream_domain::{
-    ApiToken, CatalogEdit, CatalogEntry, CatalogKey, NewToken, SharedCatalog, Timestamp, TokenId, TokenScope, UserId,
-};
-use waystream_sql::postgres::{Door, Postgres, PostgresOptions};
-use waystream_sql::{Scope, SqlOptions};
+use waystream_domain::{TokenId, TokenScope};
+use waystream_sql::SqlOptions;
+use waystream_sql::postgres::{Postgres, PostgresOptions};
 
 /// Nothing that is waited for takes so long unless it never comes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Lets in whom the catalog knows.
-pub(crate) struct CatalogDoor(pub(crate) SharedCatalog);
-
-impl Door for CatalogDoor {
-    fn keys(&self, user: &UserId) -> Vec<(TokenId, ScramKeys)> {
-        let catalog = self.0.read().unwrap();
-        catalog.tokens_of(user, now()).filter_map(|t| Some((t.id.clone(), t.scram.clone()?))).collect()
-    }
-
-    fn scope(&self, token: &TokenId) -> Option<Scope> {
-        let catalog = self.0.read().unwrap();
-        let token = catalog.api_tokens.get(token).filter(|t| t.is_valid(now()))?;
-        Some(Scope::of_organisation(catalog.users.get(&token.user)?.organisation.clone(), &catalog))
-    }
-}
-
-fn now() -> Timestamp {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    Timestamp::from_millis(since_1970.as_millis() as i64).unwrap()
-}
 
 /// See the module. `anna` is of acme, `bert` of bolt; each has one token.
 pub(crate) struct Server {
@@ -68,22 +43,12 @@ impl Server {
 
     pub(crate) async fn start_with(options: PostgresOptions, limits: SqlOptions) -> Self {
         let fixture = fixture(limits).await;
-        for (name, whose) in [("anna", "acme"), ("bert", "bolt")] {
-            let user = User {
-                id: name.parse().unwrap(),
-                organisation: organisation(whose),
-                role: Role::Viewer,
-                password_hash: None,
-                preferences: None,
-            };
-            fixture.catalog.write().unwrap().apply(CatalogEdit::Put(CatalogEntry::User(user)));
-        }
+        let [anna, bert] = people(&fixture);
         let door = Arc::new(CatalogDoor(fixture.catalog.clone()));
         let postgres = Postgres::bind(options, fixture.engine.clone(), door).await.unwrap();
         let address = postgres.local_addr();
         let stop = CancellationToken::new();
         let running = tokio::spawn(postgres.run(stop.clone()));
-        let [anna, bert] = ["anna", "bert"].map(|user| token(&fixture.catalog, user, &[TokenScope::Sql]).1);
         Self { fixture, address, anna, bert, stop, running }
     }
 
@@ -101,8 +66,7 @@ impl Server {
     }
 
     pub(crate) fn revoke(&self, secret: &str) {
-        let id = ApiToken::id_of(secret).unwrap();
-        self.fixture.catalog.write().unwrap().apply(CatalogEdit::Remove(CatalogKey::ApiToken(id)));
+        revoke(&self.fixture.catalog, secret);
     }
 
     /// Waits until so many queries run.
@@ -119,20 +83,4 @@ impl Server {
         self.stop.cancel();
         tokio::time::timeout(Duration::from_secs(10), self.running).await.expect("ends soon").unwrap();
     }
-}
-
-fn token(catalog: &SharedCatalog, user: &str, scopes: &[TokenScope]) -> (TokenId, String) {
-    let new = NewToken {
-        user: user.parse().unwrap(),
-        name: "test".into(),
-        scopes: scopes.iter().copied().collect::<BTreeSet<_>>(),
-        created_at: now(),
-        expires_at: None,
-    };
-    let mut random = [0; 40];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random).unwrap();
-    let (token, secret) = ApiToken::issue(new, &random);
-    let id = token.id.clone();
-    catalog.write().unwrap().apply(CatalogEdit::Put(CatalogEntry::ApiToken(token)));
-    (id, secret.as_str().to_owned())
 }

@@ -2,7 +2,8 @@
 
 use crate::client::{Client, Received, error, kinds, startup};
 use crate::common::fixture;
-use crate::server::{CatalogDoor, PATIENCE, Server, options};
+use crate::people::{CatalogDoor, certificate};
+use crate::server::{PATIENCE, Server, options};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
@@ -88,16 +89,6 @@ async fn where_others_can_reach_it_there_is_tls_or_an_explicit_word() {
         let refused = Postgres::bind(PostgresOptions { tls, ..open.clone() }, f.engine.clone(), door.clone()).await;
         assert!(matches!(refused, Err(PostgresError::Tls(_))), "{certificate} {key}");
     }
-}
-
-/// A certificate for localhost that is its own root.
-fn certificate(folder: &Path, name: &str) {
-    let arguments = format!(
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -out {name}.pem -days 2 \
-         -subj /CN={name} -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
-    );
-    let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().expect("openssl is installed");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test]
