@@ -1,7 +1,8 @@
 //! The catalog as the log tells it: read whole at start, then followed; edits go into the log first and come back from there.
 //!
 //! This is the only way to edit it, and who does has to say who it is: a record of each change is in the topic `audit` before the
-//! change is made. So no change is without a record; a record may be without its change, if the log failed between the two.
+//! change is made. So no change is without a record; a record may be without its change, if the log failed between the two, or another process
+//! was first (an owner who stays has a second record, which says so).
 
 use crate::{Log, LogError, Offsets, Record, Topic, metrics};
 use std::sync::{Arc, PoisonError, RwLock};
