@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use waystream_connectors::files::traccar::{self, Manner, Row};
 use waystream_connectors::files::{RowFault, TrackPoint, open_plain};
@@ -22,6 +23,10 @@ use waystream_domain::{CatalogEntry, DeviceId, FleetId, Timestamp, UserId};
 
 /// The REST interface is asked for so much of a device's history at a time.
 const WINDOW_MS: i64 = 7 * 24 * 3_600 * 1_000;
+/// A server that has not taken a connection for so long takes none.
+const CONNECT: Duration = Duration::from_secs(20);
+/// So long it may be silent: before an answer, as it looks a week up in a database that may be slow, and in the middle of one.
+const SILENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Where it comes from.
 enum Source {
@@ -135,7 +140,7 @@ impl Source {
         let since = args.since.as_deref().context("--since is missing")?;
         let since = Timestamp::parse(since).with_context(|| format!("--since: {since:?} is not an ISO 8601 time"))?;
         let token = args.token.clone().context("--token is missing")?;
-        Ok(Self::Server { client: Client::new(), url, token, since })
+        Ok(Self::Server { client: patient(SILENCE)?, url, token, since })
     }
 
     /// What the rows of a table are, but for those that are left out. The table fits into memory.
@@ -232,11 +237,75 @@ fn read_positions(
     Ok(left_out.0)
 }
 
+/// Waits for an answer as long as the server is silent no longer than so.
+fn patient(silence: Duration) -> anyhow::Result<Client> {
+    Client::builder().connect_timeout(CONNECT).read_timeout(silence).build().context("no HTTP client")
+}
+
 /// What the server answers.
 async fn asked(client: &Client, url: Url, token: &str) -> anyhow::Result<Vec<Row>> {
     let what = || format!("{} of {}", url.path(), url.host_str().unwrap_or_default());
     let request = client.get(url.clone()).bearer_auth(token).header("accept", "application/json");
-    let answer = request.send().await.and_then(reqwest::Response::error_for_status).with_context(what)?;
-    let text = answer.text().await.with_context(what)?;
+    let answer = request.send().await.and_then(reqwest::Response::error_for_status);
+    let answer = answer.map_err(|error| in_words(error, "no answer came in time")).with_context(what)?;
+    let text = answer.text().await.map_err(|error| in_words(error, "the answer stopped in the middle")).with_context(what)?;
     traccar::json_rows(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)).with_context(what)
+}
+
+/// `silent`: what a timeout means there, if it is not that of the connection.
+fn in_words(error: reqwest::Error, silent: &'static str) -> anyhow::Error {
+    let why = match (error.is_timeout(), error.is_connect()) {
+        (false, _) => return error.into(),
+        (true, false) => silent,
+        (true, true) => "no connection was made in time",
+    };
+    anyhow::Error::from(error).context(why)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// Says this to whoever asks first, and then nothing more.
+    async fn server(said: String) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/api/devices", listener.local_addr().unwrap())).unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(said.as_bytes()).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn a_server_that_falls_silent_is_not_waited_for() {
+        let body = r#"[{"id": 17}]"#;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let whole = format!("{head}{body}");
+        let client = patient(Duration::from_secs(2)).unwrap();
+        let cases = [
+            (0, "no answer came in time"),
+            (20, "no answer came in time"),
+            (head.len(), "the answer stopped in the middle"),
+            (whole.len() - 1, "the answer stopped in the middle"),
+        ];
+        let cut_short = cases.map(|(bytes, why)| {
+            let (client, said) = (&client, whole[..bytes].to_owned());
+            async move {
+                let error = asked(client, server(said).await, "known").await.unwrap_err();
+                let text = format!("{error:#}");
+                assert!(text.starts_with("/api/devices of 127.0.0.1: ") && text.contains(why), "{bytes}: {text}");
+            }
+        });
+        futures::future::join_all(cut_short).await;
+        assert_eq!(asked(&client, server(whole).await, "known").await.unwrap().len(), 1);
+    }
 }

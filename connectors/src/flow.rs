@@ -37,6 +37,11 @@ impl Flow {
         self.with(device, now, |bucket, rate| bucket.take(rate, messages as f64, now)).unwrap_or_default().min(LONGEST_PAUSE)
     }
 
+    /// The same, of a message of several: it says one of each, and who waits for one of them waits for all.
+    pub(crate) fn said_by<'a>(&self, devices: impl IntoIterator<Item = &'a DeviceId>, now: Instant) -> Duration {
+        devices.into_iter().map(|device| self.said(device, 1, now)).max().unwrap_or_default()
+    }
+
     /// Whether one message more may be heard, where nobody can be made to wait.
     pub(crate) fn has_room(&self, device: &DeviceId, now: Instant) -> bool {
         let taken = self.with(device, now, |bucket, rate| {
@@ -67,12 +72,15 @@ mod tests {
     #[test]
     fn who_floods_waits_and_nobody_else() {
         let (flow, start) = (Flow::new(10), Instant::now());
-        let [flood, calm]: [DeviceId; 2] = ["flood", "calm"].map(|id| id.parse().expect("an id"));
+        let [flood, calm, another]: [DeviceId; 3] = ["flood", "calm", "another"].map(|id| id.parse().expect("an id"));
         assert_eq!(flow.said(&flood, 100, start), Duration::ZERO);
         assert_eq!(flow.said(&flood, 5, start), Duration::from_millis(500));
         assert_eq!(flow.said(&flood, 1_000, start), LONGEST_PAUSE);
         assert!(!flow.has_room(&flood, start) && flow.has_room(&calm, start));
         assert_eq!(flow.said(&calm, 99, start), Duration::ZERO);
+        // What is said of several waits for the slowest.
+        assert_eq!((flow.said_by([&another], start), flow.said_by([], start)), (Duration::ZERO, Duration::ZERO));
+        assert_eq!(flow.said_by([&another, &flood], start), LONGEST_PAUSE);
         // Who is not heard owes nothing for it.
         assert!(!flow.has_room(&calm, start) && flow.has_room(&calm, start + Duration::from_millis(110)));
         let free = Flow::new(0);

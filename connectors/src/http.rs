@@ -135,15 +135,13 @@ async fn answer(shared: &Shared, request: Request, peer: SocketAddr, certificate
     let source = Source { shown: certificate.map_or(of_token, Shown::Certificate), ..source };
     let (answer, heard) = take(shared, &request, source).await;
     drop((body, room));
-    if let Some(device) = heard {
-        slow_down(shared, &device).await;
-    }
+    slow_down(shared, &heard).await;
     response(&answer)
 }
 
 /// Holds back the answer to a device that floods: nothing more comes over this connection until then.
-async fn slow_down(shared: &Shared, device: &DeviceId) {
-    let pause = shared.ingest.flow().said(device, 1, Instant::now());
+async fn slow_down(shared: &Shared, heard: &[DeviceId]) {
+    let pause = shared.ingest.flow().said_by(heard, Instant::now());
     if pause.is_zero() {
         return;
     }
@@ -154,8 +152,8 @@ async fn slow_down(shared: &Shared, device: &DeviceId) {
     }
 }
 
-/// Decodes a request and stores what is in it; tells what may be answered, and which device was heard.
-async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) -> (HttpAnswer, Option<DeviceId>) {
+/// Decodes a request and stores what is in it; tells what may be answered, and which devices were heard.
+async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) -> (HttpAnswer, Vec<DeviceId>) {
     let (received_at, came) = (now(), Instant::now());
     let HttpDecoded { mut decoded, answer, refusal, batch } = (shared.decode)(request, &Context::stream(received_at));
     if decoded.not_understood().is_some() {
@@ -170,6 +168,7 @@ async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) ->
         shared.ingest.set_aside(source, received_at, Message { bytes: &bytes, datagram: false, login: None }, &decoded);
     }
     let seen = decoded.fixes.iter().rfind(|fix| fix.valid).map(|fix| fix.location);
+    let mut heard: Vec<DeviceId> = decoded.speakers().into_iter().cloned().collect();
     match shared.ingest.take(source, received_at, &mut decoded).await {
         Ok(Taken::Stored) => {
             if let Some(device) = &decoded.device {
@@ -181,14 +180,19 @@ async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) ->
                 }),
                 None => answer,
             };
-            (answer, decoded.device)
+            match decoded.device {
+                // It may have another name in the catalog than the one that it gave.
+                Some(device) => heard = vec![device],
+                None => heard.retain(|device| shared.ingest.fleet_of(device).is_some()),
+            }
+            (answer, heard)
         }
         Ok(Taken::Refused) => {
             let fault = decoded.device.as_ref().and_then(|device| shared.ingest.contradiction(source, device));
             let is_token = fault.is_some_and(|fault| fault.kind == FaultKind::WrongToken);
-            (if is_token { HttpAnswer::status(401) } else { refusal }, None)
+            (if is_token { HttpAnswer::status(401) } else { refusal }, Vec::new())
         }
-        Err(_) => (HttpAnswer::status(503), None),
+        Err(_) => (HttpAnswer::status(503), Vec::new()),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::readers::unhex;
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, format_smolstr};
+use std::collections::BTreeSet;
 use waystream_domain::{Attributes, DeviceId, Instruction, LatLon, Timestamp};
 
 /// One entry of the protocol table.
@@ -276,6 +277,14 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// Who speaks here, each once: whose the message is, or else all whom its fixes name.
+    pub fn speakers(&self) -> BTreeSet<&DeviceId> {
+        match &self.device {
+            Some(device) => BTreeSet::from([device]),
+            None => self.fixes.iter().filter_map(|fix| fix.device.as_ref()).collect(),
+        }
+    }
+
     /// What was not understood here, if anything: the message is worth keeping as it came.
     pub fn not_understood(&self) -> Option<SmolStr> {
         let unknown = self.faults.iter().find(|fault| fault.kind == FaultKind::UnknownMessage);

@@ -13,6 +13,7 @@ use crate::protocol::{Checksums, Context, Decoder, Fault, FaultKind, Framing, Pr
 use crate::shown::Shown;
 use bytes::{Bytes, BytesMut};
 use smol_str::SmolStr;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use waystream_domain::{LatLon, Timestamp};
+use waystream_domain::{DeviceId, LatLon, Timestamp};
 
 /// No frame is larger, whatever its protocol says: bounds the memory of a connection.
 pub(crate) const MAX_FRAME_BYTES: usize = 64 * 1024;
@@ -58,6 +59,7 @@ pub(crate) async fn serve(shared: Shared, link: Link, peer: SocketAddr, first: B
         seen: None,
         claim: None,
         known: false,
+        named_last: None,
         bad_frames: 0,
         opened: Instant::now(),
         login: None,
@@ -124,6 +126,8 @@ struct Round {
     answers: Vec<SmolStr>,
     /// Whole frames.
     messages: usize,
+    /// How many of them are whose, where the connection is nobody's.
+    relayed: BTreeMap<DeviceId, usize>,
     /// The connection ends after the replies.
     end: Option<End>,
 }
@@ -145,6 +149,8 @@ struct Session {
     seen: Option<(LatLon, Timestamp)>,
     /// Whether it told any device that may report: of its own, or of a fix.
     known: bool,
+    /// Whom a fix has named last, where the connection is nobody's.
+    named_last: Option<DeviceId>,
     bad_frames: u32,
     /// The frame by which it said whose it is, if that is short: for what goes into the quarantine.
     login: Option<Bytes>,
@@ -200,19 +206,24 @@ impl Session {
 
     /// Stores what has come, answers it, and says what is to be said. Whether there was a whole frame.
     async fn serve_round(&mut self) -> Result<bool, End> {
-        let round = self.round().await?;
-        let messages = round.messages;
+        let mut round = self.round().await?;
+        let (messages, relayed) = (round.messages, std::mem::take(&mut round.relayed));
         self.answer(round).await?;
         self.send_commands().await?;
-        self.slow_down(messages).await?;
+        self.slow_down(messages, relayed).await?;
         Ok(messages > 0)
     }
 
-    /// Reads nothing for a while from a device that floods.
-    async fn slow_down(&mut self, messages: usize) -> Result<(), End> {
-        let flow = self.shared.ingest.flow();
-        let said = self.claim.as_ref().map(|claim| flow.said(claim.device(), messages, std::time::Instant::now()));
-        let Some(pause) = said.filter(|pause| !pause.is_zero()) else { return Ok(()) };
+    /// Reads nothing for a while from a device that floods, or from a relay of one: in one stream the others wait behind it.
+    async fn slow_down(&mut self, messages: usize, relayed: BTreeMap<DeviceId, usize>) -> Result<(), End> {
+        let (flow, now) = (self.shared.ingest.flow(), std::time::Instant::now());
+        let pause = match &self.claim {
+            Some(claim) => flow.said(claim.device(), messages, now),
+            None => relayed.iter().map(|(device, messages)| flow.said(device, *messages, now)).max().unwrap_or_default(),
+        };
+        if pause.is_zero() {
+            return Ok(());
+        }
         metrics::too_fast(self.shared.protocol.name, messages);
         tokio::select! {
             () = self.shared.stop.cancelled() => Err(End::Stopping),
@@ -303,9 +314,26 @@ impl Session {
         let reports = self.shared.ingest.reports(self.source(), session.as_ref(), decoded.fixes);
         let reports = reports.await.map_err(End::NotStored)?;
         self.known |= session.is_some() || !reports.is_empty();
+        if self.claim.is_none() {
+            self.count(&reports, round);
+        }
         round.reports.extend(reports);
         round.replies.extend(decoded.replies);
         Ok(())
+    }
+
+    /// A relay's frame is one of each device that it names; one that names none, of who was named last.
+    fn count(&mut self, reports: &[Report], round: &mut Round) {
+        let mut named: BTreeSet<&DeviceId> = reports.iter().map(|report| report.from.device()).collect();
+        if reports.is_empty() {
+            named.extend(&self.named_last);
+        }
+        for device in named {
+            *round.relayed.entry(device.clone()).or_default() += 1;
+        }
+        if let Some(report) = reports.last() {
+            self.named_last = Some(report.from.device().clone());
+        }
     }
 
     /// Where the device was last, if whose it is now may know.

@@ -3,11 +3,12 @@
 
 mod common;
 
+use common::egts::{self, relayed};
 use common::teltonika::{START_MS, Tracker, data, datagram, packet};
 use common::{System, in_time};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use waystream_connectors::{ConnectorsConfig, Limits};
 
@@ -73,5 +74,64 @@ async fn datagrams_that_are_too_many_come_again() {
         }
     }
     assert_eq!(stored(&system).await, (24, 1));
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_relay_of_devices_that_flood_is_slowed_down_also_where_it_says_nothing_of_them() {
+    let system = slow(4).await;
+    let mut relay = Tracker::connect(system.address("egts")).await;
+    let begun = Instant::now();
+    // Forty of each device may come at once, and then four a second: thirty in which all are named, and as many that name nobody.
+    for _ in 0..30 {
+        relay.send(&[egts::empty(), relayed()].concat()).await;
+        relay.answer(egts::ANSWER_BYTES).await.unwrap();
+    }
+    // On no machine sooner.
+    assert!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert_eq!(system.positions().await.len(), 300);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn datagrams_of_a_relay_that_are_too_many_come_again() {
+    let system = slow(2).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(system.address("any")).await.unwrap();
+    let begun = Instant::now();
+    // Twenty of each device may come at once, and then two a second.
+    while system.positions().await.len() < 240 {
+        socket.send(&relayed()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // On no machine sooner.
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_publisher_of_what_many_devices_report_is_slowed_down_by_one_that_floods() {
+    let topics = r#"{"mqtt": {"topics": [{"topic": "json", "payload": "json"}]}}"#;
+    let mut config: ConnectorsConfig = serde_json::from_str(topics).unwrap();
+    config.limits.max_messages_per_device_s = 4;
+    let system = System::start_with(config).await;
+    let address = system.address("mqtt");
+    let options = MqttOptions::new("relay", address.ip().to_string(), address.port());
+    let (client, mut events) = AsyncClient::new(options, 100);
+    let begun = Instant::now();
+    // Forty of each device may come at once, and then four a second.
+    for n in 0..50 {
+        let place = |device: &str| format!(r#"{{"device":"{device}","fix_time":{},"lat":52.1,"lon":21.0}}"#, START_MS + n);
+        let places = format!("[{},{}]", place("van-1"), place(&format!("other-{n}")));
+        client.publish("json", QoS::AtLeastOnce, false, places).await.unwrap();
+    }
+    let mut acknowledged = 0;
+    while acknowledged < 50 {
+        let event = in_time(events.poll()).await.unwrap();
+        acknowledged += usize::from(matches!(event, Event::Incoming(Packet::PubAck(_))));
+    }
+    // On no machine sooner.
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(stored(&system).await, (100, 51));
     system.stop().await;
 }

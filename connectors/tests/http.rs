@@ -81,6 +81,26 @@ async fn a_device_that_floods_is_answered_more_slowly_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_server_that_posts_too_often_of_one_device_is_answered_more_slowly() {
+    let limits = Limits { max_messages_per_device_s: 4, ..Limits::default() };
+    let system = System::start_with(ConnectorsConfig { limits, ..ConnectorsConfig::default() }).await;
+    let mut server = connect(system.address("json")).await;
+    let begun = Instant::now();
+    // Forty of each device may come at once, and then four a second.
+    for n in 0..50 {
+        let line =
+            |device: &str| format!(r#"{{"device":"{device}","fix_time":{},"lat":52.1,"lon":21.0}}"#, 1_718_000_000_000_i64 + n);
+        let body = [line("van-1"), line(&format!("other-{n}"))].join("\n");
+        server.write_all(request("POST", "/positions", &body).as_bytes()).await.unwrap();
+        assert_eq!(response(&mut server).await.0, 200);
+    }
+    // On no machine sooner.
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(system.positions().await.len(), 100);
+    system.stop().await;
+}
+
+#[tokio::test]
 async fn owntracks_is_answered_with_an_empty_list() {
     let system = System::start().await;
     assert_eq!(ask(system.address("owntracks"), &request("POST", "/", OWNTRACKS)).await, (200, "[]".into()));

@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::egts::{ANSWER_BYTES, relayed};
 use common::teltonika::{START_MS, Tracker, data, data_of, datagram, login, packet, record};
 use common::{System, in_time, short};
 use std::collections::BTreeSet;
@@ -233,21 +234,12 @@ async fn an_unknown_device_is_refused_if_the_policy_says_so() {
     system.stop().await;
 }
 
-/// A packet of an EGTS relay: ten records of eight devices.
-fn relayed() -> Vec<u8> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors/egts.jsonl");
-    let lines = std::fs::read_to_string(path).unwrap();
-    let case = lines.lines().find(|line| line.contains("testDecodeWithObjectId#2\"")).unwrap();
-    let case: serde_json::Value = serde_json::from_str(case).unwrap();
-    parse_hex(case["frames"][0]["hex"].as_str().unwrap()).unwrap()
-}
-
 #[tokio::test]
 async fn one_connection_carries_the_fixes_of_many_devices() {
     let system = System::start_with(ConnectorsConfig { limits: short(), ..ConnectorsConfig::default() }).await;
     let mut relay = Tracker::connect(system.address("egts")).await;
     relay.send(&relayed()).await;
-    assert_eq!(relay.answer(10 * 29).await.unwrap().len(), 10 * 29);
+    assert_eq!(relay.answer(ANSWER_BYTES).await.unwrap().len(), ANSWER_BYTES);
     let positions = system.positions().await;
     let devices: BTreeSet<&str> = positions.iter().map(|position| position.device.as_str()).collect();
     assert_eq!((positions.len(), devices.len()), (10, 8));
@@ -271,7 +263,7 @@ async fn an_unknown_device_behind_a_relay_is_refused_alone() {
         .unwrap();
     let mut relay = Tracker::connect(system.address("egts")).await;
     relay.send(&relayed()).await;
-    assert_eq!(relay.answer(10 * 29).await.unwrap().len(), 10 * 29);
+    assert_eq!(relay.answer(ANSWER_BYTES).await.unwrap().len(), ANSWER_BYTES);
     let positions = system.positions().await;
     assert_eq!(positions.iter().map(|position| position.device.as_str()).collect::<Vec<_>>(), ["3233214134"; 2]);
     system.stop().await;

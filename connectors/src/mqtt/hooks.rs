@@ -8,7 +8,7 @@ use crate::faults::Source;
 use crate::ingest::{Ingest, NotStored, Taken};
 use crate::metrics;
 use crate::now;
-use crate::protocol::{Fault, FaultKind};
+use crate::protocol::{Decoded, Fault, FaultKind};
 use crate::protocols::owntracks;
 use crate::shown::Shown;
 use async_trait::async_trait;
@@ -97,7 +97,7 @@ impl Hooks {
             understand(topics, &publish.topic, &publish.payload, named, &mut around)
         };
         for message in understood {
-            slow_down(ingest, message.protocol, message.decoded.device.as_ref()).await;
+            slow_down(ingest, message.protocol, &message.decoded).await;
             let source = Source { protocol: message.protocol, ..nobody };
             let Some(reports) = admitted(ingest, received_at, source, message).await? else { return Ok(Some(false)) };
             ingest.store(source, received_at, reports).await?;
@@ -107,7 +107,7 @@ impl Hooks {
 
     async fn owntracks(&self, ingest: &Ingest, topic: &str, nobody: Source<'_>, publish: &Publish) -> Verdict {
         let mut decoded = owntracks::decode_mqtt(topic, &publish.payload);
-        slow_down(ingest, ROOT, decoded.device.as_ref()).await;
+        slow_down(ingest, ROOT, &decoded).await;
         match ingest.take(nobody, now(), &mut decoded).await {
             Ok(Taken::Stored) => Verdict::Done,
             Ok(Taken::Refused) => Verdict::Refused,
@@ -159,9 +159,8 @@ impl Handler for Hooks {
 }
 
 /// Holds back the answer to a device that floods: the broker reads no further from it until then.
-async fn slow_down(ingest: &Ingest, protocol: &'static str, device: Option<&DeviceId>) {
-    let Some(device) = device else { return };
-    let pause = ingest.flow().said(device, 1, Instant::now());
+async fn slow_down(ingest: &Ingest, protocol: &'static str, decoded: &Decoded) {
+    let pause = ingest.flow().said_by(decoded.speakers(), Instant::now());
     if !pause.is_zero() {
         metrics::too_fast(protocol, 1);
         tokio::time::sleep(pause).await;

@@ -1,6 +1,7 @@
 //! A running set of connectors on the real embedded log, a gate before the log, and trackers that speak real bytes.
 #![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part of this")]
 
+pub mod egts;
 pub mod mosquitto;
 pub mod teltonika;
 

@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -174,8 +174,14 @@ impl Gateway {
             Some(redis) => Nodes::on(redis).map(|(nodes, supervisor)| (nodes, Some(supervisor)))?,
             None => (Nodes::none(), None),
         };
-        let places = Arc::new(Semaphore::new(config.limits.sockets));
-        let live = Live { hub: to_hub, sessions: sessions.clone(), kills: kills.clone(), replay, places };
+        let live = Live {
+            hub: to_hub,
+            sessions: sessions.clone(),
+            kills: kills.clone(),
+            replay,
+            catalog: catalog.shared(),
+            places: Places::new(config.limits.sockets, 0),
+        };
         let (sockets, io) = socket_router(live, nodes).await;
 
         let links = Links::new(catalog.clone());

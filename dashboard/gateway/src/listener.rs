@@ -39,7 +39,8 @@ pub struct ListenerLimits {
     pub connections: usize,
     /// Of them, from one address (of IPv6, from one /64). This machine and proxies may have all.
     pub per_address: usize,
-    /// Sockets at a time. Those that poll need no connection, and who has lost one may have another before it is known to be lost.
+    /// Sockets at a time; where there are several organisations, each has its share. Those that poll need no connection, and who has lost one
+    /// may have another before it is known to be lost.
     pub sockets: usize,
     /// What stands in front and speaks for others.
     pub proxies: Arc<[Network]>,

@@ -32,7 +32,7 @@ pub enum Refusal {
     Guesses,
     /// All who may work on this do so already (429).
     Busy,
-    /// All places are taken: of connections (they wait), of sockets, or of those who watch a shared vehicle (429).
+    /// All places are taken: of connections (they wait), of sockets (or the organisation has its share), or of those who watch a shared vehicle (429).
     Full,
     /// There are as many replays as there may be.
     Replays,

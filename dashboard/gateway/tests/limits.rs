@@ -305,26 +305,27 @@ async fn two_hundred_sockets_share_a_frame_and_the_next_have_another_that_says_t
 }
 
 #[tokio::test]
-async fn so_many_sockets_are_open_also_those_that_poll() {
+async fn so_many_sockets_of_an_organisation_are_open_also_those_that_poll_and_others_find_a_place() {
     let mut config = GatewayConfig::default();
-    config.limits.sockets = 3;
+    config.limits.sockets = 6;
     let system = System::start_with(config).await;
-    let cookie = system.cookie("admin").await;
+    let (ours, theirs) = (system.cookie("admin").await, system.cookie("other").await);
     let mut open = Vec::new();
     for transport in ["polling", "websocket", "polling"] {
-        open.push(Raw::connected(&system.url, &cookie, transport).await);
+        open.push(Raw::connected(&system.url, &ours, transport).await);
     }
     // Whether it is let in, or why not.
-    let told = async || {
-        let mut raw = Raw::open(&system.url, &cookie, "polling").await;
+    let told = async |cookie: &str| {
+        let mut raw = Raw::open(&system.url, cookie, "polling").await;
         raw.say(&[Packet::text("40")]).await;
         raw.hear_from("4").await.expect("it is answered")
     };
-    let refused = told().await;
+    let refused = told(&ours).await;
     assert!(refused.starts_with("44") && refused.contains("too many sockets"), "{refused}");
+    Raw::connected(&system.url, &theirs, "websocket").await;
     // Places are given back.
     drop(open.remove(1));
-    while !told().await.starts_with("40") {
+    while !told(&ours).await.starts_with("40") {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     system.stop().await;

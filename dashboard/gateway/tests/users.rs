@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use system::System;
 use system::browser::Browser;
 use system::user::User;
+use waystream_domain::catalog::Role;
+use waystream_log::catalog::CatalogFollower;
 
 /// Follows a link once: the cookie that it gives, if it gives one.
 async fn follow(system: &System, link: &Value) -> Option<String> {
@@ -113,6 +115,42 @@ async fn only_owners_manage_people_and_one_of_them_stays() {
     assert_eq!(admin.ask(Method::PUT, "/api/users/admin", Some(&viewers)).await.0, 204);
     assert_eq!(admin.ask(Method::GET, "/api/users", None).await.0, 403);
     system.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_owners_who_let_each_other_go_at_once_one_stays() {
+    for at_two_gateways in [false, true] {
+        let system = System::start().await;
+        let admin = User::sign_in(&system, "admin").await;
+        let link = invite(&admin, "anna", "owner").await;
+        let cookie = follow(&system, &link).await.expect("the link signs in");
+        let another = if at_two_gateways { Some(system.another().await) } else { None };
+        let url = another.as_ref().map_or(&system.url, |another| &another.url).clone();
+        let anna = User { http: Client::new(), url, cookie };
+        let viewers = json!({ "role": "viewer" });
+        let (of_anna, of_admin) = tokio::join!(
+            admin.ask(Method::DELETE, "/api/users/anna", None),
+            anna.ask(Method::PUT, "/api/users/admin", Some(&viewers))
+        );
+        let (catalog, _follower) = CatalogFollower::start(system.log.clone()).await.unwrap();
+        let owners: Vec<String> = {
+            let shared = catalog.shared();
+            let known = shared.read().unwrap();
+            let ours = known.users.values().filter(|user| user.organisation.as_str() == "ours" && user.role == Role::Owner);
+            ours.map(|user| user.id.to_string()).collect()
+        };
+        match (of_anna.0.as_u16(), of_admin.0.as_u16()) {
+            // Who was let go before the request came may be nobody any more.
+            (204, 401 | 403 | 409) => assert_eq!(owners, ["admin"]),
+            (403 | 409, 204) => assert_eq!(owners, ["anna"]),
+            (409, 409) if at_two_gateways => assert_eq!(owners, ["admin", "anna"]),
+            _ => panic!("{of_anna:?} {of_admin:?} {owners:?}"),
+        }
+        system.stop().await;
+        if let Some(another) = another {
+            another.ended().await;
+        }
+    }
 }
 
 /// What an authenticator shows now.

@@ -25,6 +25,7 @@ mod link;
 mod location;
 mod network;
 pub mod notify;
+mod owners;
 mod position;
 pub mod rate;
 mod recent;

@@ -1,7 +1,8 @@
 //! The catalog as the log tells it: read whole at start, then followed; edits go into the log first and come back from there.
 //!
 //! This is the only way to edit it, and who does has to say who it is: a record of each change is in the topic `audit` before the
-//! change is made. So no change is without a record; a record may be without its change, if the log failed between the two.
+//! change is made. So no change is without a record; a record may be without its change, if the log failed between the two, or another process
+//! was first (an owner who stays has a second record, which says so).
 
 use crate::{Log, LogError, Offsets, Record, Topic, metrics};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,8 +10,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{Mutex, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use waystream_domain::catalog::{Role, User};
 use waystream_domain::codec::{decode_catalog, encode_audit, encode_catalog};
-use waystream_domain::{Actor, AuditRecord, Catalog, CatalogEdit, FleetId, SharedCatalog, Timestamp};
+use waystream_domain::{
+    Actor, AuditRecord, Catalog, CatalogEdit, CatalogEntry, FleetId, OrganisationId, SharedCatalog, Timestamp,
+};
 
 /// Edits that a subscriber may be behind; further ones are lost to it, and it must look at the whole catalog again.
 const SUBSCRIBER_EDITS: usize = 4096;
@@ -23,8 +27,8 @@ pub struct CatalogHandle {
     shared: SharedCatalog,
     edits: broadcast::Sender<Arc<CatalogEdit>>,
     applied: watch::Receiver<u64>,
-    /// Held while somebody enters a user or a device.
-    entering: Arc<Mutex<()>>,
+    /// Held while somebody enters a user or a device, or takes from an organisation one of its owners.
+    turns: Arc<Mutex<()>>,
 }
 
 /// Keeps a [`CatalogHandle`] up to date while it runs.
@@ -44,8 +48,8 @@ impl CatalogFollower {
         let (edits, _) = broadcast::channel(SUBSCRIBER_EDITS);
         let (applied, watching) = watch::channel(0);
         let shared = Arc::new(RwLock::new(Catalog::default()));
-        let entering = Arc::default();
-        let handle = CatalogHandle { log, shared: Arc::clone(&shared), edits: edits.clone(), applied: watching, entering };
+        let turns = Arc::default();
+        let handle = CatalogHandle { log, shared: Arc::clone(&shared), edits: edits.clone(), applied: watching, turns };
         let mut follower = Self { reader, shared, edits, applied };
         while let Some(batch) = follower.reader.try_next(BATCH).await? {
             follower.apply(&batch);
@@ -104,18 +108,19 @@ impl CatalogHandle {
     /// at once the loser must not write it at all.
     ///
     /// Users and devices that people enter come one after the other, so that of two organisations that enter one name at once in this process the
-    /// second is refused.
+    /// second is refused. So do edits by which owners are removed or demoted, as the last one of an organisation is not.
     pub async fn edit(&self, by: &Actor, edits: Vec<CatalogEdit>) -> Result<(), LogError> {
-        let is_entered = matches!(by, Actor::User { .. })
-            && self.shared.read().unwrap_or_else(PoisonError::into_inner).is_entered_by(&edits);
-        let _turn = if is_entered { Some(self.entering.lock().await) } else { None };
-        let (records, claims) = {
+        let _turn = if self.takes_turns(by, &edits) { Some(self.turns.lock().await) } else { None };
+        let (records, claims, leaving) = {
             let known = self.shared.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(taken) = known.taken_from_others(by, &edits) {
                 return Err(LogError::Taken(taken));
             }
+            if known.is_left_without_owner(by, &edits) {
+                return Err(LogError::LastOwner);
+            }
             let claims = known.fleet_claims(&edits).map_err(fleet_id)?;
-            (AuditRecord::of_edits(now(), by, &edits, &known), claims)
+            (AuditRecord::of_edits(now(), by, &edits, &known), claims, known.owners_leaving(&edits))
         };
         record(&*self.log, &records).await?;
         if !claims.is_empty() {
@@ -123,7 +128,38 @@ impl CatalogHandle {
             let known = self.shared.read().unwrap_or_else(PoisonError::into_inner);
             known.fleet_claims(&edits).map_err(fleet_id)?;
         }
+        if let Actor::User { organisation, .. } = by
+            && !leaving.is_empty()
+        {
+            self.step_down(by, organisation, &leaving).await?;
+        }
         self.write(&edits).await
+    }
+
+    /// Whether these edits wait for others that depend on the same.
+    fn takes_turns(&self, by: &Actor, edits: &[CatalogEdit]) -> bool {
+        let known = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(by, Actor::User { .. }) && (known.is_entered_by(edits) || !known.owners_leaving(edits).is_empty())
+    }
+
+    /// Makes these users no owners, before anything else becomes of them. If others have gone at the same moment, at another gateway, so that
+    /// nobody is left, they are owners again: whose step comes last in the topic sees those of all others. Both of two may be back then.
+    async fn step_down(&self, by: &Actor, organisation: &OrganisationId, owners: &[Arc<User>]) -> Result<(), LogError> {
+        let down = owners.iter().map(|owner| with_role(owner, Role::Viewer));
+        self.write(&down.collect::<Vec<_>>()).await?;
+        let (records, back) = {
+            let known = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+            if known.has_owner_besides(organisation, &[]) {
+                return Ok(());
+            }
+            // What else has been changed about them meanwhile stays.
+            let back = owners.iter().map(|owner| with_role(known.users.get(&owner.id).unwrap_or(owner), Role::Owner));
+            let back: Vec<_> = back.collect();
+            (AuditRecord::of_edits(now(), by, &back, &known), back)
+        };
+        record(&*self.log, &records).await?;
+        self.write(&back).await?;
+        Err(LogError::LastOwner)
     }
 
     /// Returns when this process's view has them.
@@ -141,6 +177,10 @@ impl CatalogHandle {
     pub async fn record(&self, what: &AuditRecord) -> Result<(), LogError> {
         self.log.append(Topic::Audit, vec![audit_record(what)]).await
     }
+}
+
+fn with_role(user: &User, role: Role) -> CatalogEdit {
+    CatalogEdit::Put(CatalogEntry::User(User { role, ..user.clone() }))
 }
 
 fn fleet_id(taken: FleetId) -> LogError {
@@ -186,8 +226,8 @@ mod tests {
     use crate::{Bounds, Group, LogReader, Membership};
     use async_trait::async_trait;
     use waystream_domain::audit::Access;
-    use waystream_domain::catalog::{Device, Fleet, Organisation, Role, User};
-    use waystream_domain::{CatalogEntry, CatalogKey, UserId};
+    use waystream_domain::catalog::{Device, Fleet, Organisation};
+    use waystream_domain::{CatalogKey, UserId};
 
     fn fleet(id: &str) -> CatalogEdit {
         fleet_of(id, "o")
@@ -304,6 +344,54 @@ mod tests {
                 made => panic!("{made:?}"),
             };
             assert_eq!(has_it.as_str(), winner);
+        }
+    }
+
+    #[tokio::test]
+    async fn of_owners_who_remove_and_demote_each_other_at_once_one_stays() {
+        // In one process, and in two.
+        for processes in [1, 2] {
+            let dir = tempfile::tempdir().expect("folder");
+            let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("opens");
+            let mut handles = Vec::new();
+            for _ in 0..processes {
+                let (handle, follower) = CatalogFollower::start(log.clone()).await.expect("starts");
+                tokio::spawn(follower.run(CancellationToken::new()));
+                handles.push(handle);
+            }
+            let user = |name: &str, role: Role| {
+                let (id, organisation) = (name.parse().expect("id"), "o".parse().expect("id"));
+                CatalogEdit::Put(CatalogEntry::User(User { id, organisation, role, password_hash: None, preferences: None }))
+            };
+            let owners = ["anna", "bert"];
+            for handle in &handles {
+                let edits = owners.map(|name| user(name, Role::Owner));
+                handle.edit(&Actor::CommandLine, edits.into()).await.expect("edits");
+            }
+            let by = |name: &str| {
+                let (user, organisation) = (name.parse().expect("id"), "o".parse().expect("id"));
+                Actor::User { user, organisation, via: Access::Password, address: None }
+            };
+            let (one, other) = (&handles[0], &handles[processes - 1]);
+            let removal = CatalogEdit::Remove(CatalogKey::User("bert".parse().expect("id")));
+            let (anna, bert) = (by("anna"), by("bert"));
+            let demotion = user("anna", Role::Viewer);
+            let made = tokio::join!(one.edit(&anna, vec![removal]), other.edit(&bert, vec![demotion]));
+
+            let (again, _follower) = CatalogFollower::start(log.clone()).await.expect("starts");
+            let shared = again.shared();
+            let known = shared.read().expect("lock");
+            let is_owner = |name: &str| {
+                let user = known.users.get(&name.parse::<UserId>().expect("id"));
+                user.is_some_and(|user| user.role == Role::Owner)
+            };
+            let (anna, bert) = (is_owner("anna"), is_owner("bert"));
+            match made {
+                (Ok(()), Err(LogError::LastOwner)) => assert!(anna && !bert),
+                (Err(LogError::LastOwner), Ok(())) => assert!(bert && !anna),
+                (Err(LogError::LastOwner), Err(LogError::LastOwner)) => assert!(processes == 2 && anna && bert),
+                made => panic!("{made:?}"),
+            }
         }
     }
 

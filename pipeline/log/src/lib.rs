@@ -50,6 +50,9 @@ pub enum LogError {
     /// The id of a fleet, the name of a user or a device is another organisation's: the same edit can't succeed.
     #[error("{0} is taken")]
     Taken(String),
+    /// An organisation would be left without anybody who can let others in: the same edit can't succeed before there is another owner.
+    #[error("an organisation keeps at least one owner")]
+    LastOwner,
     /// The log's data can't be read: stop, an operator must look.
     #[error("log is damaged: {0}")]
     Damaged(String),

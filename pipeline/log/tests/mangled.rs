@@ -145,7 +145,8 @@ fn told(error: &LogError) -> Result<(), String> {
     let named = match error {
         LogError::Damaged(what) => what.contains(FILE) || what.contains("records of "),
         LogError::Unavailable(what) => what.contains(FILE),
-        LogError::Indeterminate(_) | LogError::Refused(_) | LogError::Taken(_) | LogError::Closed(_) => true,
+        LogError::Indeterminate(_) | LogError::Refused(_) | LogError::Closed(_) => true,
+        LogError::Taken(_) | LogError::LastOwner => true,
     };
     named.then_some(()).ok_or_else(|| format!("it doesn't say which file: {error}"))
 }

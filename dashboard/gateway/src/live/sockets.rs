@@ -16,11 +16,12 @@ use axum::http::HeaderValue;
 use socketioxide::extract::TryData;
 use socketioxide::handler::ConnectHandler;
 use socketioxide::{ParserConfig, SocketIo};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tower::util::MapRequest;
-use waystream_domain::FleetId;
+use waystream_domain::{FleetId, OrganisationId, SharedCatalog};
+use waystream_sql::fair::{Place, Places};
 
 /// Packets that may wait in one socket's queue: few, because what waits there gets old.
 const QUEUE_PACKETS: usize = 16;
@@ -43,12 +44,14 @@ pub(crate) struct Live {
     pub(crate) kills: Kills,
     /// For replays.
     pub(crate) replay: Arc<ReplayContext>,
+    /// To see how many organisations share the places.
+    pub(crate) catalog: SharedCatalog,
     /// Of sockets.
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) places: Places,
 }
 
-/// A socket's, until it is gone.
-type Place = Arc<OwnedSemaphorePermit>;
+/// A socket's place, until it is gone.
+type Held = Arc<Place>;
 
 /// The route `/socket.io/`, and the handle to close all sockets with. A service and not a layer: a router applies layers to
 /// its fallback anew with every request, and every application knows its own sessions only.
@@ -68,11 +71,11 @@ pub(crate) async fn socket_router(live: Live, nodes: Nodes) -> (Router, SocketIo
     let admitting = live.clone();
     let may_connect = async move |socket: SocketRef| -> Result<(), &'static str> {
         let identity = admitting.sessions.check(&socket.req_parts().headers, now()).ok_or("unauthorised")?;
-        let place = Arc::clone(&admitting.places).try_acquire_owned().map_err(|_| {
+        let place = admitting.place(identity.organisation()).ok_or_else(|| {
             names::refused(names::Refusal::Full);
             "too many sockets"
         })?;
-        socket.extensions.insert::<Place>(Arc::new(place));
+        socket.extensions.insert::<Held>(Arc::new(place));
         // Before the browser is told that it is connected: its first event may come at once, and one that nobody hears yet is dropped.
         hear(&socket, &admitting, &identity);
         socket.extensions.insert(identity);
@@ -109,13 +112,19 @@ async fn on_connect(socket: &SocketRef, live: &Live) {
     if !socket.connected() {
         // What tidies up after a socket that ends may have been here before.
         live.kills.forget(socket.id);
-        drop(socket.extensions.remove::<Place>());
+        drop(socket.extensions.remove::<Held>());
         socket.leave_all();
         live.tell(Command::Leave(socket.id)).await;
     }
 }
 
 impl Live {
+    /// None: all are taken, or the organisation has its share of them.
+    fn place(&self, organisation: &OrganisationId) -> Option<Place> {
+        let alone = self.catalog.read().unwrap_or_else(PoisonError::into_inner).organisations.len() <= 1;
+        self.places.try_take(organisation, alone)
+    }
+
     async fn tell(&self, command: Command) {
         if self.hub.send(command).await.is_err() {
             tracing::debug!("the hub has stopped");
@@ -200,7 +209,7 @@ fn hear(socket: &SocketRef, live: &Live, identity: &SignedIn) {
     socket.on_disconnect(async move |socket: SocketRef| {
         context.replays.close_all();
         context.live.kills.forget(socket.id);
-        drop(socket.extensions.remove::<Place>());
+        drop(socket.extensions.remove::<Held>());
         context.tell(Command::Leave(socket.id)).await;
     });
 }

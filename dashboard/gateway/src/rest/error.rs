@@ -86,7 +86,7 @@ impl From<LogError> for ApiError {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Refused(reason) => Self::TooLarge(reason),
-            LogError::Taken(_) => Self::Conflict(error.to_string()),
+            LogError::Taken(_) | LogError::LastOwner => Self::Conflict(error.to_string()),
             other => Self::Internal(other.to_string()),
         }
     }

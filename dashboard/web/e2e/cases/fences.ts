@@ -112,6 +112,32 @@ it('lists geofences by group, and hides a group on the map', async () => {
   expect(features.find((f) => f.properties.name === FENCE)?.properties.group).toBe('Yards');
 });
 
+it('keeps the focus in the list whatever becomes of the others, and goes through it by keys', async () => {
+  const OTHER = 'Added beside';
+  await withoutFences(OTHER);
+  await panel('fences');
+  const row = (name: string): Locator => page.locator('[data-fence]').filter({ hasText: name }).locator('.list-main');
+  const hasFocus = (name: string): Promise<boolean> => row(name).evaluate((button) => button === document.activeElement);
+  await row(FENCE).focus();
+  const data = { type: 'Feature', properties: { name: OTHER, radius_m: 50 }, geometry: { type: 'Point', coordinates: [-30, 11] } };
+  expect((await page.request.post(`${system.origin}/api/geofences`, { headers: { 'x-waystream': '1' }, data })).status()).toBe(201);
+  await row(OTHER).waitFor();
+  expect(await hasFocus(FENCE)).toBe(true);
+  const line = (which: 'first' | 'last'): Promise<boolean> => page.evaluate((end) => {
+    const lines = document.activeElement?.closest('.tall-list')?.children ?? [];
+    return lines[end === 'first' ? 0 : lines.length - 1]?.contains(document.activeElement) === true;
+  }, which);
+  await page.keyboard.press('Home');
+  expect(await line('first')).toBe(true);
+  await page.keyboard.press('End');
+  expect(await line('last')).toBe(true);
+  // Who is gone leaves it to who is beside.
+  await row(OTHER).focus();
+  await withoutFences(OTHER);
+  await row(OTHER).waitFor({ state: 'detached' });
+  expect(await page.evaluate(() => document.activeElement?.closest('.tall-list li') != null)).toBe(true);
+});
+
 it('says at the place what is wrong with a fence', async () => {
   await toYard();
   await page.locator('[data-draw=polygon]').click();

@@ -178,10 +178,10 @@ export function fencesPanel(app: App): FencesPanel {
   }
 
   /** An answer may come after what somebody else has changed since. */
-  const put = (fence: GeofenceFeature): void => {
+  const put = (...told: GeofenceFeature[]): void => {
     const { fences } = store.now;
-    const { id, version } = fence.properties;
-    if ((fences.get(id)?.properties.version ?? -1) < version) store.set({ fences: new Map(fences).set(id, fence) });
+    const newer = told.filter(({ properties: { id, version } }) => (fences.get(id)?.properties.version ?? -1) < version);
+    if (newer.length > 0) store.set({ fences: new Map([...fences, ...newer.map((fence) => [fence.properties.id, fence] as const)]) });
   };
   const drop = (id: string): void => {
     const fences = new Map(store.now.fences);
@@ -190,7 +190,7 @@ export function fencesPanel(app: App): FencesPanel {
 
   async function importFile(chosen: File): Promise<void> {
     const { features } = await api.importFences(await chosen.text());
-    features.forEach(put);
+    put(...features);
     app.toast(texts.fences.imported(features.length));
   }
 

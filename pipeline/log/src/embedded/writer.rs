@@ -231,6 +231,7 @@ fn copy(result: &Result<(), LogError>) -> Result<(), LogError> {
         Err(LogError::Damaged(why)) => Err(LogError::Damaged(why.clone())),
         Err(LogError::Closed(why)) => Err(LogError::Closed(why.clone())),
         Err(LogError::Taken(what)) => Err(LogError::Taken(what.clone())),
+        Err(LogError::LastOwner) => Err(LogError::LastOwner),
     }
 }
 
