@@ -19,10 +19,25 @@ use waystream_store::questdb::QuestDbOptions;
 /// A process that is not heard of for so long loses its partitions; the least that Kafka allows.
 const SESSION_TIMEOUT_S: u32 = 6;
 
-/// A server of a deployment's own, or one that serves other tests too and is left running.
+/// A server of a deployment's own, which lives as long as anybody has it, or one that serves other tests too and is left running.
 pub(crate) enum Held<T: 'static> {
-    Own(T),
+    Own(Arc<T>),
     Shared(&'static T),
+}
+
+impl<T: 'static> Held<T> {
+    fn own(server: T) -> Self {
+        Self::Own(Arc::new(server))
+    }
+}
+
+impl<T: 'static> Clone for Held<T> {
+    fn clone(&self) -> Self {
+        match *self {
+            Self::Own(ref own) => Self::Own(Arc::clone(own)),
+            Self::Shared(shared) => Self::Shared(shared),
+        }
+    }
 }
 
 impl<T: 'static> Deref for Held<T> {
@@ -30,7 +45,7 @@ impl<T: 'static> Deref for Held<T> {
 
     fn deref(&self) -> &T {
         match self {
-            Self::Own(own) => own,
+            Self::Own(own) => own.as_ref(),
             Self::Shared(shared) => shared,
         }
     }
@@ -57,12 +72,12 @@ impl Deployment {
 
     /// The same with a QuestDB of its own.
     pub(crate) async fn start_with_questdb(sets: &[&str]) -> Self {
-        Self::start_on(1, || Held::Shared(Broker::shared()), || Held::Own(Server::start()), sets).await
+        Self::start_on(1, || Held::Shared(Broker::shared()), || Held::own(Server::start()), sets).await
     }
 
     /// With servers of its own: so many nodes of Kafka, each of which has a copy of everything, and a QuestDB.
     pub(crate) async fn start_with_brokers(nodes: u16, sets: &[&str]) -> Self {
-        Self::start_on(nodes, move || Held::Own(Broker::start_cluster(nodes)), || Held::Own(Server::start()), sets).await
+        Self::start_on(nodes, move || Held::own(Broker::start_cluster(nodes)), || Held::own(Server::start()), sets).await
     }
 
     async fn start_on(

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use waystream::trackers::Tracker;
 use waystream::trackers::teltonika::Teltonika;
 use waystream_log::{Log, Topic};
@@ -25,14 +25,14 @@ const KAFKA_NODES: u16 = 3;
 /// Nothing takes so long unless it never ends.
 const PATIENCE: Duration = Duration::from_secs(240);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// Longer than a process may be silent without losing its partitions.
+/// Longer than a process may be silent without losing its partitions, and than a node of Kafka may be without its others going on.
 const FROZEN: Duration = Duration::from_secs(8);
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
-    /// kill -9, and started again at once; of Kafka one of three nodes.
+    /// kill -9, and started again at once; of Kafka one of three nodes. Nobody waits for servers to be back but the next fault.
     Connect,
     Dataflow,
     Archive,
@@ -44,7 +44,7 @@ enum Fault {
     DataflowLost,
     /// SIGSTOP until the others have taken over, and then SIGCONT.
     DataflowFrozen,
-    /// SIGSTOP, and SIGCONT after a while in which nobody takes over.
+    /// SIGSTOP, and SIGCONT after a while in which nobody takes over, but of Kafka the other nodes.
     ConnectFrozen,
     ArchiveFrozen,
     GatewayFrozen,
@@ -79,19 +79,42 @@ impl Fault {
     ];
 }
 
-/// From a fault until the victim is back, if it is started again at once; all that is reported in its round is answered; its events
-/// are committed; and it can be asked for.
+/// From a fault until all that is reported in its round is answered; its events are committed; it can be asked for; and until the
+/// victim is back, if it comes back by then: a node of Kafka with all copies in sync.
 struct Recovery {
-    back: Duration,
     answered: Duration,
     told: Duration,
     kept: Duration,
+    back: Duration,
+}
+
+/// What has been done to whom.
+struct Injected {
+    victim: String,
+    back: Back,
+}
+
+/// When a victim is back.
+enum Back {
+    /// It was waited for, or does not come back.
+    Already(Instant),
+    /// It comes back while the others are looked at.
+    Coming(JoinHandle<Instant>),
+}
+
+impl Back {
+    async fn at(self) -> Instant {
+        match self {
+            Self::Already(at) => at,
+            Self::Coming(coming) => coming.await.unwrap(),
+        }
+    }
 }
 
 /// The processes, by name.
 struct Processes<'a> {
     deployment: &'a Deployment,
-    redis: Redis,
+    redis: Arc<Redis>,
     running: BTreeMap<String, System>,
     dataflows_ever: usize,
 }
@@ -156,7 +179,7 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
     let recorded = Recorded::read(&[("warsaw_bus", faults.len() * POSITIONS_PER_FAULT)]);
     let deployment = Deployment::start_with_brokers(KAFKA_NODES, &["warsaw_districts"]).await;
     deployment.put(recorded.catalog()).await;
-    let redis = Redis::start();
+    let redis = Arc::new(Redis::start());
     let mut processes = Processes { deployment: &deployment, redis, running: BTreeMap::new(), dataflows_ever: 0 };
     processes.start("connect", "connect");
     processes.add_dataflow();
@@ -204,8 +227,7 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
         tokio::time::sleep(Duration::from_micros(rng.random_range(0..30_000))).await;
         before += due[round];
         let since = Instant::now();
-        let victim = inject(fault, &mut processes, &mut rng);
-        let back = since.elapsed();
+        let Injected { victim, back } = inject(fault, &mut processes, &mut rng);
         soon("answers", until_answered(before)).await;
         let answered = since.elapsed();
         soon("events", until_told(log.as_ref())).await;
@@ -225,8 +247,10 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
         })
         .await;
         let kept = since.elapsed();
-        eprintln!("{round}: {fault:?} {victim}: back {back:.1?}, answered {answered:.1?}, told {told:.1?}, kept {kept:.1?}");
-        recoveries.entry(fault).or_default().push(Recovery { back, answered, told, kept });
+        // Who loses one node after the other before the first is back has lost two.
+        let back = soon("the victim", back.at()).await.duration_since(since);
+        eprintln!("{round}: {fault:?} {victim}: answered {answered:.1?}, told {told:.1?}, kept {kept:.1?}; back {back:.1?}");
+        recoveries.entry(fault).or_default().push(Recovery { answered, told, kept, back });
         processes.check_alive();
     }
     trackers.join_all().await;
@@ -237,8 +261,8 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
     report(&recoveries);
 }
 
-/// Makes it happen; gives the name of the process that it happens to.
-fn inject(fault: Fault, processes: &mut Processes<'_>, rng: &mut StdRng) -> String {
+/// Makes it happen. Processes of ours are ready when it returns, servers and who sleeps come back by themselves.
+fn inject(fault: Fault, processes: &mut Processes<'_>, rng: &mut StdRng) -> Injected {
     // Those that go on alone must be there.
     if matches!(fault, Fault::DataflowLost | Fault::DataflowFrozen | Fault::DataflowLeaves) && processes.dataflows() < 2 {
         processes.add_dataflow();
@@ -249,7 +273,7 @@ fn inject(fault: Fault, processes: &mut Processes<'_>, rng: &mut StdRng) -> Stri
         processes.start(name, roles);
         name.to_owned()
     };
-    match fault {
+    let victim = match fault {
         Fault::Connect => again(processes, "connect", "connect"),
         Fault::Archive => again(processes, "archive", "archive"),
         Fault::Gateway => {
@@ -260,19 +284,19 @@ fn inject(fault: Fault, processes: &mut Processes<'_>, rng: &mut StdRng) -> Stri
         Fault::Dataflow => again(processes, &dataflow, "dataflow"),
         Fault::Kafka => {
             let node = rng.random_range(1..=KAFKA_NODES);
-            processes.deployment.broker.kill_node(node);
-            processes.deployment.broker.restart();
-            format!("kafka {node}")
+            let broker = processes.deployment.broker.clone();
+            broker.kill_node(node);
+            return coming(format!("kafka {node}"), move || broker.restart());
         }
         Fault::QuestDb => {
-            processes.deployment.questdb.kill();
-            processes.deployment.questdb.restart();
-            "questdb".to_owned()
+            let questdb = processes.deployment.questdb.clone();
+            questdb.kill();
+            return coming("questdb".to_owned(), move || questdb.restart());
         }
         Fault::Redis => {
-            processes.redis.kill();
-            processes.redis.restart();
-            "redis".to_owned()
+            let redis = Arc::clone(&processes.redis);
+            redis.kill();
+            return coming("redis".to_owned(), move || redis.restart());
         }
         Fault::DataflowLost => {
             processes.kill(&dataflow);
@@ -282,15 +306,35 @@ fn inject(fault: Fault, processes: &mut Processes<'_>, rng: &mut StdRng) -> Stri
             processes.running[&dataflow].signal("STOP").unwrap();
             dataflow
         }
-        Fault::ConnectFrozen => freeze("connect", |name| processes.running["connect"].signal(name).unwrap()),
-        Fault::ArchiveFrozen => freeze("archive", |name| processes.running["archive"].signal(name).unwrap()),
-        Fault::GatewayFrozen => freeze("gateway", |name| processes.running["gateway"].signal(name).unwrap()),
+        Fault::ConnectFrozen => freeze(&processes.running, "connect"),
+        Fault::ArchiveFrozen => freeze(&processes.running, "archive"),
+        Fault::GatewayFrozen => freeze(&processes.running, "gateway"),
         Fault::KafkaFrozen => {
             let node = rng.random_range(1..=KAFKA_NODES);
-            freeze(&format!("kafka {node}"), |name| processes.deployment.broker.signal_node(node, name))
+            let broker = processes.deployment.broker.clone();
+            broker.signal_node(node, "STOP");
+            return coming(format!("kafka {node}"), move || {
+                std::thread::sleep(FROZEN);
+                broker.signal_node(node, "CONT");
+                broker.until_in_sync();
+            });
         }
-        Fault::QuestDbFrozen => freeze("questdb", |name| drop(processes.deployment.questdb.signal(name))),
-        Fault::RedisFrozen => freeze("redis", |name| processes.redis.signal(name)),
+        Fault::QuestDbFrozen => {
+            let questdb = processes.deployment.questdb.clone();
+            questdb.signal("STOP");
+            return coming("questdb".to_owned(), move || {
+                std::thread::sleep(FROZEN);
+                questdb.signal("CONT");
+            });
+        }
+        Fault::RedisFrozen => {
+            let redis = Arc::clone(&processes.redis);
+            redis.signal("STOP");
+            return coming("redis".to_owned(), move || {
+                std::thread::sleep(FROZEN);
+                redis.signal("CONT");
+            });
+        }
         Fault::DataflowJoins => {
             processes.add_dataflow();
             format!("dataflow-{}", processes.dataflows_ever)
@@ -300,14 +344,24 @@ fn inject(fault: Fault, processes: &mut Processes<'_>, rng: &mut StdRng) -> Stri
             assert!(status.success(), "{dataflow} leaves in order: {status}");
             dataflow
         }
-    }
+    };
+    Injected { victim, back: Back::Already(Instant::now()) }
 }
 
-/// Who sends signals to a process of this name lets it stand still for a while.
-fn freeze(name: &str, signal: impl Fn(&str)) -> String {
-    signal("STOP");
+/// A victim comes back by this, on a thread of its own.
+fn coming(victim: String, come: impl FnOnce() + Send + 'static) -> Injected {
+    let come = move || {
+        come();
+        Instant::now()
+    };
+    Injected { victim, back: Back::Coming(tokio::task::spawn_blocking(come)) }
+}
+
+/// Lets a process of ours stand still for a while.
+fn freeze(running: &BTreeMap<String, System>, name: &str) -> String {
+    running[name].signal("STOP").unwrap();
     std::thread::sleep(FROZEN);
-    signal("CONT");
+    running[name].signal("CONT").unwrap();
     name.to_owned()
 }
 
@@ -330,14 +384,14 @@ async fn until_told(log: &dyn Log) {
 }
 
 fn report(recoveries: &BTreeMap<Fault, Vec<Recovery>>) {
-    eprintln!("fault | times | back: median, most | answered again | events again | history again");
+    eprintln!("fault | times | answered again: median, most | events again | history again | the victim is back");
     for (fault, recoveries) in recoveries {
         let column = |of: fn(&Recovery) -> Duration| {
             let mut times: Vec<Duration> = recoveries.iter().map(of).collect();
             times.sort_unstable();
             format!("{:.1?}, {:.1?}", times[times.len() / 2], times[times.len() - 1])
         };
-        let (back, answered, told, kept) = (column(|r| r.back), column(|r| r.answered), column(|r| r.told), column(|r| r.kept));
-        eprintln!("{fault:?} | {} | {back} | {answered} | {told} | {kept}", recoveries.len());
+        let (answered, told, kept, back) = (column(|r| r.answered), column(|r| r.told), column(|r| r.kept), column(|r| r.back));
+        eprintln!("{fault:?} | {} | {answered} | {told} | {kept} | {back}", recoveries.len());
     }
 }

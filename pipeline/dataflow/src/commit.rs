@@ -12,9 +12,9 @@ use waystream_log::{Group, Log, LogError, Offsets, Record, Topic};
 
 /// Closed epochs that wait for the log; then the worker reads no further.
 pub(crate) const EPOCHS_WAITING: usize = 4;
-/// Pauses between attempts.
+/// Pauses between attempts. They need not grow long: while a log's servers are away each attempt takes seconds by itself.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What an epoch has led to.
 #[derive(Debug)]

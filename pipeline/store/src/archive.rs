@@ -47,7 +47,8 @@ impl Default for ArchiveConfig {
             flush_bytes: 128 << 20,
             flush_after: Duration::from_secs(300),
             maintain_every: Duration::from_secs(60),
-            retry_at_most: Duration::from_secs(10),
+            // A store that comes back should not be found so much later again.
+            retry_at_most: Duration::from_secs(3),
         }
     }
 }

@@ -163,11 +163,7 @@ pub(super) fn bytes_of(record: &Record) -> usize {
 }
 
 fn producer(options: &KafkaOptions) -> Result<Inner, LogError> {
-    let mut config = options.producer();
-    config
-        .set("linger.ms", KafkaOptions::millis(options.linger))
-        .set("message.timeout.ms", KafkaOptions::millis(options.delivery_timeout));
-    let producer = ThreadedProducer::from_config_and_context(&config, Deliveries)
+    let producer = ThreadedProducer::from_config_and_context(&options.appender(), Deliveries)
         .map_err(|e| determinate("could not set up the kafka producer", &e))?;
     Ok(Arc::new(Aside::new(producer)))
 }

@@ -10,6 +10,11 @@ use std::time::Duration;
 /// What a batch of one record may weigh beyond its key and value: headers of batch and record.
 pub(super) const OVERHEAD_BYTES: usize = 1024;
 
+/// Milliseconds after which an answer is not waited for any more. That a broker has died its clients hear at once; one that stands still,
+/// or is behind a wire that swallows everything, they know only by this, and librdkafka's own minute is far more than Kafka takes to
+/// make another one the leader. What has been asked is asked again, and written once.
+const ANSWER: &str = "10000";
+
 /// Settings of [`super::KafkaLog`].
 #[derive(Debug, Clone)]
 pub struct KafkaOptions {
@@ -147,8 +152,11 @@ impl KafkaOptions {
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", &self.instance)
-            // A broker that comes back should be found at once; the defaults let a client sleep for ten seconds.
-            .set("reconnect.backoff.max.ms", "1000")
+            // A broker that comes back should be found at once; the defaults let a client sleep for ten seconds. And after each attempt
+            // that fails it is asked who is coordinator instead.
+            .set("reconnect.backoff.max.ms", "500")
+            // The same where nobody refuses the attempt, as the machine has gone; by default half a minute.
+            .set("socket.connection.setup.timeout.ms", "5000")
             .set("retry.backoff.max.ms", "500")
             .set("socket.keepalive.enable", "true")
             .set_log_level(RDKafkaLogLevel::Warning);
@@ -175,6 +183,17 @@ impl KafkaOptions {
         config
     }
 
+    /// A producer that appends outside of transactions.
+    pub(super) fn appender(&self) -> ClientConfig {
+        let mut config = self.producer();
+        config
+            .set("linger.ms", Self::millis(self.linger))
+            .set("message.timeout.ms", Self::millis(self.delivery_timeout))
+            // Of one with transactions it follows from their timeout.
+            .set("socket.timeout.ms", ANSWER);
+        config
+    }
+
     /// A producer: nothing is acknowledged before all replicas in sync have it, nothing doubled or reordered by retries.
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.client();
@@ -195,6 +214,7 @@ impl KafkaOptions {
         let mut config = self.client();
         config
             .set("group.id", format!("{}{group}", self.prefix))
+            .set("socket.timeout.ms", ANSWER)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("allow.auto.create.topics", "false")

@@ -16,8 +16,12 @@ use std::time::{Duration, Instant};
 /// A consumer that is used for questions only.
 pub(super) type Client = BaseConsumer<Told>;
 
-/// Longest time for one question, and for all attempts at it.
-const REQUEST: Duration = Duration::from_secs(10);
+/// Longest time for one question: at first, as one that was put to a broker that has gone is not answered by who leads in its place;
+/// and once it is clear that Kafka is slow, or away.
+const REQUEST: Duration = Duration::from_secs(3);
+const REQUEST_LATER: Duration = Duration::from_secs(10);
+const LATER: Duration = Duration::from_secs(12);
+/// Longest time for all attempts at it.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Clients that nobody reads from collect what librdkafka has to say until they are polled.
@@ -124,10 +128,10 @@ impl Queries {
                 client = self.replace(group).unwrap_or_else(|_| Arc::clone(&client));
             }
             let (client, name) = (Arc::clone(&client), name.clone());
-            move || {
+            move |request: Duration| {
                 let mut list = TopicPartitionList::with_capacity(count as usize);
                 list.add_partition_range(&name, 0, count as i32 - 1);
-                client.committed_offsets(list, REQUEST)
+                client.committed_offsets(list, request)
             }
         })
         .await?;
@@ -172,28 +176,29 @@ impl Queries {
         };
         patiently("could not ask for offsets", || {
             let (client, name, partitions) = (Arc::clone(client), name.clone(), partitions.to_vec());
-            move || {
+            move |request: Duration| {
                 let mut list = TopicPartitionList::with_capacity(partitions.len());
                 for partition in partitions {
                     list.add_partition_offset(&name, partition as i32, asked)?;
                 }
                 // Times -2 and -1 stand for the beginning and the end in Kafka's protocol.
-                client.offsets_for_times(list, REQUEST)
+                client.offsets_for_times(list, request)
             }
         })
         .await
     }
 }
 
-/// Asks until there is an answer for every partition, or it has taken too long.
+/// Asks until there is an answer for every partition, or it has taken too long. A question is told how long it may take.
 async fn patiently<Q>(what: &str, mut question: impl FnMut() -> Q) -> Result<BTreeMap<u32, Option<u64>>, LogError>
 where
-    Q: FnOnce() -> KafkaResult<TopicPartitionList> + Send + 'static,
+    Q: FnOnce(Duration) -> KafkaResult<TopicPartitionList> + Send + 'static,
 {
     let started = Instant::now();
     loop {
         let ask = question();
-        let answer = tokio::task::spawn_blocking(move || ask().and_then(|list| read(&list))).await;
+        let request = if started.elapsed() > LATER { REQUEST_LATER } else { REQUEST };
+        let answer = tokio::task::spawn_blocking(move || ask(request).and_then(|list| read(&list))).await;
         let error = match answer.map_err(|e| LogError::Unavailable(format!("{what}: {e}")))? {
             Ok(offsets) => return Ok(offsets),
             Err(error) => determinate(what, &error),

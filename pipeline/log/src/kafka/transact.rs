@@ -1,5 +1,6 @@
 //! Commits of one group member: records and offsets in one transaction, one after another on a thread of its own.
 
+use super::aside::Aside;
 use super::error::{by_code, determinate, is_expelled, is_fenced, tell_error, tell_log};
 use super::options::KafkaOptions;
 use super::queries::Client;
@@ -13,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
 use rdkafka::topic_partition_list::Offset;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,7 +24,11 @@ use tokio::sync::oneshot;
 const STEP: Duration = Duration::from_secs(5);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// A call that hangs is given up when Kafka has been reached by others so many times.
-const IN_VAIN: u32 = 5;
+const IN_VAIN: u32 = 2;
+/// If a broker has gone, records that wait for so long to be acknowledged have waited for another one to take its place.
+const SLOW: Duration = Duration::from_secs(1);
+/// While one stays away, a cluster that is only slow must not cost each commit a new producer.
+const RENEWED_EVERY: Duration = Duration::from_secs(10);
 /// Pauses between two looks at what librdkafka has to say: the first, and the longest.
 const LOOK_AGAIN: Duration = Duration::from_micros(100);
 const LOOK_SELDOM: Duration = Duration::from_millis(20);
@@ -56,7 +62,7 @@ impl Line {
     fn start(options: Arc<KafkaOptions>, id: String) -> Result<Self, LogError> {
         let (jobs, waiting) = channel();
         let watch = Arc::new(Watch::default());
-        let worker = Worker { options, id, watch: Arc::clone(&watch), producer: None, fenced: None };
+        let worker = Worker { options, id, watch: Arc::clone(&watch), producer: None, renewed: None, fenced: None };
         let thread = std::thread::Builder::new().name("kafka-commit".into()).spawn(move || worker.run(&waiting));
         thread.map_err(|e| LogError::Unavailable(format!("could not start a thread: {e}")))?;
         Ok(Self { jobs, watch })
@@ -107,10 +113,13 @@ impl Transactor {
     }
 }
 
-/// What went wrong with records of the transaction that is open.
+/// What went wrong.
 #[derive(Debug, Default)]
 struct Deliveries {
+    /// With records of the transaction that is open.
     error: Mutex<Option<RDKafkaErrorCode>>,
+    /// A broker could not be reached since the last commit that was made.
+    lost: AtomicBool,
 }
 
 impl ClientContext for Deliveries {
@@ -119,6 +128,9 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::BrokerTransportFailure) {
+            self.lost.store(true, Ordering::Relaxed);
+        }
         tell_error(&error, reason);
     }
 }
@@ -146,11 +158,16 @@ impl Waiting {
     }
 
     fn a_while(&mut self, producer: &Transactional) {
-        for _ in 0..NEWS {
-            producer.poll(Duration::ZERO);
-        }
+        hear(producer);
         std::thread::sleep(self.0);
         self.0 = (self.0 * 2).min(LOOK_SELDOM);
+    }
+}
+
+/// What librdkafka has to say, or some of it.
+fn hear(producer: &Transactional) {
+    for _ in 0..NEWS {
+        producer.poll(Duration::ZERO);
     }
 }
 
@@ -172,6 +189,8 @@ struct Worker {
     id: String,
     watch: Arc<Watch>,
     producer: Option<Transactional>,
+    /// When the producer was last replaced because a broker had gone.
+    renewed: Option<Instant>,
     /// Why this member commits nothing any more.
     fenced: Option<String>,
 }
@@ -183,7 +202,7 @@ impl Worker {
                 Ok(Job { commit, answer }) => drop(answer.send(self.commit(&commit))),
                 Err(RecvTimeoutError::Timeout) => {
                     if let Some(producer) = &self.producer {
-                        producer.poll(Duration::ZERO);
+                        hear(producer);
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -195,7 +214,7 @@ impl Worker {
         if let Some(reason) = &self.fenced {
             return Err(LogError::Closed(reason.clone()));
         }
-        let producer = match self.producer.take() {
+        let mut producer = match self.producer.take() {
             Some(producer) => producer,
             None => self.begin()?,
         };
@@ -203,14 +222,36 @@ impl Worker {
             self.producer = Some(producer);
             return Ok(());
         }
-        let started = Instant::now();
-        match self.transact(&producer, commit, started) {
+        let mut started = Instant::now();
+        let mut delivered = self.deliver(&producer, commit, started);
+        if delivered.is_ok() && self.is_out_of_date(&producer, commit, started) {
+            tracing::info!(id = self.id, "a kafka broker has gone: going on with a new producer");
+            self.renewed = Some(Instant::now());
+            drop(Aside::new(producer));
+            // That ends what the old one has begun, so nothing is told twice.
+            producer = self.begin()?;
+            started = Instant::now();
+            delivered = self.deliver(&producer, commit, started);
+        }
+        match delivered.and_then(|()| self.conclude(&producer, commit, started)) {
             Ok(()) => {
+                producer.context().lost.store(false, Ordering::Relaxed);
                 self.producer = Some(producer);
                 Ok(())
             }
             Err(failure) => Err(self.settle(producer, failure, started)),
         }
+    }
+
+    /// Whether this producer may take a broker that has gone for the group's coordinator. librdkafka (2.12.1) remembers coordinators, and
+    /// waits for a connection to them before it asks anew; but to a broker that Kafka names no more it does not even try to connect.
+    fn is_out_of_date(&self, producer: &Transactional, commit: &Commit, started: Instant) -> bool {
+        hear(producer);
+        producer.context().lost.load(Ordering::Relaxed)
+            && !commit.offsets.is_empty()
+            // Without records nothing tells whether there was something to wait for.
+            && (commit.records.is_empty() || started.elapsed() > SLOW)
+            && self.renewed.is_none_or(|renewed| renewed.elapsed() > RENEWED_EVERY)
     }
 
     /// A producer for this member. Whatever an earlier one has left open is ended by that, and it commits nothing any more.
@@ -232,7 +273,8 @@ impl Worker {
         Ok(producer)
     }
 
-    fn transact(&self, producer: &Transactional, commit: &Commit, started: Instant) -> Result<(), Failure> {
+    /// Begins a transaction; returns when Kafka has its records.
+    fn deliver(&self, producer: &Transactional, commit: &Commit, started: Instant) -> Result<(), Failure> {
         *producer.context().error.lock().unwrap_or_else(PoisonError::into_inner) = None;
         producer.begin_transaction()?;
         let mut waiting = Waiting::new();
@@ -260,6 +302,11 @@ impl Worker {
         if let Some(code) = *producer.context().error.lock().unwrap_or_else(PoisonError::into_inner) {
             return Err(KafkaError::MessageProduction(code).into());
         }
+        Ok(())
+    }
+
+    /// Adds the offsets and completes the transaction.
+    fn conclude(&self, producer: &Transactional, commit: &Commit, started: Instant) -> Result<(), Failure> {
         if !commit.offsets.is_empty() {
             let mut list = TopicPartitionList::with_capacity(commit.offsets.len());
             for ((topic, partition), offset) in &commit.offsets {
@@ -311,10 +358,12 @@ impl Worker {
             self.fenced = Some(reason.clone());
             return LogError::Closed(reason);
         }
-        if fatal.is_none() && !ambiguous && self.abort(&producer, started) {
+        // The next commit should not wait for a broker that has gone either.
+        let lost = producer.context().lost.load(Ordering::Relaxed);
+        if fatal.is_none() && !ambiguous && !lost && self.abort(&producer, started) {
             self.producer = Some(producer);
         } else {
-            drop(producer);
+            drop(Aside::new(producer));
             // Settles whatever is still open, so that nobody has to wait until Kafka gives it up.
             match self.begin() {
                 Ok(new) => self.producer = Some(new),

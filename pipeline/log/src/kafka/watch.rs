@@ -1,14 +1,16 @@
 //! Finds calls into librdkafka that never return.
 //!
 //! Version 2.12.1 waits for the connection to a group's coordinator until some broker comes or goes: if the coordinator of a cluster
-//! dies and is asked for before the others know, `send_offsets_to_transaction` waits for ever, whatever its timeout. A thread in such
-//! a call can't be helped: it is left behind with its producer.
+//! dies and is asked for before the others know, `send_offsets_to_transaction` waits for ever, whatever its timeout. Who commits
+//! replaces a producer of which that is to be feared (`transact.rs`); where it happens all the same, a thread in such a call can't be
+//! helped: it is left behind with its producer.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So long a call takes only if it never returns, or while no broker can be reached.
-const HUNG: Duration = Duration::from_secs(15);
+/// So long a call takes only if it never returns, or while no broker can be reached: it is told to take two seconds less. A transaction
+/// that waits for longer is most likely too old for Kafka anyway.
+const HUNG: Duration = Duration::from_secs(7);
 
 /// What a thread is at.
 #[derive(Debug, Default)]

@@ -122,8 +122,13 @@ impl Broker {
     pub(crate) fn restart(&self) {
         let started = stack(&self.folder, self.port, self.nodes).args(["up", "kafka"]).stdout(Stdio::null()).status();
         assert!(started.expect("compose/stack runs").success(), "Kafka starts again");
+        self.until_in_sync();
+    }
+
+    /// Returns when every node says that all copies are in sync.
+    pub(crate) fn until_in_sync(&self) {
         for _ in 0..240 {
-            if self.nodes == 1 || self.is_in_sync() {
+            if self.nodes == 1 || (1..=self.nodes).all(|node| self.is_in_sync_to(node)) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(500));
@@ -131,9 +136,10 @@ impl Broker {
         panic!("the copies are not in sync two minutes after all nodes were back");
     }
 
-    /// As kcat tells it: `partition 0, leader 2, replicas: 2,3,1, isrs: 2,1,3`.
-    fn is_in_sync(&self) -> bool {
-        let told = Command::new("kcat").args(["-b", &self.address(), "-L"]).output().expect("kcat is installed").stdout;
+    /// As kcat is told by a node: `partition 0, leader 2, replicas: 2,3,1, isrs: 2,1,3`. One that was asleep may not know yet.
+    fn is_in_sync_to(&self, node: u16) -> bool {
+        let node = format!("127.0.0.1:{}", self.node_port(node));
+        let told = Command::new("kcat").args(["-b", &node, "-L"]).output().expect("kcat is installed").stdout;
         let count = |line: &str, of: &str| {
             line.split_once(of)
                 .map(|(_, ids)| ids.split(' ').next().unwrap_or("").split(',').filter(|id| !id.is_empty()).count())
