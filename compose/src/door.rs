@@ -65,7 +65,7 @@ mod tests {
             catalog.apply(CatalogEdit::Put(CatalogEntry::ApiToken(token)));
             let door = TokenDoor(Arc::new(RwLock::new(catalog)));
             assert_eq!((door.keys(&id).len() == 1, door.scope(&key).is_some()), (opens, opens), "{role:?}");
-            assert_eq!(door.owner(secret.as_str()), opens.then(|| (id, key)), "{role:?}");
+            assert_eq!(door.owner(secret.as_str()), opens.then_some((id, key)), "{role:?}");
             let wrong = format!("{}0", secret.as_str());
             assert!(door.owner(&wrong).is_none() && door.owner("").is_none());
         }
