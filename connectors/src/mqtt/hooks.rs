@@ -1,12 +1,11 @@
 //! What the broker asks us: may this client subscribe (hardly ever), may it publish, and is its report durable now.
 
 use super::clients::Clients;
-use super::external::{MAX_SESSIONS, SESSION_IDLE, admitted};
+use super::external::{MAX_SESSIONS, SESSION_IDLE, admitted, pause};
 use super::payload::{Around, Sessions, understand};
 use crate::config::ConnectorsConfig;
 use crate::faults::Source;
 use crate::ingest::{Ingest, NotStored, Taken};
-use crate::metrics;
 use crate::now;
 use crate::protocol::{Decoded, Fault, FaultKind};
 use crate::protocols::owntracks;
@@ -160,9 +159,8 @@ impl Handler for Hooks {
 
 /// Holds back the answer to a device that floods: the broker reads no further from it until then.
 async fn slow_down(ingest: &Ingest, protocol: &'static str, decoded: &Decoded) {
-    let pause = ingest.flow().said_by(decoded.speakers(), Instant::now());
+    let pause = pause(ingest, protocol, decoded, Instant::now());
     if !pause.is_zero() {
-        metrics::too_fast(protocol, 1);
         tokio::time::sleep(pause).await;
     }
 }
