@@ -271,7 +271,7 @@ impl Subscriber {
             let mut due = came;
             for understood in understand(&self.topics, &publication.topic(), publication.payload(), None, &mut around) {
                 let protocol = understood.protocol;
-                due = due.max(came + pause(ingest, protocol, &understood.decoded, came));
+                due = due.max(came + pause(ingest, nobody(protocol), &understood.decoded, came));
                 let read = admitted(ingest, received_at, nobody(protocol), understood).await?;
                 reports.entry(protocol).or_default().extend(read.unwrap_or_default());
             }
@@ -285,10 +285,10 @@ impl Subscriber {
 }
 
 /// For how long the answer to a message is held back, because its device floods.
-pub(super) fn pause(ingest: &Ingest, protocol: &'static str, decoded: &Decoded, now: Instant) -> Duration {
-    let pause = ingest.flow().said_by(decoded.speakers(), now);
+pub(super) fn pause(ingest: &Ingest, source: Source<'_>, decoded: &Decoded, now: Instant) -> Duration {
+    let pause = ingest.flow().said_by(ingest.speakers(source, decoded), now);
     if !pause.is_zero() {
-        metrics::too_fast(protocol, 1);
+        metrics::too_fast(source.protocol, 1);
     }
     pause
 }

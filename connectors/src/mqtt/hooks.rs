@@ -96,8 +96,8 @@ impl Hooks {
             understand(topics, &publish.topic, &publish.payload, named, &mut around)
         };
         for message in understood {
-            slow_down(ingest, message.protocol, &message.decoded).await;
             let source = Source { protocol: message.protocol, ..nobody };
+            slow_down(ingest, source, &message.decoded).await;
             let Some(reports) = admitted(ingest, received_at, source, message).await? else { return Ok(Some(false)) };
             ingest.store(source, received_at, reports).await?;
         }
@@ -106,7 +106,7 @@ impl Hooks {
 
     async fn owntracks(&self, ingest: &Ingest, topic: &str, nobody: Source<'_>, publish: &Publish) -> Verdict {
         let mut decoded = owntracks::decode_mqtt(topic, &publish.payload);
-        slow_down(ingest, ROOT, &decoded).await;
+        slow_down(ingest, nobody, &decoded).await;
         match ingest.take(nobody, now(), &mut decoded).await {
             Ok(Taken::Stored) => Verdict::Done,
             Ok(Taken::Refused) => Verdict::Refused,
@@ -158,8 +158,8 @@ impl Handler for Hooks {
 }
 
 /// Holds back the answer to a device that floods: the broker reads no further from it until then.
-async fn slow_down(ingest: &Ingest, protocol: &'static str, decoded: &Decoded) {
-    let pause = pause(ingest, protocol, decoded, Instant::now());
+async fn slow_down(ingest: &Ingest, source: Source<'_>, decoded: &Decoded) {
+    let pause = pause(ingest, source, decoded, Instant::now());
     if !pause.is_zero() {
         tokio::time::sleep(pause).await;
     }
