@@ -478,7 +478,7 @@ mod tests {
             }
         };
 
-        let by = Actor::User { user: anna.clone(), organisation, via: Access::Password, address: None };
+        let by = Actor::User { user: anna.clone(), organisation: organisation.clone(), via: Access::Password, address: None };
         let (editing, removal) = (catalog.clone(), CatalogEdit::Remove(CatalogKey::User(bert.clone())));
         let asking = by.clone();
         let asked = tokio::spawn(async move { editing.edit(&asking, vec![removal]).await });
