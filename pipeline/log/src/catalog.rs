@@ -108,8 +108,7 @@ impl CatalogHandle {
     /// at once the loser must not write it at all.
     ///
     /// Users and devices that people enter come one after the other, so that of two organisations that enter one name at once in this process the
-    /// second is refused. So do edits by which owners are removed or demoted, as the last one of an organisation is not; these take several
-    /// steps, and are made to the end also if whoever asked for them has gone meanwhile.
+    /// second is refused. So do edits by which owners are removed or demoted, as the last one of an organisation is not.
     pub async fn edit(&self, by: &Actor, edits: Vec<CatalogEdit>) -> Result<(), LogError> {
         let turn = if self.takes_turns(by, &edits) { Some(Arc::clone(&self.turns).lock_owned().await) } else { None };
         let (records, claims, leaving) = {
@@ -132,7 +131,7 @@ impl CatalogHandle {
         if let Actor::User { organisation, .. } = by
             && !leaving.is_empty()
         {
-            // Half of it would leave somebody who is neither an owner nor gone, or nobody.
+            // To the end also if whoever asked has gone meanwhile: half of it would leave somebody who is neither an owner nor gone, or nobody.
             let (handle, by, organisation) = (self.clone(), by.clone(), organisation.clone());
             let steps = tokio::spawn(async move {
                 let _turn = turn;
