@@ -2,6 +2,7 @@
 //! it is lost, and it costs the others nothing.
 
 use crate::senders::Senders;
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use waystream_domain::DeviceId;
@@ -42,16 +43,14 @@ impl Flow {
         devices.into_iter().map(|device| self.said(device, 1, now)).max().unwrap_or_default()
     }
 
-    /// Whether one message more may be heard, where nobody can be made to wait.
-    pub(crate) fn has_room(&self, device: &DeviceId, now: Instant) -> bool {
-        let taken = self.with(device, now, |bucket, rate| {
-            let is_room = bucket.left(rate, now) >= 1.0;
-            if is_room {
-                bucket.take(rate, 1.0, now);
-            }
-            is_room
-        });
-        taken.unwrap_or(true)
+    /// Whether one message more of all of these may be heard, where nobody can be made to wait. If not, none of them has said anything.
+    pub(crate) fn has_room(&self, devices: &BTreeSet<&DeviceId>, now: Instant) -> bool {
+        let is_room = |device: &DeviceId| self.with(device, now, |bucket, rate| bucket.left(rate, now) >= 1.0).unwrap_or(true);
+        let have_room = devices.iter().copied().all(is_room);
+        if have_room {
+            self.said_by(devices.iter().copied(), now);
+        }
+        have_room
     }
 
     fn with<T>(&self, device: &DeviceId, now: Instant, what: impl FnOnce(&mut Bucket, &Rate) -> T) -> Option<T> {
@@ -76,14 +75,19 @@ mod tests {
         assert_eq!(flow.said(&flood, 100, start), Duration::ZERO);
         assert_eq!(flow.said(&flood, 5, start), Duration::from_millis(500));
         assert_eq!(flow.said(&flood, 1_000, start), LONGEST_PAUSE);
-        assert!(!flow.has_room(&flood, start) && flow.has_room(&calm, start));
+        let has_room = |flow: &Flow, devices: &[&DeviceId], now| flow.has_room(&devices.iter().copied().collect(), now);
+        assert!(!has_room(&flow, &[&flood], start) && has_room(&flow, &[&calm], start));
         assert_eq!(flow.said(&calm, 99, start), Duration::ZERO);
         // What is said of several waits for the slowest.
         assert_eq!((flow.said_by([&another], start), flow.said_by([], start)), (Duration::ZERO, Duration::ZERO));
         assert_eq!(flow.said_by([&another, &flood], start), LONGEST_PAUSE);
         // Who is not heard owes nothing for it.
-        assert!(!flow.has_room(&calm, start) && flow.has_room(&calm, start + Duration::from_millis(110)));
+        assert!(!has_room(&flow, &[&calm], start) && has_room(&flow, &[&calm], start + Duration::from_millis(110)));
+        // Nor who is not heard because of another: it has said two things before.
+        assert!(!has_room(&flow, &[&another, &flood], start));
+        assert_eq!(flow.said(&another, 98, start), Duration::ZERO);
+        assert!(has_room(&flow, &[], start));
         let free = Flow::new(0);
-        assert!(free.said(&flood, 1_000_000, start).is_zero() && free.has_room(&flood, start));
+        assert!(free.said(&flood, 1_000_000, start).is_zero() && has_room(&free, &[&flood], start));
     }
 }

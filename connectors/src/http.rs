@@ -168,7 +168,7 @@ async fn take(shared: &Shared, request: &HttpRequest<'_>, source: Source<'_>) ->
         shared.ingest.set_aside(source, received_at, Message { bytes: &bytes, datagram: false, login: None }, &decoded);
     }
     let seen = decoded.fixes.iter().rfind(|fix| fix.valid).map(|fix| fix.location);
-    let mut heard: Vec<DeviceId> = decoded.speakers().into_iter().cloned().collect();
+    let mut heard: Vec<DeviceId> = shared.ingest.speakers(source, &decoded).into_iter().cloned().collect();
     match shared.ingest.take(source, received_at, &mut decoded).await {
         Ok(Taken::Stored) => {
             if let Some(device) = &decoded.device {

@@ -13,6 +13,7 @@ use crate::{metrics, now, shown};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
+use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::future::Future;
 use std::hash::BuildHasher;
@@ -248,6 +249,13 @@ impl Ingest {
         let catalog = self.0.catalog.shared();
         let catalog = catalog.read().unwrap_or_else(PoisonError::into_inner);
         shown::contradiction(&catalog, device, source.peer, source.shown)
+    }
+
+    /// Who speaks in a message, but for those of whom something tells otherwise: nobody is slowed down by what others say in his name.
+    pub(crate) fn speakers<'a>(&self, source: Source<'_>, decoded: &'a Decoded) -> BTreeSet<&'a DeviceId> {
+        let mut speakers = decoded.speakers();
+        speakers.retain(|device| self.contradiction(source, device).is_none());
+        speakers
     }
 
     /// Where unknown devices go: into the default fleet, or another one that was named, of the same organisation. Who names one of

@@ -9,6 +9,7 @@ mod client;
 mod clients;
 pub(crate) mod external;
 mod guesses;
+mod held;
 mod hooks;
 mod mapping;
 mod passwords;

@@ -212,7 +212,7 @@ async fn serve(shared: &Shared, socket: &UdpSocket, message: Understood, peer: S
     let seen = decoded.fixes.iter().rfind(|fix| fix.valid).map(|fix| fix.location);
     let source = Source { protocol: protocol.name, device: None, peer: Some(peer), shown: Shown::Nothing };
     // Not answered, it is sent again; held back, it would keep others waiting.
-    if !decoded.speakers().into_iter().all(|device| shared.ingest.flow().has_room(device, came)) {
+    if !shared.ingest.flow().has_room(&shared.ingest.speakers(source, &decoded), came) {
         metrics::too_fast(protocol.name, 1);
         return Ok(());
     }

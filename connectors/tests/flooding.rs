@@ -8,9 +8,13 @@ use common::teltonika::{START_MS, Tracker, data, datagram, packet};
 use common::{System, in_time};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
 use waystream_connectors::{ConnectorsConfig, Limits};
+use waystream_domain::catalog::Device;
+use waystream_domain::{Actor, CatalogEdit, CatalogEntry, DeviceAddresses};
 
 const IMEI: &str = "356307042441013";
 
@@ -133,5 +137,60 @@ async fn a_publisher_of_what_many_devices_report_is_slowed_down_by_one_that_floo
     // On no machine sooner.
     assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
     assert_eq!(stored(&system).await, (100, 51));
+    system.stop().await;
+}
+
+/// What is answered to a request.
+async fn post(address: SocketAddr, body: &str) -> String {
+    let mut stream = in_time(TcpStream::connect(address)).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}", body.len());
+    stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    in_time(stream.read_to_string(&mut answer)).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn nobody_is_slowed_down_by_what_others_say_in_his_name() {
+    let topics = r#"{"mqtt": {"topics": [{"topic": "json", "payload": "json"}]}}"#;
+    let mut config: ConnectorsConfig = serde_json::from_str(topics).unwrap();
+    config.limits.max_messages_per_device_s = 1;
+    let system = System::start_with(config).await;
+    // It speaks from one address, and nobody else may be it.
+    let van = Device { id: IMEI.parse().unwrap(), fleet: "default".parse().unwrap(), name: "Van".into() };
+    let rule = DeviceAddresses { device: IMEI.parse().unwrap(), ranges: vec!["127.0.0.2/32".parse().unwrap()] };
+    let edits = vec![CatalogEdit::Put(CatalogEntry::Device(van)), CatalogEdit::Put(CatalogEntry::DeviceAddresses(rule))];
+    system.catalog.edit(&Actor::CommandLine, edits).await.unwrap();
+
+    // Ten of each device may come at once.
+    let place = |device: &str| format!(r#"{{"device":"{device}","fix_time":{START_MS},"lat":52.1,"lon":21.0}}"#);
+    let address = system.address("mqtt");
+    let options = MqttOptions::new("relay", address.ip().to_string(), address.port());
+    let (client, mut events) = AsyncClient::new(options, 100);
+    for n in 0..12 {
+        let places = format!("[{},{}]", place(IMEI), place(&format!("other-{n}")));
+        client.publish("json", QoS::AtLeastOnce, false, places).await.unwrap();
+    }
+    let mut acknowledged = 0;
+    while acknowledged < 12 {
+        let event = in_time(events.poll()).await.unwrap();
+        acknowledged += usize::from(matches!(event, Event::Incoming(Packet::PubAck(_))));
+    }
+    for n in 12..24 {
+        let places = [place(IMEI), place(&format!("other-{n}"))].join("\n");
+        assert!(post(system.address("json"), &places).await.starts_with("HTTP/1.1 200"));
+    }
+    let teltonika = system.address("teltonika");
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for n in 0..12 {
+        stranger.send_to(&datagram(IMEI, n, &data(START_MS, 1)), teltonika).await.unwrap();
+    }
+    assert_eq!(stored(&system).await, (24, 24));
+
+    let tracker = UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    tracker.send_to(&datagram(IMEI, 99, &data(START_MS, 1)), teltonika).await.unwrap();
+    let mut answer = [0; 16];
+    in_time(tracker.recv_from(&mut answer)).await.expect("it is heard at once");
+    assert_eq!(stored(&system).await, (25, 25));
     system.stop().await;
 }

@@ -2,9 +2,10 @@
 //!
 //! The session at the broker outlives the connection, so what was not acknowledged comes again; any trouble, ours or theirs,
 //! ends the connection and begins a new one. Shared subscriptions (`$share/group/…`) spread the load over several of us; order per
-//! device is lost then, which the rest of the system does not rely on.
+//! device is lost then, which the rest of the system does not rely on. Who floods is slowed down by acknowledging later (`held.rs`).
 
 use super::client::{Broken, Client, Events, Heard, Options, Publication, WINDOW};
+use super::held::Held;
 use super::payload::{Around, Sessions, Subscription, Understood, understand};
 use crate::config::ConnectorsConfig;
 use crate::connectors::ConnectorsError;
@@ -12,6 +13,7 @@ use crate::faults::Source;
 use crate::ingest::{Ingest, Message, NotStored, Report};
 use crate::metrics;
 use crate::now;
+use crate::protocol::Decoded;
 use crate::shown::Shown;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -215,7 +217,7 @@ impl Subscriber {
         }
     }
 
-    /// Stores what has come, as much as there is at a time, then acknowledges it.
+    /// Stores what has come, as much as there is at a time, then acknowledges it: later, where a device floods.
     async fn store(
         &self,
         client: &Client,
@@ -225,14 +227,26 @@ impl Subscriber {
         sessions: &mut Sessions,
     ) -> Ended {
         let mut publications = Vec::new();
+        let mut held = Held::default();
         loop {
-            if receiver.recv_many(&mut publications, usize::from(WINDOW)).await == 0 {
-                return Ended::Request;
+            tokio::select! {
+                // What is due makes place.
+                biased;
+                () = held.until_due() => {}
+                heard = receiver.recv_many(&mut publications, held.room()), if held.room() > 0 => {
+                    if heard == 0 {
+                        return Ended::Request;
+                    }
+                    let dues = match self.take(&publications, ingest, config, sessions).await {
+                        Ok(dues) => dues,
+                        Err(error) => return Ended::NotStored(error),
+                    };
+                    for (publication, due) in publications.drain(..).zip(dues) {
+                        held.push(publication, due);
+                    }
+                }
             }
-            if let Err(error) = self.take(&publications, ingest, config, sessions).await {
-                return Ended::NotStored(error);
-            }
-            for publication in publications.drain(..) {
+            for publication in held.take_due(Instant::now()) {
                 if !client.acknowledge(&publication) {
                     return Ended::Request;
                 }
@@ -241,28 +255,42 @@ impl Subscriber {
     }
 
     /// Everything that is good in these publications is durable when this returns. The rest is told, and not worth sending again.
+    /// Gives for each when it may be acknowledged.
     async fn take(
         &self,
         publications: &[Publication],
         ingest: &Ingest,
         config: &ConnectorsConfig,
         sessions: &mut Sessions,
-    ) -> Result<(), NotStored> {
-        let received_at = now();
+    ) -> Result<Vec<Instant>, NotStored> {
+        let (received_at, came) = (now(), Instant::now());
         let mut reports: BTreeMap<&'static str, Vec<Report>> = BTreeMap::new();
+        let mut dues = Vec::with_capacity(publications.len());
         for publication in publications {
             let mut around = Around { received_at, config, sessions };
+            let mut due = came;
             for understood in understand(&self.topics, &publication.topic(), publication.payload(), None, &mut around) {
                 let protocol = understood.protocol;
+                due = due.max(came + pause(ingest, nobody(protocol), &understood.decoded, came));
                 let read = admitted(ingest, received_at, nobody(protocol), understood).await?;
                 reports.entry(protocol).or_default().extend(read.unwrap_or_default());
             }
+            dues.push(due);
         }
         for (protocol, reports) in reports {
             ingest.store(nobody(protocol), received_at, reports).await?;
         }
-        Ok(())
+        Ok(dues)
     }
+}
+
+/// For how long the answer to a message is held back, because its device floods.
+pub(super) fn pause(ingest: &Ingest, source: Source<'_>, decoded: &Decoded, now: Instant) -> Duration {
+    let pause = ingest.flow().said_by(ingest.speakers(source, decoded), now);
+    if !pause.is_zero() {
+        metrics::too_fast(source.protocol, 1);
+    }
+    pause
 }
 
 /// Whom the broker lets publish there, and from where, is the broker's business.

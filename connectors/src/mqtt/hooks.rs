@@ -1,12 +1,11 @@
 //! What the broker asks us: may this client subscribe (hardly ever), may it publish, and is its report durable now.
 
 use super::clients::Clients;
-use super::external::{MAX_SESSIONS, SESSION_IDLE, admitted};
+use super::external::{MAX_SESSIONS, SESSION_IDLE, admitted, pause};
 use super::payload::{Around, Sessions, understand};
 use crate::config::ConnectorsConfig;
 use crate::faults::Source;
 use crate::ingest::{Ingest, NotStored, Taken};
-use crate::metrics;
 use crate::now;
 use crate::protocol::{Decoded, Fault, FaultKind};
 use crate::protocols::owntracks;
@@ -97,8 +96,8 @@ impl Hooks {
             understand(topics, &publish.topic, &publish.payload, named, &mut around)
         };
         for message in understood {
-            slow_down(ingest, message.protocol, &message.decoded).await;
             let source = Source { protocol: message.protocol, ..nobody };
+            slow_down(ingest, source, &message.decoded).await;
             let Some(reports) = admitted(ingest, received_at, source, message).await? else { return Ok(Some(false)) };
             ingest.store(source, received_at, reports).await?;
         }
@@ -107,7 +106,7 @@ impl Hooks {
 
     async fn owntracks(&self, ingest: &Ingest, topic: &str, nobody: Source<'_>, publish: &Publish) -> Verdict {
         let mut decoded = owntracks::decode_mqtt(topic, &publish.payload);
-        slow_down(ingest, ROOT, &decoded).await;
+        slow_down(ingest, nobody, &decoded).await;
         match ingest.take(nobody, now(), &mut decoded).await {
             Ok(Taken::Stored) => Verdict::Done,
             Ok(Taken::Refused) => Verdict::Refused,
@@ -159,10 +158,9 @@ impl Handler for Hooks {
 }
 
 /// Holds back the answer to a device that floods: the broker reads no further from it until then.
-async fn slow_down(ingest: &Ingest, protocol: &'static str, decoded: &Decoded) {
-    let pause = ingest.flow().said_by(decoded.speakers(), Instant::now());
+async fn slow_down(ingest: &Ingest, source: Source<'_>, decoded: &Decoded) {
+    let pause = pause(ingest, source, decoded, Instant::now());
     if !pause.is_zero() {
-        metrics::too_fast(protocol, 1);
         tokio::time::sleep(pause).await;
     }
 }

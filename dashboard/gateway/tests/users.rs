@@ -4,6 +4,7 @@
 
 use crate::system;
 
+use futures::future::join_all;
 use reqwest::{Client, Method, redirect};
 use serde_json::{Value, json};
 use system::System;
@@ -11,6 +12,7 @@ use system::browser::Browser;
 use system::user::User;
 use waystream_domain::catalog::Role;
 use waystream_log::catalog::CatalogFollower;
+use waystream_log::{Log, Offsets, Topic};
 
 /// Follows a link once: the cookie that it gives, if it gives one.
 async fn follow(system: &System, link: &Value) -> Option<String> {
@@ -151,6 +153,32 @@ async fn of_two_owners_who_let_each_other_go_at_once_one_stays() {
             another.ended().await;
         }
     }
+}
+
+#[tokio::test]
+async fn an_owner_who_was_let_go_lets_nobody_in_who_had_to_wait() {
+    let system = System::start().await;
+    let admin = User::sign_in(&system, "admin").await;
+    let link = invite(&admin, "anna", "owner").await;
+    let cookie = follow(&system, &link).await.expect("the link signs in");
+    let anna = User { http: Client::new(), url: system.url.clone(), cookie };
+    // All at once: some of them come before she is let go, some wait behind that.
+    let invitations = (0..20).map(|n| {
+        let (anna, body) = (&anna, json!({ "id": format!("eve-{n}"), "role": "owner" }));
+        async move { anna.ask(Method::POST, "/api/users", Some(&body)).await }
+    });
+    let (removed, _) = tokio::join!(admin.ask(Method::DELETE, "/api/users/anna", None), join_all(invitations));
+    assert_eq!(removed.0, 204, "{}", removed.1);
+
+    let mut reader = system.log.read(Topic::Catalog, &Offsets::from([((Topic::Catalog, 0), 0)])).await.unwrap();
+    let mut edits = Vec::new();
+    while let Some(batch) = reader.try_next(1_000).await.unwrap() {
+        edits.extend(batch.entries.into_iter().map(|entry| (String::from_utf8_lossy(&entry.key).into_owned(), entry.value)));
+    }
+    let gone = edits.iter().position(|(key, value)| key == "user/anna" && value.is_none()).expect("she is gone");
+    let later = edits[gone..].iter().filter(|(key, value)| key.starts_with("user/eve-") && value.is_some());
+    assert_eq!(later.count(), 0);
+    system.stop().await;
 }
 
 /// What an authenticator shows now.

@@ -32,7 +32,8 @@ impl Bucket {
     /// Takes so many, and gives how long whoever takes them should wait, so that in the long run it is no more than the rate.
     pub fn take(&mut self, rate: &Rate, many: f64, now: Instant) -> Duration {
         self.left = self.left(rate, now) - many;
-        self.at = now;
+        // Never back: the time since would count twice.
+        self.at = self.at.max(now);
         let owed_s = (-self.left).max(0.0) / rate.per_s;
         Duration::try_from_secs_f64(owed_s).unwrap_or(Duration::MAX)
     }
@@ -55,5 +56,8 @@ mod tests {
         // It fills up, and not beyond.
         assert_eq!(bucket.left(&rate, after(1_000)), 10.0);
         assert_eq!(bucket.left(&rate, start), bucket.left, "a clock that is behind gives nothing");
+        bucket.take(&rate, 1.0, after(1_000));
+        bucket.take(&rate, 2.0, start);
+        assert_eq!(bucket.left(&rate, after(1_000)), 7.0, "nor does it later");
     }
 }

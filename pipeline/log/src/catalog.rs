@@ -110,7 +110,7 @@ impl CatalogHandle {
     /// Users and devices that people enter come one after the other, so that of two organisations that enter one name at once in this process the
     /// second is refused. So do edits by which owners are removed or demoted, as the last one of an organisation is not.
     pub async fn edit(&self, by: &Actor, edits: Vec<CatalogEdit>) -> Result<(), LogError> {
-        let _turn = if self.takes_turns(by, &edits) { Some(self.turns.lock().await) } else { None };
+        let turn = if self.takes_turns(by, &edits) { Some(Arc::clone(&self.turns).lock_owned().await) } else { None };
         let (records, claims, leaving) = {
             let known = self.shared.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(taken) = known.taken_from_others(by, &edits) {
@@ -131,7 +131,14 @@ impl CatalogHandle {
         if let Actor::User { organisation, .. } = by
             && !leaving.is_empty()
         {
-            self.step_down(by, organisation, &leaving).await?;
+            // To the end also if whoever asked has gone meanwhile: half of it would leave somebody who is neither an owner nor gone, or nobody.
+            let (handle, by, organisation) = (self.clone(), by.clone(), organisation.clone());
+            let steps = tokio::spawn(async move {
+                let _turn = turn;
+                handle.step_down(&by, &organisation, &leaving).await?;
+                handle.write(&edits).await
+            });
+            return steps.await.unwrap_or_else(|error| Err(LogError::Indeterminate(format!("the edit broke off: {error}"))));
         }
         self.write(&edits).await
     }
@@ -225,6 +232,7 @@ mod tests {
     use crate::embedded::{EmbeddedLog, EmbeddedOptions};
     use crate::{Bounds, Group, LogReader, Membership};
     use async_trait::async_trait;
+    use tokio::sync::Semaphore;
     use waystream_domain::audit::Access;
     use waystream_domain::catalog::{Device, Fleet, Organisation};
     use waystream_domain::{CatalogKey, UserId};
@@ -395,20 +403,28 @@ mod tests {
         }
     }
 
-    /// A log that takes nothing more into one topic.
-    struct Refusing(Arc<EmbeddedLog>, Topic);
+    /// A log that takes only so many appends into one topic; further ones wait, or are refused if the gate is closed.
+    struct Gated(Arc<EmbeddedLog>, Topic, Arc<Semaphore>);
+
+    impl Gated {
+        fn refusing(log: Arc<EmbeddedLog>, topic: Topic) -> Self {
+            let gate = Arc::new(Semaphore::new(0));
+            gate.close();
+            Self(log, topic, gate)
+        }
+    }
 
     #[async_trait]
-    impl Log for Refusing {
+    impl Log for Gated {
         fn partitions(&self, topic: Topic) -> u32 {
             self.0.partitions(topic)
         }
 
         async fn append(&self, topic: Topic, records: Vec<Record>) -> Result<(), LogError> {
-            match topic == self.1 {
-                true => Err(LogError::Unavailable("refusing".into())),
-                false => self.0.append(topic, records).await,
+            if topic == self.1 {
+                self.2.acquire().await.map_err(|_| LogError::Unavailable("refusing".into()))?.forget();
             }
+            self.0.append(topic, records).await
         }
 
         async fn read(&self, topic: Topic, from: &Offsets) -> Result<Box<dyn LogReader>, LogError> {
@@ -437,13 +453,52 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_owner_is_let_go_to_the_end_also_if_whoever_asked_goes_in_the_middle() {
+        let dir = tempfile::tempdir().expect("folder");
+        let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("opens");
+        // For the two owners, and the first step.
+        let gate = Arc::new(Semaphore::new(2));
+        let gated = Arc::new(Gated(log, Topic::Catalog, Arc::clone(&gate)));
+        let (catalog, follower) = CatalogFollower::start(gated).await.expect("starts");
+        tokio::spawn(follower.run(CancellationToken::new()));
+        let [anna, bert]: [UserId; 2] = ["anna", "bert"].map(|name| name.parse().expect("id"));
+        let organisation: OrganisationId = "o".parse().expect("id");
+        let owner = |id: &UserId| {
+            let (id, organisation) = (id.clone(), organisation.clone());
+            let user = User { id, organisation, role: Role::Owner, password_hash: None, preferences: None };
+            CatalogEdit::Put(CatalogEntry::User(user))
+        };
+        catalog.edit(&Actor::CommandLine, vec![owner(&anna), owner(&bert)]).await.expect("edits");
+        let shared = catalog.shared();
+        let role = || shared.read().expect("lock").users.get(&bert).map(|user| user.role);
+        let until = async |expected: Option<Role>| {
+            while role() != expected {
+                tokio::task::yield_now().await;
+            }
+        };
+
+        let by = Actor::User { user: anna.clone(), organisation: organisation.clone(), via: Access::Password, address: None };
+        let (editing, removal) = (catalog.clone(), CatalogEdit::Remove(CatalogKey::User(bert.clone())));
+        let asking = by.clone();
+        let asked = tokio::spawn(async move { editing.edit(&asking, vec![removal]).await });
+        until(Some(Role::Viewer)).await;
+        asked.abort();
+        assert!(asked.await.is_err(), "it waits at the gate");
+        gate.add_permits(1);
+        tokio::time::timeout(std::time::Duration::from_secs(20), until(None)).await.expect("he is let go");
+        // And the turn is over.
+        gate.add_permits(1);
+        catalog.edit(&by, vec![owner(&bert)]).await.expect("he is invited again");
+    }
+
+    #[tokio::test]
     async fn no_change_is_made_without_a_record_of_it() {
         let dir = tempfile::tempdir().expect("folder");
         let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("opens");
         let end = async |topic: Topic| log.bounds(topic).await.expect("bounds")[0].next;
         // The record can't be written: nothing is changed. The change can't: the record stays.
         for (refused, changed, recorded) in [(Topic::Audit, 0, 0), (Topic::Catalog, 0, 1)] {
-            let refusing = Arc::new(Refusing(log.clone(), refused));
+            let refusing = Arc::new(Gated::refusing(log.clone(), refused));
             let (catalog, _follower) = CatalogFollower::start(refusing).await.expect("starts");
             let edited = catalog.edit(&Actor::CommandLine, vec![fleet("a")]).await;
             assert!(matches!(edited, Err(LogError::Unavailable(_))), "{edited:?}");

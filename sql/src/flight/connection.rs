@@ -8,6 +8,7 @@ use super::call::Call;
 use super::failure;
 use super::listener::Socket;
 use super::service::Service;
+use crate::fair::{Place, Places};
 use crate::metrics;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use hyper::body::Incoming;
@@ -20,7 +21,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -50,25 +51,28 @@ pub(super) struct Visit {
     pub(super) kill: CancellationToken,
     /// Cancelled to take no more calls.
     leave: CancellationToken,
-    guests: Arc<Semaphore>,
+    guests: Places,
     held: Mutex<Held>,
 }
 
+/// A place among those that have shown no token yet, and one of those that its address has, if it has got one.
+pub(super) type Stranger = (OwnedSemaphorePermit, Option<waystream_tls::Place>);
+
 /// The connection's place: among strangers first, then among guests.
 struct Held {
-    _stranger: Option<OwnedSemaphorePermit>,
+    _stranger: Option<Stranger>,
     guest: Option<Guest>,
     /// When it came, or last asked.
     asked: Instant,
 }
 
-/// A place among the clients that have shown a token.
+/// A place among the clients that have shown a token: organisations share these, so that none has all.
 struct Guest {
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Guest {
-    fn new(place: OwnedSemaphorePermit) -> Self {
+    fn new(place: Place) -> Self {
         metrics::flight_connections(1.0);
         Self { _place: place }
     }
@@ -84,8 +88,8 @@ impl Visit {
     pub(super) fn new(
         peer: SocketAddr,
         shared: Arc<Shared>,
-        guests: Arc<Semaphore>,
-        stranger: OwnedSemaphorePermit,
+        guests: Places,
+        stranger: Stranger,
         stop: CancellationToken,
     ) -> Self {
         let held = Mutex::new(Held { _stranger: Some(stranger), guest: None, asked: Instant::now() });
@@ -96,12 +100,13 @@ impl Visit {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call has shown a token: the connection becomes a guest's, if it isn't yet.
-    fn admit(&self) -> Result<(), Status> {
+    /// A call has shown a token: the connection becomes a guest's, if it isn't yet, and counts for the organisation of that call.
+    fn admit(&self, call: &Call) -> Result<(), Status> {
         let mut held = self.held();
         if held.guest.is_none() {
-            let place = Arc::clone(&self.guests).try_acquire_owned();
-            held.guest = Some(Guest::new(place.map_err(|_| failure::busy("too many clients already"))?));
+            let scope = call.scope()?;
+            let place = self.guests.try_take(scope.organisation(), self.shared.engine.is_for_one());
+            held.guest = Some(Guest::new(place.ok_or_else(|| failure::busy("too many clients already"))?));
             held._stranger = None;
         }
         held.asked = Instant::now();
@@ -186,7 +191,7 @@ async fn answer(
         visit.leave.cancel();
         return Ok(failure::stranger().into_http());
     };
-    if let Err(status) = visit.admit() {
+    if let Err(status) = visit.admit(&call) {
         visit.leave.cancel();
         return Ok(status.into_http());
     }

@@ -6,7 +6,9 @@ use crate::manner::Manner;
 use arrow_flight::FlightData;
 use arrow_flight::utils::flight_data_to_batches;
 use bytes::Bytes;
-use datafusion::arrow::ipc::{MessageHeader, root_as_message};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::ipc::convert::fb_to_schema;
+use datafusion::arrow::ipc::root_as_message;
 use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
@@ -65,8 +67,10 @@ impl Handle {
 fn check(columns: &FlightData, rows: &[FlightData]) -> Result<(), SqlError> {
     let no_message = |_| unreadable("a message is malformed");
     let message = root_as_message(&columns.data_header).map_err(no_message)?;
-    if message.header_type() != MessageHeader::Schema {
-        return Err(unreadable("their columns come first"));
+    let columns = message.header_as_schema().ok_or_else(|| unreadable("their columns come first"))?;
+    let columns = fb_to_schema(columns);
+    if let Some(column) = columns.fields().iter().find(|column| !is_taken(column.data_type())) {
+        return Err(unreadable(&format!("{} is neither a plain type nor a list of one", column.data_type())));
     }
     let [row] = rows else { return Err(one_row()) };
     let message = root_as_message(&row.data_header).map_err(no_message)?;
@@ -75,6 +79,21 @@ fn check(columns: &FlightData, rows: &[FlightData]) -> Result<(), SqlError> {
         return Err(unreadable("they are compressed"));
     }
     if row.length() == 1 { Ok(()) } else { Err(one_row()) }
+}
+
+/// Whether a value of this type is no longer than its bytes: numbers, times, text, and lists of these. Of a list of nothing, or of lists, a few
+/// bytes say that it is longer than all memory; views of one text may be many. Nobody who works with a value expects that of it.
+fn is_taken(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(element) | DataType::LargeList(element) => is_as_long_as_its_bytes(element.data_type()),
+        DataType::Null | DataType::Utf8View | DataType::BinaryView | DataType::FixedSizeBinary(_) => true,
+        other => is_as_long_as_its_bytes(other),
+    }
+}
+
+fn is_as_long_as_its_bytes(data_type: &DataType) -> bool {
+    use DataType::{Binary, Boolean, LargeBinary, LargeUtf8, Utf8};
+    data_type.is_primitive() || matches!(data_type, Boolean | Utf8 | LargeUtf8 | Binary | LargeBinary)
 }
 
 fn unreadable(why: &str) -> SqlError {
@@ -102,7 +121,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use arrow_flight::utils::batches_to_flight_data;
-    use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use datafusion::arrow::array::{
+        ArrayRef, FixedSizeListArray, Int64Array, ListArray, NullArray, RecordBatch, StringArray, StringViewArray, StructArray,
+    };
+    use datafusion::arrow::buffer::OffsetBuffer;
+    use datafusion::arrow::datatypes::{Field, Int64Type};
     use std::sync::Arc;
 
     fn handle(numbers: &[Option<i64>]) -> Handle {
@@ -143,6 +166,48 @@ mod tests {
             changed(|values| values[0].data_header = Bytes::new()),
         ] {
             assert!(matches!(lie.values(), Err(SqlError::Invalid { .. })), "{lie:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_no_longer_than_their_bytes() {
+        const MANY: i32 = 1 << 30;
+        let of = |value: ArrayRef| {
+            let batch = RecordBatch::try_from_iter([("1", value)]).unwrap();
+            let values = batches_to_flight_data(&batch.schema(), vec![batch]).unwrap();
+            Handle { sql: "SELECT $1".into(), values }
+        };
+        let list = |elements: ArrayRef, end: i32| -> ArrayRef {
+            let element = Arc::new(Field::new("item", elements.data_type().clone(), true));
+            Arc::new(ListArray::new(element, OffsetBuffer::new(vec![0, end].into()), elements, None))
+        };
+        let nothings = || -> ArrayRef { Arc::new(NullArray::new(MANY as usize)) };
+        let element = Arc::new(Field::new("item", DataType::Null, true));
+        let numbers = || -> ArrayRef {
+            Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None, Some(3)])]))
+        };
+        for long in [
+            list(nothings(), MANY),
+            Arc::new(FixedSizeListArray::new(element, MANY, nothings(), None)),
+            list(list(nothings(), MANY), 1),
+            list(Arc::new(StringViewArray::from(vec!["text"; 3])), 3),
+            list(numbers(), 1),
+            Arc::new(StructArray::from(vec![(
+                Arc::new(Field::new("a", DataType::Int64, true)),
+                Arc::new(Int64Array::from(vec![1])) as ArrayRef,
+            )])),
+        ] {
+            let data_type = long.data_type().clone();
+            assert!(matches!(of(long).values(), Err(SqlError::Invalid { .. })), "{data_type}");
+        }
+        for good in [
+            numbers(),
+            list(Arc::new(StringArray::from(vec!["a", "b"])), 2),
+            Arc::new(StringViewArray::from(vec!["text"])),
+            Arc::new(NullArray::new(1)),
+        ] {
+            let data_type = good.data_type().clone();
+            assert!(of(good).values().is_ok(), "{data_type}");
         }
     }
 }

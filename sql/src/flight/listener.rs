@@ -3,6 +3,7 @@
 use super::Shared;
 use super::connection::{Visit, serve_connection};
 use super::service::Service;
+use crate::fair::Places;
 use crate::metrics;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use std::io;
@@ -14,10 +15,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use waystream_tls::Welcome;
+use waystream_tls::{Places as Senders, Welcome, is_local};
 
 /// Connections that may not have shown a token yet, beside those that have; further ones are closed at once.
 const STRANGERS: usize = 64;
+/// Of them, from one address (of IPv6, from one /64), as over Postgres wire. This machine may have all: a proxy may stand here.
+const STRANGERS_OF_ADDRESS: usize = 16;
 /// Pause when the system gives no connection, as when no file handles are left.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Longest message of a client, and with it ticket and handle: a statement and its values fit.
@@ -30,7 +33,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
 
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, cancel: CancellationToken) {
     let strangers = Arc::new(Semaphore::new(STRANGERS));
-    let guests = Arc::new(Semaphore::new(shared.options.connections));
+    let of_addresses = Senders::new(STRANGERS_OF_ADDRESS);
+    let guests = Places::new(shared.options.connections, 0);
     let server = FlightServiceServer::new(Service(Arc::clone(&shared))).max_decoding_message_size(MAX_MESSAGE);
     let stop = cancel.child_token();
     let _stop_all = stop.clone().drop_guard();
@@ -54,11 +58,14 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, cancel: Ca
                 continue;
             }
         };
-        let Ok(stranger) = Arc::clone(&strangers).try_acquire_owned() else {
+        let of_address = of_addresses.take(peer.ip());
+        let stranger = Arc::clone(&strangers).try_acquire_owned().ok();
+        let Some(stranger) = stranger.filter(|_| of_address.is_some() || is_local(peer.ip())) else {
             metrics::flight_failed("busy");
             continue;
         };
-        let visit = Arc::new(Visit::new(peer, Arc::clone(&shared), Arc::clone(&guests), stranger, stop.clone()));
+        let stranger = (stranger, of_address);
+        let visit = Arc::new(Visit::new(peer, Arc::clone(&shared), guests.clone(), stranger, stop.clone()));
         let server = server.clone();
         running.spawn(async move {
             let entered = tokio::select! {

@@ -64,7 +64,7 @@ impl Shared {
 
     /// The rows.
     pub(super) async fn rows(&self, call: &Call, handle: Handle) -> Result<Pieces, Status> {
-        let place = self.streams.try_take(call.scope()?.organisation(), false);
+        let place = self.streams.try_take(call.scope()?.organisation(), self.engine.is_for_one());
         let place = place.ok_or_else(|| failure::busy("too many streams of rows at once: try again later"))?;
         let work = async {
             let question = self.question(call, handle).await?;

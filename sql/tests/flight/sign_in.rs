@@ -5,17 +5,20 @@ use crate::people::{CatalogDoor, certificate, token};
 use crate::server::{Client, Server, options, query, row, told};
 use hyper_util::rt::TokioIo;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;
-use tonic::transport::Uri;
+use tonic::transport::{Endpoint, Uri};
 use waystream_domain::TokenScope;
 use waystream_sql::SqlOptions;
 use waystream_sql::flight::{Flight, FlightError, FlightOptions};
 use waystream_tls::{TlsClient, TlsFiles, TlsTrust};
+
+/// How HTTP/2 begins.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 #[tokio::test]
 async fn a_token_opens_by_itself_and_with_its_users_name() {
@@ -100,7 +103,6 @@ async fn tls_is_spoken_by_who_wants_it() {
 
 #[tokio::test]
 async fn who_shows_nothing_in_time_is_closed_and_harms_nobody() {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let options = FlightOptions { startup: Duration::from_millis(400), ..options() };
     let server = Server::start_with(options, SqlOptions::default()).await;
     let mut silent = Vec::new();
@@ -122,13 +124,57 @@ async fn who_shows_nothing_in_time_is_closed_and_harms_nobody() {
 
 #[tokio::test]
 async fn connections_of_guests_are_counted_and_places_given_back() {
-    let server = Server::start_with(FlightOptions { connections: 1, ..options() }, SqlOptions::default()).await;
-    let mut first = server.anna().await;
-    assert_eq!(row(&query(&mut first, "SELECT 1 AS n").await.unwrap()), ["1"]);
+    // Beside another organisation, one has half of them at most.
+    let server = Server::start_with(FlightOptions { connections: 4, ..options() }, SqlOptions::default()).await;
+    let (mut first, mut second) = (server.anna().await, server.anna().await);
+    for client in [&mut first, &mut second] {
+        assert_eq!(row(&query(client, "SELECT 1 AS n").await.unwrap()), ["1"]);
+    }
     let refused = query(&mut server.anna().await, "SELECT 1").await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert_eq!(row(&query(&mut server.client(&server.bert).await, "SELECT 1 AS n").await.unwrap()), ["1"]);
     drop(first);
     while query(&mut server.anna().await, "SELECT 1").await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.stop().await;
+}
+
+/// Whether a connection from there is taken; then it is open, and has shown nothing.
+async fn reach(address: SocketAddr) -> Option<TcpStream> {
+    let mut tcp = TcpStream::connect(address).await.unwrap();
+    // Where it is closed at once this may fail already.
+    drop(tcp.write_all(PREFACE).await);
+    let answered = tokio::time::timeout(Duration::from_secs(20), tcp.read(&mut [0; 1])).await.expect("answered, or closed");
+    matches!(answered, Ok(1)).then_some(tcp)
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_connections_that_have_shown_nothing_and_keeps_nobody_out() {
+    // Nothing is sent: the kernel only says from where it would be.
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect("192.0.2.1:9").expect("this machine has a network");
+    let elsewhere = socket.local_addr().unwrap().ip();
+    let options = FlightOptions {
+        listen: (Ipv4Addr::UNSPECIFIED, 0).into(),
+        insecure: true,
+        startup: Duration::from_secs(60),
+        ..options()
+    };
+    let server = Server::start_with(options, SqlOptions::default()).await;
+    let address = SocketAddr::new(elsewhere, server.address.port());
+    let mut silent = Vec::new();
+    for _ in 0..16 {
+        silent.push(reach(address).await.expect("there is a place"));
+    }
+    assert!(reach(address).await.is_none(), "it is closed");
+    let here = Endpoint::from_shared(format!("http://{}:{}", Ipv4Addr::LOCALHOST, server.address.port())).unwrap();
+    let mut anna = Client::new(here.connect().await.unwrap());
+    anna.set_token(server.anna.clone());
+    assert_eq!(row(&query(&mut anna, "SELECT 1 AS n").await.unwrap()), ["1"]);
+    // Places are given back.
+    drop(silent);
+    while reach(address).await.is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     server.stop().await;

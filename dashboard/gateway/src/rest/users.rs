@@ -66,6 +66,7 @@ pub(super) async fn create(
         }
     }
     let organisation = identity.organisation().clone();
+    require_owner_now(&rest, &identity)?;
     let user = User { id: id.clone(), organisation, role: request.role.into(), password_hash: None, preferences: None };
     tracing::info!(by = %identity.user(), user = %id, role = ?user.role, "user invited");
     rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::User(user))]).await?;
@@ -157,9 +158,21 @@ fn require_owner(identity: &SignedIn) -> Result<(), ApiError> {
     if identity.role() == Role::Owner { Ok(()) } else { Err(ApiError::Forbidden("only owners may do this".into())) }
 }
 
+/// The same, whatever was so when the request came: who has waited for a turn may have been let go in the one before.
+fn require_owner_now(rest: &Rest, identity: &SignedIn) -> Result<(), ApiError> {
+    require_owner(identity)?;
+    let is_owner = {
+        let shared = rest.catalog.shared();
+        let catalog = rest.look(&shared);
+        let known = catalog.users.get(identity.user());
+        known.is_some_and(|known| known.role == Role::Owner && known.organisation == *identity.organisation())
+    };
+    if is_owner { Ok(()) } else { Err(ApiError::Forbidden("only owners may do this".into())) }
+}
+
 /// A user of the owner's own organisation. To others it is as if there were none.
 pub(super) fn own_user(rest: &Rest, identity: &SignedIn, id: &str) -> Result<Arc<User>, ApiError> {
-    require_owner(identity)?;
+    require_owner_now(rest, identity)?;
     rest.own_entry(identity, id)
 }
 

@@ -321,12 +321,13 @@ impl Worker {
         })
     }
 
-    /// Calls until it is done, can't be, or Kafka has given the transaction up.
+    /// Calls until it is done, can't be, or Kafka has given the transaction up; never for who has been left behind.
     fn again(&self, started: Instant, call: impl Fn() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
         loop {
             match self.watch.call(&call) {
-                Err(KafkaError::Transaction(e)) if e.is_retriable() && !self.late(started) => std::thread::sleep(PAUSE),
-                other => return other,
+                Some(Err(KafkaError::Transaction(e))) if e.is_retriable() && !self.late(started) => std::thread::sleep(PAUSE),
+                Some(other) => return other,
+                None => return Err(KafkaError::Canceled),
             }
         }
     }

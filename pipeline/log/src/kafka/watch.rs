@@ -32,12 +32,20 @@ impl Watched {
 }
 
 impl Watch {
-    /// A call that is told to return long before [`HUNG`].
-    pub(super) fn call<T>(&self, call: impl FnOnce() -> T) -> T {
-        self.state().call = Some(Instant::now());
+    /// A call that is told to return long before [`HUNG`]. `None`: the thread has been left behind, now or meanwhile. What it was at has been
+    /// told to be uncertain, and may have been done by another since: it must not go on with it.
+    pub(super) fn call<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        {
+            let mut state = self.state();
+            if state.abandoned {
+                return None;
+            }
+            state.call = Some(Instant::now());
+        }
         let result = call();
-        self.state().call = None;
-        result
+        let mut state = self.state();
+        state.call = None;
+        (!state.abandoned).then_some(result)
     }
 
     /// Whether it is in a call that takes too long.
@@ -59,5 +67,45 @@ impl Watch {
 
     fn state(&self) -> MutexGuard<'_, Watched> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As if the call had begun long ago.
+    fn make_old(watch: &Watch) {
+        let mut state = watch.state();
+        assert!(state.call.is_some());
+        state.call = Instant::now().checked_sub(HUNG * 2);
+    }
+
+    #[test]
+    fn who_is_left_behind_goes_on_with_nothing() {
+        let watch = Watch::default();
+        assert_eq!(watch.call(|| 1), Some(1));
+        assert!(!watch.hangs() && !watch.abandon(), "it is in no call");
+        let returned = watch.call(|| {
+            assert!(!watch.hangs() && !watch.abandon(), "it has only begun");
+            make_old(&watch);
+            assert!(watch.hangs() && watch.abandon());
+        });
+        assert_eq!(returned, None);
+        assert!(watch.abandoned());
+        let mut called = false;
+        assert_eq!(watch.call(|| called = true), None);
+        assert!(!called, "another does its work");
+    }
+
+    #[test]
+    fn a_call_that_returns_in_time_is_not_left_behind() {
+        let watch = Watch::default();
+        let returned = watch.call(|| {
+            make_old(&watch);
+            assert!(watch.hangs());
+        });
+        assert_eq!(returned, Some(()));
+        assert!(!watch.hangs() && !watch.abandon() && !watch.abandoned());
     }
 }
