@@ -98,7 +98,8 @@ impl<'a> Seen<'a> {
     /// What is linked to a user itself, by the server.
     async fn asked(&self, table: &str, user: i64) -> anyhow::Result<HashSet<i64>> {
         let Source::Server { server, .. } = self.source else { return Ok(HashSet::new()) };
-        let rows = server.rows(&format!("api/{table}"), &[("userId", &user.to_string())]).await?;
+        let user = user.to_string();
+        let rows = server.rows(&format!("api/{table}"), &[("userId", user.as_str())]).await?;
         Ok(rows.iter().filter_map(|row| row.text("id")?.parse().ok()).collect())
     }
 
