@@ -275,7 +275,7 @@ async fn flight(_: &Config, _: &Core, _: &mut Tasks) -> anyhow::Result<Option<So
 fn user_without_password(core: &Core) -> Option<UserId> {
     let shared = core.catalog.shared();
     let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-    let anybody = catalog.users.values().any(|user| user.password_hash.is_some());
+    let anybody = catalog.users.values().any(|user| catalog.password_of(user).is_some());
     catalog.users.values().find(|user| !anybody && user.role == UserRole::Owner).map(|user| user.id.clone())
 }
 

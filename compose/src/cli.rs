@@ -324,6 +324,9 @@ pub struct TraccarArgs {
     /// Positions from this time on (ISO 8601).
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
+    /// Certificates to trust beside those of the operating system, for a server with one of its own (PEM).
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub ca_file: Option<PathBuf>,
     /// Users too who see only some of the devices there; here they see all.
     #[arg(long)]
     pub all_users: bool,

@@ -130,7 +130,7 @@ fn decide(catalog: &Catalog, order: &PeopleOrder) -> anyhow::Result<(Vec<Catalog
         PeopleOrder::Users => {
             let mut text = "user\torganisation\trole\tpassword\n".to_owned();
             for u in catalog.users.values() {
-                let password = if u.password_hash.is_some() { "yes" } else { "no" };
+                let password = if catalog.password_of(u).is_some() { "yes" } else { "no" };
                 writeln!(text, "{}\t{}\t{}\t{password}", u.id, u.organisation, format!("{:?}", u.role).to_lowercase())?;
             }
             (Vec::new(), text)
@@ -139,8 +139,11 @@ fn decide(catalog: &Catalog, order: &PeopleOrder) -> anyhow::Result<(Vec<Catalog
             anyhow::ensure!(!catalog.users.contains_key(&id), "there is a user {id} already");
             anyhow::ensure!(catalog.organisations.contains_key(&organisation), "there is no organisation {organisation}");
             let user = User { id, organisation, role, password_hash: None, preferences: None };
-            let (mut edits, said) = link(catalog, &user);
-            edits.insert(0, CatalogEdit::Put(CatalogEntry::User(user)));
+            // What somebody of this name may have left is not this one's.
+            let mut edits = catalog.belongings_removal(&user.id);
+            let (link, said) = link(catalog, &user);
+            edits.push(CatalogEdit::Put(CatalogEntry::User(user)));
+            edits.extend(link);
             (edits, said)
         }
         PeopleOrder::ChangeRole { id, role } => {

@@ -1,5 +1,6 @@
 //! `waystream import traccar`: what a Traccar server knows, from its tables or from its REST interface.
 
+mod server;
 mod users;
 
 use crate::access::{Access, with_history_of};
@@ -8,12 +9,11 @@ use crate::cli::TraccarArgs;
 use crate::commands::{BATCH, settings};
 use crate::people::PeopleOrder;
 use anyhow::Context;
-use reqwest::{Client, Url};
+use server::Server;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tokio::sync::mpsc;
 use waystream_connectors::files::traccar::{self, Manner, Row};
 use waystream_connectors::files::{RowFault, TrackPoint, open_plain};
@@ -23,15 +23,11 @@ use waystream_domain::{CatalogEntry, DeviceId, FleetId, Timestamp, UserId};
 
 /// The REST interface is asked for so much of a device's history at a time.
 const WINDOW_MS: i64 = 7 * 24 * 3_600 * 1_000;
-/// A server that has not taken a connection for so long takes none.
-const CONNECT: Duration = Duration::from_secs(20);
-/// So long it may be silent: before an answer, as it looks a week up in a database that may be slow, and in the middle of one.
-const SILENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Where it comes from.
 enum Source {
     Tables(PathBuf),
-    Server { client: Client, url: Url, token: String, since: Timestamp },
+    Server { server: Server, since: Timestamp },
 }
 
 /// What could not be taken is told on stderr as it is met.
@@ -135,12 +131,10 @@ impl Source {
         let Some(url) = &args.url else {
             return Ok(Self::Tables(args.tables.clone().context("neither a folder nor --url")?));
         };
-        // With a slash at its end, so that what is joined to it stands below it.
-        let url = Url::parse(&format!("{}/", url.trim_end_matches('/'))).context("--url")?;
         let since = args.since.as_deref().context("--since is missing")?;
         let since = Timestamp::parse(since).with_context(|| format!("--since: {since:?} is not an ISO 8601 time"))?;
-        let token = args.token.clone().context("--token is missing")?;
-        Ok(Self::Server { client: patient(SILENCE)?, url, token, since })
+        let token = args.token.as_deref().context("--token is missing")?;
+        Ok(Self::Server { server: Server::new(url, token, args.ca_file.as_deref())?, since })
     }
 
     /// What the rows of a table are, but for those that are left out. The table fits into memory.
@@ -165,11 +159,9 @@ impl Source {
                 None if needed => anyhow::bail!("there is no tc_{table}.csv or tc_{table}.tsv in {}", folder.display()),
                 None => Ok(Vec::new()),
             },
-            Self::Server { client, url, token, .. } => {
-                let mut page = url.join(&format!("api/{table}"))?;
+            Self::Server { server, .. } => {
                 // An administrator is told of what is linked to nobody only so; to others it makes no difference.
-                page.query_pairs_mut().append_pair("all", "true");
-                let rows = asked(client, page, token).await?;
+                let rows = server.rows(&format!("api/{table}"), &[("all", "true")]).await?;
                 Ok(rows.into_iter().map(Ok).collect())
             }
         }
@@ -183,20 +175,17 @@ impl Source {
                 let (devices, to) = (devices.clone(), to.clone());
                 tokio::task::spawn_blocking(move || read_positions(&table, &devices, &to)).await.context("reading failed")?
             }
-            Self::Server { client, url, token, since } => {
+            Self::Server { server, since } => {
                 let mut left_out = LeftOut::default();
                 let now = crate::now();
                 for key in devices.keys() {
                     let mut from = since;
                     while from < now {
                         let until = from.plus_millis(WINDOW_MS).min(now);
-                        let mut page = url.join("api/positions")?;
-                        page.query_pairs_mut()
-                            .append_pair("deviceId", &key.to_string())
-                            .append_pair("from", &from.to_string())
-                            .append_pair("to", &until.to_string());
+                        let (id, begin, end) = (key.to_string(), from.to_string(), until.to_string());
+                        let asked = [("deviceId", id.as_str()), ("from", begin.as_str()), ("to", end.as_str())];
                         let mut batch = Vec::new();
-                        for row in asked(&client, page, &token).await? {
+                        for row in server.rows("api/positions", &asked).await? {
                             batch.extend(left_out.taken("positions", traccar::point(&row, devices))?);
                         }
                         // A closed channel means that storing has failed, which is told there.
@@ -235,77 +224,4 @@ fn read_positions(
     }
     drop(to.blocking_send(batch));
     Ok(left_out.0)
-}
-
-/// Waits for an answer as long as the server is silent no longer than so.
-fn patient(silence: Duration) -> anyhow::Result<Client> {
-    Client::builder().connect_timeout(CONNECT).read_timeout(silence).build().context("no HTTP client")
-}
-
-/// What the server answers.
-async fn asked(client: &Client, url: Url, token: &str) -> anyhow::Result<Vec<Row>> {
-    let what = || format!("{} of {}", url.path(), url.host_str().unwrap_or_default());
-    let request = client.get(url.clone()).bearer_auth(token).header("accept", "application/json");
-    let answer = request.send().await.and_then(reqwest::Response::error_for_status);
-    let answer = answer.map_err(|error| in_words(error, "no answer came in time")).with_context(what)?;
-    let text = answer.text().await.map_err(|error| in_words(error, "the answer stopped in the middle")).with_context(what)?;
-    traccar::json_rows(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)).with_context(what)
-}
-
-/// `silent`: what a timeout means there, if it is not that of the connection.
-fn in_words(error: reqwest::Error, silent: &'static str) -> anyhow::Error {
-    let why = match (error.is_timeout(), error.is_connect()) {
-        (false, _) => return error.into(),
-        (true, false) => silent,
-        (true, true) => "no connection was made in time",
-    };
-    anyhow::Error::from(error).context(why)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-
-    /// Says this to whoever asks first, and then nothing more.
-    async fn server(said: String) -> Url {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = Url::parse(&format!("http://{}/api/devices", listener.local_addr().unwrap())).unwrap();
-        tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
-                request.push(stream.read_u8().await.unwrap());
-            }
-            stream.write_all(said.as_bytes()).await.unwrap();
-            std::future::pending::<()>().await;
-        });
-        url
-    }
-
-    #[tokio::test]
-    async fn a_server_that_falls_silent_is_not_waited_for() {
-        let body = r#"[{"id": 17}]"#;
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
-        let whole = format!("{head}{body}");
-        let client = patient(Duration::from_secs(2)).unwrap();
-        let cases = [
-            (0, "no answer came in time"),
-            (20, "no answer came in time"),
-            (head.len(), "the answer stopped in the middle"),
-            (whole.len() - 1, "the answer stopped in the middle"),
-        ];
-        let cut_short = cases.map(|(bytes, why)| {
-            let (client, said) = (&client, whole[..bytes].to_owned());
-            async move {
-                let error = asked(client, server(said).await, "known").await.unwrap_err();
-                let text = format!("{error:#}");
-                assert!(text.starts_with("/api/devices of 127.0.0.1: ") && text.contains(why), "{bytes}: {text}");
-            }
-        });
-        futures::future::join_all(cut_short).await;
-        assert_eq!(asked(&client, server(whole).await, "known").await.unwrap().len(), 1);
-    }
 }

@@ -1,8 +1,9 @@
 //! Which users of a Traccar server come along.
 
-use super::{LeftOut, Source, asked};
+use super::server::Refused;
+use super::{LeftOut, Source};
 use crate::app::organisation;
-use reqwest::StatusCode;
+use hyper::StatusCode;
 use std::collections::{HashMap, HashSet};
 use std::iter;
 use waystream_connectors::files::traccar::{self, Device, Group};
@@ -52,8 +53,8 @@ pub(super) async fn read(
 
 /// Whether the server knows who asks, and does not tell.
 fn is_refused(error: &anyhow::Error) -> bool {
-    let status = error.downcast_ref::<reqwest::Error>().and_then(reqwest::Error::status);
-    status.is_some_and(|status| [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN].contains(&status))
+    let refused = error.downcast_ref::<Refused>();
+    refused.is_some_and(|refused| [StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN].contains(&refused.status))
 }
 
 /// How one learns which devices a user sees.
@@ -96,10 +97,9 @@ impl<'a> Seen<'a> {
 
     /// What is linked to a user itself, by the server.
     async fn asked(&self, table: &str, user: i64) -> anyhow::Result<HashSet<i64>> {
-        let Source::Server { client, url, token, .. } = self.source else { return Ok(HashSet::new()) };
-        let mut page = url.join(&format!("api/{table}"))?;
-        page.query_pairs_mut().append_pair("userId", &user.to_string());
-        let rows = asked(client, page, token).await?;
+        let Source::Server { server, .. } = self.source else { return Ok(HashSet::new()) };
+        let user = user.to_string();
+        let rows = server.rows(&format!("api/{table}"), &[("userId", user.as_str())]).await?;
         Ok(rows.iter().filter_map(|row| row.text("id")?.parse().ok()).collect())
     }
 

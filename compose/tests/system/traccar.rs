@@ -6,14 +6,18 @@ use axum::extract::Query;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::serve::Listener;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::Path;
-use tokio::net::TcpListener;
+use std::process::Command;
+use tokio::net::{TcpListener, TcpStream};
 use waystream_domain::Timestamp;
+use waystream_tls::{Encryption, Entrance, TlsFiles, TlsStream, Welcome};
 
 /// A recording, and what Traccar would know of it.
 struct Recorded {
@@ -232,6 +236,79 @@ async fn a_server_that_runs_is_asked_for_all_of_it() {
         assert!(ended_well && said.starts_with("0 fleets, devices and geofences, 3 users and 1533 positions"), "{said} {why}");
         assert!(why.contains("driver@example.org sees 1 of 8 devices there"), "{why}");
         check(data, &wanted);
+    })
+    .await
+    .unwrap();
+}
+
+/// Speaks TLS and nothing else.
+struct Encrypted {
+    listener: TcpListener,
+    entrance: Entrance,
+}
+
+impl Listener for Encrypted {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, peer) = TcpListener::accept(&self.listener).await.unwrap();
+            let Ok(Welcome::Tls(acceptor)) = self.entrance.welcome(&stream, peer.ip()).await else { continue };
+            if let Ok(stream) = acceptor.accept(stream).await {
+                return (stream, peer);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// `ca.pem`, `stranger.pem`, and of the first a certificate for this machine: `server.pem` and `server.key`.
+fn certificates(folder: &Path) -> TlsFiles {
+    let openssl = |arguments: &str| {
+        let output =
+            Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().expect("openssl is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    for name in ["ca", "stranger"] {
+        openssl(&format!("req -x509 {key} -keyout {name}.key -out {name}.pem -subj /CN={name} -days 2"));
+    }
+    std::fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
+    openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost"));
+    openssl("x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile names");
+    TlsFiles { certificate: folder.join("server.pem"), key: folder.join("server.key") }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_asked_encrypted_if_its_certificate_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = certificates(folder.path());
+    let entrance = Encryption { files: Some(files), insecure: false }.entrance("traccar", &[]).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let router = Router::new()
+        .route("/api/devices", get(async || Json(json!([{ "id": 1, "uniqueId": "van-1", "name": "Van" }]))))
+        .fallback(async || Json(json!([])));
+    tokio::spawn(async move { axum::serve(Encrypted { listener, entrance }, router).await });
+
+    tokio::task::spawn_blocking(move || {
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let import = |authority: &str| {
+            let authority = folder.path().join(authority);
+            let asked = ["import", "traccar", "--url", &url, "--token", "known", "--since", "2026-11-30T00:00:00Z"];
+            crate::common::run(&[&asked[..], &["--ca-file", text(&authority), "--data", text(&data)]].concat()).unwrap()
+        };
+        let (_, why, ended_well) = import("stranger.pem");
+        assert!(!ended_well && why.contains("/api/groups of localhost: the server's certificate is not trusted"), "{why}");
+        let (_, why, ended_well) = import("nowhere.pem");
+        assert!(!ended_well && why.contains("--ca-file") && why.contains("nowhere.pem"), "{why}");
+        let (said, why, ended_well) = import("ca.pem");
+        assert!(ended_well && said.starts_with("1 fleets, devices and geofences, 0 users and 0 positions"), "{said} {why}");
     })
     .await
     .unwrap();

@@ -122,7 +122,7 @@ async fn sign_ins_and_passwords_are_recorded_without_what_nobody_may_know() {
     let kept = kept(&system).await;
     assert!(kept.iter().any(|record| record.contains("\"user/?\"")), "the one who does not exist, for the command line");
     let id: UserId = system::id("admin");
-    let hash = system.catalog.shared().read().unwrap().users[&id].password_hash.clone().unwrap();
+    let hash = system.catalog.shared().read().unwrap().user_passwords[&id].hash.clone();
     let sessions: Vec<String> = system.catalog.shared().read().unwrap().sessions.keys().cloned().collect();
     let tokens = [&admin.cookie, &owner.cookie].map(|cookie| cookie.split_once('=').unwrap().1.to_owned());
     let secrets = [

@@ -76,6 +76,29 @@ async fn an_invitation_signs_in_once_and_whoever_is_let_go_is_out_at_once() {
 }
 
 #[tokio::test]
+async fn whoever_chooses_something_as_he_is_demoted_or_let_go_stays_so() {
+    let system = System::start().await;
+    let admin = User::sign_in(&system, "admin").await;
+    let (viewer, metric) = (json!({ "role": "viewer" }), json!({ "units": "metric", "time_zone": null }));
+    for n in 0..10 {
+        let (name, path) = (format!("anna-{n}"), format!("/api/users/anna-{n}"));
+        let link = invite(&admin, &name, "dispatcher").await;
+        let cookie = follow(&system, &link).await.expect("the link signs in");
+        let anna = User { http: Client::new(), url: system.url.clone(), cookie };
+        let choose = || anna.ask(Method::PUT, "/api/session/preferences", Some(&metric));
+        let (demoted, chosen) = tokio::join!(admin.ask(Method::PUT, &path, Some(&viewer)), choose());
+        assert_eq!((demoted.0.as_u16(), chosen.0.as_u16()), (204, 204));
+        let session = anna.get("/api/session").await;
+        assert_eq!((&session["role"], &session["preferences"]), (&json!("viewer"), &metric));
+        let (gone, _) = tokio::join!(admin.ask(Method::DELETE, &path, None), choose());
+        assert_eq!(gone.0, 204);
+        let known = admin.get("/api/users").await;
+        assert!(known.as_array().unwrap().iter().all(|user| user["id"] != name.as_str()), "{known}");
+    }
+    system.stop().await;
+}
+
+#[tokio::test]
 async fn only_owners_manage_people_and_one_of_them_stays() {
     let system = System::start().await;
     let (admin, viewer) = (User::sign_in(&system, "admin").await, User::sign_in(&system, "viewer").await);

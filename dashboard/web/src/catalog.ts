@@ -4,8 +4,8 @@ import { apply as applyAcknowledged } from './acknowledged';
 import { api } from './api';
 import type { App } from './app';
 import { looksAround } from './roles';
-import type { State } from './state';
-import type { CatalogMessage, GeofenceCollection, SessionInfo } from './wire/types';
+import type { State, Store } from './state';
+import type { CatalogMessage, GeofenceCollection, GeofenceFeature, SessionInfo } from './wire/types';
 
 /** After a failure the server is asked again this much later. */
 const AGAIN_MS = 5_000;
@@ -15,25 +15,59 @@ export const NO_FENCES: GeofenceCollection = { type: 'FeatureCollection', featur
 
 type Told = Pick<State, 'fences' | 'fleets'>;
 
-/** With what somebody edited. */
-export function edited({ fences, fleets }: Told, change: CatalogMessage): Told {
-  if (change.kind === 'geofence') {
-    const after = new Map(fences);
-    if (change.value) after.set(change.id, change.value);
-    else after.delete(change.id);
-    return { fences: after, fleets };
+/** With what somebody edited. Whatever is many is copied once, however much was edited. */
+export function edited({ fences, fleets }: Told, changes: readonly CatalogMessage[]): Told {
+  let after: Map<string, GeofenceFeature> | null = null;
+  for (const change of changes) {
+    if (change.kind === 'geofence') {
+      after ??= new Map(fences);
+      if (change.value) after.set(change.id, change.value);
+      else after.delete(change.id);
+    } else if (change.kind === 'fleet') {
+      const others = fleets.filter((f) => f.id !== change.id);
+      fleets = change.value ? [...others, change.value].sort((a, b) => a.name.localeCompare(b.name)) : others;
+    }
   }
-  if (change.kind === 'fleet') {
-    const others = fleets.filter((f) => f.id !== change.id);
-    return { fences, fleets: change.value ? [...others, change.value].sort((a, b) => a.name.localeCompare(b.name)) : others };
-  }
-  return { fences, fleets };
+  return { fences: after ?? fences, fleets };
+}
+
+export type Edit = Extract<CatalogMessage, { kind: 'geofence' | 'fleet' }>;
+
+export interface Edits {
+  add: (change: Edit) => void;
+  /** What waits is not needed any more. */
+  forget: () => void;
+}
+
+/**
+ * Takes over what was edited, all of one animation frame at once: somebody may import ten thousand geofences. A page that nobody sees has no
+ * frames; of each thing only the last edit waits there.
+ */
+export function inFrames(store: Store, frame: (take: () => void) => unknown = requestAnimationFrame): Edits {
+  const waiting = new Map<string, Edit>();
+  let asked = false;
+  const take = (): void => {
+    asked = false;
+    if (waiting.size === 0) return;
+    const changes = [...waiting.values()];
+    waiting.clear();
+    store.set(edited(store.now, changes));
+  };
+  return {
+    add: (change) => {
+      waiting.set(`${change.kind}/${change.id}`, change);
+      if (asked) return;
+      asked = true;
+      frame(take);
+    },
+    forget: () => waiting.clear(),
+  };
 }
 
 /** All of it anew. `meanwhile`: told since it was asked for, and so perhaps not in the answers yet. */
 export function anew(session: SessionInfo, { features }: GeofenceCollection, meanwhile: readonly CatalogMessage[]): Told & Pick<State, 'session'> {
   const told: Told = { fences: new Map(features.map((f) => [f.properties.id, f])), fleets: session.fleets };
-  return { session, ...meanwhile.reduce(edited, told) };
+  return { session, ...edited(told, meanwhile) };
 }
 
 /** A filter by what is no longer there would hide everybody. Null: it need not change. */
@@ -44,6 +78,7 @@ export function withoutGone({ filter, fences, fleets }: Pick<State, 'filter' | '
 }
 
 export function followCatalog({ store, engine, select }: App): void {
+  const edits = inFrames(store);
   let asked = 0;
   /** Null while nothing is asked for. */
   let meanwhile: CatalogMessage[] | null = null;
@@ -63,6 +98,8 @@ export function followCatalog({ store, engine, select }: App): void {
       if (mine !== asked) return;
       store.set(anew(session, fences, meanwhile));
       meanwhile = null;
+      // Older than the answers, or among what was told meanwhile.
+      edits.forget();
     } catch {
       setTimeout(() => {
         if (mine === asked) void askAgain();
@@ -81,7 +118,7 @@ export function followCatalog({ store, engine, select }: App): void {
     switch (change.kind) {
       case 'geofence':
       case 'fleet':
-        store.set(edited(store.now, change));
+        edits.add(change);
         return;
       case 'acknowledgements':
         store.set({ acknowledged: applyAcknowledged(store.now.acknowledged, change) });

@@ -574,7 +574,7 @@ export const texts = {
       erasure: 'Erased history', retention: 'Time that history is kept',
     } as Record<string, string>,
     things: {
-      device: 'vehicle', fleet: 'fleet', geofence: 'geofence', command: 'command', user: 'user', session: 'session', api_token: 'API token',
+      device: 'vehicle', fleet: 'fleet', geofence: 'geofence', command: 'command', user: 'user', user_preferences: 'units and time zone of', session: 'session', api_token: 'API token',
       channel: 'channel', notification_rule: 'notification rule', query: 'SQL query', organisation: 'organisation', sign_in_link: 'sign-in link',
       second_factor: 'second factor of', unknown_device: 'refused device', acknowledgement: 'acknowledgement of', share_link: 'share link',
       device_token: 'token of', device_addresses: 'addresses of',

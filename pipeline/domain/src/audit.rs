@@ -208,6 +208,8 @@ fn is_recorded(by: &Actor, edit: &CatalogEdit) -> bool {
         CatalogEdit::Put(CatalogEntry::Handover(_)) | CatalogEdit::Remove(CatalogKey::Handover(_)) => false,
         // The change of the fleet says it.
         CatalogEdit::Put(CatalogEntry::FleetOwner(_)) | CatalogEdit::Remove(CatalogKey::FleetOwner(..)) => false,
+        // The removal of the user says it.
+        CatalogEdit::Remove(CatalogKey::UserPassword(_) | CatalogKey::UserPreferences(_)) => false,
         // It changes nothing that anybody has or may do.
         CatalogEdit::Put(CatalogEntry::SessionUse(_)) | CatalogEdit::Remove(CatalogKey::SessionUse(_)) => false,
         CatalogEdit::Put(CatalogEntry::Device(_)) | CatalogEdit::Remove(CatalogKey::Device(_)) => true,
@@ -260,6 +262,8 @@ fn shown_to(organisation: Option<&OrganisationId>, by: &Actor) -> Actor {
 
 fn shown_key(key: &CatalogKey) -> String {
     match key {
+        // Who has another password is what everybody wants to know of it.
+        CatalogKey::UserPassword(user) => CatalogKey::User(user.clone()).to_string(),
         CatalogKey::Session(hash) => format!("session/{}", session_name(hash)),
         CatalogKey::SessionUse(hash) => format!("session_use/{}", session_name(hash)),
         CatalogKey::SignInLink(hash) => format!("sign_in_link/{}", session_name(hash)),
@@ -274,6 +278,7 @@ fn change(by: &Actor, before: Option<&CatalogEntry>, after: Option<&CatalogEntry
         (Some(CatalogEntry::User(was)), Some(CatalogEntry::User(is))) if was.password_hash != is.password_hash => {
             Change::PasswordChanged
         }
+        (_, Some(CatalogEntry::UserPassword(_))) => Change::PasswordChanged,
         (_, Some(_)) => Change::Put,
         (_, None) => Change::Removed,
     }
@@ -315,6 +320,8 @@ impl<'a> Owners<'a> {
             CatalogEntry::Device(device) => self.of_fleet(&device.fleet),
             CatalogEntry::Geofence(geofence) => Some(geofence.organisation.clone()),
             CatalogEntry::User(user) => Some(user.organisation.clone()),
+            CatalogEntry::UserPassword(password) => Some(password.organisation.clone()),
+            CatalogEntry::UserPreferences(preferences) => Some(preferences.organisation.clone()),
             CatalogEntry::Session(session) => self.of_user(&session.user),
             CatalogEntry::SessionUse(used) => self.of_user(&self.known.sessions.get(&used.token_sha256)?.user),
             CatalogEntry::Query(query) => Some(query.organisation.clone()),

@@ -2,6 +2,7 @@
 
 mod entry;
 
+pub use crate::chosen::{UserPassword, UserPreferences};
 pub use crate::role::Role;
 pub use crate::session::{Session, SessionLimits, SessionUse};
 pub use entry::{CatalogEdit, CatalogEntry, CatalogKey};
@@ -70,9 +71,9 @@ pub struct User {
     pub organisation: OrganisationId,
     /// What the user may do.
     pub role: Role,
-    /// PHC string (argon2id); `None` until the user has chosen a password.
+    /// PHC string (argon2id) of a password that was chosen before these were entries of their own: see [`Catalog::password_of`].
     pub password_hash: Option<String>,
-    /// How figures and times are shown; `None` until the user has chosen.
+    /// How figures and times are shown, if that was chosen before: see [`Catalog::preferences_of`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preferences: Option<Preferences>,
 }
@@ -132,6 +133,10 @@ pub struct Catalog {
     pub geofences: BTreeMap<GeofenceId, Arc<Geofence>>,
     /// By sign-in name.
     pub users: BTreeMap<UserId, Arc<User>>,
+    /// By user; also of those who are gone.
+    pub user_passwords: BTreeMap<UserId, Arc<UserPassword>>,
+    /// By user; also of those who are gone.
+    pub user_preferences: BTreeMap<UserId, Arc<UserPreferences>>,
     /// By token hash.
     pub sessions: BTreeMap<String, Arc<Session>>,
     /// By token hash; also of sessions that have ended.
@@ -186,6 +191,8 @@ impl Catalog {
                 CatalogEntry::Device(e) => self.put_device(e),
                 CatalogEntry::Geofence(e) => drop(self.geofences.insert(e.id.clone(), Arc::new(e))),
                 CatalogEntry::User(e) => drop(self.users.insert(e.id.clone(), Arc::new(e))),
+                CatalogEntry::UserPassword(e) => drop(self.user_passwords.insert(e.user.clone(), Arc::new(e))),
+                CatalogEntry::UserPreferences(e) => drop(self.user_preferences.insert(e.user.clone(), Arc::new(e))),
                 CatalogEntry::Session(e) => drop(self.sessions.insert(e.token_sha256.clone(), Arc::new(e))),
                 CatalogEntry::SessionUse(e) => drop(self.session_uses.insert(e.token_sha256.clone(), e)),
                 CatalogEntry::Query(e) => drop(self.queries.insert(e.id.clone(), Arc::new(e))),
@@ -214,6 +221,8 @@ impl Catalog {
                 CatalogKey::Device(id) => self.remove_device(&id),
                 CatalogKey::Geofence(id) => drop(self.geofences.remove(&id)),
                 CatalogKey::User(id) => drop(self.users.remove(&id)),
+                CatalogKey::UserPassword(user) => drop(self.user_passwords.remove(&user)),
+                CatalogKey::UserPreferences(user) => drop(self.user_preferences.remove(&user)),
                 CatalogKey::Session(hash) => drop(self.sessions.remove(&hash)),
                 CatalogKey::SessionUse(hash) => drop(self.session_uses.remove(&hash)),
                 CatalogKey::Query(id) => drop(self.queries.remove(&id)),
@@ -255,6 +264,8 @@ impl Catalog {
             CatalogKey::Device(id) => self.devices.contains_key(id),
             CatalogKey::Geofence(id) => self.geofences.contains_key(id),
             CatalogKey::User(id) => self.users.contains_key(id),
+            CatalogKey::UserPassword(user) => self.user_passwords.contains_key(user),
+            CatalogKey::UserPreferences(user) => self.user_preferences.contains_key(user),
             CatalogKey::Session(hash) => self.sessions.contains_key(hash),
             CatalogKey::SessionUse(hash) => self.session_uses.contains_key(hash),
             CatalogKey::Query(id) => self.queries.contains_key(id),
@@ -289,6 +300,10 @@ impl Catalog {
             CatalogKey::Device(id) => CatalogEntry::Device(self.devices.get(id)?.as_ref().clone()),
             CatalogKey::Geofence(id) => CatalogEntry::Geofence(self.geofences.get(id)?.as_ref().clone()),
             CatalogKey::User(id) => CatalogEntry::User(self.users.get(id)?.as_ref().clone()),
+            CatalogKey::UserPassword(user) => CatalogEntry::UserPassword(self.user_passwords.get(user)?.as_ref().clone()),
+            CatalogKey::UserPreferences(user) => {
+                CatalogEntry::UserPreferences(self.user_preferences.get(user)?.as_ref().clone())
+            }
             CatalogKey::Session(hash) => CatalogEntry::Session(self.sessions.get(hash)?.as_ref().clone()),
             CatalogKey::SessionUse(hash) => CatalogEntry::SessionUse(self.session_uses.get(hash)?.clone()),
             CatalogKey::Query(id) => CatalogEntry::Query(self.queries.get(id)?.as_ref().clone()),

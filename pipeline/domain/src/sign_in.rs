@@ -62,13 +62,22 @@ impl Catalog {
         edits
     }
 
-    /// Edits that remove a user, and what belongs to nobody else: sessions, tokens, links, second factor. What they
+    /// Edits that remove a user, and what belongs to nobody else: sessions, tokens, links, password, second factor. What they
     /// have shared ends too, as they know by what secret.
     pub fn user_removal(&self, user: &UserId) -> Vec<CatalogEdit> {
+        let mut edits = vec![CatalogEdit::Remove(CatalogKey::User(user.clone()))];
+        edits.extend(self.belongings_removal(user));
+        edits
+    }
+
+    /// The same without the user: for whoever gets a name that somebody has had, who may have left something at another gateway.
+    pub fn belongings_removal(&self, user: &UserId) -> Vec<CatalogEdit> {
         let sessions = self.sessions.values().filter(|session| session.user == *user);
         let tokens = self.api_tokens.values().filter(|token| token.user == *user);
         let links = self.sign_in_links.values().filter(|link| link.user == *user);
-        let mut edits = vec![CatalogEdit::Remove(CatalogKey::User(user.clone()))];
+        let mut edits = Vec::new();
+        edits.extend(self.user_passwords.get(user).map(|_| CatalogEdit::Remove(CatalogKey::UserPassword(user.clone()))));
+        edits.extend(self.user_preferences.get(user).map(|_| CatalogEdit::Remove(CatalogKey::UserPreferences(user.clone()))));
         edits.extend(self.second_factors.get(user).map(|_| CatalogEdit::Remove(CatalogKey::SecondFactor(user.clone()))));
         edits.extend(sessions.flat_map(|session| Session::removal(&session.token_sha256)));
         edits.extend(tokens.map(|token| CatalogEdit::Remove(CatalogKey::ApiToken(token.id.clone()))));

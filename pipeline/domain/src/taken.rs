@@ -20,15 +20,11 @@ impl Catalog {
             _ => None,
         })
     }
+}
 
-    /// Whether these edits enter a user or a device that is not known yet.
-    pub fn is_entered_by(&self, edits: &[CatalogEdit]) -> bool {
-        edits.iter().any(|edit| match edit {
-            CatalogEdit::Put(CatalogEntry::User(user)) => !self.users.contains_key(&user.id),
-            CatalogEdit::Put(CatalogEntry::Device(device)) => !self.devices.contains_key(&device.id),
-            _ => false,
-        })
-    }
+/// Whether these edits put a user or a device: whose the name is must be the same when they are written as when it was looked at.
+pub fn puts_names(edits: &[CatalogEdit]) -> bool {
+    edits.iter().any(|edit| matches!(edit, CatalogEdit::Put(CatalogEntry::User(_) | CatalogEntry::Device(_))))
 }
 
 fn hand_over(edits: &[CatalogEdit], device: &DeviceId) -> bool {
@@ -68,14 +64,13 @@ mod tests {
         let mut catalog = Catalog::default();
         let taken = |catalog: &Catalog, by: &str, edit: CatalogEdit| catalog.taken_from_others(&owner_of(by), &[edit]);
         for (n, edit) in [fleet("ours", "o"), fleet("theirs", "p"), user("o"), device("ours")].into_iter().enumerate() {
-            assert_eq!(catalog.is_entered_by(std::slice::from_ref(&edit)), n > 1);
+            assert_eq!(puts_names(std::slice::from_ref(&edit)), n > 1);
             assert_eq!(taken(&catalog, "o", edit.clone()), None);
             catalog.apply(edit);
         }
         assert_eq!(taken(&catalog, "p", user("p")).as_deref(), Some("the name anna"));
         assert_eq!(taken(&catalog, "p", device("theirs")).as_deref(), Some("the device v7"));
         for edit in [user("o"), device("ours")] {
-            assert!(!catalog.is_entered_by(std::slice::from_ref(&edit)));
             assert_eq!(taken(&catalog, "o", edit), None, "its own");
         }
         let handover = Handover { device: "v7".parse().expect("an id"), stays: Vec::new() };

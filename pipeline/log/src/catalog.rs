@@ -13,7 +13,7 @@ use tracing::warn;
 use waystream_domain::catalog::{Role, User};
 use waystream_domain::codec::{decode_catalog, encode_audit, encode_catalog};
 use waystream_domain::{
-    Actor, AuditRecord, Catalog, CatalogEdit, CatalogEntry, FleetId, OrganisationId, SharedCatalog, Timestamp,
+    Actor, AuditRecord, Catalog, CatalogEdit, CatalogEntry, FleetId, OrganisationId, SharedCatalog, Timestamp, puts_names,
 };
 
 /// Edits that a subscriber may be behind; further ones are lost to it, and it must look at the whole catalog again.
@@ -27,7 +27,7 @@ pub struct CatalogHandle {
     shared: SharedCatalog,
     edits: broadcast::Sender<Arc<CatalogEdit>>,
     applied: watch::Receiver<u64>,
-    /// Held while somebody enters a user or a device, or takes from an organisation one of its owners.
+    /// Held while somebody puts a user or a device, or takes from an organisation one of its owners.
     turns: Arc<Mutex<()>>,
 }
 
@@ -107,8 +107,8 @@ impl CatalogHandle {
     /// Ids of fleets are claimed before: the topic is compacted to what was written last, so of two organisations that make one fleet
     /// at once the loser must not write it at all.
     ///
-    /// Users and devices that people enter come one after the other, so that of two organisations that enter one name at once in this process the
-    /// second is refused. So do edits by which owners are removed or demoted, as the last one of an organisation is not.
+    /// Users and devices that people put come one after the other, so that of two organisations that enter one name at once in this process the
+    /// second is refused, and so is who names a device that is being handed over. So do edits by which owners are removed or demoted, as the last one of an organisation is not.
     pub async fn edit(&self, by: &Actor, edits: Vec<CatalogEdit>) -> Result<(), LogError> {
         let turn = if self.takes_turns(by, &edits) { Some(Arc::clone(&self.turns).lock_owned().await) } else { None };
         let (records, claims, leaving) = {
@@ -146,7 +146,7 @@ impl CatalogHandle {
     /// Whether these edits wait for others that depend on the same.
     fn takes_turns(&self, by: &Actor, edits: &[CatalogEdit]) -> bool {
         let known = self.shared.read().unwrap_or_else(PoisonError::into_inner);
-        matches!(by, Actor::User { .. }) && (known.is_entered_by(edits) || !known.owners_leaving(edits).is_empty())
+        matches!(by, Actor::User { .. }) && (puts_names(edits) || !known.owners_leaving(edits).is_empty())
     }
 
     /// Makes these users no owners, before anything else becomes of them. If others have gone at the same moment, at another gateway, so that
@@ -235,7 +235,7 @@ mod tests {
     use tokio::sync::Semaphore;
     use waystream_domain::audit::Access;
     use waystream_domain::catalog::{Device, Fleet, Organisation};
-    use waystream_domain::{CatalogKey, UserId};
+    use waystream_domain::{CatalogKey, Handover, UserId};
 
     fn fleet(id: &str) -> CatalogEdit {
         fleet_of(id, "o")
@@ -352,6 +352,37 @@ mod tests {
                 made => panic!("{made:?}"),
             };
             assert_eq!(has_it.as_str(), winner);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_device_that_is_handed_over_does_not_come_back_by_another_name() {
+        let dir = tempfile::tempdir().expect("folder");
+        let log = EmbeddedLog::open(dir.path(), EmbeddedOptions::default()).expect("opens");
+        let (catalog, follower) = CatalogFollower::start(log.clone()).await.expect("starts");
+        tokio::spawn(follower.run(CancellationToken::new()));
+        let by = |organisation: &str| {
+            let (user, organisation) = ("anna".parse().expect("id"), organisation.parse().expect("id"));
+            Actor::User { user, organisation, via: Access::Password, address: None }
+        };
+        let device = |fleet: &str, name: &str| {
+            let (id, fleet) = ("v7".parse().expect("id"), fleet.parse().expect("id"));
+            CatalogEdit::Put(CatalogEntry::Device(Device { id, fleet, name: name.into() }))
+        };
+        let (giver, taker) = (by("o"), by("p"));
+        let fleets = vec![fleet_of("of-o", "o"), fleet_of("of-p", "p")];
+        catalog.edit(&Actor::CommandLine, fleets).await.expect("edits");
+        for _ in 0..10 {
+            catalog.edit(&Actor::CommandLine, vec![device("of-o", "Van")]).await.expect("edits");
+            let handover = Handover { device: "v7".parse().expect("id"), stays: Vec::new() };
+            let moving = vec![CatalogEdit::Put(CatalogEntry::Handover(handover)), device("of-p", "Van")];
+            let naming = vec![device("of-o", "Truck")];
+            let (moved, named) = tokio::join!(catalog.edit(&taker, moving), catalog.edit(&giver, naming));
+            moved.expect("it is handed over");
+            assert!(matches!(named, Ok(()) | Err(LogError::Taken(_))), "{named:?}");
+            let shared = catalog.shared();
+            let known = shared.read().expect("lock");
+            assert_eq!(known.owner_of(&"v7".parse().expect("id")).expect("it is there").as_str(), "p");
         }
     }
 

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, ClientConfig};
 use url::{Host, Url};
 
 /// Largest head of an answer, bytes.
@@ -39,7 +39,10 @@ pub enum AskError {
     /// This machine trusts nobody.
     #[error("{0}")]
     NoTrust(String),
-    /// The server does not speak TLS, or is not trusted.
+    /// Who vouches for the server's certificate is nobody whom we trust; or it is another's, or over its time.
+    #[error("the server's certificate is not trusted: {0}")]
+    Untrusted(io::Error),
+    /// The server does not speak TLS, or not with us.
     #[error("TLS: {0}")]
     Tls(io::Error),
     /// The connection ended, or what came is no HTTP.
@@ -82,8 +85,25 @@ impl Https {
         }
         let tls = self.tls.clone().map_err(AskError::NoTrust)?;
         let name = server_name(url).ok_or(AskError::Name)?;
-        let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(AskError::Tls)?;
+        let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(no_tls)?;
         exchange(stream, request, read).await
+    }
+}
+
+fn no_tls(error: io::Error) -> AskError {
+    let why = error.get_ref().and_then(|why| why.downcast_ref::<rustls::Error>());
+    let is_distrusted = why.is_some_and(|why| matches!(why, rustls::Error::InvalidCertificate(_)));
+    if is_distrusted { AskError::Untrusted(error) } else { AskError::Tls(error) }
+}
+
+/// Connects to the host of an address, for who may speak to any. The caller bounds the time.
+pub async fn connect(url: &Url) -> io::Result<TcpStream> {
+    let port = url.port_or_known_default().unwrap_or(443);
+    match url.host() {
+        Some(Host::Domain(name)) => TcpStream::connect((name, port)).await,
+        Some(Host::Ipv4(address)) => TcpStream::connect((address, port)).await,
+        Some(Host::Ipv6(address)) => TcpStream::connect((address, port)).await,
+        None => Err(io::Error::new(io::ErrorKind::InvalidInput, "the address has no host")),
     }
 }
 

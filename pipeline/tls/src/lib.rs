@@ -11,7 +11,7 @@ mod places;
 
 pub use client::{Exposed, TlsClient, TlsTrust, TrustError, is_local_host, trust_system_and};
 pub use files::{TlsError, TlsFiles};
-pub use https::{AskError, Https};
+pub use https::{AskError, Https, connect};
 pub use places::{Place, Places, sender};
 
 use files::LOOK_AGAIN;

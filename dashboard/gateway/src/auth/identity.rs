@@ -11,7 +11,7 @@ use std::ops::Deref;
 use std::sync::PoisonError;
 use std::time::Duration;
 use waystream_domain::audit::{Access, session_name};
-use waystream_domain::catalog::{Preferences, Role, Session, SessionLimits, User};
+use waystream_domain::catalog::{Preferences, Role, Session, SessionLimits, User, UserPassword, UserPreferences};
 use waystream_domain::{
     Actor, ApiToken, Catalog, CatalogEdit, CatalogEntry, CatalogKey, FleetId, OrganisationId, Timestamp, TokenId, TokenScope,
     UserId,
@@ -82,12 +82,12 @@ impl SignedIn {
 }
 
 impl Identity {
-    fn new(user: &User, grant: Grant, scopes: Option<BTreeSet<TokenScope>>) -> Self {
+    fn new(catalog: &Catalog, user: &User, grant: Grant, scopes: Option<BTreeSet<TokenScope>>) -> Self {
         Self {
             user: user.id.clone(),
             organisation: user.organisation.clone(),
             role: user.role,
-            has_password: user.password_hash.is_some(),
+            has_password: catalog.password_of(user).is_some(),
             grant,
             scopes,
             address: None,
@@ -207,7 +207,7 @@ impl Sessions {
             self.used.tell(session);
         }
         let grant = Grant::Session(session.to_owned());
-        Some(SignedIn { identity: Identity::new(user, grant, None), session: session.to_owned() })
+        Some(SignedIn { identity: Identity::new(&catalog, user, grant, None), session: session.to_owned() })
     }
 
     /// Returns when an identity has ended: its session or token is no more, or its user is gone or has moved to another
@@ -295,7 +295,7 @@ impl Sessions {
         }
         let shared = self.catalog.shared();
         let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-        catalog.users.get(identity.user())?.password_hash.clone()
+        catalog.password_of(catalog.users.get(identity.user())?).map(str::to_owned)
     }
 
     /// Keeps a new password hash, and ends the user's other sessions and the links that nobody has used: whoever chooses another
@@ -305,9 +305,9 @@ impl Sessions {
         {
             let shared = self.catalog.shared();
             let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(user) = catalog.users.get(identity.user()) {
-                let user = User { password_hash: Some(hash), ..user.as_ref().clone() };
-                edits.push(CatalogEdit::Put(CatalogEntry::User(user)));
+            if catalog.users.contains_key(identity.user()) {
+                let (user, organisation) = (identity.user().clone(), identity.organisation().clone());
+                edits.push(CatalogEdit::Put(CatalogEntry::UserPassword(UserPassword { user, organisation, hash })));
             }
             let others = catalog.sessions.values().filter(|s| s.user == *identity.user() && s.token_sha256 != identity.session);
             edits.extend(others.flat_map(|s| Session::removal(&s.token_sha256)));
@@ -323,9 +323,10 @@ impl Sessions {
         {
             let shared = self.catalog.shared();
             let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(user) = catalog.users.get(identity.user()) {
-                let user = User { preferences: Some(preferences), ..user.as_ref().clone() };
-                edits.push(CatalogEdit::Put(CatalogEntry::User(user)));
+            if catalog.users.contains_key(identity.user()) {
+                let (user, organisation) = (identity.user().clone(), identity.organisation().clone());
+                let chosen = UserPreferences { user, organisation, preferences };
+                edits.push(CatalogEdit::Put(CatalogEntry::UserPreferences(chosen)));
             }
         }
         self.catalog.edit(&identity.actor(), edits).await
@@ -356,7 +357,7 @@ impl Sessions {
 fn by_token(catalog: &Catalog, text: &str, now: Timestamp) -> Option<Identity> {
     let token = catalog.api_tokens.get(&ApiToken::id_of(text)?).filter(|token| token.is(text) && token.is_valid(now))?;
     let grant = Grant::Token(token.id.clone());
-    Some(Identity::new(catalog.users.get(&token.user)?, grant, Some(token.scopes.clone())))
+    Some(Identity::new(catalog, catalog.users.get(&token.user)?, grant, Some(token.scopes.clone())))
 }
 
 fn user_of_session<'a>(catalog: &'a Catalog, session: &str, limits: SessionLimits, now: Timestamp) -> Option<&'a User> {

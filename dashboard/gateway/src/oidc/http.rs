@@ -8,9 +8,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
-use tokio::net::TcpStream;
-use url::{Host, Url};
-use waystream_tls::Https;
+use url::Url;
+use waystream_tls::{Https, connect};
 
 /// Longest time of one request.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -70,14 +69,7 @@ impl Http {
     }
 
     async fn ask(&self, url: &Url, request: Request<Full<Bytes>>) -> Result<Answer, String> {
-        let port = url.port_or_known_default().unwrap_or(443);
-        let stream = match url.host() {
-            Some(Host::Domain(name)) => TcpStream::connect((name, port)).await,
-            Some(Host::Ipv4(ip)) => TcpStream::connect((ip, port)).await,
-            Some(Host::Ipv6(ip)) => TcpStream::connect((ip, port)).await,
-            None => return Err("the address has no host".into()),
-        };
-        let stream = stream.map_err(|e| format!("could not connect: {e}"))?;
+        let stream = connect(url).await.map_err(|e| format!("could not connect: {e}"))?;
         self.https.ask(url, stream, request, read).await.map_err(text)?
     }
 }

@@ -112,8 +112,8 @@ pub(super) async fn change(
         return Err(ApiError::Forbidden("your role may only look".into()));
     }
     let device_id: DeviceId = id.parse().map_err(|e| ApiError::BadRequest(format!("id: {e}")))?;
-    let fleet = rest.own_fleet(&identity, &edit.fleet)?;
     let turn = rest.turn(&identity).await;
+    let fleet = rest.own_fleet(&identity, &edit.fleet)?;
     let taken = rest.look(&rest.catalog.shared()).devices.contains_key(&device_id);
     if taken && rest.own_device(&identity, &device_id).is_none() {
         // Somebody else's: as if it weren't there.
@@ -133,6 +133,7 @@ pub(super) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
+    let _turn = rest.turn(&identity).await;
     let device = rest.own(&identity, &id)?;
     let edits = {
         let shared = rest.catalog.shared();

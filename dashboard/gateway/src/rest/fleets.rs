@@ -63,6 +63,8 @@ pub(super) async fn change(
     Json(edit): Json<FleetEdit>,
 ) -> Result<Json<FleetInfo>, ApiError> {
     require_editor(&identity)?;
+    // Within a turn, so that one that is being removed does not come back by it.
+    let _turn = rest.turn(&identity).await;
     let id = rest.own_fleet(&identity, &id)?;
     let known = rest.look(&rest.catalog.shared()).fleets.get(&id).map(|fleet| fleet.rules);
     let rules = rules(&edit)?.or(known).unwrap_or_default();
@@ -81,6 +83,7 @@ pub(super) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
+    let _turn = rest.turn(&identity).await;
     let id = rest.own_fleet(&identity, &id)?;
     if rest.look(&rest.catalog.shared()).devices.values().any(|d| d.fleet == id) {
         return Err(ApiError::Conflict(format!("fleet {id} still has devices")));

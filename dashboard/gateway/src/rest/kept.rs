@@ -68,8 +68,9 @@ impl Rest {
         own.cloned().ok_or_else(|| ApiError::NotFound(format!("there is no {} {id}", T::ONE)))
     }
 
-    /// Removes the one of this key, if it is the identity's organisation's.
+    /// Removes the one of this key, if it is the identity's organisation's. Within a turn, so that nobody who is changing it brings it back.
     pub(super) async fn remove_entry<T: Owned>(&self, identity: &Identity, id: &str) -> Result<StatusCode, ApiError> {
+        let _turn = self.turn(identity).await;
         let key = self.own_entry::<T>(identity, id)?.key();
         self.catalog.edit(&identity.actor(), vec![CatalogEdit::Remove(key)]).await?;
         Ok(DONE)

@@ -60,6 +60,7 @@ pub(super) async fn create(
     Json(edit): Json<SavedQueryEdit>,
 ) -> Result<(StatusCode, Json<SavedQueryInfo>), ApiError> {
     require_editor(&identity)?;
+    let _turn = rest.turn(&identity).await;
     rest.room_for::<SavedQuery>(&identity)?;
     let id = QueryId::new(format!("{:016x}", rand::random::<u64>())).expect("hex digits are an id");
     Ok((StatusCode::CREATED, Json(keep(&rest, &identity, id, edit).await?)))
@@ -75,6 +76,7 @@ pub(super) async fn change(
     Json(edit): Json<SavedQueryEdit>,
 ) -> Result<Json<SavedQueryInfo>, ApiError> {
     require_editor(&identity)?;
+    let _turn = rest.turn(&identity).await;
     let id = rest.own_entry::<SavedQuery>(&identity, &id)?.id.clone();
     Ok(Json(keep(&rest, &identity, id, edit).await?))
 }

@@ -1,4 +1,5 @@
-//! What adds to what an organisation has: as far as there is room, and one at a time, so that of many who ask at once each is counted.
+//! What adds to what an organisation has: as far as there is room, and one at a time, so that of many who ask at once each is counted. And what
+//! writes an entry whole after a look at it, so that one that is removed in between does not come back.
 
 use super::{ApiError, Rest};
 use crate::auth::Identity;
@@ -22,7 +23,7 @@ impl Turns {
     }
 }
 
-/// A turn of an organisation: nobody else of it adds anything at this gateway while it lasts. Whatever has to hold of what is there already
+/// A turn of an organisation: nobody else of it adds or changes anything at this gateway while it lasts. Whatever has to hold of what is there already
 /// is looked at within it.
 pub(super) struct Turn<'a> {
     /// What REST needs.
@@ -33,7 +34,7 @@ pub(super) struct Turn<'a> {
 }
 
 impl Rest {
-    /// Waits for a turn to add something to what the identity's organisation has.
+    /// Waits for a turn to add something to what the identity's organisation has, or to change it.
     pub(super) async fn turn<'a>(&'a self, identity: &'a Identity) -> Turn<'a> {
         Turn { rest: self, identity, _held: self.turns.take(identity.organisation()).await }
     }

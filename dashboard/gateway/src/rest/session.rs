@@ -32,7 +32,7 @@ fn info(rest: &RestState, identity: &Identity) -> SessionInfo {
         Role::Viewer => "viewer",
         Role::Installer => "installer",
     };
-    let preferences = catalog.users.get(identity.user()).and_then(|user| user.preferences.as_ref());
+    let preferences = catalog.users.get(identity.user()).and_then(|user| catalog.preferences_of(user));
     let fleets = catalog.fleets_of(identity.organisation());
     SessionInfo {
         user: identity.user().to_string(),
@@ -60,7 +60,7 @@ pub(super) async fn sign_in(
     let hash = asked.as_ref().and_then(|user| {
         let shared = rest.catalog.shared();
         let catalog = shared.read().unwrap_or_else(PoisonError::into_inner);
-        catalog.users.get(user)?.password_hash.clone()
+        catalog.password_of(catalog.users.get(user)?).map(str::to_owned)
     });
     let matches = match rest.passwords.verify(request.password, hash).await {
         Ok(matches) => matches,

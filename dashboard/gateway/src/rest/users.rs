@@ -39,7 +39,7 @@ pub(super) async fn list(State(rest): State<RestState>, identity: SignedIn) -> R
     require_owner(&identity)?;
     let shared = rest.catalog.shared();
     let catalog = rest.look(&shared);
-    Ok(Json(people(&catalog, identity.organisation()).map(|user| user.as_ref().into()).collect()))
+    Ok(Json(people(&catalog, identity.organisation()).map(|user| UserInfo::of(user, &catalog)).collect()))
 }
 
 /// Invites somebody. The answer has the link that signs in for the first time.
@@ -54,7 +54,8 @@ pub(super) async fn create(
     require_owner(&identity)?;
     let id: UserId = request.id.trim().parse().map_err(|error| ApiError::BadRequest(format!("id: {error}")))?;
     let _turn = rest.turn(&identity).await;
-    {
+    // What somebody of this name chose or was given as he was let go at another gateway is not this one's.
+    let mut edits = {
         let shared = rest.catalog.shared();
         let catalog = rest.look(&shared);
         // People sign in without saying whose they are, so names are everybody's.
@@ -64,12 +65,14 @@ pub(super) async fn create(
         if people(&catalog, identity.organisation()).count() >= MAX_USERS {
             return Err(ApiError::Conflict(format!("there are {MAX_USERS} users already")));
         }
-    }
+        catalog.belongings_removal(&id)
+    };
     let organisation = identity.organisation().clone();
     require_owner_now(&rest, &identity)?;
     let user = User { id: id.clone(), organisation, role: request.role.into(), password_hash: None, preferences: None };
     tracing::info!(by = %identity.user(), user = %id, role = ?user.role, "user invited");
-    rest.catalog.edit(&identity.actor(), vec![CatalogEdit::Put(CatalogEntry::User(user))]).await?;
+    edits.push(CatalogEdit::Put(CatalogEntry::User(user)));
+    rest.catalog.edit(&identity.actor(), edits).await?;
     // Another organisation may have invited somebody of this name at another gateway at the same moment: the later one has it, and what the
     // other has given meanwhile opens nothing here.
     let given = {
@@ -79,9 +82,7 @@ pub(super) async fn create(
         if !has_it {
             return Err(ApiError::Conflict(format!("the name {id} is taken")));
         }
-        let mut given = catalog.user_removal(&id);
-        given.retain(|edit| !matches!(edit, CatalogEdit::Remove(CatalogKey::User(_))));
-        given
+        catalog.belongings_removal(&id)
     };
     if !given.is_empty() {
         rest.catalog.edit(&identity.actor(), given).await?;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
+use waystream_domain::Catalog;
 use waystream_domain::catalog::{Preferences, Role, Units, User};
 
 /// What a user may do.
@@ -101,9 +102,10 @@ impl From<PreferencesInfo> for Preferences {
     }
 }
 
-impl From<&User> for UserInfo {
-    fn from(user: &User) -> Self {
-        Self { id: user.id.to_string(), role: user.role.into(), has_password: user.password_hash.is_some() }
+impl UserInfo {
+    /// A user of this catalog.
+    pub(crate) fn of(user: &User, catalog: &Catalog) -> Self {
+        Self { id: user.id.to_string(), role: user.role.into(), has_password: catalog.password_of(user).is_some() }
     }
 }
 

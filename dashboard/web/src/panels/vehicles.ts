@@ -4,9 +4,10 @@ import type { App, Panel } from '../app';
 import { age, speedText } from '../format';
 import { followDeviceFilter } from '../device_filter';
 import { looksAround } from '../roles';
-import { serverNow } from '../state';
+import { serverNow, type State } from '../state';
 import { texts } from '../texts';
 import { field, h, options, setText } from '../ui/dom';
+import { whenShown } from '../ui/when_shown';
 import type { Filter, SortKey, VehicleRow } from '../worker/protocol';
 import { listKeys } from './list_keys';
 import { transfersButton } from './transfers';
@@ -60,19 +61,22 @@ export function vehiclesPanel(app: App): Panel {
   const fleetSelect = h('select', { onchange: () => setFilter({ fleet: fleetSelect.value || null }) });
   const fleetField = field(texts.vehicles.fleet, fleetSelect);
   const fenceSelect = h('select', { onchange: () => setFilter({ fence: fenceSelect.value || null }) });
-  store.on(['fences'], ({ fences, filter }) => {
-    const sorted = [...fences.values()].map(({ properties: { id, name } }) => [id, name] as const).sort((a, b) => a[1].localeCompare(b[1]));
-    options(fenceSelect, [['', texts.vehicles.anywhere], ...sorted], filter.fence ?? '');
-  });
   const attribute = h('input', {
     value: store.now.filter.attribute, placeholder: texts.vehicles.attributeExample, onchange: () => setFilter({ attribute: attribute.value.trim() }),
   });
   const attributeFault = h('p', { class: 'error', role: 'alert' });
   followDeviceFilter(app, (message) => setText(attributeFault, message));
-  const more = h('details', { class: 'rules', open: store.now.filter.fence !== null || store.now.filter.attribute !== '' },
+  const more = h('details', { class: 'rules', open: store.now.filter.fence !== null || store.now.filter.attribute !== '', ontoggle: () => chooseFences(store.now.fences) },
     h('summary', {}, texts.vehicles.more), h('div', { class: 'field-row' }, field(texts.vehicles.fence, fenceSelect), field(texts.vehicles.attribute, attribute)),
     h('p', { class: 'hint' }, texts.vehicles.filterAge), attributeFault);
   more.hidden = !looksAround(store.now);
+  // There may be ten thousand.
+  const chooseFences = whenShown<State['fences']>(() => store.now.panel === 'vehicles' && more.open && !more.hidden, (fences) => {
+    const { compare } = new Intl.Collator();
+    const sorted = [...fences.values()].map(({ properties: { id, name } }) => [id, name] as const).sort((a, b) => compare(a[1], b[1]));
+    options(fenceSelect, [['', texts.vehicles.anywhere], ...sorted], store.now.filter.fence ?? '');
+  });
+  store.on(['fences', 'panel'], ({ fences }) => chooseFences(fences));
   const sortSelect = h('select', { onchange: () => setFilter({ sort: sortSelect.value as SortKey }) });
   options(sortSelect, Object.entries(texts.vehicles.sorts) as [SortKey, string][], store.now.filter.sort);
   store.on(['fleets'], ({ fleets, filter }) => {

@@ -1,7 +1,7 @@
 //! Records as they come of edits.
 
 use super::*;
-use crate::catalog::{Device, Fleet, Organisation, Role, SavedQuery};
+use crate::catalog::{Device, Fleet, Organisation, Preferences, Role, SavedQuery, Units, UserPassword, UserPreferences};
 use crate::command::{Command, Instruction, Progress};
 use crate::geofence::{Checks, Defaults, from_geojson};
 use crate::notify::{Channel, Content, DeliveryState, NotificationRule, Secret, Target};
@@ -32,6 +32,10 @@ fn anna(session: &str) -> Actor {
         via: Access::Session { session: session_name(session) },
         address: Some([192, 0, 2, 1].into()),
     }
+}
+
+fn own_password(hash: &str) -> CatalogEntry {
+    CatalogEntry::UserPassword(UserPassword { user: id("anna"), organisation: id("ours"), hash: hash.to_owned() })
 }
 
 fn user(password_hash: Option<&str>) -> CatalogEntry {
@@ -109,6 +113,12 @@ fn all() -> Vec<CatalogEntry> {
         CatalogEntry::Organisation(Organisation { id: id("ours"), name: "Ours".into() }),
         fleet("north", "ours"),
         user(Some(SECRET)),
+        own_password(SECRET),
+        CatalogEntry::UserPreferences(UserPreferences {
+            user: id("anna"),
+            organisation: id("ours"),
+            preferences: Preferences { units: Units::Metric, time_zone: None },
+        }),
         device("north"),
         area(),
         session(SECRET),
@@ -207,7 +217,7 @@ fn only(records: Vec<AuditRecord>) -> AuditRecord {
 fn no_secret_gets_into_a_record() {
     let removals = all().iter().map(|entry| CatalogEdit::Remove(entry.key())).collect::<Vec<_>>();
     // Secrets that are put, that stay, that are replaced, and that go.
-    let others = || puts(vec![user(Some("another")), webhook("another", "another")]);
+    let others = || puts(vec![user(Some("another")), own_password("another"), webhook("another", "another")]);
     let whole = catalog(all());
     let mut records = AuditRecord::of_edits(at(0), &anna(SECRET), &puts(all()), &Catalog::default());
     assert_eq!(records.len(), all().len(), "every kind is recorded");
@@ -221,7 +231,7 @@ fn no_secret_gets_into_a_record() {
     }
     // What the test looks for is there to be found.
     let kept = all().iter().filter(|entry| serde_json::to_string(entry).expect("JSON").contains(SECRET)).count();
-    assert_eq!(kept, 9, "users, sessions, channels, both kinds of tokens and links, second factors, transfers");
+    assert_eq!(kept, 10, "users, passwords, sessions, channels, both kinds of tokens and links, second factors, transfers");
 }
 
 #[test]
@@ -246,6 +256,9 @@ fn a_record_says_what_it_was_and_what_it_is_and_whose() {
     assert_eq!(password.change, Change::PasswordChanged);
     assert_eq!(shown(password.before).map(|view| view["password"].clone()), Some(json!("hidden")));
     assert_eq!(shown(password.after).map(|view| view["password"].clone()), Some(json!("hidden, changed")));
+    let chosen = record(CatalogEdit::Put(own_password("new")));
+    assert_eq!((chosen.change, chosen.key.as_str()), (Change::PasswordChanged, "user/anna"));
+    assert_eq!(shown(chosen.after).map(|view| view["password"].clone()), Some(json!("hidden, changed")));
     let same = record(CatalogEdit::Put(user(Some("old"))));
     assert_eq!((same.change, same.before), (Change::Put, same.after));
 }

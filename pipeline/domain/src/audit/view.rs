@@ -1,6 +1,6 @@
 //! What is shown of an entry in a record: enough to see what was changed, and no secret.
 
-use crate::catalog::{Session, SessionUse, User};
+use crate::catalog::{Session, SessionUse, User, UserPassword, UserPreferences};
 use crate::notify::{Channel, Target};
 use crate::second_factor::SecondFactor;
 use crate::{ApiToken, CatalogEntry, DeviceToken, ShareLink, SignInLink, Transfer};
@@ -38,6 +38,16 @@ impl View {
                     fields.insert("preferences".into(), json!(preferences));
                 }
                 user
+            }
+            CatalogEntry::UserPassword(UserPassword { user, organisation, hash }) => {
+                let was = before.and_then(|before| match before {
+                    CatalogEntry::UserPassword(was) => Some(was.hash.as_str()),
+                    _ => None,
+                });
+                json!({ "id": user, "organisation": organisation, "password": hidden(Some(hash.as_str()), was, true) })
+            }
+            CatalogEntry::UserPreferences(UserPreferences { user, organisation, preferences }) => {
+                json!({ "id": user, "organisation": organisation, "preferences": preferences })
             }
             CatalogEntry::Session(Session { token_sha256: _, user, expires_at: _, password_until: _ }) => {
                 json!({ "user": user })

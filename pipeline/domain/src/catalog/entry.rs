@@ -1,6 +1,7 @@
 //! The entries of the catalog, and their keys: what edits are made of.
 
 use super::{Device, Fleet, Organisation, SavedQuery, Session, SessionUse, User};
+use crate::chosen::{UserPassword, UserPreferences};
 use crate::command::Command;
 use crate::device_access::{DeviceAddresses, DeviceToken};
 use crate::erasure::Erasure;
@@ -34,6 +35,10 @@ pub enum CatalogEntry {
     Geofence(Geofence),
     /// A person.
     User(User),
+    /// What that one has chosen to sign in with.
+    UserPassword(UserPassword),
+    /// How that one reads figures and times.
+    UserPreferences(UserPreferences),
     /// A signed-in browser.
     Session(Session),
     /// When a session was last used.
@@ -91,6 +96,10 @@ pub enum CatalogKey {
     Geofence(GeofenceId),
     /// A user.
     User(UserId),
+    /// A user's password.
+    UserPassword(UserId),
+    /// How a user reads figures and times.
+    UserPreferences(UserId),
     /// A session, by its token's hash.
     Session(String),
     /// When a session was last used, by its token's hash.
@@ -145,6 +154,8 @@ impl CatalogEntry {
             Self::Device(d) => CatalogKey::Device(d.id.clone()),
             Self::Geofence(g) => CatalogKey::Geofence(g.id.clone()),
             Self::User(u) => CatalogKey::User(u.id.clone()),
+            Self::UserPassword(p) => CatalogKey::UserPassword(p.user.clone()),
+            Self::UserPreferences(p) => CatalogKey::UserPreferences(p.user.clone()),
             Self::Session(s) => CatalogKey::Session(s.token_sha256.clone()),
             Self::SessionUse(u) => CatalogKey::SessionUse(u.token_sha256.clone()),
             Self::Query(q) => CatalogKey::Query(q.id.clone()),
@@ -178,6 +189,8 @@ impl fmt::Display for CatalogKey {
             Self::Device(id) => write!(f, "device/{id}"),
             Self::Geofence(id) => write!(f, "geofence/{id}"),
             Self::User(id) => write!(f, "user/{id}"),
+            Self::UserPassword(user) => write!(f, "user_password/{user}"),
+            Self::UserPreferences(user) => write!(f, "user_preferences/{user}"),
             Self::Session(hash) => write!(f, "session/{hash}"),
             Self::SessionUse(hash) => write!(f, "session_use/{hash}"),
             Self::Query(id) => write!(f, "query/{id}"),
@@ -215,6 +228,8 @@ impl CatalogKey {
             "device" => Self::Device(id.parse().ok()?),
             "geofence" => Self::Geofence(id.parse().ok()?),
             "user" => Self::User(id.parse().ok()?),
+            "user_password" => Self::UserPassword(id.parse().ok()?),
+            "user_preferences" => Self::UserPreferences(id.parse().ok()?),
             "session" => Self::Session(id.to_owned()),
             "session_use" => Self::SessionUse(id.to_owned()),
             "query" => Self::Query(id.parse().ok()?),

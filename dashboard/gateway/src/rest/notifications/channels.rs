@@ -85,6 +85,7 @@ pub(crate) async fn create(
     Json(edit): Json<ChannelEdit>,
 ) -> Result<(StatusCode, Json<ChannelInfo>), ApiError> {
     require_editor(&identity)?;
+    let _turn = rest.turn(&identity).await;
     rest.room_for::<Channel>(&identity)?;
     Ok((StatusCode::CREATED, Json(keep(&rest, &identity, new_id("channel")?, None, edit).await?)))
 }
@@ -99,6 +100,7 @@ pub(crate) async fn change(
     Json(edit): Json<ChannelEdit>,
 ) -> Result<Json<ChannelInfo>, ApiError> {
     require_editor(&identity)?;
+    let _turn = rest.turn(&identity).await;
     let before: Arc<Channel> = rest.own_entry(&identity, &id)?;
     let secret = match &before.target {
         Target::Webhook { secret, .. } => Some(secret.clone()),
@@ -116,6 +118,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     require_editor(&identity)?;
+    let _turn = rest.turn(&identity).await;
     let id = rest.own_entry::<Channel>(&identity, &id)?.id.clone();
     if let Some(rule) = rest.look(&rest.catalog.shared()).notification_rules.values().find(|rule| rule.channel == id) {
         return Err(ApiError::Conflict(format!("the rule {} tells over this channel", rule.name)));

@@ -58,6 +58,7 @@ pub(crate) async fn create(
     Json(edit): Json<ReportEdit>,
 ) -> Result<(StatusCode, Json<ReportInfo>), ApiError> {
     require_editor(&identity)?;
+    let _turn = rest.turn(&identity).await;
     rest.room_for::<Report>(&identity)?;
     Ok((StatusCode::CREATED, Json(keep(&rest, &identity, new_id("report")?, edit).await?)))
 }
@@ -72,6 +73,7 @@ pub(crate) async fn change(
     Json(edit): Json<ReportEdit>,
 ) -> Result<Json<ReportInfo>, ApiError> {
     require_editor(&identity)?;
+    let _turn = rest.turn(&identity).await;
     let id = rest.own_entry::<Report>(&identity, &id)?.id.clone();
     Ok(Json(keep(&rest, &identity, id, edit).await?))
 }

@@ -61,6 +61,7 @@ pub(crate) async fn create(
     Json(edit): Json<NotificationRuleEdit>,
 ) -> Result<(StatusCode, Json<NotificationRuleInfo>), ApiError> {
     require_editor(&identity)?;
+    let _turn = rest.turn(&identity).await;
     rest.room_for::<NotificationRule>(&identity)?;
     Ok((StatusCode::CREATED, Json(keep(&rest, &identity, new_id("rule")?, edit).await?)))
 }
@@ -75,6 +76,7 @@ pub(crate) async fn change(
     Json(edit): Json<NotificationRuleEdit>,
 ) -> Result<Json<NotificationRuleInfo>, ApiError> {
     require_editor(&identity)?;
+    let _turn = rest.turn(&identity).await;
     let id = rest.own_entry::<NotificationRule>(&identity, &id)?.id.clone();
     Ok(Json(keep(&rest, &identity, id, edit).await?))
 }
