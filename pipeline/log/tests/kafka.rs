@@ -169,6 +169,22 @@ async fn a_process_that_comes_back_in_a_hand_over_leaves_no_partition_alone() {
     drop(in_a);
 }
 
+/// Two processes under one name: the older one is a member no more, and the newer one stays what it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_name_another_process_has_taken_ends_and_says_so() {
+    let options = shared().await.options();
+    let (old, new) = (open(&options).await, open(&options).await);
+    let mut in_old = old.join("dataflow").await.expect("joins");
+    let alone = share_of(&mut *in_old, 6).await;
+    let mut in_new = new.join("dataflow").await.expect("joins");
+    let taken = share_of(&mut *in_new, 6).await;
+    soon("the end of the share", alone.ends.cancelled()).await;
+    let ended = soon("the end of the membership", in_old.share()).await;
+    assert!(matches!(&ended, Err(LogError::Closed(why)) if why.contains(&options.instance)), "{ended:?}");
+    assert!(!taken.ends.is_cancelled());
+    new.commit(&group(0), Vec::new(), &Offsets::from([((Topic::Positions, 5), 1)])).await.expect("its own");
+}
+
 /// Each partition is one process's at any time and may be committed by that one only; the rest share out what others leave.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_processes_share_sixty_four_partitions() {

@@ -4,6 +4,7 @@
 use super::aside::Aside;
 use super::error::{tell_error, tell_log};
 use super::options::KafkaOptions;
+use super::place;
 use super::unowned::Unowned;
 use crate::{LogError, Membership, Share, Topic, metrics};
 use async_trait::async_trait;
@@ -57,6 +58,8 @@ struct Shared {
     /// A share may be due.
     bell: Notify,
     hand_over: Duration,
+    /// What all clients of this membership are called, and no others.
+    client_id: String,
 }
 
 /// A membership, as commits see it.
@@ -94,6 +97,7 @@ pub(super) fn join(options: &KafkaOptions, members: &Members, group: &str) -> Re
         given_back: Condvar::new(),
         bell: Notify::new(),
         hand_over: options.hand_over_timeout,
+        client_id: place::client_id(&options.instance),
     });
     let consumer = Mutex::new(Arc::new(client(options, group, &shared)?));
     let member = Arc::new(Member { shared: Arc::clone(&shared), consumer });
@@ -111,6 +115,7 @@ fn client(options: &KafkaOptions, group: &str, shared: &Arc<Shared>) -> Result<C
         .set("isolation.level", "read_committed")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("group.instance.id", &options.instance)
+        .set("client.id", &shared.client_id)
         .set("session.timeout.ms", KafkaOptions::millis(options.session_timeout))
         .set("heartbeat.interval.ms", KafkaOptions::millis(options.session_timeout / 4))
         // While partitions are handed over nothing is polled.
@@ -131,29 +136,36 @@ fn client(options: &KafkaOptions, group: &str, shared: &Arc<Shared>) -> Result<C
 fn listen(options: &KafkaOptions, group: &str, member: &Member) {
     let shared = &member.shared;
     let mut consumer = member.consumer();
-    let mut unowned = Unowned::new(options, group);
+    let mut unowned = Unowned::new(options, group, &shared.client_id);
     let late = options.session_timeout * BACK_IN_SESSIONS;
-    let (mut replaced, mut shut_out) = (None, false);
+    let mut shut_out: Option<Instant> = None;
     while !shared.state().left {
-        if shut_out || shared.state().lost.is_some_and(|lost| lost.elapsed() > late) {
+        let joins_anew = match shut_out {
+            Some(since) => match place::is_taken(&consumer, &options.group_name(group), &shared.client_id) {
+                Ok(true) => {
+                    let name = &options.instance;
+                    return shared.fail(format!("another process has joined the group {group} under the name {name}"));
+                }
+                // If that process learns of us it ends, so one of both stays.
+                Err(_) if since.elapsed() > late => Some("shut_out"),
+                Err(error) => {
+                    tracing::debug!(%error, group, "who is in a kafka group can't be told");
+                    std::thread::sleep(LISTEN);
+                    continue;
+                }
+                Ok(false) => Some("shut_out"),
+            },
+            None => shared.state().lost.is_some_and(|lost| lost.elapsed() > late).then_some("lost"),
+        };
+        if let Some(why) = joins_anew {
             shared.state().lost = Some(Instant::now());
             match client(options, group, shared) {
                 Ok(new) => {
-                    if std::mem::take(&mut shut_out) {
-                        // It replaces nobody who may still come back.
-                        replaced = None;
-                        tracing::warn!(
-                            group,
-                            "a member of a kafka group, shut out by the client that it had replaced, joins anew"
-                        );
-                        metrics::joined_anew(group, "shut_out");
-                    } else {
-                        replaced = Some(Instant::now());
-                        tracing::warn!(group, "a member of a kafka group has not come back to it, and joins anew");
-                        metrics::joined_anew(group, "lost");
-                    }
+                    shut_out = None;
+                    tracing::warn!(group, why, "a member of a kafka group joins it anew");
+                    metrics::joined_anew(group, why);
                     consumer = Arc::new(new);
-                    unowned = Unowned::new(options, group);
+                    unowned = Unowned::new(options, group, &shared.client_id);
                     *member.consumer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&consumer);
                 }
                 Err(error) => tracing::warn!(group, %error, "a member of a kafka group has not come back to it"),
@@ -161,13 +173,12 @@ fn listen(options: &KafkaOptions, group: &str, member: &Member) {
         }
         match consumer.poll(LISTEN) {
             None | Some(Ok(_)) => {}
-            // By the client that it replaced, most likely, which has come back after all.
-            Some(Err(KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId)))
-                if replaced.is_some_and(|replaced: Instant| replaced.elapsed() < late) =>
-            {
-                let owned = shared.state().owned.clone();
-                shared.lose(&owned);
-                shut_out = true;
+            Some(Err(KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId))) => {
+                if shut_out.is_none() {
+                    let owned = shared.state().owned.clone();
+                    shared.lose(&owned);
+                    shut_out = Some(Instant::now());
+                }
                 std::thread::sleep(LISTEN);
                 continue;
             }

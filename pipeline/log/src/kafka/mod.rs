@@ -7,6 +7,7 @@ mod aside;
 mod error;
 mod member;
 mod options;
+mod place;
 mod queries;
 mod reader;
 mod topics;

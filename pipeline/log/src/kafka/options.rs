@@ -210,10 +210,15 @@ impl KafkaOptions {
     }
 
     /// A consumer that is told what to read and commits nothing by itself.
+    /// What Kafka calls a group.
+    pub(super) fn group_name(&self, group: &str) -> String {
+        format!("{}{group}", self.prefix)
+    }
+
     pub(super) fn consumer(&self, group: &str) -> ClientConfig {
         let mut config = self.client();
         config
-            .set("group.id", format!("{}{group}", self.prefix))
+            .set("group.id", self.group_name(group))
             .set("socket.timeout.ms", ANSWER)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")

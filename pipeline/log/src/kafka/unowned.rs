@@ -22,6 +22,7 @@ const STABLE: &str = "Stable";
 pub(super) struct Unowned<'a> {
     options: &'a KafkaOptions,
     group: String,
+    client_id: &'a str,
     looked: Instant,
     /// Since when the group has been seen with such partitions.
     since: Option<Instant>,
@@ -32,9 +33,16 @@ pub(super) struct Unowned<'a> {
 }
 
 impl<'a> Unowned<'a> {
-    pub(super) fn new(options: &'a KafkaOptions, group: &str) -> Self {
-        let group = format!("{}{group}", options.prefix);
-        Self { options, group, looked: Instant::now(), since: None, new: true, asks: false }
+    pub(super) fn new(options: &'a KafkaOptions, group: &str, client_id: &'a str) -> Self {
+        Self {
+            options,
+            group: options.group_name(group),
+            client_id,
+            looked: Instant::now(),
+            since: None,
+            new: true,
+            asks: false,
+        }
     }
 
     /// To be called often.
@@ -91,7 +99,7 @@ impl<'a> Unowned<'a> {
 
     /// One member asks for all.
     fn is_first(&self, group: &GroupInfo) -> bool {
-        group.members().iter().map(GroupMemberInfo::client_id).min() == Some(self.options.instance.as_str())
+        group.members().iter().map(GroupMemberInfo::client_id).min() == Some(self.client_id)
     }
 
     fn ask(&mut self, consumer: &Client, asks: bool) -> KafkaResult<()> {
