@@ -4,7 +4,6 @@
 use super::aside::Aside;
 use super::error::{tell_error, tell_log};
 use super::options::KafkaOptions;
-use super::place;
 use super::unowned::Unowned;
 use crate::{LogError, Membership, Share, Topic, metrics};
 use async_trait::async_trait;
@@ -58,8 +57,6 @@ struct Shared {
     /// A share may be due.
     bell: Notify,
     hand_over: Duration,
-    /// What all clients of this membership are called, and no others.
-    client_id: String,
 }
 
 /// A membership, as commits see it.
@@ -97,7 +94,6 @@ pub(super) fn join(options: &KafkaOptions, members: &Members, group: &str) -> Re
         given_back: Condvar::new(),
         bell: Notify::new(),
         hand_over: options.hand_over_timeout,
-        client_id: place::client_id(&options.instance),
     });
     let consumer = Mutex::new(Arc::new(client(options, group, &shared)?));
     let member = Arc::new(Member { shared: Arc::clone(&shared), consumer });
@@ -115,7 +111,6 @@ fn client(options: &KafkaOptions, group: &str, shared: &Arc<Shared>) -> Result<C
         .set("isolation.level", "read_committed")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("group.instance.id", &options.instance)
-        .set("client.id", &shared.client_id)
         .set("session.timeout.ms", KafkaOptions::millis(options.session_timeout))
         .set("heartbeat.interval.ms", KafkaOptions::millis(options.session_timeout / 4))
         // While partitions are handed over nothing is polled.
@@ -133,39 +128,29 @@ fn client(options: &KafkaOptions, group: &str, shared: &Arc<Shared>) -> Result<C
 }
 
 /// Until the membership is dropped.
+///
+/// Whoever joins a group under a name shuts out who is in it under that name. That need not be another process: it may be a client that
+/// has been replaced here and has come back after all, or a broker that slept and took this process in anew without leading the group
+/// any more, so that for the one that leads it what the process says comes from a stranger of its name. So it joins anew, and ends if it is
+/// shut out again at once. Of two processes of one name the one that was there first ends.
 fn listen(options: &KafkaOptions, group: &str, member: &Member) {
     let shared = &member.shared;
     let mut consumer = member.consumer();
-    let mut unowned = Unowned::new(options, group, &shared.client_id);
+    let mut unowned = Unowned::new(options, group);
     let late = options.session_timeout * BACK_IN_SESSIONS;
-    let mut shut_out: Option<Instant> = None;
+    let (mut shut_out, mut is_shut_out) = (None::<Instant>, false);
     while !shared.state().left {
-        let joins_anew = match shut_out {
-            Some(since) => match place::is_taken(&consumer, &options.group_name(group), &shared.client_id) {
-                Ok(true) => {
-                    let name = &options.instance;
-                    return shared.fail(format!("another process has joined the group {group} under the name {name}"));
-                }
-                // If that process learns of us it ends, so one of both stays.
-                Err(_) if since.elapsed() > late => Some("shut_out"),
-                Err(error) => {
-                    tracing::debug!(%error, group, "who is in a kafka group can't be told");
-                    std::thread::sleep(LISTEN);
-                    continue;
-                }
-                Ok(false) => Some("shut_out"),
-            },
-            None => shared.state().lost.is_some_and(|lost| lost.elapsed() > late).then_some("lost"),
-        };
-        if let Some(why) = joins_anew {
+        let is_gone = shared.state().lost.is_some_and(|lost| lost.elapsed() > late);
+        if is_gone || is_shut_out {
             shared.state().lost = Some(Instant::now());
             match client(options, group, shared) {
                 Ok(new) => {
-                    shut_out = None;
+                    let why = if is_shut_out { "shut_out" } else { "lost" };
                     tracing::warn!(group, why, "a member of a kafka group joins it anew");
                     metrics::joined_anew(group, why);
+                    is_shut_out = false;
                     consumer = Arc::new(new);
-                    unowned = Unowned::new(options, group, &shared.client_id);
+                    unowned = Unowned::new(options, group);
                     *member.consumer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&consumer);
                 }
                 Err(error) => tracing::warn!(group, %error, "a member of a kafka group has not come back to it"),
@@ -174,11 +159,13 @@ fn listen(options: &KafkaOptions, group: &str, member: &Member) {
         match consumer.poll(LISTEN) {
             None | Some(Ok(_)) => {}
             Some(Err(KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId))) => {
-                if shut_out.is_none() {
-                    let owned = shared.state().owned.clone();
-                    shared.lose(&owned);
-                    shut_out = Some(Instant::now());
+                if shut_out.is_some_and(|before| before.elapsed() < late) && !is_shut_out {
+                    let name = &options.instance;
+                    return shared.fail(format!("another process is in the group {group} under the name {name}"));
                 }
+                let owned = shared.state().owned.clone();
+                shared.lose(&owned);
+                (shut_out, is_shut_out) = (Some(Instant::now()), true);
                 std::thread::sleep(LISTEN);
                 continue;
             }

@@ -7,7 +7,6 @@ mod aside;
 mod error;
 mod member;
 mod options;
-mod place;
 mod queries;
 mod reader;
 mod topics;

@@ -22,7 +22,6 @@ const STABLE: &str = "Stable";
 pub(super) struct Unowned<'a> {
     options: &'a KafkaOptions,
     group: String,
-    client_id: &'a str,
     looked: Instant,
     /// Since when the group has been seen with such partitions.
     since: Option<Instant>,
@@ -33,16 +32,8 @@ pub(super) struct Unowned<'a> {
 }
 
 impl<'a> Unowned<'a> {
-    pub(super) fn new(options: &'a KafkaOptions, group: &str, client_id: &'a str) -> Self {
-        Self {
-            options,
-            group: options.group_name(group),
-            client_id,
-            looked: Instant::now(),
-            since: None,
-            new: true,
-            asks: false,
-        }
+    pub(super) fn new(options: &'a KafkaOptions, group: &str) -> Self {
+        Self { options, group: options.group_name(group), looked: Instant::now(), since: None, new: true, asks: false }
     }
 
     /// To be called often.
@@ -99,7 +90,7 @@ impl<'a> Unowned<'a> {
 
     /// One member asks for all.
     fn is_first(&self, group: &GroupInfo) -> bool {
-        group.members().iter().map(GroupMemberInfo::client_id).min() == Some(self.client_id)
+        group.members().iter().map(GroupMemberInfo::client_id).min() == Some(self.options.instance.as_str())
     }
 
     fn ask(&mut self, consumer: &Client, asks: bool) -> KafkaResult<()> {
