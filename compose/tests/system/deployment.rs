@@ -4,7 +4,6 @@ use crate::common::{System, TruthEvent, fences, fixed, put};
 use crate::kafka::Broker;
 use crate::recorded::Recorded;
 use crate::server::Server;
-use crate::strangers::is_stranger;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -174,7 +173,7 @@ impl Deployment {
         let odd = self.questdb.sql(&format!("SELECT count() FROM {prefix}positions_odd_times")).await;
         assert_eq!(odd[0].as_u64(), Some(0), "none of these has an odd time");
         let mut rows: Vec<[String; 2]> = self.export(&format!("SELECT device, fix_time FROM {prefix}positions")).await;
-        rows.retain(|[device, _]| !is_stranger(device));
+        rows.retain(|[device, _]| recorded.has(&DeviceId::new(device).unwrap()));
         let mut expected = recorded.rows();
         assert_eq!(rows.len(), expected.len(), "rows of those who have reported");
         for [device, time] in rows {

@@ -22,11 +22,6 @@ pub(crate) fn entries() -> Vec<CatalogEntry> {
     organisation_of("strangers", &names())
 }
 
-/// Whether a device is one of theirs.
-pub(crate) fn is_stranger(device: &str) -> bool {
-    device.starts_with(NAMES)
-}
-
 /// While this lives they harm a system.
 pub(crate) struct Strangers {
     flooding: AbortOnDropHandle<()>,

@@ -80,7 +80,7 @@ pub(crate) fn revoke(catalog: &SharedCatalog, secret: &str) {
 pub(crate) fn certificate(folder: &Path, name: &str) {
     let arguments = format!(
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -out {name}.pem -days 2 \
-         -subj /CN={name} -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
+         -subj /CN={name} -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
     );
     let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().expect("openssl is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
