@@ -27,8 +27,8 @@ export interface TallList<E extends Entry> {
   reveal: (key: string) => void;
 }
 
-/** Beyond what is in sight, so that scrolling shows no blanks, and Tab finds the next row. */
-const SPARE_PX = 600;
+/** Beyond what is in sight, so that scrolling shows no blanks, Tab finds the next row, and of some dozens all are there to be found in the page. */
+const SPARE_PX = 2_400;
 
 /** Where each entry begins; and at the end, where the last one ends. */
 export function offsetsOf(entries: readonly Entry[]): number[] {
