@@ -227,7 +227,11 @@ it('draws a circle and a corridor by finger', async () => {
   };
   const saved = async (name: string): Promise<GeofenceFeature> => {
     await phone.locator('.panel .form').getByRole('textbox', { name: 'Name' }).fill(name);
-    await phone.getByRole('button', { name: 'Save' }).tap();
+    const save = phone.getByRole('button', { name: 'Save' });
+    await save.scrollIntoViewIfNeeded();
+    // A tap on what still scrolls only holds it.
+    await phone.waitForTimeout(500);
+    await save.tap();
     await phone.locator('[data-fence]').filter({ hasText: name }).waitFor();
     const { features } = await (await page.request.get(`${system.origin}/api/geofences`)).json() as { features: GeofenceFeature[] };
     const fence = features.find((f) => f.properties.name === name);
