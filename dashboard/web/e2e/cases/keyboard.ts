@@ -140,6 +140,7 @@ const SHORTCUTS: Record<string, () => Promise<void>> = {
   },
   '↑ ↓ Home End PgUp PgDn': async () => {
     await press('/');
+    await page.locator('.vehicle-row:visible').first().waitFor();
     for (let place = 0; place < 12; place++) {
       await press('ArrowDown');
       await atRow(place);
