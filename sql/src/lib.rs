@@ -3,6 +3,8 @@
 //! Everything that reads history goes through [`SqlEngine`]: analysts' SQL, tracks for replay and export, pages of events.
 //! This crate writes nothing but results, and knows no sessions or passwords: who may see what is decided before.
 
+#[cfg(any(feature = "flight", feature = "postgres"))]
+mod accept;
 mod attributes;
 mod bounded;
 mod context;

@@ -8,6 +8,7 @@ use super::call::Call;
 use super::failure;
 use super::listener::Socket;
 use super::service::Service;
+use crate::accept::Stranger;
 use crate::fair::{Place, Places};
 use crate::metrics;
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -21,7 +22,6 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -54,9 +54,6 @@ pub(super) struct Visit {
     guests: Places,
     held: Mutex<Held>,
 }
-
-/// A place among those that have shown no token yet, and one of those that its address has, if it has got one.
-pub(super) type Stranger = (OwnedSemaphorePermit, Option<waystream_tls::Place>);
 
 /// The connection's place: among strangers first, then among guests.
 struct Held {
