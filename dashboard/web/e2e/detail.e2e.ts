@@ -60,6 +60,31 @@ it('shows counted cells of the whole fleet', async () => {
   await shot('8-cells');
 });
 
+it('brings all vehicles into view at the start, but leads nobody back who has gone elsewhere before', async () => {
+  const far = { lat: -33.9, lon: 18.4 };
+  /** From the middle of the map, px. */
+  const off = async (): Promise<number> => {
+    const box = await page.locator('.leaflet-container').boundingBox();
+    if (!box) throw new Error('no map');
+    const { x, y } = await page.evaluate(({ lat, lon }) => window.waystream?.pointOf(lat, lon) ?? { x: -1, y: -1 }, far);
+    return Math.hypot(x - box.x - box.width / 2, y - box.y - box.height / 2);
+  };
+  await page.goto('about:blank');
+  await page.goto(system.origin);
+  await page.evaluate(({ lat, lon }) => window.waystream?.setView(lat, lon, 12), far);
+  // The server is asked closer and closer all the same, and then for what the map shows.
+  await expect.poll(async () => (await stats()).count, { timeout: 30_000 }).toBe(VEHICLES);
+  await expect.poll(async () => (await stats()).cells, { timeout: 30_000 }).toBe(0);
+  await page.waitForTimeout(1_000);
+  expect(await off()).toBeLessThan(2);
+  await page.getByRole('button', { name: 'Show all vehicles' }).click();
+  await expect.poll(async () => (await stats()).inView, { timeout: 30_000 }).toBeGreaterThan(VEHICLES * 0.9);
+  expect(await off()).toBeGreaterThan(10_000);
+  await page.goto('about:blank');
+  await page.goto(system.origin);
+  await expect.poll(off, { timeout: 30_000 }).toBeGreaterThan(10_000);
+});
+
 it('finds a vehicle in the list of the server, and flies to it', async () => {
   const rows = page.locator('.vehicle-row:visible');
   await rows.first().waitFor();

@@ -64,6 +64,11 @@ export class Engine {
     this.post({ type: 'inside', on });
   }
 
+  /** Asks where all vehicles are: `extent` tells, and by itself when it is known for the first time. */
+  seekAll(): void {
+    this.post({ type: 'whereabouts' });
+  }
+
   rename(device: string, name: string, fleet: string): void {
     this.post({ type: 'renamed', device, name, fleet });
   }

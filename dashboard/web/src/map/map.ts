@@ -28,7 +28,6 @@ const NOTE_MS = 12_000;
 export interface MapView {
   map: L.Map;
   layer: VehicleLayer;
-  fit: () => void;
   flyTo: (lat: number, lon: number, zoom?: number) => void;
   tools: { measure: () => void; heat: () => void; /** Null: none. */ showHeat: (asked: AskedHeat | null) => void; /** Keys while measuring. True if taken. */ key: (key: string) => boolean };
 }
@@ -79,20 +78,26 @@ export function createMap(app: App, container: HTMLElement): MapView {
     if (target === container && key.startsWith('Arrow')) letGo();
   });
 
-  let box: [number, number, number, number] | null = null;
+  // All vehicles come into view when it is known where they are, unless somebody looks elsewhere before.
+  let seeking = stored === null;
+  let chosen = stored !== null;
+  map.on('movestart', () => {
+    seeking = false;
+    chosen = true;
+  });
   const fit = (): void => {
-    if (!box) return;
     letGo();
-    const [x0, y0, x1, y1] = box;
-    map.fitBounds([[latOf(y1), lonOf(x0)], [latOf(y0), lonOf(x1)]], { padding: [40, 40], maxZoom: 14 });
+    seeking = true;
+    app.engine.seekAll();
   };
-  app.engine.on('extent', (extent) => {
-    box = extent;
-    if (!stored) fit();
+  app.engine.on('extent', ([x0, y0, x1, y1]) => {
+    if (!seeking) return;
+    seeking = false;
+    map.fitBounds([[latOf(y1), lonOf(x0)], [latOf(y0), lonOf(x1)]], { padding: [40, 40], maxZoom: 14 });
   });
   keepAddress(app, () => {
     // The view before the first vehicle is nobody's choice.
-    if (!box && !stored) return null;
+    if (!chosen) return null;
     const { lat, lng } = map.getCenter();
     return { zoom: map.getZoom(), lat, lon: lng };
   }, map);
@@ -113,7 +118,7 @@ export function createMap(app: App, container: HTMLElement): MapView {
   const heat = heatBox(app, map);
   container.append(controls(app, map, fit, measure, heat));
   new ResizeObserver(() => map.invalidateSize({ animate: false })).observe(container);
-  return { map, layer, fit, flyTo, tools: { measure: measure.toggle, heat: heat.toggle, showHeat: heat.show, key: measure.key } };
+  return { map, layer, flyTo, tools: { measure: measure.toggle, heat: heat.toggle, showHeat: heat.show, key: measure.key } };
 }
 
 async function pickAt(app: App, map: L.Map, at: L.Point, radius: number, latlng: L.LatLng): Promise<void> {

@@ -68,6 +68,8 @@ export type ToWorker =
   | { type: 'rows'; from: number; to: number }
   | { type: 'select'; layer: LayerName; device: string | null }
   | { type: 'listed'; id: number }
+  /** Asks for `extent`. */
+  | { type: 'whereabouts' }
   /** Whether to be told how many vehicles are inside of each geofence. */
   | { type: 'inside'; on: boolean }
   | { type: 'locate'; id: number; layer: LayerName; device: string }

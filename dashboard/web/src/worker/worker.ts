@@ -10,7 +10,8 @@ import { Painter, type Scene } from './painter';
 import { EVERYBODY, type DrawOptions, type FrameReply, type FromWorker, type LayerName, type LinkState, type Selected, type ToWorker, type VehicleRow, type View } from './protocol';
 import { distinct } from './pick';
 import { Replay } from './replay';
-import { Sight, sameViewport } from './sight';
+import { Sight } from './sight';
+import { Whereabouts } from './whereabouts';
 
 /** More vehicles on one spot than a list to choose from should hold. */
 const HITS_AT_MOST = 200;
@@ -36,6 +37,7 @@ const live = new Live();
 const sight = new Sight((viewport) => {
   if (!live.whole) link?.show(viewport);
 });
+const whereabouts = new Whereabouts(live, sight);
 /** What the page shows. */
 let shownView: View | null = null;
 let ask: Ask | null = null;
@@ -46,7 +48,6 @@ const listing = new Listing(() => ask, () => live.directory.filter, () => {
 const replay = new Replay(() => link, post);
 let options: DrawOptions = { theme: 'light', grouping: 'auto', labels: true, colouring: 'status', live: true };
 let rowsWanted = { from: 0, to: 0 };
-let extentSent = false;
 let insideWanted = false;
 let badFrames = 0;
 let inView = 0;
@@ -188,8 +189,7 @@ function draw(view: View): void {
   const began = performance.now();
   const wall = Date.now();
   shownView = view;
-  // Until it is known where the vehicles are, the server is asked for all of the world.
-  if (extentSent) sight.show(view);
+  if (!whereabouts.wanted) sight.show(view);
   const shown = scenes(wall);
   inView = painter.paint(easel.pixels(view.w, view.h), view, shown, options, wall);
   still = !shown.some((scene) => scene.fleet.active);
@@ -258,13 +258,12 @@ function sendStats(): void {
   });
 }
 
-/** Where the vehicles are. Where they are counted the server is asked closer and closer, beginning with the world. */
-function extent(): [number, number, number, number] | null {
-  const { cells } = live;
-  const box = live.extent();
-  if (!box || !cells.viewport || cells.resolves(box)) return box;
-  if (sameViewport(cells.viewport, sight.now)) sight.look(box);
-  return null;
+/** Tells the page where the vehicles are, if it waits for that and it is known. */
+function sendExtent(): void {
+  const box = whereabouts.answer(performance.now());
+  if (!box) return;
+  post({ type: 'extent', box });
+  if (shownView) sight.show(shownView);
 }
 
 let beat = 0;
@@ -273,13 +272,7 @@ setInterval(() => {
   if (replay.id !== 0) post({ type: 'replay-clock', id: replay.id, at: replay.clock.now(Date.now()), count: replay.fleet.count, applied: replay.fleet.applied });
   if (rowsWanted.to > rowsWanted.from && !listing.active) sendRows();
   sendStats();
-  if (!extentSent) {
-    // Once, so that the page can show all vehicles at the start.
-    const box = extent();
-    if (box) post({ type: 'extent', box });
-    extentSent = box !== null;
-    if (extentSent && shownView) sight.show(shownView);
-  }
+  sendExtent();
 }, BEAT_MS);
 
 /** Questions leave the picture as it is. */
@@ -316,6 +309,10 @@ scope.onmessage = ({ data }) => {
       live.selected = data.layer === 'live' ? (data.device ?? '') : '';
       if (!live.whole) link?.follow(followed());
       replay.selected = data.layer === 'replay' ? (data.device ?? '') : '';
+      break;
+    case 'whereabouts':
+      whereabouts.ask(performance.now());
+      sendExtent();
       break;
     case 'listed':
       void listed().catch(() => null).then((devices) => post({ type: 'listed', id: data.id, devices }));
