@@ -71,7 +71,10 @@ it('brings all vehicles into view at the start, but leads nobody back who has go
   };
   await page.goto('about:blank');
   await page.goto(system.origin);
-  await page.evaluate(({ lat, lon }) => window.waystream?.setView(lat, lon, 12), far);
+  await page.waitForFunction(({ lat, lon }) => {
+    window.waystream?.setView(lat, lon, 12);
+    return window.waystream !== undefined;
+  }, far);
   // The server is asked closer and closer all the same, and then for what the map shows.
   await expect.poll(async () => (await stats()).count, { timeout: 30_000 }).toBe(VEHICLES);
   await expect.poll(async () => (await stats()).cells, { timeout: 30_000 }).toBe(0);

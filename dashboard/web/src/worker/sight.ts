@@ -60,12 +60,6 @@ export class Sight {
     this.send();
   }
 
-  /** At once, whatever the map shows. */
-  lookEverywhere(): void {
-    this.wanted = WORLD;
-    this.send();
-  }
-
   private send(): void {
     this.now = this.wanted;
     this.toldAt = performance.now();

@@ -22,55 +22,37 @@ function seek(told: ReturnType<typeof heard>): { sight: Sight; looked: Viewport[
   return { sight, looked, whereabouts: new Whereabouts(live, sight) };
 }
 
-it('knows at once of whole fleets, and anew with each question', () => {
+it('knows of whole fleets where they are now, with each question', () => {
   const told = heard(null, true);
   const { whereabouts, looked } = seek(told);
-  expect([whereabouts.answer(0), whereabouts.answer(1)]).toEqual([FLEET, null]);
+  expect([whereabouts.answer(), whereabouts.answer()]).toEqual([FLEET, null]);
   told.box = [0.1, 0.2, 0.6, 0.7];
-  whereabouts.ask(5);
-  expect([whereabouts.answer(5), whereabouts.wanted, looked]).toEqual([[0.1, 0.2, 0.6, 0.7], false, []]);
+  whereabouts.ask();
+  expect([whereabouts.answer(), whereabouts.wanted, looked]).toEqual([[0.1, 0.2, 0.6, 0.7], false, []]);
 });
 
 it('waits for the first vehicle', () => {
   const told = heard(null, true);
   told.box = null;
   const { whereabouts } = seek(told);
-  expect([whereabouts.answer(0), whereabouts.wanted]).toEqual([null, true]);
+  expect([whereabouts.answer(), whereabouts.wanted]).toEqual([null, true]);
   told.box = FLEET;
-  expect(whereabouts.answer(1)).toEqual(FLEET);
+  expect(whereabouts.answer()).toEqual(FLEET);
 });
 
-it('asks the server for the world, then closer, whatever the map shows meanwhile', () => {
+it('asks the server closer and closer where vehicles are counted, and remembers', () => {
   const told = heard(WORLD);
   const { whereabouts, looked, sight } = seek(told);
-  // At the start the world is what the server tells of anyway.
-  expect(whereabouts.answer(0)).toBeNull();
-  expect(looked.length).toBe(1);
+  expect([whereabouts.answer(), looked.length]).toEqual([null, 1]);
   // What comes before the answer is of the world still.
-  expect([whereabouts.answer(1), looked.length]).toEqual([null, 1]);
+  expect([whereabouts.answer(), looked.length]).toEqual([null, 1]);
   told.cells.viewport = sight.now;
-  expect(whereabouts.answer(2)).toEqual(FLEET);
-  // Later the cells are of what the map shows: small ones, but not of everybody.
-  told.cells.viewport = ELSEWHERE;
-  whereabouts.ask(3);
-  expect([sight.now, whereabouts.answer(3)]).toEqual([WORLD, null]);
-  told.cells.viewport = WORLD;
-  expect(whereabouts.answer(4)).toBeNull();
-  told.cells.viewport = sight.now;
-  expect(whereabouts.answer(5)).toEqual(FLEET);
-});
-
-it('does not take the few in sight for all', () => {
-  const told = heard(null);
-  const { whereabouts, sight } = seek(told);
-  whereabouts.ask(1_000);
-  expect([sight.now, whereabouts.answer(1_100)]).toEqual([WORLD, null]);
-  told.cells.viewport = WORLD;
-  whereabouts.answer(1_200);
-  told.cells.viewport = sight.now;
-  expect(whereabouts.answer(1_300)).toEqual(FLEET);
-  // In the whole world there may be few who have a place.
-  told.cells.viewport = null;
-  whereabouts.ask(2_000);
-  expect([whereabouts.answer(2_900), whereabouts.answer(3_000)]).toEqual([null, FLEET]);
+  expect(whereabouts.answer()).toEqual(FLEET);
+  // Later cells, or vehicles one by one, are those of what the map shows.
+  for (const viewport of [ELSEWHERE, null]) {
+    told.cells.viewport = viewport;
+    told.box = [0.9, 0.9, 0.91, 0.91];
+    whereabouts.ask();
+    expect([whereabouts.answer(), looked.length]).toEqual([FLEET, 1]);
+  }
 });

@@ -1,12 +1,10 @@
-/** Answers where all vehicles are. Where the server tells of a part of the map only, it is asked closer and closer, beginning with the world. */
+/** Answers where all vehicles are. Where they are counted the server is asked closer and closer, beginning with the world. */
 
 import type { CountedCells } from './counted';
 import { sameViewport, type Sight } from './sight';
 
 /** Mercator [x0, y0, x1, y1]. */
 type Box = [number, number, number, number];
-/** Vehicles that are told one by one say nothing of the viewport that they are of: so long is waited for theirs. */
-const ONE_BY_ONE_MS = 1_000;
 
 interface Known {
   /** Whether the server tells of all vehicles. */
@@ -16,33 +14,34 @@ interface Known {
 }
 
 export class Whereabouts {
-  /** Somebody waits for the answer: the map doesn't say what it shows meanwhile. */
+  /** Somebody waits for the answer: until the first it isn't the map that says what the server is asked for. */
   wanted = true;
-  private askedAt = -Infinity;
+  private last: Box | null = null;
 
   constructor(private live: Known, private sight: Sight) {}
 
-  ask(now: number): void {
+  ask(): void {
     this.wanted = true;
-    this.askedAt = now;
-    if (!this.live.whole) this.sight.lookEverywhere();
   }
 
   /** Once for each question; null while it isn't known. */
-  answer(now: number): Box | null {
-    const box = this.wanted ? this.known(now) : null;
-    if (box) this.wanted = false;
+  answer(): Box | null {
+    if (!this.wanted) return null;
+    const box = this.known();
+    if (box) {
+      this.last = box;
+      this.wanted = false;
+    }
     return box;
   }
 
-  private known(now: number): Box | null {
+  private known(): Box | null {
     const { cells, whole } = this.live;
+    // To look away from what the map shows would be seen; that many vehicles are not elsewhere all at once.
+    if (!whole && this.last) return this.last;
     const box = this.live.extent();
-    if (!box || whole) return box;
-    if (!cells.viewport) return now - this.askedAt >= ONE_BY_ONE_MS ? box : null;
-    if (!sameViewport(cells.viewport, this.sight.now)) return null;
-    if (cells.resolves(box)) return box;
-    this.sight.look(box);
+    if (!box || !cells.viewport || cells.resolves(box)) return box;
+    if (sameViewport(cells.viewport, this.sight.now)) this.sight.look(box);
     return null;
   }
 }

@@ -260,7 +260,7 @@ function sendStats(): void {
 
 /** Tells the page where the vehicles are, if it waits for that and it is known. */
 function sendExtent(): void {
-  const box = whereabouts.answer(performance.now());
+  const box = whereabouts.answer();
   if (!box) return;
   post({ type: 'extent', box });
   if (shownView) sight.show(shownView);
@@ -311,7 +311,7 @@ scope.onmessage = ({ data }) => {
       replay.selected = data.layer === 'replay' ? (data.device ?? '') : '';
       break;
     case 'whereabouts':
-      whereabouts.ask(performance.now());
+      whereabouts.ask();
       sendExtent();
       break;
     case 'listed':
