@@ -8,6 +8,7 @@ mod config;
 mod gateway;
 mod headers;
 mod health;
+mod in_turn;
 mod listener;
 mod live;
 pub mod metrics;

@@ -5,6 +5,7 @@ use super::hub::Command;
 use super::kills::Kills;
 use super::tiles::Tiles;
 use crate::auth::{Sessions, SignedIn};
+use crate::in_turn::InTurn;
 use crate::metrics as names;
 use crate::nodes::{self, AckSender, Adapter, Nodes, SocketRef};
 use crate::now;
@@ -18,7 +19,7 @@ use socketioxide::handler::ConnectHandler;
 use socketioxide::{ParserConfig, SocketIo};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tower::util::MapRequest;
 use waystream_domain::{FleetId, OrganisationId, SharedCatalog};
 use waystream_sql::fair::{Place, Places};
@@ -139,49 +140,44 @@ fn hear(socket: &SocketRef, live: &Live, identity: &SignedIn) {
     let acked = Arc::new(Acked::default());
     socket.extensions.insert(Arc::clone(&acked));
     // One for all handlers: each is copied for every message.
-    let context = Arc::new(Context { live: live.clone(), session: identity.session().to_owned(), busy, acked, replays });
+    let (session, wishes) = (identity.session().to_owned(), Arc::default());
+    let context = Arc::new(Context { live: live.clone(), session, busy, wishes, acked, replays });
 
     let on = Arc::clone(&context);
-    socket.on("watch", async move |socket: SocketRef, TryData(request): TryData<WatchRequest>, ack: AckSender| {
-        let Some((_busy, identity)) = on.enter(&socket) else { return };
-        match request {
-            Ok(request) => on.tell(Command::Watch { socket, identity, request, ack }).await,
-            Err(error) => {
-                let answer = WatchAnswer { error: Some(format!("not understood: {error}")), ..WatchAnswer::default() };
-                if ack.send(&answer).is_err() {
-                    tracing::debug!("nobody waits for the answer to watch");
+    socket.on("watch", move |socket: SocketRef, TryData(request): TryData<WatchRequest>, ack: AckSender| {
+        let (place, identity) = on.enter(&socket).unzip();
+        let live = on.live.clone();
+        on.in_turn(place, async move {
+            let Some(identity) = identity else { return };
+            match request {
+                Ok(request) => live.tell(Command::Watch { socket, identity, request, ack }).await,
+                Err(error) => {
+                    let answer = WatchAnswer { error: Some(format!("not understood: {error}")), ..WatchAnswer::default() };
+                    if ack.send(&answer).is_err() {
+                        tracing::debug!("nobody waits for the answer to watch");
+                    }
                 }
             }
-        }
+        })
     });
     let on = Arc::clone(&context);
-    socket.on("viewport", async move |socket: SocketRef, TryData(viewport): TryData<Viewport>| {
-        let Some(_busy) = on.busy(&socket) else { return };
-        if let Some(tiles) = viewport.ok().as_ref().and_then(Tiles::new) {
-            on.tell(Command::Viewport(socket.id, tiles)).await;
-        }
+    socket.on("viewport", move |socket: SocketRef, TryData(viewport): TryData<Viewport>| {
+        let tiles = viewport.ok().as_ref().and_then(Tiles::new);
+        on.wish(&socket, tiles.map(|tiles| Command::Viewport(socket.id, tiles)))
     });
     let on = Arc::clone(&context);
-    socket.on("follow", async move |socket: SocketRef, TryData(request): TryData<FollowRequest>| {
-        let Some(_busy) = on.busy(&socket) else { return };
-        if let Ok(FollowRequest { devices }) = request {
-            on.tell(Command::Follow(socket.id, devices)).await;
-        }
+    socket.on("follow", move |socket: SocketRef, TryData(request): TryData<FollowRequest>| {
+        on.wish(&socket, request.ok().map(|FollowRequest { devices }| Command::Follow(socket.id, devices)))
     });
     let on = Arc::clone(&context);
-    socket.on("only", async move |socket: SocketRef, TryData(request): TryData<OnlyRequest>| {
-        let Some(_busy) = on.busy(&socket) else { return };
+    socket.on("only", move |socket: SocketRef, TryData(request): TryData<OnlyRequest>| {
         // What is no id is no fleet, and changes nothing.
-        if let Ok(Ok(fleet)) = request.map(|r| r.fleet.map(|f| f.parse::<FleetId>()).transpose()) {
-            on.tell(Command::Only(socket.id, fleet)).await;
-        }
+        let fleet = request.ok().and_then(|r| r.fleet.map(|f| f.parse::<FleetId>()).transpose().ok());
+        on.wish(&socket, fleet.map(|fleet| Command::Only(socket.id, fleet)))
     });
     let on = Arc::clone(&context);
-    socket.on("inside", async move |socket: SocketRef, TryData(request): TryData<InsideRequest>| {
-        let Some(_busy) = on.busy(&socket) else { return };
-        if let Ok(InsideRequest { on: wanted }) = request {
-            on.tell(Command::Inside(socket.id, wanted)).await;
-        }
+    socket.on("inside", move |socket: SocketRef, TryData(request): TryData<InsideRequest>| {
+        on.wish(&socket, request.ok().map(|InsideRequest { on: wanted }| Command::Inside(socket.id, wanted)))
     });
     let on = Arc::clone(&context);
     socket.on("ack", async move |socket: SocketRef, TryData(seq): TryData<u32>| {
@@ -193,10 +189,13 @@ fn hear(socket: &SocketRef, live: &Live, identity: &SignedIn) {
         }
     });
     let on = Arc::clone(&context);
-    socket.on("replay", async move |socket: SocketRef, TryData(request): TryData<ReplayRequest>, ack: AckSender| {
-        let Some((_busy, identity)) = on.enter(&socket) else { return };
-        if let Ok(request) = request {
-            on.replays.act(socket, &identity, request, ack).await;
+    socket.on("replay", move |socket: SocketRef, TryData(request): TryData<ReplayRequest>, ack: AckSender| {
+        let asked = on.enter(&socket).zip(request.ok());
+        let act = asked.map(|((busy, identity), request)| (busy, on.replays.act(socket, identity, request, ack)));
+        async move {
+            if let Some((_busy, act)) = act {
+                act.await;
+            }
         }
     });
     let on = Arc::clone(&context);
@@ -218,13 +217,43 @@ struct Context {
     live: Live,
     session: String,
     busy: Arc<Semaphore>,
+    /// What is said to the hub.
+    wishes: Arc<InTurn>,
     acked: Arc<Acked>,
     replays: Arc<Replays>,
 }
 
 impl Context {
+    /// Tells the hub, in turn; `None`: the message was none.
+    fn wish(&self, socket: &SocketRef, command: Option<Command>) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let live = self.live.clone();
+        self.in_turn(self.busy(socket), async move {
+            if let Some(command) = command {
+                live.tell(command).await;
+            }
+        })
+    }
+
+    /// Without a place nothing is done.
+    fn in_turn<W>(&self, place: Option<OwnedSemaphorePermit>, work: W) -> impl Future<Output = ()> + Send + 'static + use<W>
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let turn = place.map(|place| {
+            self.wishes.add(async move {
+                work.await;
+                drop(place);
+            })
+        });
+        async move {
+            if let Some(turn) = turn {
+                turn.await;
+            }
+        }
+    }
+
     /// A place among the messages that are worked on; without one the socket is cut.
-    fn busy(&self, socket: &SocketRef) -> Option<tokio::sync::OwnedSemaphorePermit> {
+    fn busy(&self, socket: &SocketRef) -> Option<OwnedSemaphorePermit> {
         let place = Arc::clone(&self.busy).try_acquire_owned().ok();
         if place.is_none() {
             self.cut(socket, "too busy");
@@ -233,7 +262,7 @@ impl Context {
     }
 
     /// Such a place and who it is for, if the session is still valid.
-    fn enter(&self, socket: &SocketRef) -> Option<(tokio::sync::OwnedSemaphorePermit, SignedIn)> {
+    fn enter(&self, socket: &SocketRef) -> Option<(OwnedSemaphorePermit, SignedIn)> {
         let place = self.busy(socket)?;
         let identity = self.live.sessions.identity(&self.session, now());
         if identity.is_none() {

@@ -5,10 +5,12 @@ mod loading;
 mod player;
 mod shown;
 
-use crate::auth::{Identity, Sessions};
+use crate::auth::{Identity, Sessions, SignedIn};
+use crate::in_turn::InTurn;
 use crate::metrics::{Refusal, refused};
 use crate::nodes::{AckSender, SocketRef};
 use crate::wire::{ReplayAck, ReplayAction, ReplayAnswer, ReplayRequest};
+use futures::future::BoxFuture;
 use loading::{Selection, vehicles_of};
 use player::{Control, Player, Step};
 use std::collections::HashMap;
@@ -46,42 +48,52 @@ impl ReplayContext {
 pub(crate) struct Replays {
     context: Arc<ReplayContext>,
     open: Mutex<HashMap<u32, mpsc::Sender<Control>>>,
+    controls: Arc<InTurn>,
 }
 
 impl Replays {
     /// None yet.
     pub(crate) fn new(context: Arc<ReplayContext>) -> Self {
-        Self { context, open: Mutex::default() }
+        Self { context, open: Mutex::default(), controls: Arc::default() }
     }
 
-    /// Does what a browser asks for.
-    pub(crate) async fn act(&self, socket: SocketRef, identity: &Identity, request: ReplayRequest, ack: AckSender) {
+    /// Does what a browser asks for: what there is to decide at once, in the order of the calls; the rest when the future runs.
+    pub(crate) fn act(
+        self: &Arc<Self>,
+        socket: SocketRef,
+        identity: SignedIn,
+        request: ReplayRequest,
+        ack: AckSender,
+    ) -> BoxFuture<'static, ()> {
+        let (this, id) = (Arc::clone(self), request.id);
         let control = match request.action {
             ReplayAction::Open { devices, fleet, from, to, speed } => {
                 let wanted = Wanted { devices, fleet, from, to, speed };
-                let answer = match self.open(socket, identity, request.id, wanted).await {
-                    Ok(answer) => answer,
-                    Err(error) => ReplayAnswer { error: Some(error), ..ReplayAnswer::default() },
-                };
-                if ack.send(&answer).is_err() {
-                    tracing::debug!("nobody waits for the answer to replay");
-                }
-                return;
+                let place = self.place(&identity, id);
+                return Box::pin(async move {
+                    let answer = match this.open(socket, &identity, id, wanted, place).await {
+                        Ok(answer) => answer,
+                        Err(error) => ReplayAnswer { error: Some(error), ..ReplayAnswer::default() },
+                    };
+                    if ack.send(&answer).is_err() {
+                        tracing::debug!("nobody waits for the answer to replay");
+                    }
+                });
             }
             ReplayAction::Play => Control::Play,
             ReplayAction::Pause => Control::Pause,
             ReplayAction::Seek { at } => Control::Seek(at),
             ReplayAction::Step { to, device } => match step(to, device.as_deref()) {
                 Some(step) => Control::Step(step),
-                None => return,
+                None => return Box::pin(async {}),
             },
             ReplayAction::Speed { speed } => Control::Speed(speed.clamp(*SPEEDS.start(), *SPEEDS.end())),
             ReplayAction::Close => {
-                self.lock().remove(&request.id);
-                return;
+                self.lock().remove(&id);
+                return Box::pin(async {});
             }
         };
-        self.control(request.id, control).await;
+        Box::pin(self.controls.add(async move { this.control(id, control).await }))
     }
 
     /// A frame of a replay has been shown.
@@ -103,11 +115,15 @@ impl Replays {
         }
     }
 
-    async fn open(&self, socket: SocketRef, identity: &Identity, id: u32, wanted: Wanted) -> Result<ReplayAnswer, String> {
-        if !identity.role().looks_around() {
-            return Err("installers see no history".into());
-        }
-        let (place, controls) = self.place(identity, id)?;
+    async fn open(
+        &self,
+        socket: SocketRef,
+        identity: &Identity,
+        id: u32,
+        wanted: Wanted,
+        place: Result<(Place, mpsc::Receiver<Control>), String>,
+    ) -> Result<ReplayAnswer, String> {
+        let (place, controls) = place?;
         let selection = self.selection(identity, &wanted)?;
         let (slots, vehicles) =
             vehicles_of(&self.context.sql, &self.context.catalog, &selection).await.map_err(|e| e.to_string())?;
@@ -127,6 +143,9 @@ impl Replays {
 
     /// Taken before anything is looked up: who asks for many at once gets no more. It is free again when nobody listens to its controls.
     fn place(&self, identity: &Identity, id: u32) -> Result<(Place, mpsc::Receiver<Control>), String> {
+        if !identity.role().looks_around() {
+            return Err("installers see no history".into());
+        }
         let alone = self.context.catalog.read().unwrap_or_else(PoisonError::into_inner).organisations.len() <= 1;
         let mut open = self.lock();
         open.retain(|_, sender| !sender.is_closed());
