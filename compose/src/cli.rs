@@ -327,6 +327,9 @@ pub struct TraccarArgs {
     /// Certificates to trust beside those of the operating system, for a server with one of its own (PEM).
     #[arg(long, value_name = "FILE", requires = "url")]
     pub ca_file: Option<PathBuf>,
+    /// Ask another machine by http:// too, though others could read the token on its way there.
+    #[arg(long, requires = "url")]
+    pub insecure: bool,
     /// Users too who see only some of the devices there; here they see all.
     #[arg(long)]
     pub all_users: bool,

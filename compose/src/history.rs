@@ -103,7 +103,7 @@ impl History {
                 _ => {
                     self.check_device(&point.device)?;
                     let admitted =
-                        self.ingest.admit(source, &point.device, &[]).await.context("could not register a device")?;
+                        self.ingest.admit(source, &point.device, &[], 1).await.context("could not register a device")?;
                     let Some(from) = admitted else { continue };
                     reports.push(Report { from, fixes: vec![point.fix] });
                 }

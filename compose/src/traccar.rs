@@ -134,7 +134,7 @@ impl Source {
         let since = args.since.as_deref().context("--since is missing")?;
         let since = Timestamp::parse(since).with_context(|| format!("--since: {since:?} is not an ISO 8601 time"))?;
         let token = args.token.as_deref().context("--token is missing")?;
-        Ok(Self::Server { server: Server::new(url, token, args.ca_file.as_deref())?, since })
+        Ok(Self::Server { server: Server::new(url, token, args.ca_file.as_deref(), args.insecure)?, since })
     }
 
     /// What the rows of a table are, but for those that are left out. The table fits into memory.

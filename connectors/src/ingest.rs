@@ -1,5 +1,7 @@
 //! The way of a fix into the log: its device is looked up (or registered), its position appended, and only then the caller told.
 
+mod reports;
+
 use crate::clocks::Clocks;
 use crate::contest::Contests;
 use crate::faults::{Faults, Source};
@@ -208,21 +210,33 @@ impl Ingest {
 
     /// Whether this device may report; `None`: it is refused, or something speaks against its being this device (told and counted). A
     /// new device is registered first, once, and durably, so that no position is older than its device. One that is known by one of
-    /// `aliases` is that device.
+    /// `aliases` is that device. So many `positions` wait for it: they are counted if it is refused.
     pub async fn admit(
         &self,
         source: Source<'_>,
         device: &DeviceId,
         aliases: &[DeviceId],
+        positions: usize,
     ) -> Result<Option<Admitted>, NotStored> {
+        let decided = self.decide(source, device, aliases).await?;
+        Ok(decided.inspect_err(|why| metrics::refused_positions(source.protocol, *why, positions)).ok())
+    }
+
+    /// The same, with the kind of fault for which it is refused; its positions are the caller's to count.
+    async fn decide(
+        &self,
+        source: Source<'_>,
+        device: &DeviceId,
+        aliases: &[DeviceId],
+    ) -> Result<Result<Admitted, FaultKind>, NotStored> {
         let known = std::iter::once(device).chain(aliases).find_map(|id| self.known(id));
         let who = known.as_ref().map_or(device, |known| &known.device);
         if let Some(fault) = self.contradiction(source, who) {
             self.0.faults.tell(Source { device: Some(who), ..source }, &fault);
-            return Ok(None);
+            return Ok(Err(fault.kind));
         }
-        if known.is_some() {
-            return Ok(known);
+        if let Some(known) = known {
+            return Ok(Ok(known));
         }
         let into = self.fleet().map(|fleet| (self.policy(&fleet), fleet));
         let reason = match into {
@@ -235,12 +249,12 @@ impl Ingest {
             }
             Some((UnknownDevicePolicy::Accept, _)) if self.devices() >= MAX_DEVICES => "too many devices",
             Some((UnknownDevicePolicy::Accept, fleet)) => {
-                return self.register(source.protocol, device, fleet).await.map(Some);
+                return self.register(source.protocol, device, fleet).await.map(Ok);
             }
         };
         let fault = Fault::new(FaultKind::RefusedDevice, reason);
         self.0.faults.tell(Source { device: Some(device), ..source }, &fault);
-        Ok(None)
+        Ok(Err(fault.kind))
     }
 
     /// What speaks against a device being what it says: it shows no or another secret or certificate than its own, or speaks from where
@@ -320,65 +334,6 @@ impl Ingest {
         self.persist(protocol, || self.0.catalog.edit(BY, vec![edit.clone()])).await?;
         metrics::registered(protocol);
         Ok(Admitted { device: device.clone(), fleet, before: None })
-    }
-
-    /// Takes a message that is complete in itself (a datagram, a request, a publication): its faults are told, its device
-    /// looked up, its fixes made durable. They are moved out of `decoded`, whose device is then the one of the catalog.
-    pub async fn take(&self, source: Source<'_>, received_at: Timestamp, decoded: &mut Decoded) -> Result<Taken, NotStored> {
-        let source = Source { device: decoded.device.as_ref(), ..source };
-        for fault in &decoded.faults {
-            self.0.faults.tell(source, fault);
-        }
-        let from = match &decoded.device {
-            Some(device) => match self.admit(source, device, &decoded.aliases).await? {
-                Some(from) => Some(from),
-                None => return Ok(Taken::Refused),
-            },
-            None => None,
-        };
-        let reports = self.reports(source, from.as_ref(), std::mem::take(&mut decoded.fixes)).await?;
-        self.store(source, received_at, reports).await?;
-        decoded.device = from.map(|from| from.device);
-        Ok(Taken::Stored)
-    }
-
-    /// The fixes of one message by whose they are: those that name a device are its own, by the same rules as if it had a
-    /// connection (the fixes of a refused one are left out), the others are of `session`.
-    pub async fn reports(
-        &self,
-        source: Source<'_>,
-        session: Option<&Admitted>,
-        fixes: Vec<Fix>,
-    ) -> Result<Vec<Report>, NotStored> {
-        let mut reports: Vec<Report> = Vec::new();
-        let mut refused: Vec<DeviceId> = Vec::new();
-        for mut fix in fixes {
-            let from = match fix.device.take() {
-                // Neighbours are mostly of one device.
-                Some(device) if reports.last().is_some_and(|last| last.from.device == device) => None,
-                Some(device) if refused.contains(&device) => continue,
-                Some(device) => match self.admit(source, &device, &[]).await? {
-                    Some(from) => Some(from),
-                    None => {
-                        refused.push(device);
-                        continue;
-                    }
-                },
-                None if session.is_some() && reports.last().map(|last| &last.from) == session => None,
-                None => match session {
-                    Some(session) => Some(session.clone()),
-                    None => {
-                        self.0.faults.tell(source, &Fault::new(FaultKind::NoDevice, "a fix of nobody"));
-                        continue;
-                    }
-                },
-            };
-            match (from, reports.last_mut()) {
-                (None, Some(last)) => last.fixes.push(fix),
-                (from, _) => reports.extend(from.map(|from| Report { from, fixes: vec![fix] })),
-            }
-        }
-        Ok(reports)
     }
 
     /// Appends all fixes of these reports in one go; returns when they are durable. Fixes from the future, and those of a former owner

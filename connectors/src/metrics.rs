@@ -14,6 +14,9 @@ pub const APPEND_RETRIES: &str = "waystream_connectors_append_retries_total";
 pub const UNANSWERED: &str = "waystream_connectors_unanswered_total";
 /// Faults in what devices sent; labels `protocol`, `kind`.
 pub const FAULTS: &str = "waystream_connectors_faults_total";
+/// Positions left out because of whose they are, whether of the connection's device or of one that a relay names; labels `protocol`, `reason`
+/// (the kind of fault: `refused_device`, `wrong_token`, `wrong_certificate`, `wrong_address`, `no_device`).
+pub const REFUSED_POSITIONS: &str = "waystream_connectors_refused_positions_total";
 /// Unknown devices put into the catalog; label `protocol`.
 pub const REGISTERED_DEVICES: &str = "waystream_connectors_registered_devices_total";
 /// Connections open now; label `protocol`.
@@ -62,6 +65,12 @@ pub(crate) fn unanswered(protocol: &'static str) {
 
 pub(crate) fn fault(protocol: &'static str, kind: FaultKind) {
     metrics::counter!(FAULTS, "protocol" => protocol, "kind" => kind.as_str()).increment(1);
+}
+
+pub(crate) fn refused_positions(protocol: &'static str, reason: FaultKind, positions: usize) {
+    if positions > 0 {
+        metrics::counter!(REFUSED_POSITIONS, "protocol" => protocol, "reason" => reason.as_str()).increment(positions as u64);
+    }
 }
 
 pub(crate) fn registered(protocol: &'static str) {

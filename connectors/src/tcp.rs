@@ -291,7 +291,8 @@ impl Session {
         // Without a device, fixes may name their own, and some protocols answer before they know who it is.
         let (mut session, mut begins) = (None, false);
         if let Some(device) = &decoded.device {
-            let admitted = self.shared.ingest.admit(self.source(), device, &decoded.aliases).await.map_err(End::NotStored)?;
+            let admitted = self.shared.ingest.admit(self.source(), device, &decoded.aliases, decoded.fixes.len());
+            let admitted = admitted.await.map_err(End::NotStored)?;
             let Some(admitted) = admitted else {
                 round.replies.extend(decoded.refusal);
                 round.end = Some(End::Refused);

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use url::Url;
 use waystream_connectors::files::traccar::{Row, json_rows};
-use waystream_tls::{Https, connect};
+use waystream_tls::{Https, connect, is_local_host};
 
 /// A server that has not taken a connection for so long takes none.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -39,10 +39,17 @@ pub(super) struct Refused {
 struct Heard(Mutex<(Instant, &'static str)>);
 
 impl Server {
-    /// `ca_file`: certificates that are trusted beside those of the operating system.
-    pub(super) fn new(url: &str, token: &str, ca_file: Option<&Path>) -> anyhow::Result<Self> {
+    /// `ca_file`: certificates that are trusted beside those of the operating system. `insecure`: the token may go to another machine in the
+    /// open.
+    pub(super) fn new(url: &str, token: &str, ca_file: Option<&Path>, insecure: bool) -> anyhow::Result<Self> {
         let url = Url::parse(&format!("{}/", url.trim_end_matches('/'))).context("--url")?;
         ensure!(["http", "https"].contains(&url.scheme()), "--url: it begins with https:// or http://");
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or_default();
+        ensure!(
+            insecure || url.scheme() == "https" || is_local_host(host),
+            "--url: others could read the token on its way to {host}:{port}: use TLS (https://), or say --insecure"
+        );
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).context("--token: it is no token")?;
         authorization.set_sensitive(true);
         Ok(Self { https: Https::new(ca_file).context("--ca-file")?, url, authorization, silence: SILENCE })
@@ -129,7 +136,7 @@ mod tests {
             stream.write_all(said.as_bytes()).await.unwrap();
             std::future::pending::<()>().await;
         });
-        Server { silence: Duration::from_secs(2), ..Server::new(&url, "known", None).unwrap() }
+        Server { silence: Duration::from_secs(2), ..Server::new(&url, "known", None, false).unwrap() }
     }
 
     #[tokio::test]
@@ -171,7 +178,26 @@ mod tests {
             assert!(text.starts_with("/api/devices of 127.0.0.1: ") && text.contains(why), "{text}");
         }
         for url in ["ftp://there", "there"] {
-            assert!(Server::new(url, "known", None).err().unwrap().to_string().starts_with("--url"), "{url}");
+            assert!(Server::new(url, "known", None, false).err().unwrap().to_string().starts_with("--url"), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_token_goes_to_another_machine_only_encrypted_or_by_an_explicit_word() {
+        for url in ["http://localhost:8082", "http://127.0.0.1:8082/fleet", "http://[::1]", "https://traccar.example.org"] {
+            assert!(Server::new(url, "known", None, false).is_ok(), "{url}");
+        }
+        for (url, server) in [
+            ("http://traccar.example.org", "traccar.example.org:80"),
+            ("HTTP://192.0.2.1:8082/fleet", "192.0.2.1:8082"),
+            ("http://[2001:db8::1]:8082", "[2001:db8::1]:8082"),
+            ("http://localhost.example.org", "localhost.example.org:80"),
+            ("http://localhost@192.0.2.1", "192.0.2.1:80"),
+        ] {
+            let error = Server::new(url, "known", None, false).err().unwrap().to_string();
+            assert!(error.contains(&format!("on its way to {server}: use TLS (https://), or say --insecure")), "{error}");
+            assert!(!error.contains("known"), "{error}");
+            assert!(Server::new(url, "known", None, true).is_ok(), "{url}");
         }
     }
 }

@@ -236,6 +236,13 @@ async fn a_server_that_runs_is_asked_for_all_of_it() {
         assert!(ended_well && said.starts_with("0 fleets, devices and geofences, 3 users and 1533 positions"), "{said} {why}");
         assert!(why.contains("driver@example.org sees 1 of 8 devices there"), "{why}");
         check(data, &wanted);
+        // It leads to this machine as well, but is none of the addresses of which that is known.
+        let elsewhere = url.replace("127.0.0.1", "0.0.0.0");
+        let asked = ["import", "traccar", "--url", &elsewhere, "--token", "unknown", "--since", &since, "--data", data];
+        let (_, why, ended_well) = crate::common::run(&asked).unwrap();
+        assert!(!ended_well && why.contains("others could read the token on its way to 0.0.0.0:"), "{why}");
+        let (_, why, ended_well) = crate::common::run(&[&asked[..], &["--insecure"]].concat()).unwrap();
+        assert!(!ended_well && why.contains("/fleet/api/groups of 0.0.0.0") && why.contains("401"), "{why}");
     })
     .await
     .unwrap();

@@ -316,7 +316,7 @@ pub(super) async fn admitted(
     }
     let ingest = ingest.for_fleet(fleet);
     let session = match &decoded.device {
-        Some(device) => match ingest.admit(source, device, &decoded.aliases).await? {
+        Some(device) => match ingest.admit(source, device, &decoded.aliases, decoded.fixes.len()).await? {
             Some(admitted) => Some(admitted),
             None => return Ok(None),
         },

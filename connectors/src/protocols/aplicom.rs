@@ -2,7 +2,7 @@
 //! the others hold the tachograph, the engine and histograms. Not answered.
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, bit, device_id, from_unix_secs};
+use crate::readers::{FixBuilder, Reader, bit, from_unix_secs, imei};
 use crate::vocabulary as name;
 use bytes::{Buf, Bytes, BytesMut};
 use smol_str::format_smolstr;
@@ -64,7 +64,7 @@ impl Decoder for Aplicom {
     fn understand(&mut self, frame: &[u8], _context: &Context, decoded: &mut Decoded) -> Result<(), Fault> {
         let mut reader = Reader::new(frame);
         let (kind, flags) = (reader.u8()?, reader.u8()?);
-        self.device = Some(device_id(&reader.uint(id_bytes(flags))?.to_string())?);
+        self.device = Some(imei(&reader.uint(id_bytes(flags))?.to_string())?);
         reader.skip(2)?;
         let mask = if flags & WITH_MASK == 0 { DEFAULT_MASK } else { reader.uint(MASK_BYTES)? };
         match kind {

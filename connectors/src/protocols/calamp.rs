@@ -1,7 +1,7 @@
 //! CalAmp LM direct: datagrams with an options head (who), a message head (what, whether to answer), and a report.
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Protocol, Transport};
-use crate::readers::{Datagrams, FixBuilder, Reader, bit, device_id, from_unix_secs, hex};
+use crate::readers::{Datagrams, FixBuilder, Reader, bit, device_id, from_unix_secs, hex, imei};
 use crate::vocabulary as name;
 use bytes::Bytes;
 use smol_str::format_smolstr;
@@ -25,6 +25,8 @@ const EVENT: u8 = 2;
 const USER_DATA: u8 = 4;
 const LOCATE: u8 = 8;
 const MINI_EVENT: u8 = 10;
+/// Type of an id. The others are of the maker's, the card's or the owner's making, and longer ones are in use.
+const IMEI: u8 = 2;
 
 struct CalAmp {
     device: Option<DeviceId>,
@@ -41,12 +43,19 @@ impl Decoder for CalAmp {
         if frame.first().is_some_and(|first| bit(*first, 7)) {
             let options = reader.u8()?;
             // Id, type of the id, authentication, routing, forwarding, redirection: each with its length.
+            let (mut id, mut id_type) = (None, None);
             for index in (0..6).filter(|index| bit(options, *index)) {
                 let length = reader.u8()?;
                 let value = reader.take(length.into())?;
-                if index == 0 {
-                    self.device = Some(device_id(hex(value).trim_end_matches('f'))?);
+                match index {
+                    0 => id = Some(hex(value)),
+                    1 => id_type = value.first().copied(),
+                    _ => {}
                 }
+            }
+            if let Some(id) = id {
+                let id = id.trim_end_matches('f');
+                self.device = Some(if id_type == Some(IMEI) { imei(id)? } else { device_id(id)? });
             }
         }
         if self.device.is_none() {

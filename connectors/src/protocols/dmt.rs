@@ -1,7 +1,7 @@
 //! Digital Matter: `02 55`, kind, length, little-endian. A login, then records of fields that tell their lengths; times count from 2013.
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, bit, civil, device_id, from_unix_secs, malformed};
+use crate::readers::{FixBuilder, Reader, bit, civil, from_unix_secs, imei, malformed};
 use crate::vocabulary as name;
 use bytes::{Bytes, BytesMut};
 use smol_str::format_smolstr;
@@ -71,8 +71,7 @@ impl Decoder for Dmt {
         match kind {
             LOGIN => {
                 body.skip(4)?; // its serial number
-                let imei = body.take(16)?;
-                self.device = Some(device_id(String::from_utf8_lossy(imei).trim_end_matches('\0'))?);
+                self.device = Some(imei(String::from_utf8_lossy(body.take(16)?).trim_end_matches('\0'))?);
                 let answer = if length == LOGIN_WITHOUT_TIME { vec![0; 5] } else { [now(context), [0; 4]].concat() };
                 decoded.replies.push(message(0x01, &answer));
             }

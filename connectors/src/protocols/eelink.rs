@@ -1,7 +1,7 @@
 //! Eelink: packages `6767` + type + length + serial; UDP puts several behind one `EL` header with the IMEI.
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
-use crate::readers::{FixBuilder, Reader, bit, device_id, from_unix_secs, malformed, packed_imei, spoken_place, unhex, unsaid};
+use crate::readers::{FixBuilder, Reader, bit, from_unix_secs, malformed, packed_imei, spoken_place, unhex, unsaid};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Bytes, BytesMut};
 use smol_str::format_smolstr;
@@ -123,7 +123,7 @@ impl Eelink {
     }
 
     fn login(&mut self, id: &[u8]) -> Result<(), Fault> {
-        self.device = Some(device_id(&packed_imei(id))?);
+        self.device = Some(packed_imei(id)?);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //! payload of Iridium's short bursts.
 
 use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
-use crate::readers::{FixBuilder, Reader, ascii, device_id, from_unix_secs, malformed, unsaid};
+use crate::readers::{FixBuilder, Reader, ascii, from_unix_secs, imei, malformed, unsaid};
 use crate::vocabulary as name;
 use bytes::{Buf, Bytes, BytesMut};
 use crc::{CRC_16_MODBUS, Crc};
@@ -130,7 +130,7 @@ impl Galileo {
             match kind {
                 1 => {
                     value.skip(4)?;
-                    self.device = Some(device_id(ascii(value.take(15)?)?)?);
+                    self.device = Some(imei(ascii(value.take(15)?)?)?);
                 }
                 2 => self.records(&mut value, false, decoded),
                 _ => {}
@@ -164,7 +164,7 @@ impl Galileo {
     fn tag(&mut self, tag: u8, value: &mut Reader<'_>, record: &mut Record) -> Result<(), Fault> {
         let fix = &mut record.fix;
         match tag {
-            0x03 => self.device = Some(device_id(ascii(value.rest())?)?),
+            0x03 => self.device = Some(imei(ascii(value.rest())?)?),
             0x20 => record.time = Some(value.u32_le()?),
             0x30 => {
                 let state = value.u8()?;

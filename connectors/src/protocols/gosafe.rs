@@ -1,7 +1,7 @@
 //! GoSafe: texts `*GSnn,IMEI,…#` of named parts, several positions joined by `$`; and a binary form between two bytes `f8`.
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, Fix, Framing, Protocol, Transport};
-use crate::readers::{Fields, FixBuilder, Marked, Reader, ascii, bit, device_id, dmy, from_unix_secs, malformed, number};
+use crate::readers::{Fields, FixBuilder, Marked, Reader, ascii, bit, device_id, dmy, from_unix_secs, imei, malformed, number};
 use crate::vocabulary as name;
 use bytes::{Bytes, BytesMut};
 use smol_str::format_smolstr;
@@ -80,7 +80,7 @@ impl GoSafe {
     fn binary(&mut self, frame: &[u8], decoded: &mut Decoded) -> Result<(), Fault> {
         let mut reader = Reader::new(frame.strip_suffix(&[MARK]).unwrap_or(frame));
         reader.skip(1 + 1 + 1)?;
-        self.device = Some(device_id(&reader.uint(7)?.to_string())?);
+        self.device = Some(imei(&reader.uint(7)?.to_string())?);
         let time = from_unix_secs(i64::from(reader.u32()?) + EPOCH_SECS);
         let mut fix = FixBuilder::default();
         let event = reader.u8()?;

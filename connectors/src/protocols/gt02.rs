@@ -1,7 +1,7 @@
 //! GT02: `6868` + length + battery + signal + packed IMEI + serial + type; only heartbeats are answered.
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, bit, civil, device_id, find, malformed, packed_imei};
+use crate::readers::{FixBuilder, Reader, bit, civil, find, malformed, packed_imei};
 use bytes::{Buf, Bytes, BytesMut};
 
 pub(super) const PROTOCOL: Protocol = Protocol {
@@ -44,7 +44,7 @@ fn understand(frame: &[u8], decoded: &mut Decoded) -> Result<(), Fault> {
         return Err(malformed("a message begins with 6868"));
     }
     reader.skip(1 + 2)?; // length, battery, signal
-    decoded.device = Some(device_id(&packed_imei(reader.take(8)?))?);
+    decoded.device = Some(packed_imei(reader.take(8)?)?);
     reader.skip(2)?;
     match reader.u8()? {
         HEARTBEAT => decoded.replies.push(Bytes::from_static(b"Th\x1a\r\n")),

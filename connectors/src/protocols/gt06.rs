@@ -9,7 +9,7 @@ mod others;
 mod pictures;
 
 use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Protocol, Said, Transport};
-use crate::readers::{Reader, device_id, malformed, packed_imei, spoken, unsaid};
+use crate::readers::{Reader, malformed, packed_imei, spoken, unsaid};
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use crc::{CRC_16_IBM_SDLC, Crc};
@@ -158,7 +158,7 @@ impl Gt06 {
     /// IMEI, then perhaps a model number and the time zone.
     fn login(&mut self, message: &Message<'_>, decoded: &mut Decoded) -> Result<(), Fault> {
         let mut reader = Reader::new(message.content);
-        self.device = Some(device_id(&packed_imei(reader.take(8)?))?);
+        self.device = Some(packed_imei(reader.take(8)?)?);
         self.utc_offset_ms = 0;
         if reader.left() >= 4 {
             reader.skip(2)?;

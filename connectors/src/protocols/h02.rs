@@ -4,7 +4,7 @@
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
 use crate::readers::{
-    Fields, FixBuilder, Reader, bit, civil, device_id, dmy, find, hex, malformed, nmea_angle, number, pairs, unsaid,
+    Fields, FixBuilder, Reader, bit, civil, device_id, dmy, find, hex, imei, malformed, nmea_angle, number, pairs, unsaid,
 };
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
@@ -150,11 +150,10 @@ impl H02 {
         reader.skip(1)?;
         let clock = |at: usize| frame.get(at..at + 6).map(|bytes| packed_time(&hex(bytes)));
         // Five bytes of id, or an IMEI: told by where a time stands.
-        let id = match (clock(6), clock(9)) {
-            (Some(Err(_)), Some(Ok(_))) => hex(reader.take(8)?)[..15].to_owned(),
-            _ => hex(reader.take(5)?),
-        };
-        self.device = Some(device_id(&id)?);
+        self.device = Some(match (clock(6), clock(9)) {
+            (Some(Err(_)), Some(Ok(_))) => imei(&hex(reader.take(8)?)[..15])?,
+            _ => device_id(&hex(reader.take(5)?))?,
+        });
         let time = packed_time(&hex(reader.take(6)?))?;
         let lat = packed_degrees(&hex(reader.take(4)?), 2)?;
         let battery = reader.u8()?;

@@ -1,7 +1,7 @@
 //! HuaSheng (OBD dongles): `c0` + head + tagged values + `c0`, `c0` and `db` inside escaped as in SLIP; the login tells the IMEI.
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
-use crate::readers::{FixBuilder, Reader, ascii, bit, device_id, unsaid, ymd};
+use crate::readers::{FixBuilder, Reader, ascii, bit, imei, unsaid, ymd};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Buf, Bytes, BytesMut};
 use waystream_domain::{DeviceId, Instruction};
@@ -101,7 +101,7 @@ impl Decoder for HuaSheng {
                     let (tag, mut value) = tagged(&mut reader)?;
                     if tag == 0x0003 {
                         let length = value.left();
-                        self.device = Some(device_id(ascii(value.take(length)?)?)?);
+                        self.device = Some(imei(ascii(value.take(length)?)?)?);
                         decoded.replies.push(answer(LOGIN_ANSWER, number, &[0]));
                     }
                 }

@@ -7,7 +7,7 @@ mod framing;
 mod location;
 
 use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Protocol, Said, Transport};
-use crate::readers::{Reader, bit, device_id, hex, luhn, malformed, unhex, unsaid};
+use crate::readers::{Reader, bit, device_id, hex, imei, luhn, malformed, unhex, unsaid};
 use crate::vocabulary as name;
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Timelike, Utc};
@@ -181,7 +181,7 @@ impl Jt808 {
         let version = if edition_2019 { reader.u8()? } else { 0 };
         let id = reader.take(if edition_2019 { 10 } else { 6 })?;
         let header = Header { kind, edition_2019, version, id, serial: reader.u16()? };
-        self.device = Some(device_id(&identity(id))?);
+        self.device = Some(identity(id)?);
         self.terminal = Some(Terminal { edition_2019, version, id: id.to_vec() });
         if bit(attributes, 13) {
             let (total, index) = (reader.u16()?, reader.u16()?);
@@ -231,7 +231,7 @@ impl Jt808 {
     /// Id of six bytes, one byte of serial number, then the report. Answered if the top bit of the attributes is set.
     fn lock(&mut self, kind: u16, attributes: u16, reader: &mut Reader<'_>, decoded: &mut Decoded) -> Result<(), Fault> {
         let id = reader.take(6)?;
-        self.device = Some(device_id(&identity(id))?);
+        self.device = Some(identity(id)?);
         reader.skip(1)?;
         if bit(attributes, 15) {
             let body = [&[1], &kind.to_be_bytes()[..], &[0]].concat();
@@ -243,17 +243,17 @@ impl Jt808 {
 }
 
 /// Digits without leading zeros; or, if they are no digits, the first 14 digits of an IMEI as a number.
-fn identity(id: &[u8]) -> String {
+fn identity(id: &[u8]) -> Result<DeviceId, Fault> {
     let digits = hex(id);
     if digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return match digits.trim_start_matches('0') {
-            "" => "0".to_owned(),
-            digits => digits.to_owned(),
+            "" => device_id("0"),
+            digits => device_id(digits),
         };
     }
     let number = id.iter().fold(0u128, |number, byte| number << 8 | u128::from(*byte)).to_string();
     let check = luhn(&number);
-    format!("{number}{check}")
+    imei(&format!("{number}{check}"))
 }
 
 /// Takes the fixes out of a whole message's body.

@@ -1,7 +1,7 @@
 //! Ruptela: `u16` length, IMEI as `u64`, command, payload, CRC-16/KERMIT. Records are answered by one packet for all.
 
 use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
-use crate::readers::{FixBuilder, Reader, ascii, device_id, from_unix_secs, spoken, unsaid};
+use crate::readers::{FixBuilder, Reader, ascii, from_unix_secs, imei, spoken, unsaid};
 use crate::vocabulary as name;
 use bytes::{Bytes, BytesMut};
 use crc::{CRC_16_KERMIT, Crc};
@@ -79,7 +79,7 @@ impl Decoder for Ruptela {
                 return Ok(());
             }
         }
-        self.device = Some(device_id(&format!("{:015}", data.u64()?))?);
+        self.device = Some(imei(&format!("{:015}", data.u64()?))?);
         let command = data.u8()?;
         match command {
             // Both kinds of records are answered alike. What was refused here is answered too, or it would come again for ever.

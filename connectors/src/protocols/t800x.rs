@@ -1,7 +1,7 @@
 //! Topflytech (T8xxx, TLW, TLP): a mark that tells the family, type, length, serial, packed IMEI; digits packed two to a byte.
 
 use crate::protocol::{Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Transport};
-use crate::readers::{FixBuilder, Reader, bit, civil, device_id, hex, malformed, pairs};
+use crate::readers::{FixBuilder, Reader, bit, civil, hex, malformed, packed_imei, pairs};
 use crate::vocabulary::{self as name, alarm};
 use bytes::{Bytes, BytesMut};
 use smol_str::format_smolstr;
@@ -89,14 +89,14 @@ impl T800x {
         }
         let kind = reader.u8()?;
         reader.skip(2)?;
-        let (serial, imei) = (reader.u16()?, reader.take(8)?);
-        self.device = Some(device_id(hex(imei).get(1..).unwrap_or_default())?);
+        let (serial, id) = (reader.u16()?, reader.take(8)?);
+        self.device = Some(packed_imei(id)?);
         // The oldest family is answered with 1 whatever its serial.
         let serial = if family == OLDEST { 1 } else { serial };
         let answer = |alarm: &[u8]| -> Bytes {
             let length = (HEAD_BYTES + alarm.len()) as u16;
             let head = [&family.to_be_bytes()[..], &[kind], &length.to_be_bytes(), &serial.to_be_bytes()].concat();
-            [&head[..], imei, alarm].concat().into()
+            [&head[..], id, alarm].concat().into()
         };
         match kind {
             POSITION | POSITION_2 | ALARM | ALARM_2 => {

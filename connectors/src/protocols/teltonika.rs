@@ -8,7 +8,7 @@ mod io;
 mod pictures;
 
 use crate::protocol::{Checksums, Context, Decoded, Decoder, Fault, FaultKind, Fix, Framing, Protocol, Said, Transport};
-use crate::readers::{FixBuilder, Reader, ascii, bit, device_id, from_unix_millis, from_unix_secs, malformed, unhex, unsaid};
+use crate::readers::{FixBuilder, Reader, ascii, bit, from_unix_millis, from_unix_secs, imei, malformed, unhex, unsaid};
 use crate::vocabulary as name;
 use bytes::{Bytes, BytesMut};
 use crc::{CRC_16_ARC, Crc};
@@ -29,8 +29,6 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 
 /// AVL packets have at most 1,280 bytes; codec 12 carries texts and pictures in blocks of 2 KiB.
 const MAX_FRAME_BYTES: usize = 16 * 1024;
-/// IMEIs have 15 digits; anything near this is no login.
-const MAX_IMEI_BYTES: usize = 32;
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_ARC);
 /// 2007-01-01, where codec GH counts from.
 const GH_EPOCH_SECS: i64 = 1_167_609_600;
@@ -101,11 +99,8 @@ impl Decoder for Teltonika {
 }
 
 impl Teltonika {
-    fn login(&mut self, imei: &[u8], decoded: &mut Decoded) -> Result<(), Fault> {
-        if imei.len() > MAX_IMEI_BYTES {
-            return Err(malformed(format_args!("an IMEI of {} bytes", imei.len())));
-        }
-        self.device = Some(device_id(ascii(imei)?)?);
+    fn login(&mut self, digits: &[u8], decoded: &mut Decoded) -> Result<(), Fault> {
+        self.device = Some(imei(ascii(digits)?)?);
         decoded.replies.push(Bytes::from_static(&[1]));
         decoded.refusal = Some(Bytes::from_static(&[0]));
         Ok(())
@@ -144,8 +139,8 @@ impl Teltonika {
         let mut reader = reader.part(length)?;
         reader.skip(3)?;
         let packet = reader.u8()?;
-        let imei = usize::from(reader.u16()?);
-        self.device = Some(device_id(ascii(reader.take(imei)?)?)?);
+        let digits = usize::from(reader.u16()?);
+        self.device = Some(imei(ascii(reader.take(digits)?)?)?);
         if let Some(count) = data_field(&mut reader, decoded)? {
             decoded.replies.push(Bytes::copy_from_slice(&[0, 5, 0, 0, 1, packet, count]));
         }

@@ -81,7 +81,7 @@ impl Ulbotech {
         }
         let mut reader = Reader::new(covered);
         reader.skip(1 + 1)?;
-        self.device = Some(device_id(&packed_imei(reader.take(8)?))?);
+        self.device = Some(packed_imei(reader.take(8)?)?);
         let checksum = CRC.checksum(&ACKNOWLEDGED).to_be_bytes();
         decoded.replies.push([&[MARK][..], &ACKNOWLEDGED, &checksum, &[MARK]].concat().into());
         let time = i64::from(reader.u32()? & 0x7fff_ffff) + EPOCH_SECS;

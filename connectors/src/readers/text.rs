@@ -59,12 +59,6 @@ pub(crate) fn unsaid(instruction: &Instruction) -> SmolStr {
     format_smolstr!("the protocol has no {}", instruction.name())
 }
 
-/// An IMEI in packed decimal digits: 15 of them in 8 bytes, so that the first digit is a filler.
-pub(crate) fn packed_imei(bytes: &[u8]) -> String {
-    let digits = hex(bytes);
-    digits.strip_prefix('0').map_or_else(|| digits.clone(), str::to_owned)
-}
-
 /// The check digit that follows these digits, which must be some (ISO/IEC 7812-1).
 pub(crate) fn luhn(digits: &str) -> u32 {
     let sum: u32 = digits
@@ -179,12 +173,6 @@ pub(crate) fn pairs<const N: usize>(text: &str) -> Result<[u32; N], Fault> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn an_imei_keeps_the_zero_that_it_begins_with() {
-        assert_eq!(packed_imei(&[0x00, 0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x34]), "012345678901234");
-        assert_eq!(packed_imei(&[0x08, 0x64, 0x71, 0x70, 0x03, 0x28, 0x35, 0x81]), "864717003283581");
-    }
 
     #[test]
     fn degrees_and_minutes_become_degrees() {

@@ -1,7 +1,7 @@
 //! Queclink's binary messages: header, mask, length, device, and fixes of which only the first has to be found.
 
 use crate::protocol::{Decoded, Fault, FaultKind, Fix};
-use crate::readers::{FixBuilder, Reader, civil, device_id, from_unix_secs, malformed, packed_imei};
+use crate::readers::{FixBuilder, Reader, ascii, civil, device_id, from_unix_secs, imei, malformed, packed_imei};
 use crate::vocabulary as name;
 use smol_str::format_smolstr;
 use waystream_domain::DeviceId;
@@ -67,7 +67,7 @@ pub(super) fn message(frame: &[u8], decoded: &mut Decoded) -> Result<(), Fault> 
     reader.skip(4)?;
     let kind = reader.u8()?;
     reader.skip(BODY_AT - 5 - 8)?;
-    decoded.device = Some(device_id(&identity(reader.array()?))?);
+    decoded.device = Some(identity(reader.array()?)?);
     if kind == COMPRESSED {
         reader.skip(1 + 2 + 2)?; // battery, voltage, and what the first fixes of other kinds begin with too
         return compressed(&mut reader, decoded);
@@ -104,7 +104,7 @@ fn newer(frame: &[u8], decoded: &mut Decoded) -> Result<(), Fault> {
     const YEAR_SECS: u32 = 366 * 86_400;
     let mut reader = Reader::new(frame);
     reader.skip(1 + 1 + 2 + 1)?;
-    decoded.device = Some(device_id(&packed_imei(reader.take(8)?))?);
+    decoded.device = Some(packed_imei(reader.take(8)?)?);
     reader.skip(1 + 2 + 2)?;
     let length = usize::from(reader.u16()?);
     let mut content = reader.part(length)?;
@@ -217,11 +217,13 @@ fn begins_fixes(bytes: &[u8]) -> bool {
 }
 
 /// Eight bytes of name, or the IMEI: each byte two digits, the last one digit.
-fn identity(bytes: [u8; 8]) -> String {
+fn identity(bytes: [u8; 8]) -> Result<DeviceId, Fault> {
     if bytes[..7].iter().all(|byte| *byte <= 99) && bytes[7] <= 9 {
-        return bytes[..7].iter().map(|pair| format!("{pair:02}")).chain([bytes[7].to_string()]).collect();
+        let digits: String = bytes[..7].iter().map(|pair| format!("{pair:02}")).chain([bytes[7].to_string()]).collect();
+        return imei(&digits);
     }
-    String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_owned()
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    device_id(ascii(&bytes[..end])?)
 }
 
 /// The eight bytes of an id as one number, as some servers read them.
