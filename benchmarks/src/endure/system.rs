@@ -10,8 +10,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::process::Command;
 use tokio::task::spawn_blocking;
 use waystream_connectors::ListenerName;
 use waystream_domain::catalog::{Device, Fleet};
@@ -194,7 +196,7 @@ impl System {
             }
         };
         tokio::time::timeout(deadline, settled).await.context("history is not complete in time")?;
-        let csv = self.ask("/sql?format=csv", "SELECT device, fix_time FROM positions".into()).await.context("history")?;
+        let csv = self.answer("SELECT device, fix_time FROM positions").await.context("history")?;
         let mut fixes = Fixes::new();
         for line in csv.lines().skip(1) {
             let (device, fix_time) = line.split_once(',').with_context(|| format!("no row of history: {line}"))?;
@@ -204,9 +206,24 @@ impl System {
         Ok(fixes)
     }
 
+    /// One with a dashboard.
+    fn asked(&self) -> Result<&Plan> {
+        self.plans.get("all").or_else(|| self.plans.get("gateway-1")).context("no dashboard")
+    }
+
+    /// What the command line answers, as CSV.
+    async fn answer(&self, sql: &str) -> Result<String> {
+        let Plan { binary, folder, settings, .. } = self.asked()?;
+        let mut command = Command::new(binary);
+        command.arg("sql").arg("--config").arg(settings).arg("--data").arg(folder).args(["--format", "csv", sql]);
+        let output = command.stderr(Stdio::inherit()).output().await?;
+        ensure!(output.status.success(), "{sql}: {}", output.status);
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// Asks as commands on this machine do: by the control port of a process that has a dashboard.
     async fn ask(&self, what: &str, body: String) -> Result<String> {
-        let plan = self.plans.get("all").or_else(|| self.plans.get("gateway-1")).context("no dashboard")?;
+        let plan = self.asked()?;
         let contact: Value = serde_json::from_slice(&std::fs::read(plan.folder.join("control.json"))?)?;
         let (address, token) = (contact["address"].as_str(), contact["token"].as_str());
         let url = format!("http://{}{what}", address.context("no address")?);
