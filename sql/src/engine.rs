@@ -30,7 +30,7 @@ pub struct SqlOptions {
     pub threads: usize,
     /// Memory for sorting, grouping and joining, all questions together; beyond three quarters of it sorts and groupings use
     /// temporary files. While several organisations ask, each may use its share only. What is on its way between threads may be
-    /// half as much again.
+    /// as much again.
     pub memory_bytes: usize,
     /// Temporary files, all questions together.
     pub spill_bytes: u64,

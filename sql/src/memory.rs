@@ -104,8 +104,8 @@ enum Kind {
     /// Can't.
     Stays,
     /// Passes rows on between threads. It could use files, but up to DataFusion 55.2 it may then wait for ever (apache/datafusion,
-    /// issue 24883). So it may have half as much as the share on top of that, and is not counted in what all may use: it seldom
-    /// holds much.
+    /// issue 24883). So it may have as much as the share on top of that, and is not counted in what all may use: it seldom
+    /// holds much. With half as much, groupings stood still on a slow machine: while one thread sorts into a file, rows for it pile up.
     Exchange,
 }
 
@@ -134,7 +134,7 @@ impl Held {
         let (taken, most) = match kind {
             Kind::Spills => (has, computing.saturating_sub(self.fixed) / self.spillers.max(1)),
             Kind::Stays => (self.fixed + self.spillable, computing),
-            Kind::Exchange => (self.exchanged, limit / 2),
+            Kind::Exchange => (self.exchanged, limit),
         };
         taken.checked_add(additional).is_some_and(|sum| sum <= most)
     }
@@ -277,7 +277,7 @@ mod tests {
         let join = reservation(&env, "join", false);
         assert!(join.try_grow(1).is_err(), "all three quarters are in use");
         let exchange = reservation(&env, "RepartitionExec[0]", true);
-        exchange.try_grow(500).unwrap();
+        exchange.try_grow(1_000).unwrap();
         assert!(exchange.try_grow(1).is_err());
         drop(two);
         join.try_grow(375).unwrap();

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use waystream_sql::output::{self, Format};
 use waystream_sql::{SqlError, SqlOptions};
 
-/// So that exchanges between threads, which may have half as much again, need no files: DataFusion 55.2 may stand still over those.
+/// So that exchanges between threads, which may have as much again, need no files: DataFusion 55.2 may stand still over those.
 const MEMORY: usize = 16 << 20;
 
 /// Some 20 MB of rows. 7919 has no divisor in common with 300007, so each place from 1 on is there once.
