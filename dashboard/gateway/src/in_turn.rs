@@ -4,6 +4,7 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// See the module. While nothing waits it is a few words of memory and no task.
@@ -33,7 +34,8 @@ impl InTurn {
         async move {
             if let Some(all) = all {
                 while let Some(work) = all.next() {
-                    work.await;
+                    // A fault in one, which has been told of by now, must not hold back what comes after.
+                    drop(AssertUnwindSafe(work).catch_unwind().await);
                 }
             }
         }
@@ -75,5 +77,18 @@ mod tests {
         }
         assert_eq!(*done.lock().expect("the list"), (0..150).collect::<Vec<_>>());
         assert!(!turn.0.lock().expect("what waits").is_worked);
+    }
+
+    #[tokio::test]
+    async fn a_work_that_panics_holds_nobody_back() {
+        let (turn, done) = (Arc::<InTurn>::default(), Arc::<Mutex<bool>>::default());
+        let faulty = turn.add(async { panic!("a fault") });
+        let next = turn.add({
+            let done = Arc::clone(&done);
+            async move { *done.lock().expect("whether it is done") = true }
+        });
+        faulty.await;
+        next.await;
+        assert!(*done.lock().expect("whether it is done"));
     }
 }

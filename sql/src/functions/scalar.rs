@@ -1,8 +1,10 @@
 //! Scalar functions: NULL if an argument is, and an answer for any other, if only NaN or NULL.
 
-use super::{Entry, cells, geometry, on_earth, zones::Zones};
+use super::zones::{Named, Zones};
+use super::{Entry, cells, geometry, on_earth};
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray, StringViewArray, TimestampMillisecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray, StringViewArray, StringViewBuilder,
+    TimestampMillisecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Float64Type, TimeUnit};
 use datafusion::common::Result;
@@ -29,12 +31,12 @@ pub(super) fn all(zones: Arc<Zones>) -> Vec<ScalarUDF> {
         number("speed_kmh", |[mps]| rounded(mps * 3.6)),
         number("speed_mph", |[mps]| rounded(mps * 3600.0 / 1609.344)),
         number("speed_kn", |[mps]| rounded(mps * 3600.0 / 1852.0)),
-        text("h3_cell", |[lat, lon, resolution]| cells::h3(lat, lon, resolution)),
+        text("h3_cell", |[lat, lon, resolution], into| cells::h3(lat, lon, resolution, into)),
         of_text("h3_lat", |cell| cells::h3_centre(cell).map(|(lat, _)| lat)),
         of_text("h3_lon", |cell| cells::h3_centre(cell).map(|(_, lon)| lon)),
-        text("geohash", |[lat, lon, length]| cells::geohash(lat, lon, length)),
-        text("tile", |[lat, lon, zoom]| cells::tile(lat, lon, zoom)),
-        text("zone_id", move |[lat, lon]| zones.id_at(lat, lon)),
+        text("geohash", |[lat, lon, length], into| cells::geohash(lat, lon, length, into)),
+        text("tile", |[lat, lon, zoom], into| cells::tile(lat, lon, zoom, into)),
+        text("zone_id", move |[lat, lon], into| zones.id_at(lat, lon, into)),
         function(
             "in_geofence",
             &[DataType::Float64, DataType::Float64, DataType::Utf8View],
@@ -42,9 +44,15 @@ pub(super) fn all(zones: Arc<Zones>) -> Vec<ScalarUDF> {
             move |columns| {
                 let (lats, lons) = (columns[0].as_primitive::<Float64Type>(), columns[1].as_primitive::<Float64Type>());
                 let names = columns[2].as_string_view();
-                let rows = lats.iter().zip(lons).zip(names).map(|((lat, lon), name)| match (lat, lon, name) {
-                    (Some(lat), Some(lon), Some(name)) => by_name.covers(name, lat, lon),
-                    _ => Ok(None),
+                // The name is nearly always a constant.
+                let mut last: Option<(&str, Named<'_>)> = None;
+                let rows = lats.iter().zip(lons).zip(names).map(|((lat, lon), name)| {
+                    let (Some(lat), Some(lon), Some(name)) = (lat, lon, name) else { return Ok(None) };
+                    let fences = match &last {
+                        Some((same, fences)) if *same == name => fences,
+                        _ => &last.insert((name, by_name.named(name)?)).1,
+                    };
+                    Ok(fences.cover(lat, lon))
                 });
                 Ok(Arc::new(rows.collect::<Result<BooleanArray>>()?))
             },
@@ -117,12 +125,21 @@ fn truth<const N: usize>(name: &'static str, f: impl Fn([f64; N]) -> Option<bool
     function(name, &vec![DataType::Float64; N], DataType::Boolean, call)
 }
 
+/// The text is written into what is given, empty.
 pub(super) fn text<const N: usize>(
     name: &'static str,
-    f: impl Fn([f64; N]) -> Option<String> + Send + Sync + 'static,
+    f: impl Fn([f64; N], &mut String) -> Option<()> + Send + Sync + 'static,
 ) -> ScalarUDF {
-    let call = move |columns: &[ArrayRef]| Ok(Arc::new(each(columns, &f).collect::<StringArray>()) as ArrayRef);
-    function(name, &vec![DataType::Float64; N], DataType::Utf8, call)
+    let call = move |columns: &[ArrayRef]| {
+        let (mut texts, mut text) = (StringViewBuilder::new(), String::new());
+        for arguments in each(columns, Some) {
+            text.clear();
+            let is_one = arguments.and_then(|arguments| f(arguments, &mut text)).is_some();
+            texts.append_option(is_one.then_some(&text));
+        }
+        Ok(Arc::new(texts.finish()) as ArrayRef)
+    };
+    function(name, &vec![DataType::Float64; N], DataType::Utf8View, call)
 }
 
 fn of_text(name: &'static str, f: fn(&str) -> Option<f64>) -> ScalarUDF {

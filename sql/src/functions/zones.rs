@@ -12,13 +12,24 @@ pub(crate) struct Zones {
     catalog: SharedCatalog,
     scope: Scope,
     index: OnceLock<GeofenceIndex>,
-    named: OnceLock<HashMap<String, Vec<Named>>>,
+    named: OnceLock<HashMap<String, Vec<Arc<Visible>>>>,
 }
 
-/// A geofence under its name or id.
-struct Named {
+/// A geofence, prepared when a place is first looked for in it.
+struct Visible {
     fence: Arc<Geofence>,
-    prepared: Arc<OnceLock<PreparedGeofence>>,
+    prepared: OnceLock<PreparedGeofence>,
+}
+
+/// The geofences of one name or id.
+pub(super) struct Named<'a>(&'a [Arc<Visible>]);
+
+impl Named<'_> {
+    /// Whether one of them holds the place; NULL if it is no place on Earth.
+    pub(super) fn cover(&self, lat: f64, lon: f64) -> Option<bool> {
+        let at = LatLon::new(lat, lon)?;
+        Some(self.0.iter().any(|one| one.prepared.get_or_init(|| PreparedGeofence::new(&one.fence)).covers(at)))
+    }
 }
 
 impl Zones {
@@ -27,8 +38,8 @@ impl Zones {
         Self { catalog, scope, index: OnceLock::new(), named: OnceLock::new() }
     }
 
-    /// The least id of the geofences that hold the place.
-    pub(super) fn id_at(&self, lat: f64, lon: f64) -> Option<String> {
+    /// Writes the least id of the geofences that hold the place.
+    pub(super) fn id_at(&self, lat: f64, lon: f64, into: &mut String) -> Option<()> {
         let at = LatLon::new(lat, lon)?;
         let index = self.index.get_or_init(|| {
             let (mut index, mut touched) = (GeofenceIndex::default(), Touched::default());
@@ -37,26 +48,23 @@ impl Zones {
             }
             index
         });
-        index.holding_for_any(at).first().map(|fence| fence.id.to_string())
+        into.push_str(index.holding_for_any(at).first()?.id.as_str());
+        Some(())
     }
 
-    /// Whether a geofence of this name or id holds the place; NULL if it is no place on Earth.
-    pub(super) fn covers(&self, name: &str, lat: f64, lon: f64) -> Result<Option<bool>> {
+    /// Those of this name or id; an error if there is none.
+    pub(super) fn named(&self, name: &str) -> Result<Named<'_>> {
         let named = self.named.get_or_init(|| {
-            let mut named: HashMap<String, Vec<Named>> = HashMap::new();
+            let mut named: HashMap<String, Vec<Arc<Visible>>> = HashMap::new();
             for fence in self.visible() {
-                let prepared = Arc::new(OnceLock::new());
-                let mut put = |key: String| {
-                    named.entry(key).or_default().push(Named { fence: fence.clone(), prepared: prepared.clone() });
-                };
-                put(fence.name.clone());
-                put(fence.id.to_string());
+                let one = Arc::new(Visible { fence, prepared: OnceLock::new() });
+                for key in [one.fence.name.clone(), one.fence.id.to_string()] {
+                    named.entry(key).or_default().push(Arc::clone(&one));
+                }
             }
             named
         });
-        let Some(fences) = named.get(name) else { return plan_err!("there is no geofence {name}") };
-        let Some(at) = LatLon::new(lat, lon) else { return Ok(None) };
-        Ok(Some(fences.iter().any(|n| n.prepared.get_or_init(|| PreparedGeofence::new(&n.fence)).covers(at))))
+        named.get(name).map(|fences| Named(fences)).map_or_else(|| plan_err!("there is no geofence {name}"), Ok)
     }
 
     fn visible(&self) -> Vec<Arc<Geofence>> {

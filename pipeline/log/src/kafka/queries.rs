@@ -174,9 +174,16 @@ impl Queries {
             Which::Next => Offset::End,
             Which::At(time_ms) => Offset::Offset(time_ms.max(0)),
         };
+        let mut tried = false;
         patiently("could not ask for offsets", || {
             let (client, name, partitions) = (Arc::clone(client), name.clone(), partitions.to_vec());
+            let again = std::mem::replace(&mut tried, true);
             move |request: Duration| {
+                // One that was told of a partition without a leader believes it until it is told of all topics, every five minutes
+                // (librdkafka 2.12.1).
+                if again {
+                    client.fetch_metadata(Some(&name), request)?;
+                }
                 let mut list = TopicPartitionList::with_capacity(partitions.len());
                 for partition in partitions {
                     list.add_partition_offset(&name, partition as i32, asked)?;

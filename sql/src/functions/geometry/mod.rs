@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// All of them.
 pub(super) fn all() -> Vec<ScalarUDF> {
     vec![
-        scalar::text("st_point", |[x, y]| text::point(x, y)),
+        scalar::text("st_point", |[x, y], into| text::point(x, y, into)),
         number("st_x", |geometry| x_and_y(geometry).map(|(x, _)| x)),
         number("st_y", |geometry| x_and_y(geometry).map(|(_, y)| y)),
         well_known("st_geomfromtext", text::from_wkt),

@@ -2,6 +2,7 @@
 
 use geo::{Coord, Geometry, Intersects, Line, LineString, MultiLineString, MultiPoint, MultiPolygon, Point, Polygon};
 use serde_json::Value;
+use std::fmt::Write;
 
 /// No coordinate is larger: what is worked out of them stays finite.
 const MOST: f64 = 1e9;
@@ -39,8 +40,8 @@ pub(super) fn from_geojson(text: &str) -> Option<Geometry> {
 }
 
 /// A place as well-known text.
-pub(super) fn point(x: f64, y: f64) -> Option<String> {
-    Some(format!("POINT({})", place(&coord(x, y)?)))
+pub(super) fn point(x: f64, y: f64, into: &mut String) -> Option<()> {
+    write!(into, "POINT({})", place(&coord(x, y)?)).ok()
 }
 
 /// Well-known text as PostGIS writes it.
