@@ -3,6 +3,7 @@
 
 use crate::common::System;
 use crate::deployment::Deployment;
+use crate::kafka::Broker;
 use crate::recorded::Recorded;
 use crate::redis::Redis;
 use rand::rngs::StdRng;
@@ -157,10 +158,10 @@ impl Processes<'_> {
     }
 }
 
-async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
+async fn soon<T>(kafka: &Broker, what: &str, work: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(done) => done,
-        Err(_) => panic!("still waiting: {what}"),
+        Err(_) => panic!("still waiting: {what}; of Kafka's nodes\n{}", kafka.out_of_sync()),
     }
 }
 
@@ -222,15 +223,15 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
     for (round, fault) in faults.into_iter().enumerate() {
         begin.send(Some(round)).unwrap();
         let moment = before + rng.random_range(0..=due[round]);
-        soon("answers before a fault", until_answered(moment)).await;
+        soon(&deployment.broker, "answers before a fault", until_answered(moment)).await;
         // Not always right after an answer.
         tokio::time::sleep(Duration::from_micros(rng.random_range(0..30_000))).await;
         before += due[round];
         let since = Instant::now();
         let Injected { victim, back } = inject(fault, &mut processes, &mut rng);
-        soon("answers", until_answered(before)).await;
+        soon(&deployment.broker, "answers", until_answered(before)).await;
         let answered = since.elapsed();
-        soon("events", until_told(log.as_ref())).await;
+        soon(&deployment.broker, "events", until_told(log.as_ref())).await;
         let told = since.elapsed();
         match fault {
             Fault::DataflowLost => processes.start(&victim, "dataflow"),
@@ -238,7 +239,7 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
             _ => {}
         }
         let gateway = processes.running["gateway"].remote();
-        soon("history", async {
+        soon(&deployment.broker, "history", async {
             while let Err(error) = gateway.settle().await {
                 eprintln!("history is not settled: {error:#}");
                 processes.check_alive();
@@ -248,7 +249,7 @@ async fn faults_at_random_moments_lose_nothing_and_double_nothing() {
         .await;
         let kept = since.elapsed();
         // Who loses one node after the other before the first is back has lost two.
-        let back = soon("the victim", back.at()).await.duration_since(since);
+        let back = soon(&deployment.broker, "the victim", back.at()).await.duration_since(since);
         eprintln!("{round}: {fault:?} {victim}: answered {answered:.1?}, told {told:.1?}, kept {kept:.1?}; back {back:.1?}");
         recoveries.entry(fault).or_default().push(Recovery { answered, told, kept, back });
         processes.check_alive();

@@ -286,21 +286,6 @@ async fn the_wire_to_the_only_broker_may_be_dead_or_slow() {
     traffic.finish_and_check().await;
 }
 
-/// Of partitions that nobody else has a copy of.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ends_are_told_as_soon_as_a_lost_leader_is_back() {
-    let _turn = TURN.lock().await;
-    let broker = tokio::task::spawn_blocking(|| Arc::new(Broker::start_cluster(3))).await.expect("starts");
-    let log = open(&KafkaOptions { replication: 1, ..broker.options() }).await;
-    let ends = log.bounds(Topic::Positions).await.expect("all are there");
-    outage(&broker, kill(2, 0, true), async {
-        let without = log.bounds(Topic::Positions).await;
-        assert!(matches!(without, Err(LogError::Unavailable(_))), "a third has no leader: {without:?}");
-    })
-    .await;
-    assert_eq!(log.bounds(Topic::Positions).await.expect("all are there again"), ends);
-}
-
 /// Seconds of processor time that threads of this name have used, in this process.
 fn processor_s(thread: &str) -> f64 {
     const TICKS_PER_S: f64 = 100.0;

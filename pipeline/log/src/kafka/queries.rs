@@ -179,7 +179,7 @@ impl Queries {
             let (client, name, partitions) = (Arc::clone(client), name.clone(), partitions.to_vec());
             let again = std::mem::replace(&mut tried, true);
             move |request: Duration| {
-                // One that was told of a partition without a leader believes it until it is told of all topics, every five minutes
+                // By itself a client that was told of a partition without a leader need not ask again before five minutes are over
                 // (librdkafka 2.12.1).
                 if again {
                     client.fetch_metadata(Some(&name), request)?;

@@ -133,20 +133,30 @@ impl Broker {
             }
             std::thread::sleep(Duration::from_millis(500));
         }
-        panic!("the copies are not in sync two minutes after all nodes were back");
+        panic!("the copies are not in sync two minutes after all nodes were back: {}", self.out_of_sync());
     }
 
-    /// As kcat is told by a node: `partition 0, leader 2, replicas: 2,3,1, isrs: 2,1,3`. One that was asleep may not know yet.
+    /// One that was asleep may not know yet.
     fn is_in_sync_to(&self, node: u16) -> bool {
+        let told = self.told_by(node);
+        let mut partitions = partitions(&told).peekable();
+        partitions.peek().is_some() && partitions.all(is_in_sync)
+    }
+
+    /// What each node says of partitions that lack copies.
+    pub(crate) fn out_of_sync(&self) -> String {
+        let of_node = |node| {
+            let told = self.told_by(node);
+            let lacking: Vec<&str> = partitions(&told).filter(|line| !is_in_sync(line)).map(str::trim).collect();
+            format!("node {node} knows {} partitions; not in sync: {lacking:?}", partitions(&told).count())
+        };
+        (1..=self.nodes).map(of_node).collect::<Vec<_>>().join("\n")
+    }
+
+    fn told_by(&self, node: u16) -> String {
         let node = format!("127.0.0.1:{}", self.node_port(node));
         let told = Command::new("kcat").args(["-b", &node, "-L"]).output().expect("kcat is installed").stdout;
-        let count = |line: &str, of: &str| {
-            line.split_once(of)
-                .map(|(_, ids)| ids.split(' ').next().unwrap_or("").split(',').filter(|id| !id.is_empty()).count())
-        };
-        let told = String::from_utf8_lossy(&told);
-        let mut partitions = told.lines().filter(|line| line.trim_start().starts_with("partition ")).peekable();
-        partitions.peek().is_some() && partitions.all(|line| count(line, "replicas: ") == count(line, "isrs: "))
+        String::from_utf8_lossy(&told).into_owned()
     }
 
     /// Settings of a log that no other test uses, with few partitions.
@@ -162,6 +172,19 @@ impl Broker {
             ..KafkaOptions::default()
         }
     }
+}
+
+/// Of what kcat is told: `partition 0, leader 2, replicas: 2,3,1, isrs: 2,1,3`.
+fn partitions(told: &str) -> impl Iterator<Item = &str> {
+    told.lines().filter(|line| line.trim_start().starts_with("partition "))
+}
+
+fn is_in_sync(partition: &str) -> bool {
+    let count = |of: &str| {
+        let ids = partition.split_once(of).map(|(_, ids)| ids.split(' ').next().unwrap_or(""));
+        ids.map(|ids| ids.split(',').filter(|id| !id.is_empty()).count())
+    };
+    count("replicas: ") == count("isrs: ")
 }
 
 impl Drop for Broker {
