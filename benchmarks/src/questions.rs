@@ -103,6 +103,16 @@ impl Question {
         Ok((rows(&csv)?, took))
     }
 
+    /// How our SQL reads and works it out, with what each step took.
+    pub async fn explain(&self, engine: &SqlEngine, scope: &Scope) -> Result<String> {
+        let mut pieces = engine.stream(scope, &format!("EXPLAIN ANALYZE {}", self.ours), Format::Csv).await?;
+        let mut csv = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            csv.extend(piece?);
+        }
+        Ok(rows(&csv)?.concat().join("\n"))
+    }
+
     /// Asks QuestDB at this address.
     pub async fn ask_theirs(&self, http: &reqwest::Client, url: &str) -> Result<(Rows, Duration)> {
         let started = Instant::now();

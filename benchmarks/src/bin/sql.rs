@@ -34,6 +34,9 @@ struct Args {
     /// Questions to ask, by the beginnings of their names; without it all.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Print how our SQL reads and works out each question, instead of measuring it.
+    #[arg(long)]
+    explain: bool,
     /// Host and port of QuestDB's HTTP interface; without it only our SQL over files is asked.
     #[arg(long)]
     questdb: Option<String>,
@@ -119,6 +122,16 @@ async fn main() -> Result<()> {
     let mut wanted = questions::all(&device, &fleet, &format!("{PREFIX}positions"))?;
     wanted.retain(|question| args.only.is_empty() || args.only.iter().any(|begin| question.name.starts_with(begin)));
     ensure!(!wanted.is_empty(), "no question is called like that");
+    if args.explain {
+        for question in wanted {
+            for one in &asked {
+                if let Asked::Ours(name, engine) = one {
+                    println!("{} of {name}\n{}\n", question.name, question.explain(engine, &scope).await?);
+                }
+            }
+        }
+        return Ok(());
+    }
     for question in wanted {
         let (mut figures, mut medians, mut rows) = (Vec::new(), Vec::new(), None);
         for one in &asked {

@@ -6,8 +6,9 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray, StringViewArray, StringViewBuilder,
     TimestampMillisecondArray,
 };
+use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer};
 use datafusion::arrow::datatypes::{DataType, Float64Type, TimeUnit};
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -37,25 +38,11 @@ pub(super) fn all(zones: Arc<Zones>) -> Vec<ScalarUDF> {
         text("geohash", |[lat, lon, length], into| cells::geohash(lat, lon, length, into)),
         text("tile", |[lat, lon, zoom], into| cells::tile(lat, lon, zoom, into)),
         text("zone_id", move |[lat, lon], into| zones.id_at(lat, lon, into)),
-        function(
+        lazy(
             "in_geofence",
             &[DataType::Float64, DataType::Float64, DataType::Utf8View],
             DataType::Boolean,
-            move |columns| {
-                let (lats, lons) = (columns[0].as_primitive::<Float64Type>(), columns[1].as_primitive::<Float64Type>());
-                let names = columns[2].as_string_view();
-                // The name is nearly always a constant.
-                let mut last: Option<(&str, Named<'_>)> = None;
-                let rows = lats.iter().zip(lons).zip(names).map(|((lat, lon), name)| {
-                    let (Some(lat), Some(lon), Some(name)) = (lat, lon, name) else { return Ok(None) };
-                    let fences = match &last {
-                        Some((same, fences)) if *same == name => fences,
-                        _ => &last.insert((name, by_name.named(name)?)).1,
-                    };
-                    Ok(fences.cover(lat, lon))
-                });
-                Ok(Arc::new(rows.collect::<Result<BooleanArray>>()?))
-            },
+            move |arguments, rows| in_geofence(&by_name, arguments, rows),
         ),
         attribute("attribute_text", DataType::Utf8, |column, name| {
             Arc::new(column.iter().map(|json| super::attributes::text(json?, name?)).collect::<StringArray>())
@@ -73,6 +60,25 @@ pub(super) fn all(zones: Arc<Zones>) -> Vec<ScalarUDF> {
     ];
     all.extend(geometry::all());
     all
+}
+
+fn in_geofence(zones: &Zones, arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
+    let places = [arguments[0].to_array(rows)?, arguments[1].to_array(rows)?];
+    let [lats, lons] = [0, 1].map(|i| places[i].as_primitive::<Float64Type>());
+    let is_place = |i: usize| lats.is_valid(i) && lons.is_valid(i) && on_earth((lats.value(i), lons.value(i)));
+    let cover = |fences: &Named<'_>, i: usize| fences.cover(lats.value(i), lons.value(i));
+    // Nearly always.
+    if let ColumnarValue::Scalar(ScalarValue::Utf8View(Some(name))) = &arguments[2] {
+        let fences = zones.named(name)?;
+        let inside = BooleanBuffer::collect_bool(rows, |i| cover(&fences, i));
+        return Ok(Arc::new(BooleanArray::new(inside, Some(NullBuffer::new(BooleanBuffer::collect_bool(rows, is_place))))));
+    }
+    let names = arguments[2].to_array(rows)?;
+    let inside = names.as_string_view().iter().enumerate().map(|(i, name)| match name {
+        Some(name) => zones.named(name).map(|fences| is_place(i).then(|| cover(&fences, i))),
+        None => Ok(None),
+    });
+    Ok(Arc::new(inside.collect::<Result<BooleanArray>>()?))
 }
 
 /// Of two (latitude, longitude) in degrees; NaN if one of them is not a place on Earth.

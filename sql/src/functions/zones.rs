@@ -15,20 +15,32 @@ pub(crate) struct Zones {
     named: OnceLock<HashMap<String, Vec<Arc<Visible>>>>,
 }
 
-/// A geofence, prepared when a place is first looked for in it.
+/// A geofence, prepared with its bounds (see [`PreparedGeofence::bounds_deg`]) when a place is first looked for in it.
 struct Visible {
     fence: Arc<Geofence>,
-    prepared: OnceLock<PreparedGeofence>,
+    prepared: OnceLock<(PreparedGeofence, [f64; 4])>,
+}
+
+impl Visible {
+    fn covers(&self, lat: f64, lon: f64) -> bool {
+        let (prepared, [west, south, east, north]) = self.prepared.get_or_init(|| {
+            let prepared = PreparedGeofence::new(&self.fence);
+            let bounds = prepared.bounds_deg();
+            (prepared, bounds)
+        });
+        // Most places are far away, and rounding costs more than to see that.
+        let near = *west <= lon && lon <= *east && *south <= lat && lat <= *north;
+        near && LatLon::new(lat, lon).is_some_and(|at| prepared.covers(at))
+    }
 }
 
 /// The geofences of one name or id.
 pub(super) struct Named<'a>(&'a [Arc<Visible>]);
 
 impl Named<'_> {
-    /// Whether one of them holds the place; NULL if it is no place on Earth.
-    pub(super) fn cover(&self, lat: f64, lon: f64) -> Option<bool> {
-        let at = LatLon::new(lat, lon)?;
-        Some(self.0.iter().any(|one| one.prepared.get_or_init(|| PreparedGeofence::new(&one.fence)).covers(at)))
+    /// Whether one of them holds the place.
+    pub(super) fn cover(&self, lat: f64, lon: f64) -> bool {
+        self.0.iter().any(|one| one.covers(lat, lon))
     }
 }
 

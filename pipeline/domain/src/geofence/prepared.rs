@@ -118,6 +118,14 @@ impl PreparedGeofence {
         (0..self.parts.len()).any(|part| self.part_covers(part, at))
     }
 
+    /// West, south, east and north of a box in degrees: no place outside of it is covered.
+    pub fn bounds_deg(&self) -> [f64; 4] {
+        let around = self.bounds().reduce(|a, b| [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])]);
+        // A place is rounded to 1e-7 before it is looked for.
+        let [west, south, east, north] = around.unwrap_or_default().map(|e7| f64::from(e7) / 1e7);
+        [west - 1e-7, south - 1e-7, east + 1e-7, north + 1e-7]
+    }
+
     pub(super) fn bounds(&self) -> impl ExactSizeIterator<Item = Bounds> + '_ {
         self.parts.iter().map(|part| match part {
             Part::Polygon(slabs) => nearness::widened(slabs.bounds, self.rules.exit_margin_m),
