@@ -5,7 +5,7 @@ use crate::manner::Manner;
 use crate::memory::Memory;
 use crate::newest::NewestRows;
 use crate::room::Room;
-use crate::{Flaw, LatestPositions, Scope, SqlError, attributes, functions, growing, latest, statement, tables, views};
+use crate::{Flaw, LatestPositions, Scope, SqlError, attributes, functions, growing, latest, pieces, statement, tables, views};
 #[cfg(any(feature = "flight", feature = "postgres"))]
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
@@ -67,7 +67,10 @@ impl Core {
 
     /// A context of its own for one question.
     fn context(&self, scope: &Scope) -> Result<SessionContext> {
-        let mut context = SessionContext::new_with_config_rt(self.config(), self.memory.of(scope.organisation())?);
+        let state =
+            SessionStateBuilder::new().with_config(self.config()).with_runtime_env(self.memory.of(scope.organisation())?);
+        let state = state.with_default_features().with_physical_optimizer_rules(pieces::rules());
+        let mut context = SessionContext::new_with_state(state.build());
         UNBOUNDED.iter().for_each(|name| context.deregister_udf(name));
         context.deregister_higher_order_function(UNBOUNDED_OF_ELEMENTS);
         growing::look_after(&mut context)?;

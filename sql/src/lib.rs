@@ -26,6 +26,7 @@ mod memory;
 pub mod metrics;
 mod newest;
 pub mod output;
+mod pieces;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod priority;
