@@ -179,8 +179,8 @@ impl Queries {
             let (client, name, partitions) = (Arc::clone(client), name.clone(), partitions.to_vec());
             let again = std::mem::replace(&mut tried, true);
             move |request: Duration| {
-                // By itself a client that was told of a partition without a leader need not ask again before five minutes are over
-                // (librdkafka 2.12.1).
+                // A partition that had no leader when librdkafka (2.12.1) was last told has none for it until it is told again: it does not
+                // ask because of a question for offsets.
                 if again {
                     client.fetch_metadata(Some(&name), request)?;
                 }

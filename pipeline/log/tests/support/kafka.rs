@@ -153,7 +153,8 @@ impl Broker {
         (1..=self.nodes).map(of_node).collect::<Vec<_>>().join("\n")
     }
 
-    fn told_by(&self, node: u16) -> String {
+    /// What kcat is told by a node of all topics.
+    pub(crate) fn told_by(&self, node: u16) -> String {
         let node = format!("127.0.0.1:{}", self.node_port(node));
         let told = Command::new("kcat").args(["-b", &node, "-L"]).output().expect("kcat is installed").stdout;
         String::from_utf8_lossy(&told).into_owned()
