@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
@@ -126,7 +127,8 @@ async fn main() -> Result<()> {
         for question in wanted {
             for one in &asked {
                 if let Asked::Ours(name, engine) = one {
-                    println!("{} of {name}\n{}\n", question.name, question.explain(engine, &scope).await?);
+                    let plan = question.explain(engine, &scope).await?;
+                    writeln!(std::io::stdout(), "{} of {name}\n{plan}\n", question.name)?;
                 }
             }
         }
