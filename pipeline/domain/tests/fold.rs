@@ -272,6 +272,25 @@ fn places() -> impl Strategy<Value = LatLon> {
 }
 
 proptest! {
+    /// At the ends of the world too.
+    #[test]
+    fn a_geofence_covers_nothing_outside_of_its_bounds(
+        centre in (-89.0..89.0f64, -180.0..180.0f64),
+        radius_m in 1.0..2_000_000.0f64,
+        other in shapes(),
+        aside in prop::collection::vec((-30.0..30.0f64, -60.0..60.0f64), 40),
+    ) {
+        let circle = circle(at(centre.0, centre.1), radius_m).unwrap();
+        for fence in [circle, other].map(|shape| PreparedGeofence::new(&fence("f", 1, None, shape))) {
+            let [west, south, east, north] = fence.bounds_deg();
+            for (up, right) in &aside {
+                let (lat, lon) = ((centre.0 + up).clamp(-90.0, 90.0), (centre.1 + right + 540.0).rem_euclid(360.0) - 180.0);
+                let is_within = west <= lon && lon <= east && south <= lat && lat <= north;
+                prop_assert!(is_within || !fence.covers(at(lat, lon)), "{lat} {lon}: {:?}", fence.bounds_deg());
+            }
+        }
+    }
+
     #[test]
     fn the_index_finds_what_a_look_at_every_geofence_finds(
         steps in prop::collection::vec((0..12usize, prop::option::weighted(0.8, shapes())), 1..40),
