@@ -93,24 +93,14 @@ impl Question {
     /// Asks our SQL; the answer as CSV and the time it took.
     pub async fn ask_ours(&self, engine: &SqlEngine, scope: &Scope) -> Result<(Rows, Duration)> {
         let started = Instant::now();
-        let context = || format!("{}: {}", self.name, self.ours);
-        let mut pieces = engine.stream(scope, &self.ours, Format::Csv).await.with_context(context)?;
-        let mut csv = Vec::new();
-        while let Some(piece) = pieces.next().await {
-            csv.extend(piece.with_context(context)?);
-        }
+        let csv = ask(engine, scope, &self.ours).await.with_context(|| format!("{}: {}", self.name, self.ours))?;
         let took = started.elapsed();
         Ok((rows(&csv)?, took))
     }
 
     /// How our SQL reads and works it out, with what each step took.
     pub async fn explain(&self, engine: &SqlEngine, scope: &Scope) -> Result<String> {
-        let mut pieces = engine.stream(scope, &format!("EXPLAIN ANALYZE {}", self.ours), Format::Csv).await?;
-        let mut csv = Vec::new();
-        while let Some(piece) = pieces.next().await {
-            csv.extend(piece?);
-        }
-        Ok(rows(&csv)?.concat().join("\n"))
+        Ok(rows(&ask(engine, scope, &format!("EXPLAIN ANALYZE {}", self.ours)).await?)?.concat().join("\n"))
     }
 
     /// Asks QuestDB at this address.
@@ -123,6 +113,16 @@ impl Question {
         ensure!(status.is_success(), "{}: {}: {}", self.name, self.theirs, String::from_utf8_lossy(&csv));
         Ok((rows(&csv)?, took))
     }
+}
+
+/// The answer of our SQL as CSV.
+async fn ask(engine: &SqlEngine, scope: &Scope, sql: &str) -> Result<Vec<u8>> {
+    let mut pieces = engine.stream(scope, sql, Format::Csv).await?;
+    let mut csv = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        csv.extend(piece?);
+    }
+    Ok(csv)
 }
 
 fn rows(csv: &[u8]) -> Result<Rows> {

@@ -160,6 +160,7 @@ async fn functions_give_the_figures_that_others_have_published() {
         ("geohash(57.64911, 10.40744, 11)", "u4pruydqqvj"),
         ("geohash(42.605, -5.603, 5)", "ezs42"),
         ("geohash(91, 0, 5)", ""),
+        ("in_geofence(NULL, 0, 'nowhere')", ""),
         ("tile(35.6590699, 139.7006793, 18)", "18/232798/103246"),
         ("tile(-90, 180, 1)", "1/1/1"),
         ("speed_kmh(10), speed_mph(44.704), speed_kn(1852)", "36.0,100.0,3600.0"),

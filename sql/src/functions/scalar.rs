@@ -4,7 +4,7 @@ use super::zones::{Named, Zones};
 use super::{Entry, cells, geometry, on_earth};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray, StringViewArray, StringViewBuilder,
-    TimestampMillisecondArray,
+    TimestampMillisecondArray, new_null_array,
 };
 use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer};
 use datafusion::arrow::datatypes::{DataType, Float64Type, TimeUnit};
@@ -65,8 +65,13 @@ pub(super) fn all(zones: Arc<Zones>) -> Vec<ScalarUDF> {
 fn in_geofence(zones: &Zones, arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     let places = [arguments[0].to_array(rows)?, arguments[1].to_array(rows)?];
     let [lats, lons] = [0, 1].map(|i| places[i].as_primitive::<Float64Type>());
-    let is_place = |i: usize| lats.is_valid(i) && lons.is_valid(i) && on_earth((lats.value(i), lons.value(i)));
+    let is_asked = |i: usize| lats.is_valid(i) && lons.is_valid(i);
+    let is_place = |i: usize| is_asked(i) && on_earth((lats.value(i), lons.value(i)));
     let cover = |fences: &Named<'_>, i: usize| fences.cover(lats.value(i), lons.value(i));
+    // Who asks of no place is not told that there is no such geofence.
+    if !(0..rows).any(is_asked) {
+        return Ok(new_null_array(&DataType::Boolean, rows));
+    }
     // Nearly always.
     if let ColumnarValue::Scalar(ScalarValue::Utf8View(Some(name))) = &arguments[2] {
         let fences = zones.named(name)?;
@@ -75,8 +80,8 @@ fn in_geofence(zones: &Zones, arguments: &[ColumnarValue], rows: usize) -> Resul
     }
     let names = arguments[2].to_array(rows)?;
     let inside = names.as_string_view().iter().enumerate().map(|(i, name)| match name {
-        Some(name) => zones.named(name).map(|fences| is_place(i).then(|| cover(&fences, i))),
-        None => Ok(None),
+        Some(name) if is_asked(i) => zones.named(name).map(|fences| is_place(i).then(|| cover(&fences, i))),
+        _ => Ok(None),
     });
     Ok(Arc::new(inside.collect::<Result<BooleanArray>>()?))
 }

@@ -154,7 +154,7 @@ impl Broker {
     }
 
     /// What kcat is told by a node of all topics.
-    pub(crate) fn told_by(&self, node: u16) -> String {
+    fn told_by(&self, node: u16) -> String {
         let node = format!("127.0.0.1:{}", self.node_port(node));
         let told = Command::new("kcat").args(["-b", &node, "-L"]).output().expect("kcat is installed").stdout;
         String::from_utf8_lossy(&told).into_owned()

@@ -39,7 +39,7 @@ pub(super) fn from_geojson(text: &str) -> Option<Geometry> {
     build(kind, nested(value.get("coordinates")?, depth)?)
 }
 
-/// A place as well-known text.
+/// Writes a place as well-known text.
 pub(super) fn point(x: f64, y: f64, into: &mut String) -> Option<()> {
     write!(into, "POINT({})", place(&coord(x, y)?)).ok()
 }
