@@ -1,7 +1,7 @@
 //! The port for every protocol, and what operators can set: checksums, clocks, the quarantine.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::teltonika::{START_MS, Tracker, data, data_of, login, packet, record};
 use common::{System, in_time};

@@ -3,8 +3,7 @@
 //! A disagreement that we mean is one line in `attribute_differences.tsv`. A line that no longer holds fails the test too.
 #![allow(clippy::unwrap_used)]
 
-#[path = "common/cases.rs"]
-mod cases;
+use crate::cases;
 
 use cases::{COMMON, is_comparable, lines, outcome};
 use serde_json::Value;
@@ -104,7 +103,7 @@ fn near(ours: f64, theirs: f64) -> bool {
 fn documentation(protocols: impl Iterator<Item = &'static Protocol>) -> String {
     let mut text = String::from(
         "# Attributes\n\nWhat trackers report beyond the fix, under the same names whatever protocol brought it. Units are in the names. Made by\n\
-         `WAYSTREAM_WRITE_DOCS=1 cargo test -p waystream-connectors --test attributes`, which also checks it.\n\n\
+         `WAYSTREAM_WRITE_DOCS=1 cargo test -p waystream-connectors --test all attributes::`, which also checks it.\n\n\
          ## Names\n\n| name | meaning |\n|---|---|\n",
     );
     let mut meaning = Vec::new();

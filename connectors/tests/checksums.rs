@@ -1,8 +1,7 @@
 //! Checksums of every protocol that has one: refused if wrong, kept and counted if the operator says so; and dates that are none.
 #![allow(clippy::unwrap_used)]
 
-#[path = "common/cases.rs"]
-mod cases;
+use crate::cases;
 
 use cases::{is_comparable, lines, text};
 use std::collections::BTreeSet;

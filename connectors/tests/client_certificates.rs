@@ -1,7 +1,7 @@
 //! Listeners that ask devices for certificates: nobody is heard without one, and nobody speaks for another device than it names.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::teltonika::{START_MS, Tracker, data, datagram, login, packet};
 use common::{System, in_time};

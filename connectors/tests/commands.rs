@@ -1,9 +1,8 @@
 //! Commands to devices: in the bytes that other servers and the makers write, once, and told what became of them.
 #![allow(clippy::unwrap_used)]
 
-#[path = "common/cases.rs"]
-mod cases;
-mod common;
+use crate::cases;
+use crate::common;
 
 use cases::{hex, lines, text};
 use common::teltonika::{START_MS, Tracker, data, datagram, login, packet};

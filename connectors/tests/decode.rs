@@ -1,8 +1,7 @@
 //! What `waystream decode` prints.
 #![allow(clippy::unwrap_used)]
 
-#[path = "common/cases.rs"]
-mod cases;
+use crate::cases;
 
 use waystream_connectors::decode::{DecodeRequest, Input, again, parse_hex, run};
 use waystream_connectors::protocol::{Checksums, Context, Fix, Transport};

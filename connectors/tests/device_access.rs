@@ -1,7 +1,7 @@
 //! Devices that have something to show: a token with each request, or an address to speak from.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::teltonika::{START_MS, Tracker, data, datagram};
 use common::{System, in_time};

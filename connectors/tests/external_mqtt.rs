@@ -1,7 +1,7 @@
 //! A real Mosquitto as the broker of somebody else: what it acknowledges to its publishers comes into the log, whatever happens.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::mosquitto::Mosquitto;
 use common::{System, in_time};

@@ -1,7 +1,7 @@
 //! Devices that send more than they may: they wait, lose nothing, and keep nobody else waiting.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::egts::{self, relayed};
 use common::teltonika::{START_MS, Tracker, data, datagram, packet};

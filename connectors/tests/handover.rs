@@ -1,7 +1,7 @@
 //! A device that goes to another organisation while it is connected: what it tells belongs to who had it at that time.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::System;
 use common::teltonika::{Tracker, data};

@@ -1,7 +1,7 @@
 //! OsmAnd and OwnTracks over HTTP: 200 only when the log has it.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::{System, in_time, short};
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! The embedded MQTT broker with clients of other makers: mosquitto_pub and rumqttc.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::{System, in_time, short};
 use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Packet, QoS, SubscribeReasonCode, v5};

@@ -1,7 +1,7 @@
 //! What may be published on a broker of somebody else, a real Mosquitto, and how it is told what it is.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::System;
 use common::mosquitto::Mosquitto;

@@ -1,8 +1,7 @@
 //! What every protocol's streams begin with is recognised as that protocol, or listed as ambiguous with the reason.
 #![allow(clippy::unwrap_used)]
 
-#[path = "common/cases.rs"]
-mod cases;
+use crate::cases;
 
 use cases::lines;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
 //! Recorded byte streams of real devices, through sockets: the connection answers and stores what the decoder understands.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::{System, in_time};
 use proptest::strategy::{Strategy, ValueTree};

@@ -1,7 +1,7 @@
 //! Trackers over TCP and UDP, on the real embedded log.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::egts::{ANSWER_BYTES, relayed};
 use common::teltonika::{START_MS, Tracker, data, data_of, datagram, login, packet, record};

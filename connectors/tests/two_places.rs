@@ -1,7 +1,7 @@
 //! One identifier, two senders: over real sockets from two addresses of this machine.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::teltonika::{START_MS, Tracker, data, datagram};
 use common::{System, in_time};

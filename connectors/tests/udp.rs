@@ -1,7 +1,7 @@
 //! Datagrams: what a sender has told once counts for what it sends next, on the ports of protocols and on the one for all.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::teltonika::{START_MS, data, datagram};
 use common::{System, in_time};

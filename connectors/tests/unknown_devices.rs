@@ -1,7 +1,7 @@
 //! Devices that are refused are noted in the catalog, for their owners to adopt.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::teltonika::{START_MS, Tracker, data, login};
 use common::{System, in_time};

@@ -3,8 +3,7 @@
 //! A disagreement that we mean is one line in `vector_differences.tsv`. A line that no longer holds fails the test too.
 #![allow(clippy::unwrap_used)]
 
-#[path = "common/cases.rs"]
-mod cases;
+use crate::cases;
 
 use bytes::{Bytes, BytesMut};
 use cases::{COMMON, hex, is_comparable, lines, outcome, text};

@@ -2,7 +2,7 @@
 //! looks when it starts and every ten seconds: what is told may not depend on when it looked, nor on what died meanwhile.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::faulty::{Fault, Faulty};
 use common::{all_events, append, box_of, caught_up, edit, fix, open, own, start_with};

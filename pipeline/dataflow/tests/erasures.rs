@@ -1,7 +1,7 @@
 //! What the dataflow remembers of a device whose history is erased: nothing of the time before, also after a restart.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::{append, caught_up, edit, fix, open, own, start};
 use std::sync::Arc;

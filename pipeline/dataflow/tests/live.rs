@@ -1,7 +1,7 @@
 //! The dataflow on an embedded log: positions and edits in, events, states and snapshots out.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use common::{
     all_events, append, box_of, caught_up, edit, events, fix, open, out_of_order, own, place, put, put_for, records, remove,

@@ -1,7 +1,7 @@
 //! Partitions go from one dataflow to another in the middle of the work: what is told in the end is what one alone would have told.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use crate::common;
 
 use async_trait::async_trait;
 use common::{append, box_of, caught_up, edit, events, fix, open, out_of_order, own, put, standing, start};
