@@ -21,11 +21,15 @@ const COMMON: [(&str, &str); 12] = [
     ("driver_id", "attribute_text"),
 ];
 
-/// Positions as people see them. The optimizer leaves out the columns that a question doesn't name, so they cost it nothing; of those
-/// that it names, each looks through the JSON by itself, and only where the attribute's name is in it.
-pub(crate) fn with_columns(positions: LogicalPlanBuilder, functions: &dyn FunctionRegistry) -> Result<LogicalPlanBuilder> {
+/// Positions as people see them, with those of the columns that are `wanted`. Each looks through the JSON by itself, and only where the
+/// attribute's name is in it.
+pub(crate) fn with_columns(
+    positions: LogicalPlanBuilder,
+    functions: &dyn FunctionRegistry,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<LogicalPlanBuilder> {
     let mut columns: Vec<_> = POSITION_COLUMNS.into_iter().map(col).collect();
-    for (name, function) in COMMON {
+    for (name, function) in COMMON.into_iter().filter(|(name, _)| wanted(name)) {
         columns.push(functions.udf(function)?.call(vec![col("attributes"), lit(name)]).alias(name));
     }
     positions.project(columns)

@@ -5,7 +5,9 @@ use crate::manner::Manner;
 use crate::memory::Memory;
 use crate::newest::NewestRows;
 use crate::room::Room;
-use crate::{Flaw, LatestPositions, Scope, SqlError, attributes, functions, growing, latest, pieces, statement, tables, views};
+use crate::{
+    Flaw, LatestPositions, Scope, SqlError, attributes, functions, growing, latest, named, pieces, statement, tables, views,
+};
 #[cfg(any(feature = "flight", feature = "postgres"))]
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
@@ -98,39 +100,44 @@ impl Core {
     pub(crate) async fn plan(&self, scope: &Scope, statement: Statement, manner: &dyn Manner) -> Result<Planned, SqlError> {
         let context = self.context(scope)?;
         functions::register(&context, Zones::new(self.catalog.clone(), scope.clone()));
-        let state = context.state();
-        let named = state.resolve_table_references(&statement)?;
+        let tables = context.state().resolve_table_references(&statement)?;
         let lateral = statement::lateral_functions(&statement);
-        let wanted: HashSet<String> = named.iter().map(|t| t.table().to_owned()).chain(lateral).collect();
-        self.register_tables(&context, scope, &wanted).await?;
+        let names: HashSet<String> = tables.iter().map(|t| t.table().to_owned()).chain(lateral).collect();
+        let mut named = Named { tables: names, columns: named::columns(&statement) };
+        self.register_tables(&context, scope, &named).await?;
         manner.furnish(&context)?;
-        let plan = match context.state().statement_to_plan(statement).await {
-            Ok(plan) => plan,
-            Err(error) => {
-                let functions = context.state().table_functions().clone();
-                let is_there = |table: &TableReference| {
-                    functions.contains_key(table.table()) || context.table_exist(table.clone()).unwrap_or(false)
-                };
-                return Err(match error.into() {
-                    SqlError::Invalid { message, at, flaw: Flaw::Other } if !named.iter().all(is_there) => {
-                        SqlError::Invalid { message, at, flaw: Flaw::Table }
-                    }
-                    error => error,
-                });
+        let mut planned = context.state().statement_to_plan(statement.clone()).await;
+        if planned.is_err() && named.columns.take().is_some() {
+            // Who named what there isn't is told what there is.
+            self.register_tables(&context, scope, &named).await?;
+            planned = context.state().statement_to_plan(statement).await;
+        }
+        let plan = planned.map_err(|error| {
+            let functions = context.state().table_functions().clone();
+            let is_there = |table: &TableReference| {
+                functions.contains_key(table.table()) || context.table_exist(table.clone()).unwrap_or(false)
+            };
+            match error.into() {
+                SqlError::Invalid { message, at, flaw: Flaw::Other } if !tables.iter().all(is_there) => {
+                    SqlError::Invalid { message, at, flaw: Flaw::Table }
+                }
+                error => error,
             }
-        };
+        })?;
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
         Ok(Planned { context, plan })
     }
 
-    async fn register_tables(&self, context: &SessionContext, scope: &Scope, wanted: &HashSet<String>) -> Result<()> {
+    async fn register_tables(&self, context: &SessionContext, scope: &Scope, named: &Named) -> Result<()> {
+        let wanted = &named.tables;
         let is_plain = |name: &str| PLAIN.contains(&name) || (name == "latest_positions" && self.latest.get().is_some());
         let only_plain = !wanted.is_empty() && wanted.iter().all(|name| is_plain(name));
         let needed = |name: &str| !only_plain || wanted.contains(name);
+        let column = |name: &str| !only_plain || named.columns.as_ref().is_none_or(|columns| columns.contains(name));
         for table in Table::ALL.into_iter().filter(|table| needed(table.name())) {
             let rows = in_fleets(self.provider(table), table, scope)?;
             let rows = match table {
-                Table::Positions => attributes::with_columns(rows, context)?,
+                Table::Positions => attributes::with_columns(rows, context, column)?,
                 Table::Events => rows.project(EVENT_COLUMNS.map(col))?,
             };
             context.register_table(table.name(), Arc::new(ViewTable::new(rows.build()?, None)))?;
@@ -145,8 +152,8 @@ impl Core {
         }
         let state = context.state();
         let latest = match self.latest.get() {
-            Some(source) if wanted.contains("latest_positions") => latest::plan(source.of_scope(scope), context)?,
-            Some(_) => latest::plan(Vec::new(), context)?,
+            Some(source) if wanted.contains("latest_positions") => latest::plan(source.of_scope(scope), context, column)?,
+            Some(_) => latest::plan(Vec::new(), context, column)?,
             None => state.create_logical_plan(latest::FROM_HISTORY).await?,
         };
         context.register_table("latest_positions", Arc::new(ViewTable::new(latest, None)))?;
@@ -170,7 +177,7 @@ impl Core {
     pub(crate) async fn tables(&self, nobody: &Scope) -> Result<Vec<(String, SchemaRef)>> {
         let context = self.context(nobody)?;
         functions::register(&context, Zones::new(self.catalog.clone(), nobody.clone()));
-        self.register_tables(&context, nobody, &HashSet::new()).await?;
+        self.register_tables(&context, nobody, &Named::default()).await?;
         let mut tables = Vec::new();
         let schema = context.catalog(CATALOG).and_then(|catalog| catalog.schema(SCHEMA));
         for name in schema.iter().flat_map(|schema| schema.table_names()) {
@@ -180,6 +187,14 @@ impl Core {
         tables.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(tables)
     }
+}
+
+/// What a statement names.
+#[derive(Default)]
+struct Named {
+    tables: HashSet<String>,
+    /// See [`named::columns`].
+    columns: Option<HashSet<String>>,
 }
 
 /// A statement that may be run, and where.

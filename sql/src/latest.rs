@@ -22,13 +22,17 @@ pub(crate) const FROM_HISTORY: &str = "
         SELECT device, max(fix_time) AS fix_time FROM positions WHERE valid AND NOT (lat = 0 AND lon = 0) GROUP BY device
     ) AS newest ON positions.device = newest.device AND positions.fix_time = newest.fix_time";
 
-/// These positions, with the columns of `positions`.
-pub(crate) fn plan(positions: Vec<Position>, functions: &dyn FunctionRegistry) -> Result<LogicalPlan> {
+/// These positions, with the columns of `positions` that are `wanted`.
+pub(crate) fn plan(
+    positions: Vec<Position>,
+    functions: &dyn FunctionRegistry,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<LogicalPlan> {
     let archived: Vec<_> = positions.into_iter().map(|row| Archived { partition: 0, offset: 0, row }).collect();
     let batch = rows::positions_batch(&archived);
     let people: Vec<usize> = (0..POSITION_COLUMNS.len()).collect();
     let batch = batch.project(&people)?;
     let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
     let rows = LogicalPlanBuilder::scan("latest_positions", provider_as_source(Arc::new(table)), None)?;
-    attributes::with_columns(rows, functions)?.build()
+    attributes::with_columns(rows, functions, wanted)?.build()
 }

@@ -24,6 +24,7 @@ mod latest;
 mod manner;
 mod memory;
 pub mod metrics;
+mod named;
 mod newest;
 pub mod output;
 mod pieces;

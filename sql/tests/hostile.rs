@@ -123,6 +123,8 @@ async fn an_error_says_what_and_where() {
     let f = fixture(SqlOptions::default()).await;
     for (sql, expected) in [
         ("SELECT nothing FROM positions", "nothing"),
+        // Among all that there are, also those that a statement without them doesn't look at.
+        ("SELECT device, alarn FROM positions", "positions.alarm"),
         ("SELECT *\nFROM nowhere", "nowhere"),
         ("SELECT *\nFORM positions", "line 2, column 6"),
         ("SELECT 'open", "Unterminated"),

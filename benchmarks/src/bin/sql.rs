@@ -12,6 +12,7 @@ use waystream_benchmarks::report::{self, Row, grouped, per_second};
 use waystream_domain::catalog::{Fleet, Organisation};
 use waystream_domain::geofence::{Geofence, Polygon, Shape};
 use waystream_domain::{Catalog, CatalogEdit, CatalogEntry, LatLon, OrganisationId, Timestamp};
+use waystream_log::{Offsets, Topic};
 use waystream_sql::{Scope, SqlEngine, SqlOptions};
 use waystream_store::parquet::{ParquetOptions, ParquetStore};
 use waystream_store::questdb::{QuestDbOptions, QuestDbStore};
@@ -207,7 +208,10 @@ async fn fill(store: &dyn Store, args: &Args) -> Result<Duration> {
             offset += 1;
             Archived { partition: 0, offset, row }
         });
-        let batch = Arc::new(ArchiveBatch { positions: archived.collect(), ..ArchiveBatch::default() });
+        let positions = archived.collect();
+        // As an archive has them: without, QuestDB's rows are those of a flush that was broken off, for who opens the store again.
+        let offsets = Offsets::from([((Topic::Positions, 0), offset + 1)]);
+        let batch = Arc::new(ArchiveBatch { positions, offsets, ..ArchiveBatch::default() });
         let started = Instant::now();
         store.append(batch).await?;
         if last || (offset as usize).is_multiple_of(FLUSH) {

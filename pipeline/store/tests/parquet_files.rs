@@ -3,6 +3,7 @@
 use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use datafusion::prelude::{SessionContext, col, lit};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -54,6 +55,51 @@ fn drive(device: &str, from: Timestamp, fixes: i64) -> Vec<Position> {
         p
     };
     (0..fixes).map(fix).collect()
+}
+
+/// What is the same size without compression costs no question its time; what is worth it stays compressed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_shrinks_is_stored_compressed() {
+    let dir = TempDir::new().expect("a folder");
+    let store = open(&dir);
+    let mut dice = Dice::new(7);
+    let mut rows = drive("van", at("2026-03-04T06:00:00Z"), 5_000);
+    rows.iter_mut().for_each(|p| p.fix_time = p.fix_time.plus_millis(dice.roll(9_000) as i64));
+    append(store.as_ref(), rows).await;
+    store.flush().await.expect("flushes");
+    // Into the file of its day.
+    store.maintain(at("2026-04-04T00:00:00Z")).await.expect("maintains");
+    let [file] = <[PathBuf; 1]>::try_from(files(dir.path())).expect("one file");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).expect("opens")).expect("Parquet");
+    let sizes = |column: &str| {
+        let all = reader.metadata().row_group(0).columns().iter();
+        let found = all.into_iter().find(|c| c.column_path().string() == column).expect("a column");
+        (found.compressed_size(), found.uncompressed_size())
+    };
+    for column in ["fix_time", "lat", "lon"] {
+        let (stored, plain) = sizes(column);
+        assert_eq!(stored, plain, "{column}");
+    }
+    let (stored, plain) = sizes("altitude_m");
+    assert!(stored * 10 < plain * 9, "{stored} of {plain}");
+}
+
+/// The index of a file's pages is read with its footer, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_known_of_a_file_is_kept_with_the_index_of_its_pages() {
+    let dir = TempDir::new().expect("a folder");
+    let store = open(&dir);
+    append(store.as_ref(), drive("van", at("2026-03-04T06:00:00Z"), 100)).await;
+    store.flush().await.expect("flushes");
+    let context = SessionContext::new();
+    let rows = context.read_table(store.positions()).expect("a table").filter(col("speed_mps").gt(lit(5.0))).expect("a filter");
+    assert!(rows.count().await.expect("rows") > 0);
+    let kept = context.runtime_env().cache_manager.get_file_metadata_cache().list_entries();
+    assert!(!kept.is_empty());
+    for file in kept.into_values() {
+        let known = file.value.file_metadata.extra_info();
+        assert_eq!(known.get("page_index").map(String::as_str), Some("true"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,6 +21,7 @@ mod disk;
 mod erase;
 mod file;
 mod housekeeping;
+mod indexed;
 mod lately;
 mod manifest;
 mod merge_exec;

@@ -6,9 +6,10 @@
 
 use super::count_exec::CountExec;
 use super::file::DataFile;
+use super::indexed::IndexedReaders;
 use super::lately::Lately;
 use super::merge_exec::MergeExec;
-use super::order::times_first;
+use super::order::{joined, times_first};
 use super::overlap::{Group, groups};
 use super::part::{Extents, Part};
 use super::parts::Parts;
@@ -25,7 +26,6 @@ use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
 use datafusion::datasource::object_store::ObjectStoreUrl;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, col, lit};
@@ -277,7 +277,7 @@ struct Reader<'a> {
     schema: DFSchema,
     /// Order of the rows in every part, in terms of all columns of the table.
     sorted: LexOrdering,
-    factory: Arc<CachedParquetFileReaderFactory>,
+    factory: Arc<IndexedReaders>,
 }
 
 impl<'a> Reader<'a> {
@@ -286,9 +286,8 @@ impl<'a> Reader<'a> {
         let schema = DFSchema::try_from(all.project(&columns)?)?;
         let runtime = state.runtime_env();
         runtime.register_object_store(folder.url.as_ref(), folder.files.clone());
-        let factory =
-            CachedParquetFileReaderFactory::new(folder.files.clone(), runtime.cache_manager.get_file_metadata_cache());
-        Ok(Self { state, table, folder, columns, schema, sorted: sorted_by_key(table, &all)?, factory: Arc::new(factory) })
+        let factory = Arc::new(IndexedReaders::new(folder.files.clone(), &runtime));
+        Ok(Self { state, table, folder, columns, schema, sorted: sorted_by_key(table, &all)?, factory })
     }
 
     /// All groups side by side.
@@ -303,15 +302,16 @@ impl<'a> Reader<'a> {
         let mut plans = Vec::new();
         let (mut files, mut runs) = (Vec::new(), Vec::new());
         for group in groups {
-            let clip = group.clip.map(|(from, to)| col("fix_time").gt_eq(time(from)).and(col("fix_time").lt_eq(time(to))));
-            match (group.members.as_slice(), &clip) {
+            let bounds = |(from, to)| [col("fix_time").gt_eq(time(from)), col("fix_time").lt_eq(time(to))];
+            let clip = group.clip.into_iter().flat_map(bounds);
+            match (group.members.as_slice(), group.clip) {
                 ([one], None) => match &parts[*one] {
                     Part::File(file) => files.push(file.clone()),
                     Part::Run(run) => runs.push(run.rows.clone()),
                 },
                 ([one], Some(_)) => plans.push(self.filtered(self.part(&parts[*one])?, filters.iter().cloned().chain(clip))?),
                 (several, _) => {
-                    let condition = conjunction(of_key.iter().cloned().chain(clip.clone()));
+                    let condition = joined(of_key.iter().cloned().chain(clip));
                     let inputs = several.iter().map(|i| self.input(&parts[*i], condition.as_ref()));
                     let inputs = inputs.collect::<Result<Vec<_>>>()?;
                     let ordering = sorted_by_key(self.table, self.schema.inner())?;
@@ -338,7 +338,7 @@ impl<'a> Reader<'a> {
         plan: Arc<dyn ExecutionPlan>,
         filters: impl IntoIterator<Item = Expr>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        match conjunction(filters) {
+        match joined(filters) {
             None => Ok(plan),
             Some(filter) => Ok(Arc::new(FilterExec::try_new(self.state.create_physical_expr(filter, &self.schema)?, plan)?)),
         }
