@@ -18,6 +18,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
+use datafusion::sql::resolve::resolve_table_references;
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use waystream_domain::SharedCatalog;
@@ -98,19 +99,14 @@ impl Core {
 
     /// Plans a statement of [`statement::parse`] over the tables of the scope.
     pub(crate) async fn plan(&self, scope: &Scope, statement: Statement, manner: &dyn Manner) -> Result<Planned, SqlError> {
-        let context = self.context(scope)?;
-        functions::register(&context, Zones::new(self.catalog.clone(), scope.clone()));
-        let tables = context.state().resolve_table_references(&statement)?;
+        let (tables, _) = resolve_table_references(&statement, true)?;
         let lateral = statement::lateral_functions(&statement);
         let names: HashSet<String> = tables.iter().map(|t| t.table().to_owned()).chain(lateral).collect();
         let mut named = Named { tables: names, columns: named::columns(&statement) };
-        self.register_tables(&context, scope, &named).await?;
-        manner.furnish(&context)?;
-        let mut planned = context.state().statement_to_plan(statement.clone()).await;
+        let (mut context, mut planned) = self.planned(scope, &statement, &named, manner).await?;
         if planned.is_err() && named.columns.take().is_some() {
             // Who named what there isn't is told what there is.
-            self.register_tables(&context, scope, &named).await?;
-            planned = context.state().statement_to_plan(statement).await;
+            (context, planned) = self.planned(scope, &statement, &named, manner).await?;
         }
         let plan = planned.map_err(|error| {
             let functions = context.state().table_functions().clone();
@@ -126,6 +122,22 @@ impl Core {
         })?;
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
         Ok(Planned { context, plan })
+    }
+
+    /// The plan, or what is wrong with the statement, and the context in which it is so.
+    async fn planned(
+        &self,
+        scope: &Scope,
+        statement: &Statement,
+        named: &Named,
+        manner: &dyn Manner,
+    ) -> Result<(SessionContext, Result<LogicalPlan>), SqlError> {
+        let context = self.context(scope)?;
+        functions::register(&context, Zones::new(self.catalog.clone(), scope.clone()));
+        self.register_tables(&context, scope, named).await?;
+        manner.furnish(&context)?;
+        let planned = context.state().statement_to_plan(statement.clone()).await;
+        Ok((context, planned))
     }
 
     async fn register_tables(&self, context: &SessionContext, scope: &Scope, named: &Named) -> Result<()> {

@@ -265,7 +265,7 @@ async fn explain_shows_that_only_what_is_asked_for_is_read() {
             "SELECT lat FROM positions WHERE device = 'n1' AND fix_time >= '2026-03-05' AND fix_time < '2026-03-06'",
             &[
                 "projection=[lat]",
-                "predicate=fix_time@0 >= 1772668800000 AND fix_time@0 < 1772755200000 AND device@2 = n1 AND",
+                "predicate=(fix_time@0 >= 1772668800000 AND fix_time@0 < 1772755200000 OR false) AND device@2 = n1 AND",
                 "device in (n1)",
             ][..],
         ),

@@ -286,7 +286,7 @@ impl<'a> Reader<'a> {
         let schema = DFSchema::try_from(all.project(&columns)?)?;
         let runtime = state.runtime_env();
         runtime.register_object_store(folder.url.as_ref(), folder.files.clone());
-        let factory = Arc::new(IndexedReaders::new(folder.files.clone(), &runtime));
+        let factory = Arc::new(IndexedReaders::new(folder.files.clone(), runtime));
         Ok(Self { state, table, folder, columns, schema, sorted: sorted_by_key(table, &all)?, factory })
     }
 
