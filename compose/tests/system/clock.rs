@@ -3,14 +3,30 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The C library's waits for a condition go by the kernel's clock, which does not jump. So must this, by which librdkafka says until when
-/// it waits: with faketime's it would sleep for as long as the clock was put forward, as no machine does whose clock is set.
-const REAL_TIMESPEC_GET: &str = "
-#include <sys/syscall.h>
+/// A wait of the C library that ends at a time of the clock, as librdkafka's do, goes by the kernel's clock, which does not jump: one that
+/// began while the clock was a day ahead would last a day, as on no machine whose clock is set. This one ends when the clock that jumps
+/// says so, and takes longer if that is put back meanwhile, as the kernel's does.
+const TIMEDWAIT: &str = "
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <threads.h>
 #include <time.h>
-#include <unistd.h>
-int timespec_get(struct timespec *now, int base) {
-    return base == TIME_UTC && !syscall(SYS_clock_gettime, CLOCK_REALTIME, now) ? base : 0;
+static const long long SECOND = 1000000000, LOOK_AGAIN = 50000000;
+static long long now(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return now.tv_sec * SECOND + now.tv_nsec;
+}
+int cnd_timedwait(cnd_t *condition, mtx_t *mutex, const struct timespec *until) {
+    for (;;) {
+        long long left = until->tv_sec * SECOND + until->tv_nsec - now(CLOCK_REALTIME);
+        if (left <= 0) return thrd_timedout;
+        long long look = now(CLOCK_MONOTONIC) + (left < LOOK_AGAIN ? left : LOOK_AGAIN);
+        struct timespec then = { look / SECOND, look % SECOND };
+        int waited = pthread_cond_clockwait((pthread_cond_t *)condition, (pthread_mutex_t *)mutex, CLOCK_MONOTONIC, &then);
+        if (waited != ETIMEDOUT) return waited ? thrd_error : thrd_success;
+    }
 }
 ";
 
@@ -23,8 +39,8 @@ pub(crate) struct Clock {
 impl Clock {
     /// A clock that is right, for now. The folder is its own.
     pub(crate) fn new(folder: &Path) -> Self {
-        let (source, ours) = (folder.join("timespec_get.c"), folder.join("timespec_get.so"));
-        std::fs::write(&source, REAL_TIMESPEC_GET).unwrap();
+        let (source, ours) = (folder.join("timedwait.c"), folder.join("timedwait.so"));
+        std::fs::write(&source, TIMEDWAIT).unwrap();
         let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&ours).arg(&source).status();
         assert!(built.expect("cc is there").success());
         let libraries = format!("{}:{}", ours.display(), faketime().display());
