@@ -102,11 +102,14 @@ impl Core {
         let (tables, _) = resolve_table_references(&statement, true)?;
         let lateral = statement::lateral_functions(&statement);
         let names: HashSet<String> = tables.iter().map(|t| t.table().to_owned()).chain(lateral).collect();
-        let mut named = Named { tables: names, columns: named::columns(&statement) };
-        let (mut context, mut planned) = self.planned(scope, &statement, &named, manner).await?;
+        let mut named = Named { tables: names, columns: None };
+        if self.only_plain(&named.tables) {
+            named.columns = named::columns(&statement);
+        }
+        let (mut context, mut planned) = self.try_plan(scope, &statement, &named, manner).await?;
         if planned.is_err() && named.columns.take().is_some() {
             // Who named what there isn't is told what there is.
-            (context, planned) = self.planned(scope, &statement, &named, manner).await?;
+            (context, planned) = self.try_plan(scope, &statement, &named, manner).await?;
         }
         let plan = planned.map_err(|error| {
             let functions = context.state().table_functions().clone();
@@ -125,7 +128,7 @@ impl Core {
     }
 
     /// The plan, or what is wrong with the statement, and the context in which it is so.
-    async fn planned(
+    async fn try_plan(
         &self,
         scope: &Scope,
         statement: &Statement,
@@ -140,12 +143,17 @@ impl Core {
         Ok((context, planned))
     }
 
+    /// Whether none of these tables is a question over others.
+    fn only_plain(&self, tables: &HashSet<String>) -> bool {
+        let is_plain = |name: &str| PLAIN.contains(&name) || (name == "latest_positions" && self.latest.get().is_some());
+        !tables.is_empty() && tables.iter().all(|name| is_plain(name))
+    }
+
     async fn register_tables(&self, context: &SessionContext, scope: &Scope, named: &Named) -> Result<()> {
         let wanted = &named.tables;
-        let is_plain = |name: &str| PLAIN.contains(&name) || (name == "latest_positions" && self.latest.get().is_some());
-        let only_plain = !wanted.is_empty() && wanted.iter().all(|name| is_plain(name));
+        let only_plain = self.only_plain(wanted);
         let needed = |name: &str| !only_plain || wanted.contains(name);
-        let column = |name: &str| !only_plain || named.columns.as_ref().is_none_or(|columns| columns.contains(name));
+        let column = |name: &str| named.columns.as_ref().is_none_or(|columns| columns.contains(name));
         for table in Table::ALL.into_iter().filter(|table| needed(table.name())) {
             let rows = in_fleets(self.provider(table), table, scope)?;
             let rows = match table {
@@ -205,7 +213,7 @@ impl Core {
 #[derive(Default)]
 struct Named {
     tables: HashSet<String>,
-    /// See [`named::columns`].
+    /// See [`named::columns`]; `None` also where tables are questions over others, which name columns of their own.
     columns: Option<HashSet<String>>,
 }
 

@@ -15,7 +15,8 @@ pub(crate) fn times_first(filters: impl IntoIterator<Item = Expr>) -> Vec<Expr> 
 /// All filters as one, in their order, in which those on time are one too: the Parquet reader goes through a column once more for each
 /// that is not. It takes apart what AND joins, and only that, hence the rest.
 pub(crate) fn joined(filters: impl IntoIterator<Item = Expr>) -> Option<Expr> {
-    let (times, rest): (Vec<Expr>, Vec<Expr>) = filters.into_iter().partition(bounds_time);
+    let mut times = times_first(filters);
+    let rest = times.split_off(times.partition_point(bounds_time));
     let several = times.len() > 1;
     let times = conjunction(times).map(|times| if several { times.or(lit(false)) } else { times });
     conjunction(times.into_iter().chain(rest))
