@@ -1,5 +1,6 @@
 //! Scalar functions: NULL if an argument is, and an answer for any other, if only NaN or NULL.
 
+use super::attributes::Attribute;
 use super::zones::{Named, Zones};
 use super::{Entry, cells, geometry, on_earth};
 use datafusion::arrow::array::{
@@ -7,6 +8,7 @@ use datafusion::arrow::array::{
     TimestampMillisecondArray, new_null_array,
 };
 use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer};
+use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::{DataType, Float64Type, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
@@ -44,18 +46,18 @@ pub(super) fn all(zones: Arc<Zones>) -> Vec<ScalarUDF> {
             DataType::Boolean,
             move |arguments, rows| in_geofence(&by_name, arguments, rows),
         ),
-        attribute("attribute_text", DataType::Utf8, |column, name| {
-            Arc::new(column.iter().map(|json| super::attributes::text(json?, name?)).collect::<StringArray>())
+        attribute("attribute_text", DataType::Utf8, |column, attribute| {
+            Arc::new(column.iter().map(|json| attribute.text(json?)).collect::<StringArray>())
         }),
-        attribute("attribute_number", DataType::Float64, |column, name| {
-            Arc::new(column.iter().map(|json| super::attributes::number(json?, name?)).collect::<Float64Array>())
+        attribute("attribute_number", DataType::Float64, |column, attribute| {
+            Arc::new(column.iter().map(|json| attribute.number(json?)).collect::<Float64Array>())
         }),
-        attribute("attribute_time", time_type(), |column, name| {
-            let times = column.iter().map(|json| super::attributes::time(json?, name?)).collect::<TimestampMillisecondArray>();
+        attribute("attribute_time", time_type(), |column, attribute| {
+            let times = column.iter().map(|json| attribute.time(json?)).collect::<TimestampMillisecondArray>();
             Arc::new(times.with_timezone("UTC"))
         }),
-        attribute("attribute_flag", DataType::Boolean, |column, name| {
-            Arc::new(column.iter().map(|json| super::attributes::flag(json?, name?)).collect::<BooleanArray>())
+        attribute("attribute_flag", DataType::Boolean, |column, attribute| {
+            Arc::new(column.iter().map(|json| attribute.flag(json?)).collect::<BooleanArray>())
         }),
     ];
     all.extend(geometry::all());
@@ -160,17 +162,24 @@ fn of_text(name: &'static str, f: fn(&str) -> Option<f64>) -> ScalarUDF {
     function(name, &[DataType::Utf8View], DataType::Float64, call)
 }
 
-fn attribute(name: &'static str, returns: DataType, read: fn(&StringViewArray, Option<&str>) -> ArrayRef) -> ScalarUDF {
-    function(name, &[DataType::Utf8View, DataType::Utf8View], returns.clone(), move |columns| {
-        let (attributes, names) = (columns[0].as_string_view(), columns[1].as_string_view());
-        // The name is nearly always a constant.
-        let first = (!names.is_empty()).then(|| names.is_valid(0).then(|| names.value(0))).flatten();
-        if names.iter().all(|name| name == first) {
-            return Ok(read(attributes, first));
+fn attribute(name: &'static str, returns: DataType, read: fn(&StringViewArray, &Attribute<'_>) -> ArrayRef) -> ScalarUDF {
+    lazy(name, &[DataType::Utf8View, DataType::Utf8View], returns.clone(), move |arguments, rows| {
+        let objects = arguments[0].to_array(rows)?;
+        let objects = objects.as_string_view();
+        // Nearly always.
+        if let ColumnarValue::Scalar(ScalarValue::Utf8View(Some(name))) = &arguments[1] {
+            return Ok(read(objects, &Attribute::new(name)));
         }
-        let rows: Vec<ArrayRef> =
-            (0..attributes.len()).map(|i| read(&attributes.slice(i, 1), names.is_valid(i).then(|| names.value(i)))).collect();
-        Ok(datafusion::arrow::compute::concat(&rows.iter().map(AsRef::as_ref).collect::<Vec<_>>())?)
+        let names = arguments[1].to_array(rows)?;
+        let one = |(i, name): (usize, Option<&str>)| match name {
+            Some(name) => read(&objects.slice(i, 1), &Attribute::new(name)),
+            None => new_null_array(&returns, 1),
+        };
+        let values: Vec<ArrayRef> = names.as_string_view().iter().enumerate().map(one).collect();
+        match values.is_empty() {
+            true => Ok(new_null_array(&returns, 0)),
+            false => Ok(concat(&values.iter().map(AsRef::as_ref).collect::<Vec<_>>())?),
+        }
     })
 }
 
