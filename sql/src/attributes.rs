@@ -21,14 +21,14 @@ const COMMON: [(&str, &str); 12] = [
     ("driver_id", "attribute_text"),
 ];
 
-/// Positions as people see them, with those of the columns that are `wanted`. Each looks through the JSON by itself, and only where the
-/// attribute's name is in it.
+/// Positions as people see them, with those of the columns that are `wanted`. Each attribute looks through the JSON by itself, and only
+/// where its name is in it.
 pub(crate) fn with_columns(
     positions: LogicalPlanBuilder,
     functions: &dyn FunctionRegistry,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<LogicalPlanBuilder> {
-    let mut columns: Vec<_> = POSITION_COLUMNS.into_iter().map(col).collect();
+    let mut columns: Vec<_> = POSITION_COLUMNS.into_iter().filter(|name| wanted(name)).map(col).collect();
     for (name, function) in COMMON.into_iter().filter(|(name, _)| wanted(name)) {
         columns.push(functions.udf(function)?.call(vec![col("attributes"), lit(name)]).alias(name));
     }

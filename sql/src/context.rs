@@ -34,6 +34,9 @@ const UNBOUNDED_OF_ELEMENTS: &str = "array_transform";
 /// Tables that are no questions over others. Who names only such is not kept waiting until all there is has been planned.
 const PLAIN: [&str; 6] = ["positions", "events", "devices", "fleets", "geofences", "acknowledgements"];
 
+/// The column that tables have though nobody names it: where rows are only counted they would be without any.
+const ALWAYS: &str = "device";
+
 /// What the tables are in.
 pub(crate) const CATALOG: &str = "waystream";
 pub(crate) const SCHEMA: &str = "public";
@@ -153,12 +156,12 @@ impl Core {
         let wanted = &named.tables;
         let only_plain = self.only_plain(wanted);
         let needed = |name: &str| !only_plain || wanted.contains(name);
-        let column = |name: &str| named.columns.as_ref().is_none_or(|columns| columns.contains(name));
+        let column = |name: &str| named.columns.as_ref().is_none_or(|columns| name == ALWAYS || columns.contains(name));
         for table in Table::ALL.into_iter().filter(|table| needed(table.name())) {
             let rows = in_fleets(self.provider(table), table, scope)?;
             let rows = match table {
                 Table::Positions => attributes::with_columns(rows, context, column)?,
-                Table::Events => rows.project(EVENT_COLUMNS.map(col))?,
+                Table::Events => rows.project(EVENT_COLUMNS.into_iter().filter(|name| column(name)).map(col))?,
             };
             context.register_table(table.name(), Arc::new(ViewTable::new(rows.build()?, None)))?;
         }

@@ -61,6 +61,27 @@ async fn an_analyst_sees_documented_tables() {
     }
 }
 
+/// A plan has the columns that its statement names; with a `*` anywhere, all that there are.
+#[tokio::test]
+async fn an_answer_is_the_same_over_the_columns_that_are_named_and_over_all() {
+    let f = fixture(SqlOptions::default()).await;
+    for sql in [
+        "SELECT count(*) AS n FROM positions",
+        "SELECT 1 AS one FROM events LIMIT 1",
+        "SELECT count(*) AS n FROM positions p JOIN events e ON p.device = e.device AND p.fix_time = e.fix_time",
+        "SELECT name FROM devices d WHERE EXISTS (SELECT 1 FROM events e WHERE e.device = d.device AND kind = 'enter') ORDER BY 1",
+        "SELECT speed_mps * 2 AS lat FROM positions ORDER BY lat, device, fix_time LIMIT 2",
+        "SELECT lat AS lon, count(*) AS lat FROM positions GROUP BY positions.lat ORDER BY 1 LIMIT 3",
+        "SELECT p.device, (SELECT max(e.fix_time) FROM events e WHERE e.device = p.device) AS t FROM positions p ORDER BY p.fix_time, 1 LIMIT 3",
+        "SELECT kind AS word FROM events UNION SELECT device FROM devices ORDER BY 1 LIMIT 3",
+        "SELECT count(*) AS n, max(received_at) AS t FROM latest_positions WHERE valid",
+    ] {
+        let named = csv(&f, &f.acme, sql).await;
+        assert!(named.lines().count() > 1, "{sql}");
+        assert_eq!(named, csv(&f, &f.acme, &format!("WITH whole AS (SELECT * FROM positions) {sql}")).await, "{sql}");
+    }
+}
+
 #[tokio::test]
 async fn results_are_written_as_table_and_json() {
     let f = fixture(SqlOptions { max_rows: 2, ..SqlOptions::default() }).await;
