@@ -4,6 +4,7 @@
 
 use crate::system;
 
+use futures::future::join_all;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -196,6 +197,37 @@ async fn how_many_vehicles_are_inside_of_a_geofence_is_told_to_whoever_asks_and_
     all.until_so(|b| b.alerts.len() == alerts + 1).await;
     system.move_to("south", vec![live("c", "south", 1, 1.0)]).await;
     all.until_so(|b| b.inside.last() == Some(&told(false, json!([["yard", 2]])))).await;
+    system.stop().await;
+}
+
+/// A socket takes few messages at once, and frames wait behind those that must all arrive.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_alerts_at_once_are_written_in_few_ticks() {
+    const ALERTS: usize = 1_500;
+    /// With what a socket takes at once written in each tick and no sooner, it would be 94.
+    const TICKS: u64 = 47;
+    let system = System::start().await;
+    let cookie = system.cookie("admin").await;
+    let (mut all, _) = Browser::watching(&system.url, &cookie, "websocket", EVERYTHING()).await;
+    let (mut south, _) = Browser::watching(&system.url, &cookie, "websocket", json!({ "fleets": ["south"] })).await;
+    all.until_so(|b| b.complete).await;
+    south.until_so(|b| b.complete).await;
+    let alerts: Vec<Event> = (0..ALERTS).map(|n| event(&format!("d{}", n % 50), "north", n as i64)).collect();
+    join_all(alerts.iter().map(|alert| system.happen(alert))).await;
+    let mut ticks = 0;
+    let moving = async {
+        loop {
+            ticks += 1;
+            let at = ticks as f64 / 2.0;
+            system.move_to("south", vec![live("s", "south", ticks, at)]).await;
+            south.until_so(|b| b.map.get("s") == Some(&at)).await;
+        }
+    };
+    tokio::select! {
+        () = all.until_so(|b| b.alerts.len() == ALERTS) => {}
+        () = moving => {}
+    }
+    assert!(ticks < TICKS, "{ticks} ticks");
     system.stop().await;
 }
 

@@ -135,6 +135,8 @@ pub(crate) struct Hub {
     sockets: HashMap<Sid, (SocketRef, SignedIn)>,
     /// Those that watch.
     clients: HashMap<Sid, Client>,
+    /// Those that took some of what has to reach them completely, and wait for the rest.
+    writing: HashSet<Sid>,
     followers: HashMap<DeviceId, HashSet<Sid>>,
     /// Alerts of which something was said since the last tick.
     acknowledged: HashMap<OrganisationId, BTreeSet<EventId>>,
@@ -177,7 +179,7 @@ impl Hub {
     /// A hub without sockets.
     pub(crate) fn new(start: HubStart) -> Self {
         let HubStart { log, sessions, kills, board, catalog, handle, edits, cursor, cut_after, detail, commands } = start;
-        let (views, views_of_fleet, sockets, clients, followers, acknowledged) = Default::default();
+        let (views, views_of_fleet, sockets, clients, writing, followers, acknowledged) = Default::default();
         Self {
             log,
             sessions,
@@ -191,6 +193,7 @@ impl Hub {
             views_of_fleet,
             sockets,
             clients,
+            writing,
             followers,
             acknowledged,
             detail,
@@ -315,7 +318,11 @@ impl Hub {
                         catch_up.held.len() <= MAX_HELD
                     }
                 };
-                if taken { client.flush(now) } else { too_far.push(*sid) }
+                if !taken {
+                    too_far.push(*sid);
+                } else if client.flush(now) {
+                    self.writing.insert(*sid);
+                }
             }
         }
         too_far.into_iter().for_each(|sid| self.cut(sid, TOO_FAR));

@@ -68,8 +68,9 @@ impl Outbox {
         self.waiting.is_empty()
     }
 
-    /// Sends what the socket takes.
-    pub(crate) fn flush(&mut self, socket: &SocketRef) {
+    /// Sends what the socket takes; whether that was something.
+    pub(crate) fn flush(&mut self, socket: &SocketRef) -> bool {
+        let before = self.waiting.len();
         while let Some(message) = self.waiting.front() {
             let sent = match message {
                 Message::Alert(alert) => taken(socket.emit("alert", alert.as_ref())),
@@ -78,10 +79,11 @@ impl Outbox {
                 Message::Slots(slots) => taken(socket.emit("slots", slots.as_ref())),
             };
             if !sent {
-                return;
+                break;
             }
             self.waiting.pop_front();
         }
+        self.waiting.len() < before
     }
 }
 

@@ -22,6 +22,7 @@ impl Hub {
     /// A turn: the views that have theirs tell what has changed.
     pub(super) fn tick(&mut self, now: Now) {
         self.turns.advance();
+        self.go_on_writing(now);
         if self.turns.is_first() {
             self.tell_acknowledged();
             if self.turns.is_round(SWEEP_ROUNDS) {
@@ -30,8 +31,8 @@ impl Hub {
         }
         let board = self.shared_board();
         let board = board.read().unwrap_or_else(PoisonError::into_inner);
-        let (seq, clients) = (&mut self.seq, &mut self.clients);
-        let mut sending = Sending { board: &board, now, seq, clients, sent: 0, merged: 0, too_far: Vec::new() };
+        let (seq, clients, writing) = (&mut self.seq, &mut self.clients, &mut self.writing);
+        let mut sending = Sending { board: &board, now, seq, clients, writing, sent: 0, merged: 0, too_far: Vec::new() };
         let turn = self.turns.turn();
         for watched in self.views.values_mut().filter(|w| w.turn == turn) {
             match &mut watched.shown {
@@ -59,6 +60,18 @@ impl Hub {
         }
     }
 
+    /// What has to reach a socket completely is more than it takes at once where thousands of vehicles appear, and frames wait behind it.
+    fn go_on_writing(&mut self, now: Now) {
+        for sid in std::mem::take(&mut self.writing) {
+            let Some(client) = self.clients.get_mut(&sid) else { continue };
+            if client.flush(now) {
+                self.writing.insert(sid);
+            } else if client.outbox.is_empty() {
+                self.catch_up(sid, now);
+            }
+        }
+    }
+
     pub(super) fn catch_up(&mut self, sid: Sid, now: Now) {
         let Some(client) = self.clients.get_mut(&sid) else { return };
         let Some(watched) = self.views.get(&client.seat.view) else { return };
@@ -75,6 +88,7 @@ struct Sending<'a> {
     now: Now,
     seq: &'a mut u32,
     clients: &'a mut HashMap<Sid, Client>,
+    writing: &'a mut HashSet<Sid>,
     sent: u64,
     merged: u64,
     too_far: Vec<Sid>,
@@ -145,7 +159,9 @@ impl Sending<'_> {
         for sid in &watched.sockets {
             let Some(client) = self.clients.get_mut(sid) else { continue };
             client.take_acknowledged(self.now);
-            client.flush(self.now);
+            if client.flush(self.now) {
+                self.writing.insert(*sid);
+            }
             if let Some(followed) = &mut client.followed {
                 let (sent, renamed) = followed.tick(&client.socket, self.board, self.now, &mut || advance(seq));
                 self.sent += sent;
@@ -203,11 +219,12 @@ impl Followed {
 }
 
 impl Client {
-    pub(super) fn flush(&mut self, now: Now) {
-        self.outbox.flush(&self.socket);
+    /// Sends what has to arrive completely; whether the socket took some and more is left, so that it should get that soon.
+    pub(super) fn flush(&mut self, now: Now) -> bool {
+        let takes = self.outbox.flush(&self.socket);
         if !self.outbox.is_empty() {
             self.blocked_since.get_or_insert(now.up);
-            return;
+            return takes;
         }
         self.blocked_since = None;
         if let Some(more) = self.catching_up.as_mut().and_then(|c| c.more.take())
@@ -215,6 +232,7 @@ impl Client {
         {
             tracing::debug!("nobody reads missed alerts any more");
         }
+        false
     }
 
     /// Sends what the socket is behind with. Until it knows all its acknowledgements are waited for.
